@@ -1,0 +1,44 @@
+// Options and reply of the commands that scan one container.
+#include "commands/element_scan.h"
+
+#include "util/glob.h"
+#include "util/number.h"
+
+namespace quorate {
+
+bool ElementScan::matches(std::string_view element) const {
+  return !has_pattern || glob_match(pattern, element);
+}
+
+Result<uint64_t> parse_scan_cursor(const CommandContext& cx) {
+  const auto cursor = parse_unsigned(cx[2]);
+  if (!cursor) return ErrorCode::kInvalidCursor;
+  return *cursor;
+}
+
+Result<ElementScan> parse_element_scan(const CommandContext& cx, uint64_t cursor) {
+  ElementScan scan;
+  scan.cursor = cursor;
+  for (size_t at = 3; at < cx.size(); at += 2) {
+    if (at + 1 == cx.size()) return ErrorCode::kSyntax;
+    if (same_word(cx[at], "COUNT")) {
+      TRY(const int64_t count, cx.integer(at + 1));
+      if (count < 1) return ErrorCode::kSyntax;
+      scan.count = static_cast<size_t>(count);
+    } else if (same_word(cx[at], "MATCH")) {
+      scan.pattern = cx[at + 1];
+      scan.has_pattern = scan.pattern != "*";
+    } else {
+      return ErrorCode::kSyntax;
+    }
+  }
+  return scan;
+}
+
+void reply_scan_cursor(Reply& reply, uint64_t next) {
+  char digits[kIntTextMax];
+  reply.array(2);
+  reply.bulk(std::string_view(digits, format_unsigned(digits, next)));
+}
+
+}  // namespace quorate

@@ -1,0 +1,29 @@
+// What SSCAN, ZSCAN and HSCAN share: the options behind the cursor, and the head of the reply.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "commands/context.h"
+#include "util/result.h"
+
+namespace quorate {
+
+struct ElementScan {
+  uint64_t cursor = 0;
+  size_t count = 10;
+  std::string_view pattern{};
+  bool has_pattern = false;
+
+  bool matches(std::string_view element) const;
+};
+
+// The cursor at args[2].
+Result<uint64_t> parse_scan_cursor(const CommandContext& cx);
+// MATCH and COUNT from args[3] on.
+Result<ElementScan> parse_element_scan(const CommandContext& cx, uint64_t cursor);
+// The reply's first half: an array of two and the next cursor.  An array of elements must follow.
+void reply_scan_cursor(Reply& reply, uint64_t next);
+
+}  // namespace quorate

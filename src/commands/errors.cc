@@ -1,0 +1,335 @@
+// The error texts.  Clients compare them, so each is Redis 7's, letter by letter.
+#include "commands/errors.h"
+
+#include "util/number.h"
+
+namespace quorate {
+namespace {
+
+// How much of a name or of arguments an error repeats.
+constexpr size_t kEchoMax = 128;
+
+std::string upper(std::string_view name) {
+  std::string result(name);
+  for (char& letter : result) {
+    if (letter >= 'a' && letter <= 'z') letter = static_cast<char>(letter - 32);
+  }
+  return result;
+}
+
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string line;
+  for (const std::string_view part : parts) line += part;
+  return line;
+}
+
+}  // namespace
+
+std::string_view fixed_error_line(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kWrongType:
+      return "WRONGTYPE Operation against a key holding the wrong kind of value";
+    case ErrorCode::kSyntax:
+      return "ERR syntax error";
+    case ErrorCode::kNotInteger:
+      return "ERR value is not an integer or out of range";
+    case ErrorCode::kOutOfRange:
+      return "ERR value is out of range";
+    case ErrorCode::kNotFloat:
+      return "ERR value is not a valid float";
+    case ErrorCode::kNoSuchKey:
+      return "ERR no such key";
+    case ErrorCode::kIndexOutOfRange:
+      return "ERR index out of range";
+    case ErrorCode::kOverflow:
+      return "ERR increment or decrement would overflow";
+    case ErrorCode::kNotPositive:
+      return "ERR value is out of range, must be positive";
+    case ErrorCode::kInvalidCursor:
+      return "ERR invalid cursor";
+    case ErrorCode::kStringTooLong:
+      return "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    case ErrorCode::kBusyKey:
+      return "BUSYKEY Target key name already exists.";
+    case ErrorCode::kBadRestorePayload:
+      return "ERR DUMP payload version or checksum are wrong";
+    case ErrorCode::kOutOfMemory:
+      return "OOM command not allowed when used memory > 'maxmemory'.";
+    case ErrorCode::kText:
+    case ErrorCode::kIo:
+    case ErrorCode::kNoSpace:
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kInvalidArgument:
+      return {};
+  }
+  return {};
+}
+
+std::string error_line(const Error& error) {
+  if (error.code() == ErrorCode::kText) return std::string(error.detail());
+  const std::string_view fixed = fixed_error_line(error.code());
+  if (!fixed.empty()) return std::string(fixed);
+  return joined({"ERR ", error.detail().empty() ? std::string_view("internal failure") : error.detail()});
+}
+
+namespace errors {
+
+Error text(std::string line) { return Error(ErrorCode::kText, std::move(line)); }
+
+namespace {
+Error fixed(std::string_view line) { return Error(ErrorCode::kText, std::string(line)); }
+Error made(std::initializer_list<std::string_view> parts) { return text(joined(parts)); }
+}  // namespace
+
+// ---- finding and starting a command ----------------------------------------------------------------
+
+Error unknown_command(std::string_view name, std::span<const std::string_view> args) {
+  std::string shown;
+  for (const std::string_view arg : args) {
+    if (shown.size() >= kEchoMax) break;
+    const std::string_view part = arg.substr(0, kEchoMax - shown.size());
+    shown += joined({"'", part, "' "});
+  }
+  return made({"ERR unknown command '", name.substr(0, kEchoMax), "', with args beginning with: ", shown});
+}
+Error wrong_arity(std::string_view name) {
+  return made({"ERR wrong number of arguments for '", name, "' command"});
+}
+Error unknown_subcommand(std::string_view container, std::string_view name) {
+  return made({"ERR unknown subcommand '", name.substr(0, kEchoMax), "'. Try ", upper(container), " HELP."});
+}
+Error subcommand_syntax(std::string_view container, std::string_view name) {
+  return made({"ERR unknown subcommand or wrong number of arguments for '", name.substr(0, kEchoMax),
+               "'. Try ", upper(container), " HELP."});
+}
+Error protocol(std::string_view what) { return made({"ERR ", what}); }
+Error no_auth() { return fixed("NOAUTH Authentication required."); }
+Error wrong_password() {
+  return fixed("WRONGPASS invalid username-password pair or user is disabled.");
+}
+Error no_password_set() {
+  return fixed(
+      "ERR AUTH <password> called without any password configured for the default user. "
+      "Are you sure your configuration is correct?");
+}
+Error no_protocol() { return fixed("NOPROTO unsupported protocol version"); }
+Error protocol_version_not_integer() {
+  return fixed("ERR Protocol version is not an integer or out of range");
+}
+Error loading() { return fixed("LOADING Redis is loading the dataset in memory"); }
+Error out_of_memory() { return Error(ErrorCode::kOutOfMemory); }
+Error misconf_snapshot() {
+  return fixed(
+      "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
+      "Commands that may modify the data set are disabled, because this instance is configured to report "
+      "errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check "
+      "the Redis logs for details about the RDB error.");
+}
+Error misconf_log(std::string_view reason) {
+  return made({"MISCONF Errors writing to the AOF file: ", reason});
+}
+Error too_many_clients() { return fixed("ERR max number of clients reached"); }
+Error not_while_subscribed(std::string_view name) {
+  return made({"ERR Can't execute '", name,
+               "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"});
+}
+Error exec_abort() { return fixed("EXECABORT Transaction discarded because of previous errors."); }
+Error exec_abort_because(std::string_view line) {
+  if (line.starts_with("ERR ")) line.remove_prefix(4);
+  return made({"EXECABORT Transaction discarded because of: ", line});
+}
+Error nested_multi() { return fixed("ERR MULTI calls can not be nested"); }
+Error exec_without_multi() { return fixed("ERR EXEC without MULTI"); }
+Error discard_without_multi() { return fixed("ERR DISCARD without MULTI"); }
+Error watch_inside_multi() { return fixed("ERR WATCH inside MULTI is not allowed"); }
+Error not_in_transaction() { return fixed("ERR Command not allowed inside a transaction"); }
+
+// ---- numbers ----------------------------------------------------------------------------------------
+
+Error value_between(int64_t low, int64_t high) {
+  return made({"ERR value is out of range, value must between ", std::to_string(low), " and ",
+               std::to_string(high)});
+}
+Error timeout_not_float() { return fixed("ERR timeout is not a float or out of range"); }
+Error timeout_not_integer() { return fixed("ERR timeout is not an integer or out of range"); }
+Error timeout_negative() { return fixed("ERR timeout is negative"); }
+Error timeout_out_of_range() { return fixed("ERR timeout is out of range"); }
+Error invalid_expire(std::string_view command) {
+  return made({"ERR invalid expire time in '", command, "' command"});
+}
+Error value_not_finite() { return fixed("ERR value is NaN or Infinity"); }
+Error increment_not_finite() { return fixed("ERR increment would produce NaN or Infinity"); }
+Error decrement_overflow() { return fixed("ERR decrement would overflow"); }
+Error offset_out_of_range() { return fixed("ERR offset is out of range"); }
+Error bit_offset() { return fixed("ERR bit offset is not an integer or out of range"); }
+Error bit_value() { return fixed("ERR bit is not an integer or out of range"); }
+Error hash_value_not_integer() { return fixed("ERR hash value is not an integer"); }
+Error hash_value_not_float() { return fixed("ERR hash value is not a float"); }
+Error cannot_be_negative(std::string_view word) { return made({"ERR ", word, " can't be negative"}); }
+Error must_be_positive_count() { return fixed("ERR count should be greater than 0"); }
+Error rank_is_zero() {
+  return fixed(
+      "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
+      "or use negative to start from the end of the list");
+}
+Error numkeys_not_positive() { return fixed("ERR numkeys should be greater than 0"); }
+Error too_many_keys() { return fixed("ERR Number of keys can't be greater than number of args"); }
+Error no_input_key(std::string_view command) {
+  return made({"ERR at least 1 input key is needed for '", command, "' command"});
+}
+
+// ---- expiry of hash fields ------------------------------------------------------------------------------
+
+Error field_expiry_negative() { return fixed("ERR invalid expire time, must be >= 0"); }
+Error fields_word_missing() {
+  return fixed("ERR Mandatory argument FIELDS is missing or not at the right position");
+}
+Error field_count_not_positive() { return fixed("ERR Parameter `numFields` should be greater than 0"); }
+Error number_of_fields_not_positive() { return fixed("ERR Number of fields must be a positive integer"); }
+Error field_count_mismatch() {
+  return fixed("ERR The `numfields` parameter must match the number of arguments");
+}
+
+// ---- sorted sets --------------------------------------------------------------------------------------
+
+Error min_max_not_float() { return fixed("ERR min or max is not a float"); }
+Error min_max_not_string_range() { return fixed("ERR min or max not valid string range item"); }
+Error weight_not_float() { return fixed("ERR weight value is not a float"); }
+Error score_not_number() { return fixed("ERR resulting score is not a number (NaN)"); }
+Error zadd_nx_xx() { return fixed("ERR XX and NX options at the same time are not compatible"); }
+Error zadd_gt_lt_nx() {
+  return fixed("ERR GT, LT, and/or NX options at the same time are not compatible");
+}
+Error zadd_single_increment() { return fixed("ERR INCR option supports a single increment-element pair"); }
+Error limit_needs_by() {
+  return fixed("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX");
+}
+Error withscores_with_bylex() {
+  return fixed("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
+}
+
+// ---- keys ---------------------------------------------------------------------------------------------
+
+Error database_out_of_range() { return fixed("ERR DB index is out of range"); }
+Error invalid_database() { return fixed("ERR invalid DB index"); }
+Error invalid_first_database() { return fixed("ERR invalid first DB index"); }
+Error invalid_second_database() { return fixed("ERR invalid second DB index"); }
+Error same_object() { return fixed("ERR source and destination objects are the same"); }
+Error expire_nx_and_others() {
+  return fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
+}
+Error expire_gt_and_lt() { return fixed("ERR GT and LT options at the same time are not compatible"); }
+Error unsupported_option(std::string_view option) { return made({"ERR Unsupported option ", option}); }
+Error invalid_ttl() { return fixed("ERR Invalid TTL value, must be >= 0"); }
+Error invalid_idle_time() { return fixed("ERR Invalid IDLETIME value, must be >= 0"); }
+Error invalid_frequency() { return fixed("ERR Invalid FREQ value, must be >= 0 and <= 255"); }
+Error bad_data_format() { return fixed("ERR Bad data format"); }
+Error sort_score() { return fixed("ERR One or more scores can't be converted into double"); }
+Error idle_time_not_tracked() {
+  return fixed(
+      "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching "
+      "between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+Error frequency_not_tracked() {
+  return fixed(
+      "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
+      "switching between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+Error lcs_needs_strings() { return fixed("ERR The specified keys must contain string values"); }
+Error lcs_memory() {
+  return text("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+}
+Error lcs_length_and_indexes() {
+  return fixed("ERR If you want both the length and indexes, please just use IDX.");
+}
+
+// ---- COMMAND ------------------------------------------------------------------------------------------
+
+Error invalid_command() { return fixed("ERR Invalid command specified"); }
+Error invalid_command_arity() { return fixed("ERR Invalid number of arguments specified for command"); }
+Error invalid_command_arguments() { return fixed("ERR Invalid arguments specified for command"); }
+Error command_has_no_keys() { return fixed("ERR The command has no key arguments"); }
+
+// ---- slow log and latency --------------------------------------------------------------------------------
+
+Error slowlog_count() { return fixed("ERR count should be greater than or equal to -1"); }
+Error no_latency_samples(std::string_view event) {
+  return made({"ERR No samples available for event '", event, "'"});
+}
+
+// ---- sessions -----------------------------------------------------------------------------------------
+
+Error invalid_client_name() {
+  return fixed("ERR Client names cannot contain spaces, newlines or special characters.");
+}
+
+Error invalid_library_word(std::string_view option) {
+  return made({"ERR ", option, " cannot contain spaces, newlines or special characters."});
+}
+Error unrecognized_option(std::string_view option) {
+  return made({"ERR Unrecognized option '", option.substr(0, kEchoMax), "'"});
+}
+Error hello_syntax(std::string_view option) {
+  return made({"ERR Syntax error in HELLO option '", option.substr(0, kEchoMax), "'"});
+}
+Error hello_needs_auth() {
+  return fixed(
+      "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
+      "<user> <pass> option can be used to authenticate the client and select the RESP protocol version at the "
+      "same time");
+}
+Error protected_mode() {
+  return fixed(
+      "DENIED This server is in protected mode: it has no password, so it talks only to clients on the same "
+      "machine. To let others in, set a password (requirepass) on the server, or, if the network is trusted, "
+      "CONFIG SET protected-mode no from a client on the server's machine.");
+}
+Error unblocked() { return fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK"); }
+Error bad_unblock_reason() { return fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"); }
+Error bad_pause_mode() { return fixed("ERR CLIENT PAUSE mode must be WRITE or ALL"); }
+Error no_such_client() { return fixed("ERR No such client"); }
+Error no_such_user(std::string_view name) {
+  return made({"ERR No such user '", name.substr(0, kEchoMax), "'"});
+}
+Error unknown_client_type(std::string_view name) {
+  return made({"ERR Unknown client type '", name.substr(0, kEchoMax), "'"});
+}
+Error invalid_client_id() { return fixed("ERR Invalid client ID"); }
+Error client_id_not_positive() { return fixed("ERR client-id should be greater than 0"); }
+Error no_blocking_allowed(std::string_view command) {
+  return made({"ERR ", command, " isn't allowed for DENY BLOCKING client"});
+}
+Error transaction_too_large() {
+  return fixed("ERR the transaction is larger than client-query-buffer-limit allows");
+}
+Error debug_not_allowed() {
+  return fixed(
+      "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it "
+      "from a local connection, otherwise you need to set this option in the configuration file, and then "
+      "restart the server.");
+}
+Error debug_needs_resp3() { return fixed("ERR RESP2 is not supported by this command"); }
+Error debug_protocol_type() {
+  return fixed(
+      "ERR Wrong protocol type name. Please use one of the following: "
+      "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
+}
+Error debug_memory_value() {
+  return fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
+}
+Error background_save_running() { return fixed("ERR Background save already in progress"); }
+Error log_rewrite_running() {
+  return fixed("ERR Background append only file rewriting already in progress");
+}
+Error no_config_file() { return fixed("ERR The server is running without a config file"); }
+Error config_rewrite(std::string_view reason) { return made({"ERR Rewriting config file: ", reason}); }
+Error config_set(std::string_view reason) { return made({"ERR ", reason}); }
+Error no_shutdown_in_progress() { return fixed("ERR No shutdown in progress."); }
+Error shutdown_failed() { return fixed("ERR Errors trying to SHUTDOWN. Check logs."); }
+Error save_failed(std::string_view reason) { return made({"ERR saving failed: ", reason}); }
+Error sync_needs_eof() { return fixed("ERR SYNC needs REPLCONF capa eof before it"); }
+Error same_client_is_replica() { return fixed("ERR SYNC was sent on this connection already"); }
+
+}  // namespace errors
+}  // namespace quorate

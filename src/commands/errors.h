@@ -1,0 +1,151 @@
+// Every error text a client can see.  The texts are Redis'; nowhere else in the project may one be written.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "util/result.h"
+
+namespace quorate {
+
+// The line of an error as the client sees it, prefix included, without "-" and CRLF.
+std::string error_line(const Error& error);
+// The fixed text of a code of the user's kind; empty for the others.
+std::string_view fixed_error_line(ErrorCode code);
+
+namespace errors {
+
+// An error with its whole line; for errors.cc and for families with many parametrised texts of their own.
+Error text(std::string line);
+
+// ---- finding and starting a command ----------------------------------------------------------------
+Error unknown_command(std::string_view name, std::span<const std::string_view> args);  // args: behind the name
+Error wrong_arity(std::string_view name);                       // "wrong number of arguments for 'get' command"
+Error unknown_subcommand(std::string_view container, std::string_view name);
+Error subcommand_syntax(std::string_view container, std::string_view name);  // "... or wrong number of arguments"
+Error protocol(std::string_view what);                          // RequestParser::error_text()
+Error no_auth();
+Error wrong_password();
+Error no_password_set();
+Error no_protocol();                                            // NOPROTO of HELLO
+Error protocol_version_not_integer();
+Error loading();
+Error out_of_memory();
+Error misconf_snapshot();
+Error misconf_log(std::string_view reason);
+Error too_many_clients();
+Error not_while_subscribed(std::string_view name);
+Error exec_abort();
+Error exec_abort_because(std::string_view line);                // the line of the error that stopped it
+Error nested_multi();
+Error exec_without_multi();
+Error discard_without_multi();
+Error watch_inside_multi();
+Error not_in_transaction();
+
+// ---- numbers ----------------------------------------------------------------------------------------
+Error value_between(int64_t low, int64_t high);
+Error timeout_not_float();
+Error timeout_not_integer();
+Error timeout_negative();
+Error timeout_out_of_range();
+Error invalid_expire(std::string_view command);                 // "invalid expire time in 'set' command"
+Error value_not_finite();                                       // HINCRBYFLOAT with inf
+Error increment_not_finite();                                   // INCRBYFLOAT, HINCRBYFLOAT
+Error decrement_overflow();
+Error offset_out_of_range();
+Error bit_offset();
+Error bit_value();
+Error hash_value_not_integer();
+Error hash_value_not_float();
+Error cannot_be_negative(std::string_view word);                // "COUNT can't be negative"
+Error must_be_positive_count();                                 // "count should be greater than 0"
+Error rank_is_zero();
+Error numkeys_not_positive();
+Error too_many_keys();
+Error no_input_key(std::string_view command);
+
+// ---- expiry of hash fields ------------------------------------------------------------------------------
+Error field_expiry_negative();
+Error fields_word_missing();
+Error field_count_not_positive();       // HEXPIRE and its kin
+Error number_of_fields_not_positive();  // HTTL and its kin, HPERSIST
+Error field_count_mismatch();
+
+// ---- sorted sets --------------------------------------------------------------------------------------
+Error min_max_not_float();
+Error min_max_not_string_range();
+Error weight_not_float();
+Error score_not_number();
+Error zadd_nx_xx();
+Error zadd_gt_lt_nx();
+Error zadd_single_increment();
+Error limit_needs_by();
+Error withscores_with_bylex();
+
+// ---- keys ---------------------------------------------------------------------------------------------
+Error database_out_of_range();
+Error invalid_database();
+Error invalid_first_database();
+Error invalid_second_database();
+Error same_object();
+Error expire_nx_and_others();
+Error expire_gt_and_lt();
+Error unsupported_option(std::string_view option);
+Error invalid_ttl();
+Error invalid_idle_time();
+Error invalid_frequency();
+Error bad_data_format();
+Error sort_score();
+Error idle_time_not_tracked();
+Error frequency_not_tracked();
+Error lcs_needs_strings();
+Error lcs_length_and_indexes();
+Error lcs_memory();
+
+// ---- COMMAND ------------------------------------------------------------------------------------------
+Error invalid_command();
+Error invalid_command_arity();
+Error invalid_command_arguments();
+Error command_has_no_keys();
+
+// ---- slow log and latency --------------------------------------------------------------------------------
+Error slowlog_count();
+Error no_latency_samples(std::string_view event);
+
+// ---- sessions -----------------------------------------------------------------------------------------
+Error invalid_client_name();
+Error invalid_library_word(std::string_view option);            // CLIENT SETINFO
+Error unrecognized_option(std::string_view option);
+Error hello_syntax(std::string_view option);
+Error hello_needs_auth();
+Error protected_mode();
+Error unblocked();
+Error bad_unblock_reason();
+Error bad_pause_mode();
+Error no_such_client();
+Error no_such_user(std::string_view name);
+Error unknown_client_type(std::string_view name);
+Error invalid_client_id();
+Error client_id_not_positive();
+Error no_blocking_allowed(std::string_view command);            // MONITOR, SYNC inside MULTI
+Error transaction_too_large();
+Error debug_not_allowed();
+Error debug_needs_resp3();
+Error debug_protocol_type();
+Error debug_memory_value();
+Error background_save_running();
+Error log_rewrite_running();
+Error no_config_file();
+Error config_rewrite(std::string_view reason);
+Error config_set(std::string_view reason);                      // Configuration::set says the whole of it
+Error no_shutdown_in_progress();
+Error shutdown_failed();
+Error save_failed(std::string_view reason);
+Error sync_needs_eof();
+Error same_client_is_replica();
+
+}  // namespace errors
+}  // namespace quorate

@@ -1,0 +1,94 @@
+// When a reply may leave: keeps the log of the node's writes, and the replies that report what the log does not
+// hold yet.  Snapshots are in persistence.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/settings.h"
+#include "persist/disk.h"
+#include "persist/log_writer.h"
+#include "store/db.h"
+
+namespace quorate {
+
+class Session;
+
+// One a node.  A record holds the effects of one turn; its sequence number is known while the turn still runs, so
+// that replies can be bound to it.
+// Invariants: 1. A reply bound to a sequence leaves only when durable() has reached it.
+// 2. Without a log nothing is ever bound.
+class Durability {
+ public:
+  explicit Durability(const NodeSettings& settings) : settings_(settings) {}
+
+  bool keeps_log() const { return log_.has_value(); }
+  LogWriter& log() { return *log_; }
+  void start_log(const LogWriter::Options& options, const LogPosition& position,
+                 std::vector<uint64_t> segments) {
+    log_.emplace(options, position, std::move(segments));
+  }
+  void stop_log() { log_.reset(); }
+
+  // The sequence number that this turn's record gets.  Requires: keeps_log().
+  uint64_t turn_sequence() const { return log_->appended() + 1; }
+  // Up to where records are as safe as appendfsync asks.
+  uint64_t durable() const {
+    if (!log_) return UINT64_MAX;
+    return settings_.appendfsync == FsyncPolicy::kAlways ? log_->synced() : log_->written();
+  }
+
+  // ---- binding replies ------------------------------------------------------------------------------
+  void note_write(const Key& key) {
+    if (key.bytes.data() == nullptr) {
+      all_keys_sequence_ = turn_sequence();
+    } else {
+      key_sequences_[key.hash % kSlots] = turn_sequence();
+    }
+    last_write_ = turn_sequence();
+  }
+  // True while some write is not durable, so that readers must ask needed_by().
+  bool has_pending() const { return log_ && last_write_ > durable(); }
+  // What a reader of `key` (nullptr bytes: of several keys) has to wait for.  A collision only delays.
+  uint64_t needed_by(const Key& key) const {
+    if (key.bytes.data() == nullptr) return last_write_;
+    const uint64_t own = key_sequences_[key.hash % kSlots];
+    return own > all_keys_sequence_ ? own : all_keys_sequence_;
+  }
+
+  // ---- a turn's end and what the disk answers --------------------------------------------------------
+  // Appends the record of the turn, if there is anything in it, and asks for what the policy wants.
+  void end_turn(Store& store, int64_t unix_ms);
+  // Asks for a sync of everything appended; while one is under way, the next follows it (group commit).
+  void sync() {
+    if (log_ && !log_->has_failed()) log_->sync(requests);
+  }
+  void on_reply(DiskReply&& reply);
+  // appendfsync everysec, and trying again after the disk refused.
+  void on_second();
+
+  // What the disk is asked to do, in order; perform() takes it.
+  std::vector<DiskRequest> requests;
+  // Sessions that have held replies.
+  std::vector<Session*> holding;
+
+  bool refuses_writes() const { return log_ && log_->has_failed(); }
+  std::string_view failure_detail() const { return log_ ? log_->failure_detail() : std::string_view(); }
+  bool must_stop() const { return log_ && log_->must_stop(); }
+  bool owns(uint64_t request_id) const { return log_ && log_->owns(request_id); }
+
+ private:
+  static constexpr size_t kSlots = 1 << 13;
+
+  const NodeSettings& settings_;
+  std::optional<LogWriter> log_;
+  std::array<uint64_t, kSlots> key_sequences_{};  // hash of the key -> its last record
+  uint64_t all_keys_sequence_ = 0;                // of writes that name no single key
+  uint64_t last_write_ = 0;
+};
+
+}  // namespace quorate

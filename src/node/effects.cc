@@ -1,0 +1,54 @@
+// The one place that knows in which order a turn's outputs are carried out.
+#include "node/effects.h"
+
+#include "node/input.h"
+#include "node/output.h"
+#include "node/upkeep.h"
+
+namespace quorate {
+
+namespace {
+
+// 1. The log.  What can be written at once is, so that the replies behind it need not wait.
+void carry_out_disk_requests(NodeState& node, Driver& driver) {
+  std::vector<DiskRequest> requests;
+  while (!node.durability.requests.empty()) {
+    requests.clear();
+    requests.swap(node.durability.requests);
+    const bool inline_appends = node.settings.appendfsync != FsyncPolicy::kAlways;
+    for (DiskRequest& request : requests) {
+      const bool is_inline = inline_appends && request.lane == DiskLane::kLog &&
+                             request.op == DiskRequest::Op::kAppend;
+      auto reply = driver.disk(std::move(request), is_inline ? DiskPlace::kInline : DiskPlace::kBackground);
+      if (reply) on_disk_reply(node, std::move(*reply));
+    }
+  }
+}
+
+}  // namespace
+
+void perform(Node& owner, Instant now, Driver& driver) {
+  NodeState& node = owner.state();
+  begin_input(node, now);
+  end_turn(node);
+  carry_out_disk_requests(node, driver);
+  // 2. Replies.  A flush may close its session, never add another to the list.
+  for (Session* session : node.to_flush) flush(node, *session, driver);
+  node.to_flush.clear();
+  // 3. Who is read from.
+  for (Session* session : node.reading_changed) {
+    driver.set_reading(session->peer.connection, !session->has(kReadingStopped));
+  }
+  node.reading_changed.clear();
+  // 4. Closing, last: nothing refers to these sessions afterwards.
+  for (size_t index = 0; index < node.to_close.size(); ++index) {
+    Session* const session = node.to_close[index];
+    driver.close(session->peer.connection,
+                 session->has(kAbortClose) ? CloseMode::kAbort : CloseMode::kGraceful);
+    destroy_session(node, *session);
+  }
+  node.to_close.clear();
+  driver.arm_timer(owner.deadline());
+}
+
+}  // namespace quorate

@@ -1,0 +1,342 @@
+// The road of a command.
+#include "node/execute.h"
+
+#include <optional>
+#include <utility>
+
+#include "commands/errors.h"
+#include "node/blocking.h"
+#include "node/changes.h"
+#include "node/output.h"
+#include "node/publish.h"
+#include "node/redact.h"
+#include "node/reply_shape.h"
+#include "node/transactions.h"
+#include "node/upkeep.h"
+#include "util/memory.h"
+
+namespace quorate {
+
+namespace {
+
+constexpr uint32_t kNodeLookCloser =
+    kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy;
+// Keys that one command may evict before it runs; the rest goes between commands.
+constexpr size_t kEvictionsPerCommand = 64;
+
+bool is_named(const Command& row, std::string_view name) { return row.spec->name == name; }
+
+// A command that MULTI does not queue.
+bool runs_inside_multi(const Command& row) {
+  return is_named(row, "exec") || is_named(row, "discard") || is_named(row, "multi") ||
+         is_named(row, "watch") || is_named(row, "quit") || is_named(row, "reset");
+}
+
+// What a subscriber on RESP2 may send.
+bool allowed_while_subscribed(const Command& row) {
+  return is_named(row, "ping") || is_named(row, "subscribe") || is_named(row, "ssubscribe") ||
+         is_named(row, "sunsubscribe") || is_named(row, "psubscribe") || is_named(row, "unsubscribe") ||
+         is_named(row, "punsubscribe") || is_named(row, "quit") || is_named(row, "reset");
+}
+
+// CLIENT REPLY OFF silences replies, not messages.
+bool replies_with_messages(const Command& row) {
+  return row.spec->group == Group::kPubsub && is_subscription(row);
+}
+
+bool arity_fits(const CommandSpec& spec, size_t count) {
+  return spec.arity >= 0 ? count == static_cast<size_t>(spec.arity)
+                         : count >= static_cast<size_t>(-spec.arity);
+}
+
+// The row that runs, or why there is none.  `known` is the row to blame.
+Result<Command*> resolve(NodeState& node, Command* row, Args args) {
+  if (row == nullptr) return errors::unknown_command(args[0], args.subspan(1));
+  if (row->has_subcommands() && args.size() > 1) {
+    Command* const sub = node.commands.find_subcommand(*row, args[1]);
+    if (sub != nullptr) {
+      row = sub;
+    } else if (!row->has_handler()) {
+      return errors::unknown_subcommand(row->spec->name, args[1]);
+    }
+  }
+  if (!arity_fits(*row->spec, args.size()) || !row->has_handler()) {
+    return errors::wrong_arity(row->spec->name);
+  }
+  return row;
+}
+
+void reject(NodeState& node, Session& session, Command* row, const Error& error) {
+  const std::string line = error_line(error);
+  if (row != nullptr) ++row->rejected;
+  if (row != nullptr && is_named(*row, "exec")) {
+    discard_transaction(node, session);
+    reply_error(node, session, error_line(errors::exec_abort_because(line)));
+    return;
+  }
+  if (session.has(kInMulti)) session.set(kMultiBroken);
+  reply_error(node, session, line);
+}
+
+// The flags that count for EXEC are those of what it will run.
+uint32_t effective_flags(const Session& session, const Command& row) {
+  uint32_t flags = row.spec->flags;
+  if (is_named(row, "exec") && session.extras != nullptr) flags |= session.extras->queued_flags;
+  return flags;
+}
+
+std::optional<Error> check_memory(NodeState& node, const Session& session, const Command& row,
+                                  uint32_t flags) {
+  const MemoryVerdict verdict = keep_memory(node, kEvictionsPerCommand);
+  if (verdict != MemoryVerdict::kNothingToEvict) return std::nullopt;
+  // What MULTI queues takes memory too.
+  const bool grows = (flags & kDenyOom) != 0 || (session.has(kInMulti) && !runs_inside_multi(row));
+  if (!grows) return std::nullopt;
+  ++node.statistics.evictions_refused;
+  return errors::out_of_memory();
+}
+
+// Why the node does not run this command now.
+std::optional<Error> refusal(NodeState& node, Session& session, const Command& row) {
+  const uint32_t flags = effective_flags(session, row);
+  if (session.has(kNeedsAuth) && (row.spec->flags & kNoAuth) == 0) return errors::no_auth();
+  if (node.flags & kNodeMemoryLimited) {
+    if (auto error = check_memory(node, session, row, flags)) return error;
+  }
+  if (node.flags & kNodeWritesRefused) {
+    if ((flags & kWrite) != 0 || is_named(row, "ping")) return write_refusal(node);
+  }
+  if (session.has(kSubscribed) && session.protocol == Protocol::kResp2 && !allowed_while_subscribed(row)) {
+    return errors::not_while_subscribed(row.spec->name);
+  }
+  if ((node.flags & kNodeLoading) && (flags & kLoading) == 0) return errors::loading();
+  if (session.has(kInMulti) && (row.spec->flags & kNoMulti) != 0 && !runs_inside_multi(row)) {
+    return errors::not_in_transaction();
+  }
+  return std::nullopt;
+}
+
+bool is_paused(const NodeState& node, const Session& session, const Command& row) {
+  if ((node.flags & kNodePaused) == 0 || session.has(kReplicaLink)) return false;
+  if (node.pause == PauseKind::kAll) return true;
+  return (effective_flags(session, row) & (kWrite | kMayReplicate)) != 0;
+}
+
+void run(NodeState& node, Session& session, Command& row, Args args, const Key& first_key,
+         BatchClock& clock) {
+  ++node.statistics.commands_processed;
+  if (clock.measures(row)) {
+    const int64_t begun_us = clock.begin();
+    if (call(node, session, row, args, first_key, Origin::kClient) == CallResult::kReplied) {
+      clock.add_measured(row, args, session, begun_us);
+    }
+  } else if (call(node, session, row, args, first_key, Origin::kClient) == CallResult::kReplied) {
+    clock.add_shared(row);
+  }
+}
+
+// Returns false if the command was put off (paused, or queued by MULTI: then it was answered).
+void execute_closely(NodeState& node, Session& session, Command* found, Args args, const Key& first_key,
+                     BatchClock& clock) {
+  auto resolved = resolve(node, found, args);
+  if (!resolved.ok()) {
+    reject(node, session, found, resolved.error());
+    return;
+  }
+  Command& row = *resolved.value();
+  if (const auto error = refusal(node, session, row)) {
+    reject(node, session, &row, *error);
+    return;
+  }
+  if (is_paused(node, session, row)) {
+    postpone(node, session, row, args);
+    return;
+  }
+  if (session.has(kInMulti) && !runs_inside_multi(row)) {
+    queue_command(node, session, row, args);
+    return;
+  }
+  node.store.set_touching(!session.has(kNoTouch) || is_named(row, "touch"));
+  run(node, session, row, args, first_key, clock);
+  node.store.set_touching(true);
+}
+
+void after_write(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key,
+                 size_t own_effects_before) {
+  Store& store = node.store;
+  if (!store.effects().collecting()) return;
+  Key key = first_key;
+  if (key.bytes.data() == nullptr && args.size() > 1) key = store.make_key(args[1]);
+  // A node command says itself what it did.
+  const bool is_silent = store.effects().count() - store.implied_effects() == own_effects_before;
+  if (is_silent && row.spec->run != nullptr) {
+    store.effects().add(session.database, key, args);
+  }
+  // Without an effect in this turn there will be no record to wait for (DEBUG RELOAD).
+  if (!node.durability.keeps_log() || store.effects().count() == 0) return;
+  node.durability.note_write(row.has_one_key ? key : Key{});
+  session.needs_sequence = node.durability.turn_sequence();
+}
+
+void after_read(NodeState& node, Session& session, const Command& row, const Key& first_key) {
+  const uint64_t needed = node.durability.needed_by(row.has_one_key ? first_key : Key{});
+  if (needed > session.needs_sequence) session.needs_sequence = needed;
+}
+
+}  // namespace
+
+// ---- time -------------------------------------------------------------------------------------------
+
+void BatchClock::add_measured(Command& row, Args args, Session& session, int64_t begun_us) {
+  const int64_t duration_us = node_.clock() - begun_us;
+  measured_us_ += duration_us;
+  ++count_;
+  count_call(node_, row, args, session, duration_us);
+}
+
+void BatchClock::finish() {
+  if (shared_count_ == 0) return;
+  const int64_t now_us = node_.clock();
+  const int64_t elapsed_us = now_us - started_us_ - measured_us_;
+  const uint64_t nanoseconds =
+      (elapsed_us <= 0 ? 0 : static_cast<uint64_t>(elapsed_us) * 1000) / shared_count_;
+  const size_t bucket = LatencyHistogram::bucket_of(nanoseconds);
+  const bool tracks = node_.settings.latency_tracking;
+  for (size_t index = 0; index < shared_count_; ++index) {
+    Command& row = *shared_[index];
+    ++row.calls;
+    row.nanoseconds += nanoseconds;
+    if (!tracks) continue;
+    if (row.latency == nullptr) row.latency = std::make_unique<LatencyHistogram>();
+    row.latency->add_to(bucket);
+  }
+  shared_count_ = 0;
+  started_us_ = now_us;
+  measured_us_ = 0;
+}
+
+void count_call(NodeState& node, Command& row, Args args, Session& session, int64_t duration_us) {
+  if (duration_us < 0) duration_us = 0;
+  duration_us += std::exchange(node.slept_us, 0);
+  ++row.calls;
+  row.nanoseconds += static_cast<uint64_t>(duration_us) * 1000;
+  const NodeSettings& settings = node.settings;
+  if (settings.latency_tracking) {
+    if (row.latency == nullptr) row.latency = std::make_unique<LatencyHistogram>();
+    row.latency->add(static_cast<uint64_t>(duration_us) * 1000);
+  }
+  if (settings.slowlog_log_slower_than >= 0 && duration_us >= settings.slowlog_log_slower_than &&
+      (row.spec->flags & kSkipSlowlog) == 0) [[unlikely]] {
+    node.slow_log.add(node.now.unix_ms / 1000, duration_us, shown_args(*row.spec, args), session.peer.address,
+                      session.name(), settings.slowlog_max_len);
+  }
+  if (settings.latency_monitor_threshold > 0 &&
+      duration_us / 1000 >= settings.latency_monitor_threshold) [[unlikely]] {
+    node.latency_monitor.add((row.spec->flags & kFast) != 0 ? "fast-command" : "command",
+                             node.now.unix_ms / 1000, duration_us / 1000);
+  }
+}
+
+// ---- the road -----------------------------------------------------------------------------------------
+
+void reply_error(NodeState& node, Session& session, std::string_view line) {
+  node.statistics.count_error(line);
+  Reply(session.out, session.protocol).error(line);
+}
+
+void execute(NodeState& node, Session& session, Command* row, Args args, const Key& first_key,
+             BatchClock& clock) {
+  if (((session.flags & kLookCloser) | (node.flags & kNodeLookCloser)) == 0) [[likely]] {
+    if (row != nullptr && !row->has_subcommands() && arity_fits(*row->spec, args.size())) [[likely]] {
+      run(node, session, *row, args, first_key, clock);
+      return;
+    }
+    execute_closely(node, session, row, args, first_key, clock);
+    return;
+  }
+  const size_t start = session.out.size();
+  const bool skip = session.has(kReplySkipNext);
+  session.clear(kReplySkipNext);
+  execute_closely(node, session, row, args, first_key, clock);
+  const bool silent = skip || session.has(kReplyOff);
+  if (silent && (row == nullptr || !replies_with_messages(*row))) session.out.truncate(start);
+}
+
+CallResult call(NodeState& node, Session& session, Command& row, Args args, const Key& first_key,
+                Origin origin) {
+  const CommandSpec& spec = *row.spec;
+  Store& store = node.store;
+  session.last_command = &spec;
+  const size_t start = session.out.size();
+  const uint64_t dirty = store.dirty();
+  const size_t own_effects = store.effects().count() - store.implied_effects();
+  Reply reply(session.out, session.protocol);
+  Status status;
+  bool waits = false;
+  if (spec.run != nullptr) [[likely]] {
+    CommandContext cx{.store = store,
+                      .db = store.database(session.database),
+                      .args = args,
+                      .spec = spec,
+                      .now = node.now.unix_ms,
+                      .reply = reply,
+                      .settings = node.store_settings,
+                      .may_block = origin != Origin::kTransaction,
+                      .first_key = first_key};
+    status = spec.run(cx);
+    if (cx.block) [[unlikely]] {
+      DCHECK(session.out.size() == start);
+      waits = true;
+      if (origin == Origin::kClient) block(node, session, row, args, *cx.block);
+    } else {
+      DCHECK(!status.ok() || is_one_value(session.out.view_from(start)));
+    }
+  } else if (row.is_help()) {
+    write_help(*row.row->container, reply);
+  } else {
+    NodeContext cx{.node = node,
+                   .session = session,
+                   .args = args,
+                   .spec = spec,
+                   .reply = reply,
+                   .first_key = first_key};
+    status = spec.run_on_node(cx);
+    if (spec.flags & kAdmin) settings_changed(node);
+  }
+  // Behind the handler, so that EXEC comes after what it ran.
+  if ((node.flags & kNodeMonitored) && origin != Origin::kWoken) [[unlikely]]
+    feed_monitors(node, session, spec, args);
+  if (!status.ok()) [[unlikely]] {
+    session.out.truncate(start);
+    ++row.failed;
+    reply_error(node, session, error_line(status.error()));
+  }
+  if (store.dirty() != dirty) {
+    after_write(node, session, row, args, first_key, own_effects);
+  } else if (node.durability.has_pending() && (spec.flags & (kReadonly | kWrite)) != 0) {
+    // PING, INFO and the like tell nothing of the data: they answer while the disk does not.
+    after_read(node, session, row, first_key);
+  }
+  if (!store.changes().empty()) [[unlikely]]
+    announce_changes(node);
+  if (!node.ready_keys.empty() && origin == Origin::kClient && !node.in_transaction) [[unlikely]]
+    serve_ready_keys(node);
+  return waits ? CallResult::kWaits : CallResult::kReplied;
+}
+
+MemoryVerdict keep_memory(NodeState& node, size_t evictions_max) {
+  const uint64_t limit = node.store_settings.maxmemory;
+  if (limit == 0) return MemoryVerdict::kEnough;
+  for (size_t count = 0; mem_used() > limit; ++count) {
+    if (count == evictions_max) {
+      node.background_work_left = true;
+      return MemoryVerdict::kMoreToEvict;
+    }
+    if (!node.store.evict_one()) return MemoryVerdict::kNothingToEvict;
+    // Big values are freed in the background: without this they would count as memory still.
+    node.store.do_background_work(64);
+  }
+  return MemoryVerdict::kEnough;
+}
+
+}  // namespace quorate

@@ -1,0 +1,19 @@
+// The text of INFO: facts of the node, the store, the log and the process, by sections.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "node/host.h"
+#include "node/state.h"
+
+namespace quorate {
+
+// `sections`: names in any case, or "all", "everything", "default"; none = default.  Unknown names give nothing.
+// CONFIG RESETSTAT.
+void reset_statistics(NodeState& node);
+
+std::string info_text(NodeState& node, const ProcessFacts& facts, std::span<const std::string_view> sections);
+
+}  // namespace quorate

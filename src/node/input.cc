@@ -1,0 +1,185 @@
+// The hot path: from bytes to executed commands.
+#include "node/input.h"
+
+#include <utility>
+
+#include "commands/errors.h"
+#include "node/blocking.h"
+#include "node/execute.h"
+#include "node/output.h"
+
+namespace quorate {
+
+namespace {
+
+// Kept for the next bytes when an input buffer is emptied; more is given back.
+constexpr size_t kInlineSizeMax = 64 * 1024;
+
+RequestLimits limits_of(const NodeState& node, const Session& session) {
+  return {.inline_size_max = kInlineSizeMax,
+          .bulk_size_max = node.store_settings.proto_max_bulk_len,
+          .authenticated = !session.has(kNeedsAuth)};
+}
+
+// Finds rows and keys of a batch and starts loading the memory that they will need.  Three misses of a command
+// (bucket, entry, value) overlap with those of its neighbours instead of following one another.
+void look_ahead(NodeState& node, const Session& session) {
+  const Db& db = node.store.database(session.database);
+  const size_t count = node.requests.size();
+  for (size_t index = 0; index < count; ++index) {
+    const Args args = node.requests[index].args;
+    Command* const row = node.commands.find(args[0]);
+    node.batch_rows[index] = row;
+    if (row == nullptr || !row->has_first_key || args.size() < 2) {
+      node.batch_keys[index] = Key{};
+      continue;
+    }
+    const Key key = node.store.make_key(args[1]);
+    node.batch_keys[index] = key;
+    if (count > 1) db.prefetch_bucket(key);
+  }
+  if (count == 1) return;
+  for (size_t index = 0; index < count; ++index) {
+    if (node.batch_keys[index].bytes.data() != nullptr) db.prefetch_entry(node.batch_keys[index]);
+  }
+  for (size_t index = 0; index < count; ++index) {
+    const Command* const row = node.batch_rows[index];
+    const Args args = node.requests[index].args;
+    if (row == nullptr || row->spec->member_at == 0 || row->spec->member_at >= args.size()) continue;
+    db.prefetch_member(node.batch_keys[index], args[row->spec->member_at]);
+  }
+}
+
+// Runs the parsed requests; returns how many (fewer if the session has to stop).
+size_t run_batch(NodeState& node, Session& session) {
+  look_ahead(node, session);
+  node.buffers.lend(session.out);
+  const size_t count = node.requests.size();
+  BatchClock clock(node, count);
+  for (size_t index = 0; index < count; ++index) {
+    const Args args = node.requests[index].args;
+    node.batch_index = index;
+    execute(node, session, node.batch_rows[index], args, node.batch_keys[index], clock);
+    if (session.has(kStopsInput)) [[unlikely]] {
+      clock.finish();
+      return index + 1;
+    }
+  }
+  clock.finish();
+  return count;
+}
+
+void refuse_protocol(NodeState& node, Session& session, std::string_view text) {
+  const Error error = errors::protocol(text);
+  reply_error(node, session, error_line(error));
+  close_session(node, session, CloseWhen::kAfterReply);
+}
+
+// Parses and runs `input` until it is used up or the session must stop.  Returns how many bytes are done with.
+size_t run_input(NodeState& node, Session& session, RequestParser& parser, std::string_view input) {
+  size_t done = 0;
+  while (true) {
+    size_t consumed = 0;
+    const auto outcome = parser.parse(input.substr(done), limits_of(node, session),
+                                      NodeState::kBatchMax, node.requests, consumed);
+    const size_t parsed = node.requests.size();
+    if (parsed != 0) {
+      const size_t ran = run_batch(node, session);
+      if (session.has(kClosing | kCloseAfterReply)) return input.size();
+      if (ran < parsed) {
+        // What was parsed ahead is parsed again when the session goes on.
+        const char* const next = node.requests[ran].raw.data();
+        parser = RequestParser();
+        return static_cast<size_t>(next - input.data());
+      }
+    }
+    done += consumed;
+    if (outcome == RequestParser::Outcome::kProtocolError) {
+      refuse_protocol(node, session, parser.error_text());
+      return input.size();
+    }
+    if (parsed < NodeState::kBatchMax || session.has(kStopsInput)) return done;
+  }
+}
+
+// Runs what stands in session.in.
+void run_pending(NodeState& node, Session& session) {
+  if (session.parser == nullptr) session.parser = std::make_unique<RequestParser>();
+  const size_t done = run_input(node, session, *session.parser, session.in.view());
+  if (done == session.in.size()) {
+    node.buffers.take_back(session.in);
+    session.parser.reset();
+    return;
+  }
+  if (done != 0) session.in.drop_front(done);
+}
+
+bool is_stopped(const NodeState& node, const Session& session) {
+  return session.has(kStopsInput) || (node.flags & kNodeBusy) != 0;
+}
+
+void append_input(NodeState& node, Session& session, std::string_view bytes) {
+  if (bytes.data() == session.in.data() + session.in.size() && session.read_reserved != 0) {
+    session.in.commit(bytes.size());  // read_target() gave the place
+  } else {
+    node.buffers.lend(session.in);
+    session.in.append(bytes);
+  }
+  session.read_reserved = 0;
+}
+
+}  // namespace
+
+void begin_input(NodeState& node, Instant now) {
+  node.now = now;
+  if (node.now.unix_ms < node.unix_floor_ms) node.now.unix_ms = node.unix_floor_ms;
+  node.store.set_now(node.now.unix_ms);
+}
+
+void take_input(NodeState& node, Session& session, std::string_view bytes) {
+  node.statistics.bytes_received += bytes.size();
+  ++node.statistics.reads_processed;
+  if (session.has(kClosing | kCloseAfterReply)) return;
+  session.active_us = node.now.steady_us;
+  if (session.in.empty() && !is_stopped(node, session)) [[likely]] {
+    // The common case: nothing is left over, and the requests are parsed where the driver read them.
+    const size_t done = run_input(node, session, node.fresh_parser, bytes);
+    if (done != bytes.size() || session.has(kClosing | kCloseAfterReply)) {
+      node.fresh_parser = RequestParser();
+      if (done != bytes.size()) append_input(node, session, bytes.substr(done));
+    }
+  } else {
+    append_input(node, session, bytes);
+    if (!is_stopped(node, session)) run_pending(node, session);
+  }
+  if (session.in.size() > node.settings.client_query_buffer_limit) [[unlikely]] {
+    ++node.statistics.query_buffer_disconnections;
+    session.set(kAbortClose);
+    close_session(node, session, CloseWhen::kNow);
+    return;
+  }
+  if (!session.out.empty() || session.has(kCloseAfterReply)) queue_flush(node, session);
+  if (!session.in.empty() && session.has(kStopsInput)) update_reading(node, session);
+}
+
+void resume_later(NodeState& node, Session& session) {
+  if (session.has(kQueuedToResume)) return;
+  session.set(kQueuedToResume);
+  node.to_resume.push_back(&session);
+}
+
+void end_turn(NodeState& node) {
+  // A resumed session may make others ready, which resume in turn.
+  for (size_t index = 0; index < node.to_resume.size(); ++index) {
+    Session& session = *node.to_resume[index];
+    session.clear(kQueuedToResume);
+    if (!session.in.empty() && !is_stopped(node, session)) run_pending(node, session);
+    update_reading(node, session);
+    if (!session.out.empty()) queue_flush(node, session);
+  }
+  node.to_resume.clear();
+  node.durability.end_turn(node.store, node.now.unix_ms);
+  end_turn_of_persistence(node);
+}
+
+}  // namespace quorate

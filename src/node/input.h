@@ -1,0 +1,20 @@
+// Bytes of a client become requests, requests become batches: parsed a pipeline at a time, their keys prefetched
+// together, then executed one behind the other.
+#pragma once
+
+#include <string_view>
+
+#include "node/state.h"
+
+namespace quorate {
+
+// Takes over the time of an input.
+void begin_input(NodeState& node, Instant now);
+// Bytes that arrived for this session.
+void take_input(NodeState& node, Session& session, std::string_view bytes);
+// Goes on with what the session has sent ahead, now that nothing stops it any more.
+void resume_later(NodeState& node, Session& session);
+// Ends a turn: resumed sessions run, the record of the turn is made.
+void end_turn(NodeState& node);
+
+}  // namespace quorate

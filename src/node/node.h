@@ -1,0 +1,110 @@
+// One shard's mind: sessions, commands, transactions, blocking, pub/sub, the log.  A pure function from inputs to
+// outputs: no sockets, clock, files or threads; a driver (libuv in src/server, a simulated world in tests) feeds it
+// and carries out what it asks for through node/effects.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "persist/disk.h"
+#include "store/db.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate {
+
+class Configuration;
+class Driver;
+class Host;
+struct NodeSettings;
+struct NodeState;
+struct ProcessSettings;
+
+// A connection as the node knows it.  Opaque to the driver, which keeps the pointer beside its socket.
+// Valid from connect() until the node calls Driver::close for it.
+class Session;
+
+struct PeerInfo {
+  void* connection = nullptr;   // the driver's own; handed back with every Driver call
+  std::string address;          // "127.0.0.1:50124", "[::1]:50124", or the path of the Unix socket with ":0"
+  std::string local_address;    // laddr of CLIENT LIST
+  bool is_loopback = true;      // protected-mode and enable-debug-command local look at it; Unix sockets: true
+  bool is_unix_socket = false;
+  int64_t descriptor = -1;      // fd of CLIENT LIST; means nothing else
+};
+
+// Which directions a connection has lost.
+enum class Hangup : uint8_t {
+  kHalf,   // the peer sends no more (FIN) but may still read: what it is owed is flushed, then closed
+  kWhole,  // nothing can be sent any more (reset, error)
+};
+
+struct NodeOptions {
+  Store::Options store;
+  uint32_t shard = 0;
+  uint64_t seed = 1;            // of ids that must differ between processes (run_id)
+  // A cheap monotonic clock in microseconds for slow log and command statistics; constant in simulation.
+  // Never used to decide anything.
+  int64_t (*clock_us)() = nullptr;
+  NodeSettings& settings;
+  StoreSettings& store_settings;
+  ProcessSettings& process_settings;
+  Configuration& configuration;
+  Host& host;
+};
+
+// Owned by the driver.  Calls must match:
+//   recover? start ( (connect | receive | read_target | peer_closed | sent | disk_reply | tick)* perform )*
+// where perform (node/effects.h) ends the turn: it carries out everything the inputs since the last one gave rise to.
+// `now` never runs back.
+class Node {
+ public:
+  explicit Node(const NodeOptions& options);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Reads back snapshot and log, synchronously, before anything else.  An error says what is damaged and what to
+  // do about it; the process must not go on.  Requires: `disk` outlives the node (DEBUG LOADAOF reads it again).
+  Status recover(Disk& disk, Instant now);
+  // Takes up work (begins a log segment if a log is kept).
+  void start(Instant now);
+
+  // ---- inputs --------------------------------------------------------------------------------------
+  // A new connection.  Never null: one that must be refused (maxclients) is told so and closed by the outputs.
+  Session* connect(Instant now, PeerInfo peer);
+  // Bytes that arrived.  `bytes` are borrowed for the call: the driver's shared read buffer, or what
+  // read_target() gave.  May be called after the node asked to close: then nothing happens.
+  void receive(Instant now, Session* session, std::string_view bytes);
+  // Where to read the next bytes, if a big value is being received: straight into place instead of the shared read
+  // buffer.  Empty: use the shared buffer.  Valid until the next call with this session.
+  std::span<char> read_target(Session* session);
+  // False while the session should not be read from (it is owed too much, or blocked with a full buffer).
+  bool wants_input(const Session* session) const;
+  void peer_closed(Instant now, Session* session, Hangup hangup);
+  // Bytes that Driver::send had taken over without writing them at once have left.
+  void sent(Instant now, Session* session, size_t bytes);
+  void disk_reply(Instant now, DiskReply&& reply);
+  // Time has passed: call it when deadline() is reached; earlier does no harm.
+  void tick(Instant now);
+  // SIGTERM and the like: as SHUTDOWN would.  Ends with Host::end_process once all is on disk.
+  void shutdown(Instant now, uint8_t shutdown_options);
+
+  // ---- what comes next -------------------------------------------------------------------------------
+  // steady_us at which tick() must be called; kNever if nothing is planned.
+  int64_t deadline() const;
+
+  size_t session_count() const;
+  Store& store();
+  NodeState& state() { return *state_; }
+
+ private:
+  friend void perform(Node& node, Instant now, Driver& driver);
+  std::unique_ptr<NodeState> state_;
+};
+
+}  // namespace quorate

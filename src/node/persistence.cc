@@ -1,0 +1,641 @@
+// Snapshots and their ends.
+#include "node/persistence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "commands/errors.h"
+#include "node/blocking.h"
+#include "node/execute.h"
+#include "node/host.h"
+#include "node/input.h"
+#include "node/output.h"
+#include "node/state.h"
+#include "node/upkeep.h"
+#include "store/rdb/format.h"
+#include "util/memory.h"
+
+namespace quorate {
+
+namespace {
+
+// What one slice of a snapshot saves at most: about half a millisecond.
+constexpr size_t kSliceBudget = 1000;
+constexpr int64_t kSlicePeriodUs = 1'000;
+// A failed BGSAVE is not tried again by a save point before this.
+constexpr int64_t kRetryAfterUs = 5'000'000;
+// Bytes of a SYNC that may wait in the connection's output.
+constexpr size_t kStreamAheadMax = 4 * 1024 * 1024;
+// Owner of the requests made here, as the writers have theirs.
+constexpr uint64_t kOwner = uint64_t{9} << 56;
+constexpr size_t kEndMarkSize = 40;
+
+uint64_t key_count(NodeState& node) {
+  uint64_t sum = 0;
+  for (int index = 0; index < node.store.database_count(); ++index) sum += node.store.database(index).size();
+  return sum;
+}
+
+rdb::FileOptions file_options(const NodeState& node) {
+  return {.version = node.store_settings.rdb_version,
+          .compression = node.store_settings.rdb_compression ? rdb::Compression::kOn : rdb::Compression::kOff,
+          .now = node.now.unix_ms,
+          .used_memory = mem_used()};
+}
+
+void remove_file(NodeState& node, std::string file) {
+  node.durability.requests.push_back({.id = kOwner | node.persistence.next_request_id++,
+                                      .lane = DiskLane::kBulk,
+                                      .op = DiskRequest::Op::kRemove,
+                                      .file = std::move(file),
+                                      .to = {},
+                                      .size = 0,
+                                      .bytes = {}});
+}
+
+void note_job_begun(NodeState& node) {
+  Persistence& state = node.persistence;
+  state.job_runs = true;
+  state.job_began_us = node.now.steady_us;
+  state.job_keys = key_count(node);
+  state.job_dirty = node.store.dirty();
+  state.next_step_us = node.now.steady_us;
+}
+
+void begin_log_snapshot(NodeState& node) {
+  Persistence& state = node.persistence;
+  state.rewrite_wanted = false;
+  LogWriter& log = node.durability.log();
+  log.start_segment(node.durability.requests);
+  state.job.begin_log({.shard = node.shard,
+                       .partitions = node.store.partition_count(),
+                       .log_id = log.position().log_id,
+                       .sequence = log.position().next_sequence,
+                       .chain = log.position().chain,
+                       .unix_ms = node.now.unix_ms,
+                       .hash_seed = node.store.hash_seed(),
+                       .positions = {}});
+  note_job_begun(node);
+  node.host.log(LogLevel::kNotice, "snapshot of the log begun");
+}
+
+void begin_rdb_save(NodeState& node) {
+  Persistence& state = node.persistence;
+  state.save_wanted = false;
+  state.last_try_us = node.now.steady_us;
+  state.job_is_last = state.shutting_down;
+  state.job.begin_rdb(node.settings.dbfilename, file_options(node));
+  note_job_begun(node);
+  node.host.log(LogLevel::kNotice, "saving " + node.settings.dbfilename + " begun");
+}
+
+void answer(NodeState& node, uint64_t session_id, const Status& outcome) {
+  Session* const session = node.sessions.find(session_id);
+  if (session == nullptr || session->has(kClosing)) return;
+  node.buffers.lend(session->out);
+  if (outcome.ok()) {
+    Reply(session->out, session->protocol).ok();
+  } else {
+    reply_error(node, *session, error_line(outcome.error()));
+  }
+  session->clear(kWaiting);
+  queue_flush(node, *session);
+  resume_later(node, *session);
+}
+
+void end_log_snapshot(NodeState& node, bool succeeded, int64_t seconds) {
+  Persistence& state = node.persistence;
+  state.facts.last_rewrite_ok = succeeded;
+  state.facts.last_rewrite_seconds = seconds;
+  if (!succeeded) {
+    node.host.log(LogLevel::kWarning, "snapshot of the log failed (" + state.job.failure() + ") -> the log stays");
+    return;
+  }
+  ++state.facts.rewrites;
+  const uint64_t sequence = state.job.sequence();
+  if (node.durability.keeps_log()) node.durability.log().drop_before(sequence, node.durability.requests);
+  if (state.snapshot_sequence != 0 && state.snapshot_sequence != sequence) {
+    remove_file(node, snapshot_name(node.shard, state.snapshot_sequence));
+  }
+  state.snapshot_sequence = sequence;
+  state.snapshot_bytes = state.job.bytes();
+  if (node.durability.keeps_log()) {
+    state.facts.log_size_after_rewrite = state.snapshot_bytes + node.durability.log().log_size();
+  }
+  node.host.log(LogLevel::kNotice, "snapshot of the log is durable, " + std::to_string(state.job.keys()) +
+                                       " keys -> the log before it is dropped");
+}
+
+void end_rdb_save(NodeState& node, bool succeeded, int64_t seconds) {
+  Persistence& state = node.persistence;
+  state.facts.last_save_ok = succeeded;
+  state.facts.last_save_seconds = seconds;
+  Status outcome;
+  if (succeeded) {
+    ++state.facts.saves;
+    state.facts.last_save_unix_s = node.now.unix_ms / 1000;
+    state.dirty_at_save = state.job_dirty;
+    node.host.log(LogLevel::kNotice, node.settings.dbfilename + " saved, " +
+                                         std::to_string(state.job.keys()) + " keys");
+    if (state.job.hashes_without_expiry() != 0) {
+      node.host.log(LogLevel::kWarning, std::to_string(state.job.hashes_without_expiry()) +
+                                            " hashes have fields that expire -> saved without");
+    }
+  } else {
+    node.host.log(LogLevel::kWarning, "saving failed: " + state.job.failure());
+    outcome = errors::save_failed(state.job.failure());
+  }
+  state.shutdown_save_done = state.job_is_last;
+  for (const uint64_t id : std::exchange(state.save_waiters, {})) answer(node, id, outcome);
+}
+
+void end_job(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (!state.job_runs || state.job.state() == SnapshotJob::State::kRunning) return;
+  state.job_runs = false;
+  const bool succeeded = state.job.state() == SnapshotJob::State::kDone;
+  const int64_t seconds = (node.now.steady_us - state.job_began_us) / 1'000'000;
+  if (state.job.kind() == SnapshotJob::Kind::kLog) {
+    end_log_snapshot(node, succeeded, seconds);
+  } else {
+    end_rdb_save(node, succeeded, seconds);
+  }
+  settings_changed(node);
+}
+
+// ---- SYNC ---------------------------------------------------------------------------------------------------
+
+void start_stream(NodeState& node) {
+  Persistence& state = node.persistence;
+  const uint64_t id = state.stream_queue.front();
+  state.stream_queue.pop_front();
+  Session* const session = node.sessions.find(id);
+  if (session == nullptr || session->has(kClosing)) return;
+  Persistence::Stream& stream = state.stream.emplace();
+  stream.session_id = id;
+  constexpr char kHex[] = "0123456789abcdef";
+  for (size_t digit = 0; digit < kEndMarkSize; ++digit) {
+    stream.end_mark.push_back(kHex[node.store.random().below(16)]);
+  }
+  stream.encoder = std::make_unique<rdb::FileEncoder>(node.store, file_options(node));
+  node.store.begin_snapshot(*stream.encoder);
+  stream.walking = true;
+  node.buffers.lend(session->out);
+  session->out.append("$EOF:" + stream.end_mark + "\r\n");
+  queue_flush(node, *session);
+}
+
+void step_stream(NodeState& node) {
+  Persistence::Stream& stream = *node.persistence.stream;
+  Session* const session = node.sessions.find(stream.session_id);
+  CHECK(session != nullptr);  // forget_stream() is called before it goes
+  if (session->pending_output() > kStreamAheadMax) return;
+  if (!node.store.walk_snapshot(kSliceBudget)) {
+    node.store.end_snapshot();
+    stream.walking = false;
+    stream.encoder->finish();
+  }
+  session->out.append(stream.encoder->take().view());
+  queue_flush(node, *session);
+  if (stream.walking) return;
+  session->out.append(stream.end_mark);
+  session->clear(kWaiting);
+  resume_later(node, *session);
+  node.persistence.stream.reset();
+}
+
+// ---- the end of the process -----------------------------------------------------------------------------------
+
+bool is_log_safe(NodeState& node) {
+  if (!node.durability.keeps_log()) return true;
+  return node.durability.log().synced() >= node.durability.log().appended();
+}
+
+bool wants_save_at_end(const NodeState& node) {
+  const uint8_t options = node.persistence.shutdown_options;
+  if (options & kShutdownNoSave) return false;
+  return (options & kShutdownSave) != 0 || !node.settings.save.empty();
+}
+
+void fail_shutdown(NodeState& node) {
+  Persistence& state = node.persistence;
+  state.shutting_down = false;
+  end_pause(node);
+  node.host.log(LogLevel::kWarning, "the data can't be saved -> not ending");
+  answer(node, state.shutdown_session, errors::shutdown_failed());
+}
+
+void step_shutdown(NodeState& node) {
+  Persistence& state = node.persistence;
+  const bool forced = (state.shutdown_options & kShutdownForce) != 0;
+  if (wants_save_at_end(node) && !state.shutdown_save_done) {
+    if (!state.job_runs) state.save_wanted = true;
+    return;
+  }
+  if (wants_save_at_end(node) && !state.facts.last_save_ok && !forced) return fail_shutdown(node);
+  if (node.durability.refuses_writes() && !forced) return fail_shutdown(node);
+  if (!is_log_safe(node) && !node.durability.refuses_writes()) {
+    node.durability.sync();
+    return;
+  }
+  state.shutting_down = false;
+  node.host.end_process(ProcessEnd::kOrderly);
+}
+
+// ---- loading ----------------------------------------------------------------------------------------------------
+
+// Carries out what the log says.
+class LogApplier final : public EffectTarget {
+ public:
+  explicit LogApplier(NodeState& node) : node_(node) {}
+
+  Status apply(const Effect& effect, const Key& key) override {
+    const Args args(effect.args);
+    const Command* const command = node_.commands.find(args[0]);
+    if (command == nullptr) return Error(ErrorCode::kUnsupported, "unknown command");
+    if (command->spec->run == nullptr) return apply_to_databases(effect);
+    const int arity = command->spec->arity;
+    const auto count = static_cast<int>(args.size());
+    if (arity >= 0 ? count != arity : count < -arity) {
+      return Error(ErrorCode::kCorrupt, "wrong number of arguments");
+    }
+    reply_bytes_.clear();
+    Reply reply(reply_bytes_, Protocol::kResp2);
+    CommandContext cx{.store = node_.store,
+                      .db = node_.store.database(effect.database),
+                      .args = args,
+                      .spec = *command->spec,
+                      .now = node_.store.now(),
+                      .reply = reply,
+                      .settings = node_.store_settings,
+                      .may_block = false,
+                      .first_key = key};
+    const Status status = command->spec->run(cx);
+    if (status.ok()) return done();
+    return Error(ErrorCode::kCorrupt, error_line(status.error()));
+  }
+
+ private:
+  Status apply_to_databases(const Effect& effect) {
+    Store& store = node_.store;
+    const std::string_view name = effect.args[0];
+    if (same_word(name, "flushdb")) {
+      store.database(effect.database).clear();
+      return done();
+    }
+    if (same_word(name, "flushall")) {
+      for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
+      return done();
+    }
+    if (same_word(name, "swapdb") && effect.args.size() == 3) {
+      const auto first = parse_int(effect.args[1]);
+      const auto second = parse_int(effect.args[2]);
+      const auto known = [&](const std::optional<int64_t>& index) {
+        return index && *index >= 0 && *index < store.database_count();
+      };
+      if (!known(first) || !known(second)) return Error(ErrorCode::kInvalidArgument, "no such database");
+      store.swap_databases(static_cast<int>(*first), static_cast<int>(*second));
+      return done();
+    }
+    return Error(ErrorCode::kUnsupported, "not a command that a log may hold");
+  }
+
+  NodeState& node_;
+  Buffer reply_bytes_;
+};
+
+uint64_t random_nonzero(NodeState& node) { return node.store.random().next() | 1; }
+
+StoreRecoveryOptions recovery_options(NodeState& node) {
+  return {.log = node.settings.appendonly ? StoreRecoveryOptions::Log::kKept
+                                          : StoreRecoveryOptions::Log::kNone,
+          .shard = node.shard,
+          .new_log_id = random_nonzero(node),
+          .on_damage = node.settings.log_repair_cuts ? RecoveryOptions::OnDamage::kCut
+                                                     : RecoveryOptions::OnDamage::kRefuse,
+          .rdb_file = node.settings.dbfilename,
+          .now = node.now.unix_ms};
+}
+
+// A log that may be switched on later begins behind whatever lies there from earlier days.
+Status look_for_old_log(NodeState& node, Disk& disk) {
+  Persistence& state = node.persistence;
+  TRY(const std::vector<std::string> files, disk.list());
+  uint64_t highest = 0;
+  for (const std::string& file : files) {
+    const auto name = parse_name(file);
+    if (!name || name->shard != node.shard || name->kind == ParsedName::Kind::kTemporary) continue;
+    highest = std::max(highest, name->sequence);
+    if (name->kind == ParsedName::Kind::kSegment) state.log_segments.push_back(name->sequence);
+    if (name->kind == ParsedName::Kind::kSnapshot) {
+      state.snapshot_sequence = std::max(state.snapshot_sequence, name->sequence);
+    }
+  }
+  std::sort(state.log_segments.begin(), state.log_segments.end());
+  state.log_position.next_sequence = highest + 1;
+  state.log_position.log_id = random_nonzero(node);
+  state.log_position.base = LogBase::kAwaits;
+  return done();
+}
+
+void note_loaded(NodeState& node, const StoreRecoveryResult& result) {
+  Persistence& state = node.persistence;
+  for (const std::string& note : result.notes) node.host.log(LogLevel::kNotice, note);
+  node.unix_floor_ms = std::max(node.unix_floor_ms, result.last_unix_ms);
+  state.facts.keys_loaded = key_count(node);
+  state.dirty_at_save = node.store.dirty();
+  if (state.facts.keys_loaded == 0) return;
+  node.host.log(LogLevel::kNotice,
+                "loaded " + std::to_string(state.facts.keys_loaded) + " keys: " +
+                    std::to_string(result.snapshot_keys) + " of a snapshot, " +
+                    std::to_string(result.effects) + " effects of the log" +
+                    (result.rdb ? ", " + std::to_string(result.rdb->keys) + " of " + node.settings.dbfilename
+                                : std::string()));
+}
+
+void open_log(NodeState& node, const LogPosition& position, std::vector<uint64_t> segments) {
+  node.durability.start_log({.shard = node.shard, .partitions = node.store.partition_count()}, position,
+                            std::move(segments));
+}
+
+void begin_logging(NodeState& node) {
+  node.durability.log().start_segment(node.durability.requests);
+  node.store.begin_batch();
+  node.store.effects().set_collecting(true);
+  node.persistence.facts.log_size_after_rewrite =
+      node.persistence.snapshot_bytes + node.durability.log().log_size();
+}
+
+// CONFIG SET appendonly no: what is there is synced, then the log is closed.
+void stop_logging(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (node.store.effects().collecting()) {
+    node.store.effects().set_collecting(false);
+    node.durability.sync();
+  }
+  if (state.job_runs && state.job.kind() == SnapshotJob::Kind::kLog) return;
+  if (node.store.effects().count() != 0 || !node.durability.requests.empty()) return;
+  if (!node.durability.log().idle()) return;
+  state.rewrite_wanted = false;
+  state.log_position = node.durability.log().position();
+  state.log_position.base = LogBase::kAwaits;
+  state.log_segments = node.durability.log().segments();
+  node.durability.stop_log();
+  release_held(node);
+}
+
+// DEBUG LOADAOF: forgets everything and reads it back from the disk.
+Status load_log_again(NodeState& node) {
+  Persistence& state = node.persistence;
+  Store& store = node.store;
+  store.effects().set_collecting(false);
+  for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
+  LogApplier applier(node);
+  StoreRecoveryOptions options = recovery_options(node);
+  options.rdb_file.clear();
+  auto result = recover_store(*state.disk, store, options, applier);
+  if (!result.ok()) return std::move(result).error();
+  store.set_now(node.now.unix_ms);
+  store.changes().clear();
+  open_log(node, result.value().log.position, result.value().log.segments);
+  begin_logging(node);
+  return done();
+}
+
+void step_log_load(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (state.job_runs || state.stream || !node.durability.requests.empty()) return;
+  Status outcome;
+  if (node.durability.keeps_log() && state.disk != nullptr) {
+    if (!node.durability.log().idle()) return;
+    outcome = load_log_again(node);
+  } else {
+    outcome = reload_through_rdb(node);
+  }
+  if (!outcome.ok()) {
+    node.host.log(LogLevel::kWarning, "loading failed: " + error_line(outcome.error()));
+  }
+  for (const uint64_t id : std::exchange(state.log_load_waiters, {})) answer(node, id, outcome);
+}
+
+class MemoryReader final : public rdb::StreamInput::Reader {
+ public:
+  explicit MemoryReader(std::string_view bytes) : bytes_(bytes) {}
+  Status read(uint64_t offset, size_t count, Buffer& out) override {
+    out.append(bytes_.substr(static_cast<size_t>(offset), count));
+    return done();
+  }
+
+ private:
+  const std::string_view bytes_;
+};
+
+// CONFIG SET appendonly.
+void follow_appendonly(NodeState& node) {
+  Persistence& state = node.persistence;
+  const bool keeps_log = node.durability.keeps_log();
+  // A log that was stopped and is wanted again has a hole: it is closed, and a new one begins with a snapshot.
+  const bool is_stopping = keeps_log && !node.store.effects().collecting();
+  if (keeps_log && (is_stopping || !node.settings.appendonly)) {
+    stop_logging(node);
+  } else if (!keeps_log && node.settings.appendonly) {
+    open_log(node, state.log_position, state.log_segments);
+    begin_logging(node);
+    state.rewrite_wanted = true;
+  }
+}
+
+bool save_point_is_reached(const NodeState& node) {
+  const Persistence& state = node.persistence;
+  const auto changes = static_cast<int64_t>(node.store.dirty() - state.dirty_at_save);
+  const int64_t seconds = node.now.unix_ms / 1000 - state.facts.last_save_unix_s;
+  const bool may_try = state.facts.last_save_ok || node.now.steady_us - state.last_try_us > kRetryAfterUs;
+  return may_try && std::any_of(node.settings.save.begin(), node.settings.save.end(), [&](const SavePoint& point) {
+           return changes >= point.changes && seconds > point.seconds;
+         });
+}
+
+bool log_has_grown(NodeState& node) {
+  if (!node.durability.keeps_log() || node.settings.auto_aof_rewrite_percentage == 0) return false;
+  const uint64_t size = node.persistence.snapshot_bytes + node.durability.log().log_size();
+  if (size < node.settings.auto_aof_rewrite_min_size) return false;
+  const uint64_t base = std::max<uint64_t>(1, node.persistence.facts.log_size_after_rewrite);
+  return size / base * 100 + size % base * 100 / base >=
+         100 + static_cast<uint64_t>(node.settings.auto_aof_rewrite_percentage);
+}
+
+}  // namespace
+
+// ---- start --------------------------------------------------------------------------------------------------------
+
+Status recover_node(NodeState& node, Disk& disk) {
+  Persistence& state = node.persistence;
+  state.disk = &disk;
+  LogApplier applier(node);
+  TRY(const StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
+  node.store.changes().clear();
+  note_loaded(node, result);
+  if (!node.settings.appendonly) return look_for_old_log(node, disk);
+  open_log(node, result.log.position, result.log.segments);
+  state.snapshot_sequence = result.log.snapshot_sequence;
+  if (state.snapshot_sequence == 0 && result.rdb) state.snapshot_sequence = result.log.position.next_sequence;
+  if (state.snapshot_sequence != 0) {
+    TRY(state.snapshot_bytes, disk.size(snapshot_name(node.shard, state.snapshot_sequence)));
+  }
+  return done();
+}
+
+void start_persistence(NodeState& node) {
+  node.persistence.facts.last_save_unix_s = node.now.unix_ms / 1000;
+  if (node.durability.keeps_log()) begin_logging(node);
+  node.persistence.started = true;
+}
+
+void persistence_settings_changed(NodeState& node) {
+  if (node.persistence.started) follow_appendonly(node);
+}
+
+// ---- upkeep -------------------------------------------------------------------------------------------------------
+
+void end_turn_of_persistence(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (!state.job_runs && !state.stream && !node.durability.refuses_writes()) {
+    if (state.rewrite_wanted && node.durability.keeps_log()) {
+      begin_log_snapshot(node);
+    } else if (state.save_wanted) {
+      begin_rdb_save(node);
+    } else if (!state.stream_queue.empty()) {
+      start_stream(node);
+    }
+  }
+  state.job.drain(node.durability.requests);
+}
+
+void run_persistence(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (state.shutting_down) return;
+  if (!state.job_runs && !state.save_wanted && save_point_is_reached(node)) state.save_wanted = true;
+  if (!state.job_runs && !state.rewrite_wanted && log_has_grown(node)) state.rewrite_wanted = true;
+  if (node.durability.must_stop()) {
+    node.host.log(LogLevel::kWarning, "a sync of the log failed, so what the disk holds is unknown -> ending");
+    node.host.end_process(ProcessEnd::kFailed);
+  }
+}
+
+void step_persistence(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (state.shutting_down) step_shutdown(node);
+  if (!state.log_load_waiters.empty()) step_log_load(node);
+  if (node.now.steady_us < state.next_step_us) return;
+  state.next_step_us = node.now.steady_us + kSlicePeriodUs;
+  if (state.job_runs) {
+    state.job.step(kSliceBudget);
+    end_job(node);
+  }
+  if (state.stream) step_stream(node);
+}
+
+bool has_persistence_work(const NodeState& node) {
+  const Persistence& state = node.persistence;
+  return (state.job_runs && state.job.wants_step()) || state.stream.has_value() || state.shutting_down ||
+         !state.log_load_waiters.empty();
+}
+
+void on_snapshot_reply(NodeState& node, DiskReply&& reply) {
+  if (node.persistence.job.owns(reply.id)) node.persistence.job.on_reply(std::move(reply));
+  end_job(node);
+}
+
+bool refuses_writes(const NodeState& node) {
+  if (node.durability.refuses_writes()) return true;
+  return !node.persistence.facts.last_save_ok && node.settings.stop_writes_on_bgsave_error &&
+         !node.settings.save.empty();
+}
+
+PersistenceFacts persistence_facts(const NodeState& node) {
+  const Persistence& state = node.persistence;
+  PersistenceFacts facts = state.facts;
+  facts.changes_since_save = node.store.dirty() - state.dirty_at_save;
+  facts.rewrite_is_scheduled = state.rewrite_wanted;
+  if (!state.job_runs) return facts;
+  const int64_t seconds = (node.now.steady_us - state.job_began_us) / 1'000'000;
+  facts.keys_saved = state.job.keys();
+  facts.keys_to_save = state.job_keys;
+  if (state.job.kind() == SnapshotJob::Kind::kLog) {
+    facts.is_rewriting = true;
+    facts.current_rewrite_seconds = seconds;
+  } else {
+    facts.is_saving = true;
+    facts.current_save_seconds = seconds;
+  }
+  return facts;
+}
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+void begin_shutdown(NodeState& node, Session* session, uint8_t options) {
+  Persistence& state = node.persistence;
+  if (session != nullptr) {
+    session->set(kWaiting);
+    state.shutdown_session = session->id;
+  }
+  if (state.shutting_down) return;
+  state.shutting_down = true;
+  state.shutdown_save_done = false;
+  state.shutdown_options = options;
+  // What is saved last must be the last.
+  start_pause(node, PauseKind::kWrite, kNever - 1);
+}
+
+bool abort_shutdown(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (!state.shutting_down) return false;
+  state.shutting_down = false;
+  state.save_wanted = false;
+  end_pause(node);
+  if (state.shutdown_session != 0) answer(node, state.shutdown_session, errors::shutdown_failed());
+  state.shutdown_session = 0;
+  return true;
+}
+
+Status reload_through_rdb(NodeState& node) {
+  Store& store = node.store;
+  if (store.snapshot_running()) return errors::background_save_running();
+  rdb::FileOptions options = file_options(node);
+  options.version = rdb::kHashExpiryVersion;  // nothing may get lost
+  rdb::FileEncoder encoder(store, options);
+  store.begin_snapshot(encoder);
+  while (store.walk_snapshot(SIZE_MAX / 2)) {
+  }
+  encoder.finish();
+  store.end_snapshot();
+  const Buffer image = encoder.take();
+  const bool collects = store.effects().collecting();
+  store.effects().set_collecting(false);
+  const uint64_t dirty = store.dirty();
+  for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
+  MemoryReader reader(image.view());
+  rdb::StreamInput input(reader, image.size());
+  auto report = rdb::load_file(input, store, node.now.unix_ms);
+  store.effects().set_collecting(collects);
+  store.changes().clear();
+  node.persistence.dirty_at_save += store.dirty() - dirty;
+  if (!report.ok()) return std::move(report).error();
+  return done();
+}
+
+void begin_stream(NodeState& node, Session& session) {
+  session.set(kReplicaLink | kWaiting);
+  ++node.statistics.full_syncs;
+  node.persistence.stream_queue.push_back(session.id);
+}
+
+void forget_stream(NodeState& node, const Session& session) {
+  Persistence& state = node.persistence;
+  std::erase(state.stream_queue, session.id);
+  if (!state.stream || state.stream->session_id != session.id) return;
+  if (state.stream->walking) node.store.end_snapshot();
+  state.stream.reset();
+}
+
+}  // namespace quorate

@@ -1,0 +1,32 @@
+// Channels, patterns, shard channels, and MONITOR: everything that sends to sessions which did not ask just now.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "node/context.h"
+#include "node/state.h"
+
+namespace quorate {
+
+enum class Topic : uint8_t { kChannel, kPattern, kShardChannel };
+
+// Subscribes and confirms, in the session's output.
+void subscribe(NodeState& node, Session& session, Topic topic, std::string_view name);
+// Ends the subscription, if there is one, and confirms.
+void unsubscribe(NodeState& node, Session& session, Topic topic, std::string_view name);
+// All of one topic; confirms each, or once with null if there was none.
+void unsubscribe_each(NodeState& node, Session& session, Topic topic);
+// All of every topic, without a word.
+void unsubscribe_all(NodeState& node, Session& session);
+
+// Sends to the subscribers of the channel and of matching patterns; returns how many got it.
+size_t publish(NodeState& node, std::string_view channel, std::string_view message);
+size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_view message);
+
+// Whether the row is one of the commands that (un)subscribe: they answer with any number of messages.
+bool is_subscription(const Command& row);
+
+void feed_monitors(NodeState& node, const Session& session, const CommandSpec& spec, Args args);
+
+}  // namespace quorate

@@ -1,0 +1,54 @@
+// Walking over an encoded reply.
+#include "node/reply_shape.h"
+
+#include <cstdint>
+
+#include "util/number.h"
+
+namespace quorate {
+
+bool is_one_value(std::string_view bytes) {
+  size_t at = 0;
+  uint64_t wanted = 1;
+  while (wanted > 0) {
+    if (at >= bytes.size()) return false;
+    const char type = bytes[at];
+    const size_t line_end = bytes.find("\r\n", at);
+    if (line_end == std::string_view::npos) return false;
+    const std::string_view line = bytes.substr(at + 1, line_end - at - 1);
+    at = line_end + 2;
+    --wanted;
+    const int64_t count = parse_int(line).value_or(-2);
+    switch (type) {
+      case '*':
+      case '~':
+      case '>':
+        if (count > 0) wanted += static_cast<uint64_t>(count);
+        break;
+      case '%':
+        if (count > 0) wanted += 2 * static_cast<uint64_t>(count);
+        break;
+      case '|':
+        wanted += 2 * static_cast<uint64_t>(count) + 1;  // an attribute is not the value
+        break;
+      case '$':
+      case '=':
+      case '!':
+        if (count >= 0) at += static_cast<size_t>(count) + 2;
+        break;
+      case '+':
+      case '-':
+      case ':':
+      case '_':
+      case '#':
+      case ',':
+      case '(':
+        break;
+      default:
+        return false;
+    }
+  }
+  return at == bytes.size();
+}
+
+}  // namespace quorate

@@ -1,0 +1,158 @@
+// One client connection as the node keeps it.  Small while idle (10 000 of them must be cheap): buffers come from a
+// pool and go back when empty, and what few clients need lives in SessionExtras, made on first use.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "commands/context.h"
+#include "node/node.h"
+#include "node/settings.h"
+#include "resp/reply.h"
+#include "resp/request_parser.h"
+#include "util/buffer.h"
+
+namespace quorate {
+
+enum SessionFlag : uint32_t {
+  // What makes execute() look closer before it runs a command.
+  kNeedsAuth = 1u << 0,
+  kInMulti = 1u << 1,
+  kMultiBroken = 1u << 2,     // a queued command was refused: EXEC aborts
+  kWatchBroken = 1u << 3,     // a watched key changed: EXEC gives null
+  kSubscribed = 1u << 4,      // to at least one channel or pattern
+  kReplyOff = 1u << 5,        // CLIENT REPLY OFF
+  kReplySkipNext = 1u << 6,   // CLIENT REPLY SKIP was the last command
+  kNoTouch = 1u << 7,
+  kMonitoring = 1u << 8,
+  // What stops reading its requests.
+  kBlocked = 1u << 9,         // waits for a key (BLPOP ...)
+  kPostponed = 1u << 10,      // CLIENT PAUSE
+  kWaiting = 1u << 11,        // a slow answer is being made (SAVE, DEBUG SLEEP, SYNC)
+  kCloseAfterReply = 1u << 12,
+  kClosing = 1u << 13,        // gone as soon as the turn ends
+  // Facts.
+  kNoEvict = 1u << 14,
+  kReplicaLink = 1u << 15,    // sent SYNC
+  kLoopback = 1u << 16,
+  kUnixSocket = 1u << 17,
+  kRejected = 1u << 18,       // over maxclients: not counted as a client
+  kQueuedToFlush = 1u << 19,
+  kQueuedToClose = 1u << 20,
+  kQueuedToResume = 1u << 21,
+  kHolding = 1u << 22,        // in Durability's list of sessions with held replies
+  kReadingStopped = 1u << 23, // the driver was told not to read
+  kAbortClose = 1u << 24,
+  kTakesEofMark = 1u << 25,   // REPLCONF capa eof
+};
+constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch;
+constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing;
+
+// A command copied out of the input, for later.
+struct StoredCommand {
+  const CommandSpec* spec = nullptr;
+  uint32_t row = 0;  // of the CommandIndex
+  std::vector<std::string> args;
+
+  std::vector<std::string_view> views() const { return {args.begin(), args.end()}; }
+  size_t memory() const;
+};
+
+struct WatchedKey {
+  int database = 0;
+  std::string key;
+  bool was_expired = false;  // past its time already when it was watched
+};
+
+// A command that waits for one of its keys.
+struct BlockedCommand {
+  StoredCommand command;
+  int database = 0;
+  BlockRequest request;
+  int64_t deadline_us = kNever;  // steady
+  std::vector<std::string> keys; // without repetition
+};
+
+struct SessionExtras {
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+
+  std::vector<StoredCommand> queued;  // MULTI
+  size_t queued_bytes = 0;
+  uint32_t queued_flags = 0;          // of all queued commands
+  std::vector<WatchedKey> watched;
+
+  std::set<std::string, std::less<>> channels;
+  std::set<std::string, std::less<>> patterns;
+  std::set<std::string, std::less<>> shard_channels;
+
+  std::optional<BlockedCommand> blocked;
+  std::optional<StoredCommand> postponed;  // by CLIENT PAUSE
+};
+
+// Bytes of the output that may leave only once the log has got as far as `sequence`.
+struct HeldReplies {
+  size_t end;  // offset in `out` behind the last of them
+  uint64_t sequence;
+};
+
+class Session {
+ public:
+  Session(uint64_t id_in, PeerInfo peer_in) : id(id_in), peer(std::move(peer_in)) {}
+
+  bool has(uint32_t any_of) const { return (flags & any_of) != 0; }
+  void set(uint32_t bits) { flags |= bits; }
+  void clear(uint32_t bits) { flags &= ~bits; }
+  SessionExtras& more() {
+    if (extras == nullptr) extras = std::make_unique<SessionExtras>();
+    return *extras;
+  }
+  std::string_view name() const { return extras == nullptr ? std::string_view() : extras->name; }
+  size_t subscription_count() const {
+    return extras == nullptr ? 0 : extras->channels.size() + extras->patterns.size();
+  }
+  size_t all_subscription_count() const {
+    return extras == nullptr ? 0 : subscription_count() + extras->shard_channels.size();
+  }
+  ClientClass client_class() const;
+  size_t pending_output() const { return out.size() + (flight.size() - flight_sent); }
+  // Bytes this connection costs, about.
+  size_t memory() const;
+
+  // ---- fixed at construction --------------------------------------------------------------------
+  const uint64_t id;
+  const PeerInfo peer;
+
+  // ---- changed by commands ------------------------------------------------------------------------
+  uint32_t flags = 0;
+  Protocol protocol = Protocol::kResp2;
+  int database = 0;
+  const CommandSpec* last_command = nullptr;
+  std::unique_ptr<SessionExtras> extras;
+
+  // ---- input ----------------------------------------------------------------------------------------
+  Buffer in;                              // what is not executed yet
+  std::unique_ptr<RequestParser> parser;  // only while a request is incomplete
+  size_t read_reserved = 0;               // bytes offered by read_target()
+
+  // ---- output ---------------------------------------------------------------------------------------
+  Buffer out;              // replies are appended here
+  Buffer flight;           // what the driver is sending; does not move
+  size_t flight_sent = 0;
+  std::vector<HeldReplies> held;
+  uint64_t needs_sequence = 0;  // of the replies of this turn
+  int64_t soft_limit_since_us = 0;
+
+  // ---- time -------------------------------------------------------------------------------------------
+  int64_t created_us = 0;
+  int64_t active_us = 0;   // of the last input or output
+};
+
+}  // namespace quorate

@@ -1,0 +1,75 @@
+// The settings that a node obeys, by their Redis names (or ours, where Redis has none).  What the store obeys is in
+// store/settings.h, what only the process around it obeys in node/process_settings.h; config_table.cc maps CONFIG
+// onto all three.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace quorate {
+
+enum class FsyncPolicy : uint8_t { kEverySecond, kAlways, kNo };
+
+// Who may use DEBUG, or change a protected setting.
+enum class EnableFor : uint8_t { kNo, kYes, kLocal };
+
+// client-output-buffer-limit
+enum class ClientClass : uint8_t { kNormal, kReplica, kPubsub };
+struct OutputLimit {
+  uint64_t hard = 0;          // bytes; 0 = none
+  uint64_t soft = 0;
+  int64_t soft_seconds = 0;
+};
+
+struct SavePoint {
+  int64_t seconds = 0;
+  int64_t changes = 0;
+};
+
+struct NodeSettings {
+  // ---- fixed at start ------------------------------------------------------------------------------
+  int64_t databases = 16;
+  int64_t partitions = 128;
+  EnableFor enable_debug_command = EnableFor::kNo;
+  EnableFor enable_protected_configs = EnableFor::kNo;
+
+  // ---- clients ---------------------------------------------------------------------------------------
+  int64_t timeout = 0;  // seconds a client may be idle; 0 = for ever
+  bool protected_mode = true;
+  std::string requirepass;
+  uint64_t client_query_buffer_limit = 1024ULL * 1024 * 1024;
+  std::array<OutputLimit, 3> output_limits{  // by ClientClass
+      OutputLimit{}, OutputLimit{256ULL << 20, 64ULL << 20, 60}, OutputLimit{32ULL << 20, 8ULL << 20, 60}};
+
+  // ---- durability --------------------------------------------------------------------------------------
+  bool appendonly = true;
+  FsyncPolicy appendfsync = FsyncPolicy::kEverySecond;
+  bool log_repair_cuts = false;  // log-repair cut: at start a damaged log is cut instead of refused
+  std::vector<SavePoint> save;
+  std::string dbfilename = "dump.rdb";
+  bool stop_writes_on_bgsave_error = true;
+  bool rdb_checksum = true;
+  int64_t auto_aof_rewrite_percentage = 100;
+  uint64_t auto_aof_rewrite_min_size = 64ULL << 20;
+
+  // ---- events, slow log, latency -----------------------------------------------------------------------
+  uint16_t notify_keyspace_events = 0;   // bits of EventClass, and:
+  bool notify_keyspace = false;          // K
+  bool notify_keyevent = false;          // E
+  int64_t slowlog_log_slower_than = 10'000;  // microseconds; -1 = never
+  int64_t slowlog_max_len = 128;
+  int64_t latency_monitor_threshold = 0;     // milliseconds; 0 = off
+  bool latency_tracking = true;
+  std::vector<double> latency_tracking_info_percentiles;
+
+  // ---- background work -----------------------------------------------------------------------------------
+  int64_t hz = 10;
+
+  // ---- replication: kept for the cluster, without meaning while there is one node ---------------------
+  int64_t replication_n = 3;
+  int64_t request_timeout_ms = 5'000;
+};
+
+}  // namespace quorate

@@ -1,0 +1,116 @@
+// The walk and its two destinations.
+#include "node/snapshot_job.h"
+
+#include <iterator>
+#include <utility>
+
+#include "store/loader.h"
+#include "util/check.h"
+
+namespace quorate {
+
+SnapshotJob::~SnapshotJob() {
+  if (walking_) store_.end_snapshot();
+}
+
+void SnapshotJob::begin_log(const SnapshotHeader& header) {
+  CHECK(state_ != State::kRunning);
+  kind_ = Kind::kLog;
+  state_ = State::kRunning;
+  log_writer_.begin(header, requests_);
+  store_.begin_snapshot(*this);
+  walking_ = true;
+}
+
+void SnapshotJob::begin_rdb(std::string file, const rdb::FileOptions& options) {
+  CHECK(state_ != State::kRunning);
+  kind_ = Kind::kRdb;
+  state_ = State::kRunning;
+  encoder_.emplace(store_, options);
+  rdb_writer_.begin(std::move(file), requests_);
+  store_.begin_snapshot(*this);
+  walking_ = true;
+}
+
+void SnapshotJob::save(int database, const Entry& entry) {
+  if (kind_ == Kind::kLog) {
+    encode_snapshot_entry(database, entry, store_.settings(), log_writer_.block());
+    log_writer_.end_entry(requests_);
+    return;
+  }
+  encoder_->save(database, entry);
+  if (encoder_->pending() >= kRdbChunkBytes) rdb_writer_.write(encoder_->take(), requests_);
+}
+
+uint64_t SnapshotJob::in_flight_bytes() const {
+  return kind_ == Kind::kLog ? log_writer_.in_flight_bytes() : rdb_writer_.in_flight_bytes();
+}
+
+uint64_t SnapshotJob::keys() const {
+  if (kind_ == Kind::kLog) return log_writer_.entries();
+  return encoder_ ? encoder_->keys() : 0;
+}
+
+bool SnapshotJob::wants_step() const {
+  return walking_ && state_ == State::kRunning && in_flight_bytes() < kInFlightBytesMax;
+}
+
+void SnapshotJob::step(size_t budget) {
+  if (!wants_step()) return;
+  if (!store_.walk_snapshot(budget)) finish_walk();
+}
+
+void SnapshotJob::finish_walk() {
+  store_.end_snapshot();
+  walking_ = false;
+  if (kind_ == Kind::kLog) {
+    log_writer_.finish(requests_);
+    return;
+  }
+  encoder_->finish();
+  rdb_writer_.write(encoder_->take(), requests_);
+  rdb_writer_.finish(requests_);
+}
+
+void SnapshotJob::drain(std::vector<DiskRequest>& requests) {
+  requests.insert(requests.end(), std::make_move_iterator(requests_.begin()),
+                  std::make_move_iterator(requests_.end()));
+  requests_.clear();
+}
+
+void SnapshotJob::on_reply(DiskReply&& reply) {
+  if (log_writer_.owns(reply.id)) {
+    log_writer_.on_reply(std::move(reply), requests_);
+  } else {
+    rdb_writer_.on_reply(std::move(reply), requests_);
+  }
+  look_at_writer();
+}
+
+void SnapshotJob::look_at_writer() {
+  if (state_ != State::kRunning) return;
+  const bool is_log = kind_ == Kind::kLog;
+  const FileWriter::State writer = is_log ? log_writer_.state() : rdb_writer_.state();
+  if (writer == FileWriter::State::kDone) state_ = State::kDone;
+  if (writer == FileWriter::State::kFailed) {
+    const Status& outcome = is_log ? log_writer_.outcome() : rdb_writer_.outcome();
+    failure_ = outcome.error().detail();
+    abort();
+    state_ = State::kFailed;
+  }
+}
+
+void SnapshotJob::abort() {
+  if (walking_) store_.end_snapshot();
+  walking_ = false;
+  if (state_ == State::kRunning) {
+    if (kind_ == Kind::kLog) {
+      log_writer_.abort(requests_);
+    } else {
+      rdb_writer_.abort(requests_);
+    }
+  }
+  state_ = State::kIdle;
+}
+
+}  // namespace quorate

@@ -1,0 +1,83 @@
+// One snapshot of the store on its way to a file: the shard's own snapshot (after which the log
+// before it goes) or an RDB file (SAVE, BGSAVE).  Walks a little at a time and waits while the disk
+// is behind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "persist/disk.h"
+#include "persist/file_writer.h"
+#include "persist/snapshot.h"
+#include "store/db.h"
+#include "store/rdb/file.h"
+
+namespace quorate {
+
+// Calls: begin_log or begin_rdb; then step and drain in each turn, on_reply for its replies, until
+// state() is kDone or kFailed; then begin_* may be called again.  Requires: no other snapshot of
+// the store runs.
+class SnapshotJob final : public Store::SnapshotSink {
+ public:
+  enum class State : uint8_t { kIdle, kRunning, kDone, kFailed };
+  enum class Kind : uint8_t { kLog, kRdb };
+
+  explicit SnapshotJob(Store& store) : store_(store) {}
+  ~SnapshotJob() override;
+  SnapshotJob(const SnapshotJob&) = delete;
+  SnapshotJob& operator=(const SnapshotJob&) = delete;
+
+  // Stands for every record below header.sequence.  Requires: the store holds exactly those (begin
+  // a segment, then call this in the same turn).
+  void begin_log(const SnapshotHeader& header);
+  void begin_rdb(std::string file, const rdb::FileOptions& options);
+
+  // Saves about `budget` more entries, unless too many bytes wait for the disk.
+  void step(size_t budget);
+  // True while step() would do something: call again soon.
+  bool wants_step() const;
+  // Moves what the disk shall do to the end of `requests`.  At the end of each turn.
+  void drain(std::vector<DiskRequest>& requests);
+  bool owns(uint64_t id) const { return log_writer_.owns(id) || rdb_writer_.owns(id); }
+  void on_reply(DiskReply&& reply);
+  // Gives up; the state becomes kIdle.
+  void abort();
+
+  State state() const { return state_; }
+  Kind kind() const { return kind_; }
+  // Why it failed.
+  const std::string& failure() const { return failure_; }
+  // Of the log snapshot that is running or was done.
+  uint64_t sequence() const { return log_writer_.header().sequence; }
+  uint64_t keys() const;
+  uint64_t bytes() const { return kind_ == Kind::kLog ? log_writer_.size() : rdb_writer_.size(); }
+  uint64_t hashes_without_expiry() const {
+    return encoder_ ? encoder_->hashes_without_expiry() : 0;
+  }
+
+  void save(int database, const Entry& entry) override;
+
+ private:
+  static constexpr uint8_t kRdbOwner = 3;
+  static constexpr uint64_t kInFlightBytesMax = 8 << 20;
+  static constexpr size_t kRdbChunkBytes = 256 << 10;
+
+  uint64_t in_flight_bytes() const;
+  void finish_walk();
+  void look_at_writer();
+
+  Store& store_;
+  Kind kind_ = Kind::kLog;
+  State state_ = State::kIdle;
+  bool walking_ = false;
+  std::string failure_;
+  SnapshotWriter log_writer_;
+  FileWriter rdb_writer_{kRdbOwner};
+  std::optional<rdb::FileEncoder> encoder_;
+  std::vector<DiskRequest> requests_;
+};
+
+}  // namespace quorate

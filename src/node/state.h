@@ -1,0 +1,118 @@
+// What a node consists of.  The functions that work on it stand by subject: input.h, execute.h, output.h,
+// transactions.h, blocking.h, publish.h, changes.h, upkeep.h; session commands get it through NodeContext.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "node/command_index.h"
+#include "node/durability.h"
+#include "node/latency.h"
+#include "node/node.h"
+#include "node/persistence.h"
+#include "node/session_map.h"
+#include "node/sessions.h"
+#include "node/settings.h"
+#include "node/slow_log.h"
+#include "node/statistics.h"
+#include "store/db.h"
+#include "util/time.h"
+
+namespace quorate {
+
+// What makes every command take the careful road.
+enum NodeFlag : uint32_t {
+  kNodeLoading = 1u << 0,
+  kNodePaused = 1u << 1,          // CLIENT PAUSE
+  kNodeMonitored = 1u << 2,       // somebody sent MONITOR
+  kNodeWritesRefused = 1u << 3,   // the disk fails: MISCONF
+  kNodeMemoryLimited = 1u << 4,   // maxmemory is set
+  kNodeBusy = 1u << 5,            // DEBUG SLEEP: nobody is answered
+  kNodeExactTimes = 1u << 6,      // every command is timed alone
+};
+
+enum class PauseKind : uint8_t { kNone, kWrite, kAll };
+
+struct NodeState {
+  explicit NodeState(const NodeOptions& options);
+
+  // ---- fixed at construction ---------------------------------------------------------------------
+  NodeSettings& settings;
+  StoreSettings& store_settings;
+  ProcessSettings& process_settings;
+  Configuration& configuration;
+  Host& host;
+  int64_t (*const clock_us)();
+  const uint32_t shard;
+  std::string run_id;  // 40 hex digits
+
+  // ---- the parts ----------------------------------------------------------------------------------
+  Store store;
+  CommandIndex commands;
+  Sessions sessions;
+  BufferPool buffers;
+  SessionMap channels;
+  SessionMap patterns;
+  SessionMap shard_channels;
+  KeySessionMap watches;   // WATCH
+  KeySessionMap waiters;   // blocked commands, by key
+  std::vector<Session*> monitors;
+  Statistics statistics;
+  SlowLog slow_log;
+  LatencyMonitor latency_monitor;
+  Durability durability;
+  Persistence persistence;
+
+  // ---- set by every input ----------------------------------------------------------------------------
+  Instant now;
+
+  // ---- between inputs ----------------------------------------------------------------------------------
+  uint32_t flags = 0;
+  int64_t started_us = 0;
+  int64_t started_unix_ms = 0;
+  bool log_trouble_told = false;         // the server's log says that writes are refused
+  uint64_t memory_at_start = 0;          // used_memory_startup
+  int64_t last_second_us = 0;
+  int64_t unix_floor_ms = 0;             // time does not run back behind what the log says
+  int64_t busy_until_us = 0;
+  int64_t slept_us = 0;                  // by DEBUG SLEEP: counts as the time of the command that is counted next
+  std::vector<Session*> busy_sessions;   // whose DEBUG SLEEP ends then
+  PauseKind pause = PauseKind::kNone;
+  int64_t pause_until_us = 0;
+  std::vector<Session*> postponed;
+  size_t blocked_count = 0;              // sessions in kBlocked or kPostponed
+  std::multimap<int64_t, uint64_t> block_deadlines;  // steady_us -> session id
+  std::vector<std::pair<int, std::string>> ready_keys;
+  std::set<std::pair<int, std::string>> ready_set;   // the same keys
+  int64_t next_upkeep_us = 0;
+  bool background_work_left = false;
+  bool replication_offset_known = false;
+  size_t rejected_count = 0;             // sessions that are only told so
+
+  // ---- collected in a turn, carried out by perform() -----------------------------------------------
+  std::vector<Session*> to_flush;
+  std::vector<Session*> to_close;
+  std::vector<Session*> to_resume;
+  std::vector<Session*> reading_changed;
+
+  // ---- scratch of the running batch --------------------------------------------------------------------
+  static constexpr size_t kBatchMax = 32;
+  std::vector<Request> requests;
+  RequestParser fresh_parser;            // for sessions without an incomplete request
+  std::array<Command*, kBatchMax> batch_rows{};
+  std::array<Key, kBatchMax> batch_keys{};
+  size_t batch_index = 0;                // of the request that runs
+  bool in_transaction = false;
+
+  // Something needs Store::changes(): WATCH, blocked commands or keyspace events.
+  void update_observed();
+  int64_t clock() const { return clock_us == nullptr ? 0 : clock_us(); }
+  size_t client_count() const { return sessions.size() - rejected_count; }
+};
+
+}  // namespace quorate

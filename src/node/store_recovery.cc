@@ -1,0 +1,208 @@
+// The log's effects go to the command table; the commonest one takes a short cut.
+#include "node/store_recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "node/snapshot_job.h"
+#include "store/loader.h"
+
+namespace quorate {
+
+namespace {
+
+bool is_word(std::string_view text, std::string_view lower) {
+  return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(),
+                                                   [](char a, char b) { return (a | 0x20) == b; });
+}
+
+class StoreTarget final : public RecoveryTarget {
+ public:
+  StoreTarget(Store& store, EffectTarget& target, StoreRecoveryResult& result)
+      : store_(store), target_(target), result_(result), loader_(store) {}
+
+  Status snapshot_begin(const SnapshotHeader& header) override {
+    // An earlier snapshot turned out to be damaged.
+    for (int index = 0; index < store_.database_count(); ++index) store_.database(index).clear();
+    result_.last_unix_ms = header.unix_ms;
+    store_.set_now(header.unix_ms);
+    return done();
+  }
+
+  Status snapshot_block(std::string_view payload) override {
+    TRY(load_snapshot_block(payload, store_, loader_));
+    return loader_.flush();
+  }
+
+  Status record(const RecordHeader& header, std::span<const LogEntry> entries) override {
+    result_.last_unix_ms = std::max(result_.last_unix_ms, header.unix_ms);
+    store_.set_now(header.unix_ms);
+    for (const LogEntry& entry : entries) TRY(batch(header, entry));
+    return done();
+  }
+
+  uint64_t snapshot_keys() const { return loader_.loaded(); }
+
+ private:
+  static constexpr size_t kWindow = 32;
+
+  // Effects are read some ahead, so that the memory of their keys is on its way.
+  Status batch(const RecordHeader& header, const LogEntry& entry) {
+    EffectReader reader(entry.batch);
+    while (!reader.at_end()) {
+      size_t count = 0;
+      for (; count < kWindow && !reader.at_end(); ++count) {
+        TRY(reader.next(effects_[count]));
+        const Effect& effect = effects_[count];
+        if (effect.database >= store_.database_count()) {
+          return Error(ErrorCode::kInvalidArgument,
+                       "record " + std::to_string(header.sequence) + " writes to database " +
+                           std::to_string(effect.database) + ", but `databases` is " +
+                           std::to_string(store_.database_count()));
+        }
+        const std::string_view name = effect.args.size() > 1 ? effect.args[1] : std::string_view();
+        keys_[count] = Key{name, hash64(name, store_.hash_seed()), effect.slot};
+        store_.database(effect.database).prefetch_bucket(keys_[count]);
+      }
+      for (size_t index = 0; index < count; ++index) {
+        store_.database(effects_[index].database).prefetch_entry(keys_[index]);
+      }
+      for (size_t index = 0; index < count; ++index)
+        TRY(apply(header, effects_[index], keys_[index]));
+    }
+    return done();
+  }
+
+  Status apply(const RecordHeader& header, const Effect& effect, const Key& key) {
+    ++result_.effects;
+    if (effect.args.size() == 3 && is_word(effect.args[0], "set")) {
+      store_.database(effect.database).set_string(key, effect.args[2], kNever);
+      return done();
+    }
+    Status status = target_.apply(effect, key);
+    if (status.ok()) return done();
+    return Error(status.error().code(), "record " + std::to_string(header.sequence) + ", effect " +
+                                            std::string(effect.args[0].substr(0, 64)) + ": " +
+                                            std::string(status.error().detail()));
+  }
+
+  Store& store_;
+  EffectTarget& target_;
+  StoreRecoveryResult& result_;
+  Loader loader_;
+  std::array<Effect, kWindow> effects_;
+  std::array<Key, kWindow> keys_;
+};
+
+class DiskReader final : public rdb::StreamInput::Reader {
+ public:
+  DiskReader(Disk& disk, std::string_view file) : disk_(disk), file_(file) {}
+  Status read(uint64_t offset, size_t count, Buffer& out) override {
+    return disk_.read(file_, offset, count, out);
+  }
+
+ private:
+  Disk& disk_;
+  const std::string file_;
+};
+
+// Carries out everything that a job asks for, at once.
+Status run_to_end(Disk& disk, SnapshotJob& job) {
+  constexpr size_t kBudget = 1 << 12;
+  DiskExecutor executor(disk);
+  std::vector<DiskRequest> requests;
+  while (job.state() == SnapshotJob::State::kRunning) {
+    job.step(kBudget);
+    requests.clear();
+    job.drain(requests);
+    for (DiskRequest& request : requests) job.on_reply(executor.execute(request));
+  }
+  if (job.state() == SnapshotJob::State::kDone) return done();
+  return Error(ErrorCode::kIo, job.failure());
+}
+
+Result<bool> has_file(Disk& disk, std::string_view file) {
+  TRY(const std::vector<std::string> files, disk.list());
+  return std::find(files.begin(), files.end(), file) != files.end();
+}
+
+Status load_rdb_if_there(Disk& disk, Store& store, const StoreRecoveryOptions& options,
+                         StoreRecoveryResult& result) {
+  if (options.rdb_file.empty()) return done();
+  TRY(const bool there, has_file(disk, options.rdb_file));
+  if (!there) return done();
+  TRY(result.rdb, load_rdb_file(disk, options.rdb_file, store, options.now));
+  for (const std::string& warning : result.rdb->warnings) {
+    result.notes.push_back(options.rdb_file + ": " + warning);
+  }
+  return done();
+}
+
+}  // namespace
+
+Result<rdb::FileReport> load_rdb_file(Disk& disk, std::string_view file, Store& store,
+                                      int64_t now) {
+  TRY(const uint64_t size, disk.size(file));
+  DiskReader reader(disk, file);
+  rdb::StreamInput input(reader, size);
+  store.set_now(now);
+  Result<rdb::FileReport> report = rdb::load_file(input, store, now);
+  if (report.ok()) return report;
+  return Error(report.error().code(),
+               std::string(file) + ": " + std::string(report.error().detail()));
+}
+
+Status write_snapshot_now(Disk& disk, Store& store, const SnapshotHeader& header) {
+  SnapshotJob job(store);
+  job.begin_log(header);
+  return run_to_end(disk, job);
+}
+
+Status write_rdb_now(Disk& disk, Store& store, std::string file, const rdb::FileOptions& options) {
+  SnapshotJob job(store);
+  job.begin_rdb(std::move(file), options);
+  return run_to_end(disk, job);
+}
+
+Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
+                                          const StoreRecoveryOptions& options,
+                                          EffectTarget& target) {
+  StoreRecoveryResult result;
+  result.log.position.log_id = options.new_log_id;
+  if (options.log == StoreRecoveryOptions::Log::kNone) {
+    TRY(load_rdb_if_there(disk, store, options, result));
+    return result;
+  }
+  store.set_replaying(true);
+  StoreTarget replay(store, target, result);
+  const RecoveryOptions log_options{.shard = options.shard,
+                                    .partitions = store.partition_count(),
+                                    .new_log_id = options.new_log_id,
+                                    .on_damage = options.on_damage};
+  Result<RecoveryResult> log = recover(disk, log_options, replay);
+  store.set_replaying(false);
+  if (!log.ok()) return std::move(log).error();
+  result.log = std::move(log).value();
+  result.snapshot_keys = replay.snapshot_keys();
+  result.notes = result.log.notes;
+  if (result.log.found_anything) return result;
+  TRY(load_rdb_if_there(disk, store, options, result));
+  if (!result.rdb) return result;
+  // From here on the log counts, and it must not begin with a file that SAVE may replace.
+  LogPosition& position = result.log.position;
+  const SnapshotHeader header{.shard = options.shard,
+                              .partitions = store.partition_count(),
+                              .log_id = position.log_id,
+                              .sequence = position.next_sequence,
+                              .chain = position.chain,
+                              .unix_ms = options.now,
+                              .hash_seed = store.hash_seed(),
+                              .positions = {}};
+  TRY(write_snapshot_now(disk, store, header));
+  position.base = LogBase::kFollows;
+  result.notes.push_back(options.rdb_file +
+                         ": loaded beside an empty log -> first snapshot written");
+  return result;
+}
+
+}  // namespace quorate

@@ -1,0 +1,62 @@
+// Brings a store back at start: snapshot and log, or dump.rdb.  Used by the server and by the
+// simulator; runs on a Disk directly, before anything else does.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "persist/disk.h"
+#include "persist/recovery.h"
+#include "store/db.h"
+#include "store/effects.h"
+#include "store/rdb/file.h"
+#include "util/result.h"
+
+namespace quorate {
+
+// Carries out one effect of the log: the node's command table.
+class EffectTarget {
+ public:
+  virtual ~EffectTarget() = default;
+  // `key` is that of effect.args[1], or of the empty string if there is none.
+  virtual Status apply(const Effect& effect, const Key& key) = 0;
+};
+
+struct StoreRecoveryOptions {
+  // kNone: `appendonly no`; whatever log is there is left alone and not read.
+  enum class Log : uint8_t { kNone, kKept } log = Log::kKept;
+  uint32_t shard = 0;
+  uint64_t new_log_id = 1;  // random
+  RecoveryOptions::OnDamage on_damage = RecoveryOptions::OnDamage::kRefuse;
+  std::string rdb_file;  // dbfilename: loaded if there is no log and no snapshot
+  int64_t now = 0;       // unix ms
+};
+
+struct StoreRecoveryResult {
+  RecoveryResult log;                  // for the LogWriter
+  std::optional<rdb::FileReport> rdb;  // if the RDB file was loaded
+  uint64_t snapshot_keys = 0;
+  uint64_t effects = 0;
+  int64_t last_unix_ms = 0;  // of the last record or snapshot; time must not go back before it
+  std::vector<std::string> notes;  // "fact -> decision" lines for the log
+};
+
+// An RDB file that is loaded beside an empty log becomes the log's first snapshot, durable before
+// this returns. Requires: the store is empty.
+Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
+                                          const StoreRecoveryOptions& options,
+                                          EffectTarget& target);
+
+// Loads an RDB file into the store (dump.rdb, --import-rdb, DEBUG RELOAD).
+Result<rdb::FileReport> load_rdb_file(Disk& disk, std::string_view file, Store& store, int64_t now);
+
+// Writes the whole store as the snapshot that stands for every record below `header.sequence`, or
+// as an RDB file, and returns when it is durable: nothing else goes on meanwhile (start, SAVE,
+// --export-rdb).
+Status write_snapshot_now(Disk& disk, Store& store, const SnapshotHeader& header);
+Status write_rdb_now(Disk& disk, Store& store, std::string file, const rdb::FileOptions& options);
+
+}  // namespace quorate

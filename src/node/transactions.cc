@@ -1,0 +1,170 @@
+// Transactions: what is queued, what is watched, and running it.
+#include "node/transactions.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "commands/errors.h"
+#include "node/execute.h"
+
+namespace quorate {
+
+namespace {
+
+// The entry as it stands in the table, even if its time has passed.
+const Entry* find_as_is(NodeState& node, Db& db, std::string_view key) {
+  node.store.set_replaying(true);
+  const Entry* const entry = db.find(node.store.make_key(key), Access::kPeek);
+  node.store.set_replaying(false);
+  return entry;
+}
+
+bool is_expired(NodeState& node, Db& db, std::string_view key) {
+  const Entry* const entry = find_as_is(node, db, key);
+  return entry != nullptr && entry->expiry() <= node.now.unix_ms;
+}
+
+// A watched key whose time has passed since counts as changed, even if nobody has looked at it.
+bool a_watched_key_expired(NodeState& node, const Session& session) {
+  for (const WatchedKey& watched : session.extras->watched) {
+    if (watched.was_expired) continue;
+    if (is_expired(node, node.store.database(watched.database), watched.key)) return true;
+  }
+  return false;
+}
+
+void break_watch(NodeState& node, Session& session) {
+  session.set(kWatchBroken);
+  unwatch_all(node, session);
+}
+
+}  // namespace
+
+void queue_command(NodeState& node, Session& session, const Command& row, Args args) {
+  SessionExtras& more = session.more();
+  StoredCommand command{.spec = row.spec, .row = row.index, .args = {}};
+  command.args.reserve(args.size());
+  for (const std::string_view arg : args) command.args.emplace_back(arg);
+  more.queued_bytes += command.memory();
+  more.queued_flags |= row.spec->flags;
+  if (more.queued_bytes > node.settings.client_query_buffer_limit) {
+    more.queued.clear();
+    session.set(kMultiBroken);
+    reply_error(node, session, error_line(errors::transaction_too_large()));
+    return;
+  }
+  // What will be aborted anyway needs no memory.
+  if (!session.has(kMultiBroken | kWatchBroken)) more.queued.push_back(std::move(command));
+  Reply(session.out, session.protocol).simple("QUEUED");
+}
+
+void discard_transaction(NodeState& node, Session& session) {
+  session.clear(kInMulti | kMultiBroken | kWatchBroken);
+  if (session.extras == nullptr) return;
+  session.extras->queued.clear();
+  session.extras->queued_bytes = 0;
+  session.extras->queued_flags = 0;
+  unwatch_all(node, session);
+}
+
+Status run_transaction(NodeContext& cx) {
+  NodeState& node = cx.node;
+  Session& session = cx.session;
+  if (!session.has(kInMulti)) return errors::exec_without_multi();
+  if (session.has(kMultiBroken)) {
+    discard_transaction(node, session);
+    return errors::exec_abort();
+  }
+  SessionExtras& more = session.more();
+  if (session.has(kWatchBroken) || a_watched_key_expired(node, session)) {
+    discard_transaction(node, session);
+    cx.reply.null_array();
+    return done();
+  }
+  const std::vector<StoredCommand> commands = std::exchange(more.queued, {});
+  discard_transaction(node, session);
+  node.in_transaction = true;
+  cx.reply.array(commands.size());
+  for (const StoredCommand& command : commands) {
+    Command& row = node.commands.at(command.row);
+    const auto views = command.views();
+    const int64_t begun_us = node.clock();
+    const Key key = row.has_first_key && views.size() > 1 ? node.store.make_key(views[1]) : Key{};
+    call(node, session, row, views, key, Origin::kTransaction);
+    count_call(node, row, views, session, node.clock() - begun_us);
+  }
+  node.in_transaction = false;
+  return done();
+}
+
+void watch(NodeState& node, Session& session, std::string_view key) {
+  SessionExtras& more = session.more();
+  const auto same = [&](const WatchedKey& watched) {
+    return watched.database == session.database && watched.key == key;
+  };
+  if (std::any_of(more.watched.begin(), more.watched.end(), same)) return;
+  Db& db = node.store.database(session.database);
+  more.watched.push_back({session.database, std::string(key), is_expired(node, db, key)});
+  node.watches.add(session.database, key, &session);
+  node.update_observed();
+}
+
+void unwatch_all(NodeState& node, Session& session) {
+  if (session.extras == nullptr || session.extras->watched.empty()) return;
+  for (const WatchedKey& watched : session.extras->watched) {
+    node.watches.remove(watched.database, watched.key, &session);
+  }
+  session.extras->watched.clear();
+  node.update_observed();
+}
+
+void touch_watched(NodeState& node, int database, std::string_view key) {
+  const auto* sessions = node.watches.find(database, key);
+  if (sessions == nullptr) return;
+  const std::vector<Session*> touched = *sessions;
+  for (Session* session : touched) {
+    auto& watched = session->extras->watched;
+    const auto found = std::find_if(watched.begin(), watched.end(), [&](const WatchedKey& each) {
+      return each.database == database && each.key == key;
+    });
+    CHECK(found != watched.end());
+    if (found->was_expired) {
+      // It had expired when it was watched; that it is removed now changes nothing that the client has seen.
+      if (find_as_is(node, node.store.database(database), key) == nullptr) {
+        found->was_expired = false;
+        continue;
+      }
+    }
+    break_watch(node, *session);
+  }
+}
+
+void touch_all_watched(NodeState& node, int database, Db* replacement) {
+  if (node.watches.empty()) return;
+  Db& emptied = node.store.database(database);
+  for (const std::string& name : node.watches.keys_of(database)) {
+    const bool was_there = find_as_is(node, emptied, name) != nullptr;
+    const bool will_be_there = replacement != nullptr && find_as_is(node, *replacement, name) != nullptr;
+    if (!was_there && !will_be_there) continue;
+    const auto* sessions = node.watches.find(database, name);
+    if (sessions == nullptr) continue;
+    const std::vector<Session*> touched = *sessions;
+    for (Session* session : touched) {
+      auto& watched = session->extras->watched;
+      const auto found = std::find_if(watched.begin(), watched.end(), [&](const WatchedKey& each) {
+        return each.database == database && each.key == name;
+      });
+      CHECK(found != watched.end());
+      if (found->was_expired) {
+        if (!will_be_there) {
+          found->was_expired = false;
+          continue;
+        }
+        if (is_expired(node, *replacement, name)) continue;
+      }
+      break_watch(node, *session);
+    }
+  }
+}
+
+}  // namespace quorate

@@ -1,0 +1,25 @@
+// MULTI, EXEC, DISCARD, WATCH.
+#pragma once
+
+#include <string_view>
+
+#include "node/context.h"
+#include "node/state.h"
+
+namespace quorate {
+
+// Answers QUEUED and keeps the command, or refuses it when the queue is full.
+void queue_command(NodeState& node, Session& session, const Command& row, Args args);
+// Back to no transaction, nothing watched.
+void discard_transaction(NodeState& node, Session& session);
+// Runs what was queued.  The handler of EXEC.
+Status run_transaction(NodeContext& cx);
+
+void watch(NodeState& node, Session& session, std::string_view key);
+void unwatch_all(NodeState& node, Session& session);
+// A key has changed: transactions that watch it fail.
+void touch_watched(NodeState& node, int database, std::string_view key);
+// The whole database is about to be emptied, or replaced by `replacement` (SWAPDB; null: emptied).
+void touch_all_watched(NodeState& node, int database, Db* replacement);
+
+}  // namespace quorate

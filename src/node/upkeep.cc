@@ -1,0 +1,153 @@
+// The node's own work, in bounded steps: no turn may take long, whatever is to be done.
+#include "node/upkeep.h"
+
+#include <algorithm>
+
+#include "commands/errors.h"
+#include "node/blocking.h"
+#include "node/changes.h"
+#include "node/execute.h"
+#include "node/host.h"
+#include "node/output.h"
+#include "node/persistence.h"
+#include "util/memory.h"
+
+namespace quorate {
+
+namespace {
+
+constexpr int64_t kUpkeepPeriodUs = 100'000;
+constexpr int64_t kSecondUs = 1'000'000;
+// The pause between two slices of background work: commands come first.
+constexpr int64_t kSlicePauseUs = 1'000;
+// What one slice may touch; each entry costs well under a microsecond.
+constexpr size_t kFreeBudget = 1000;
+constexpr size_t kExpireBudget = 1000;
+constexpr size_t kEvictBudget = 200;
+// More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).
+constexpr size_t kExpireAgainPart = 10;
+constexpr size_t kSessionsPerStep = 256;
+
+void expire_keys(NodeState& node) {
+  if (!node.store_settings.active_expire || node.pause != PauseKind::kNone) return;
+  bool wrapped = false;
+  const auto budget = kExpireBudget * static_cast<size_t>(std::max<int64_t>(1, node.store_settings.active_expire_effort));
+  const size_t expired = node.store.expire_some(budget, wrapped);
+  if (expired * kExpireAgainPart > budget && !wrapped) node.background_work_left = true;
+  announce_changes(node);
+}
+
+void work_in_background(NodeState& node) {
+  node.background_work_left = false;
+  if (node.store.do_background_work(kFreeBudget)) node.background_work_left = true;
+  if (node.pause == PauseKind::kNone) keep_memory(node, kEvictBudget);
+  announce_changes(node);
+  expire_keys(node);
+}
+
+void check_session(NodeState& node, Session& session) {
+  if (session.has(kClosing)) return;
+  check_output_limit(node, session);
+  const int64_t idle_us = node.now.steady_us - session.active_us;
+  const int64_t timeout_us = node.settings.timeout * kSecondUs;
+  if (timeout_us > 0 && idle_us > timeout_us &&
+      !session.has(kBlocked | kPostponed | kSubscribed | kMonitoring | kReplicaLink)) {
+    close_session(node, session, CloseWhen::kNow);
+  }
+}
+
+void sample_rates(NodeState& node) {
+  Statistics& statistics = node.statistics;
+  const int64_t now_us = node.now.steady_us;
+  statistics.commands_rate.sample(statistics.commands_processed, now_us);
+  statistics.received_rate.sample(statistics.bytes_received, now_us);
+  statistics.sent_rate.sample(statistics.bytes_sent, now_us);
+  statistics.memory_peak = std::max(statistics.memory_peak, mem_used());
+}
+
+// Once for each time of trouble: the log is tried again every second.
+void tell_log_trouble(NodeState& node) {
+  const bool refuses = node.durability.refuses_writes();
+  if (refuses && !node.log_trouble_told) {
+    node.host.log(LogLevel::kWarning, "the log can't be written (" + std::string(node.durability.failure_detail()) +
+                                          ") -> writes are refused, and tried again every second");
+    node.log_trouble_told = true;
+  } else if (!refuses && node.log_trouble_told && !node.durability.has_pending()) {
+    node.host.log(LogLevel::kWarning, "the log can be written again -> writes are accepted");
+    node.log_trouble_told = false;
+  }
+}
+
+void run_periodic(NodeState& node) {
+  settings_changed(node);
+  sample_rates(node);
+  work_in_background(node);
+  node.sessions.for_some(kSessionsPerStep, [&](Session& session) { check_session(node, session); });
+  if (node.now.steady_us - node.last_second_us >= kSecondUs) {
+    node.last_second_us = node.now.steady_us;
+    node.durability.on_second();
+    settings_changed(node);  // it may have begun to try again
+  }
+  run_persistence(node);
+  node.next_upkeep_us = node.now.steady_us + kUpkeepPeriodUs;
+}
+
+}  // namespace
+
+void run_upkeep(NodeState& node) {
+  const int64_t now_us = node.now.steady_us;
+  if ((node.flags & kNodeBusy) && now_us >= node.busy_until_us) end_busy(node);
+  if (node.flags & kNodeBusy) return;
+  if ((node.flags & kNodePaused) && now_us >= node.pause_until_us) end_pause(node);
+  expire_waiting(node);
+  if (now_us >= node.next_upkeep_us) {
+    run_periodic(node);
+  } else if (node.background_work_left) {
+    work_in_background(node);
+  }
+  step_persistence(node);
+  if (!node.ready_keys.empty()) serve_ready_keys(node);
+}
+
+int64_t upkeep_deadline(const NodeState& node) {
+  if (node.flags & kNodeBusy) return node.busy_until_us;
+  int64_t deadline = node.next_upkeep_us;
+  if (node.flags & kNodePaused) deadline = std::min(deadline, node.pause_until_us);
+  if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
+  if (node.background_work_left || has_persistence_work(node)) {
+    deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
+  }
+  return deadline;
+}
+
+void settings_changed(NodeState& node) {
+  const auto set = [&](uint32_t bit, bool on) { node.flags = on ? node.flags | bit : node.flags & ~bit; };
+  set(kNodeMemoryLimited, node.store_settings.maxmemory != 0);
+  const int64_t slow_us = node.settings.slowlog_log_slower_than;
+  set(kNodeExactTimes, (slow_us >= 0 && slow_us < 1000) || node.settings.latency_monitor_threshold > 0);
+  node.slow_log.trim(node.settings.slowlog_max_len);
+  persistence_settings_changed(node);
+  set(kNodeWritesRefused, refuses_writes(node));
+  node.update_observed();
+}
+
+void on_disk_reply(NodeState& node, DiskReply&& reply) {
+  if (node.durability.owns(reply.id)) {
+    const bool refused = node.durability.refuses_writes();
+    node.durability.on_reply(std::move(reply));
+    if (refused != node.durability.refuses_writes()) settings_changed(node);
+    tell_log_trouble(node);
+    release_held(node);
+  } else {
+    on_snapshot_reply(node, std::move(reply));
+  }
+}
+
+Error write_refusal(const NodeState& node) {
+  if (node.durability.refuses_writes()) {
+    return errors::misconf_log(node.durability.failure_detail());
+  }
+  return errors::misconf_snapshot();
+}
+
+}  // namespace quorate

@@ -1,0 +1,23 @@
+// What a node does by itself: time-outs, expiry, eviction, background work, the second's sync.
+#pragma once
+
+#include <cstdint>
+
+#include "node/state.h"
+#include "persist/disk.h"
+#include "util/result.h"
+
+namespace quorate {
+
+// Everything that is due.
+void run_upkeep(NodeState& node);
+// steady_us of the next call that makes sense.
+int64_t upkeep_deadline(const NodeState& node);
+// The settings may have changed: what is derived from them is made anew.
+void settings_changed(NodeState& node);
+// The outcome of a disk request.
+void on_disk_reply(NodeState& node, DiskReply&& reply);
+// Why writes are refused while kNodeWritesRefused is set.
+Error write_refusal(const NodeState& node);
+
+}  // namespace quorate

@@ -1,0 +1,328 @@
+// Recovery, step by step: list, snapshot, log, repair of the tail, cleaning.
+#include "persist/recovery.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "persist/log_reader.h"
+
+namespace quorate {
+
+namespace {
+
+class Recovery {
+ public:
+  Recovery(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target)
+      : disk_(disk), options_(options), target_(target) {}
+
+  Result<RecoveryResult> run();
+
+ private:
+  Status list();
+  Status load_snapshot();
+  Status load_snapshot_file(uint64_t sequence);
+  Status drop_awaiting_segments();
+  Status replay();
+  Status replay_segment(size_t index);
+  Status check_header(const SegmentHeader& header, size_t index);
+  Status bad_segment_header(SegmentReader& reader, size_t index);
+  Status handle_damage(SegmentReader& reader, size_t index);
+  Status cut(const SegmentReader& reader, size_t index, uint64_t offset);
+  Status clean();
+
+  bool is_last(size_t index) const { return index + 1 == segments_.size(); }
+  std::string name_of(size_t index) const { return segment_name(options_.shard, segments_[index]); }
+  Error refuse(const std::string& file, uint64_t offset, const std::string& what) const;
+  void note(std::string line) { result_.notes.push_back(std::move(line)); }
+
+  Disk& disk_;
+  const RecoveryOptions& options_;
+  RecoveryTarget& target_;
+  RecoveryResult result_;
+  std::vector<uint64_t> snapshots_;  // ascending
+  std::vector<uint64_t> segments_;   // ascending; those that count
+  std::vector<std::string> leftovers_;
+  bool have_snapshot_ = false;
+};
+
+Error Recovery::refuse(const std::string& file, uint64_t offset, const std::string& what) const {
+  return Error(ErrorCode::kCorrupt,
+               file + ": " + what + " at byte " + std::to_string(offset) +
+                   "; records that were acknowledged may stand there, so nothing was changed. "
+                   "Restore the directory from a copy, or start once with --log-repair cut to "
+                   "keep what comes before this place and set the rest aside");
+}
+
+Status Recovery::list() {
+  TRY(const std::vector<std::string> files, disk_.list());
+  for (const std::string& file : files) {
+    const auto name = parse_name(file);
+    if (!name || name->shard != options_.shard) continue;
+    switch (name->kind) {
+      case ParsedName::Kind::kSegment:
+        segments_.push_back(name->sequence);
+        break;
+      case ParsedName::Kind::kSnapshot:
+        snapshots_.push_back(name->sequence);
+        break;
+      case ParsedName::Kind::kTemporary:
+        leftovers_.push_back(file);
+        break;
+    }
+  }
+  std::sort(segments_.begin(), segments_.end());
+  std::sort(snapshots_.begin(), snapshots_.end());
+  return done();
+}
+
+Status Recovery::load_snapshot_file(uint64_t sequence) {
+  const std::string file = snapshot_name(options_.shard, sequence);
+  SnapshotReader reader(disk_, file);
+  TRY(reader.open());
+  const SnapshotHeader& header = reader.header();
+  if (header.shard != options_.shard || header.sequence != sequence) {
+    return Error(ErrorCode::kCorrupt, file + ": the name and the header disagree");
+  }
+  if (header.partitions != options_.partitions) {
+    return Error(ErrorCode::kInvalidArgument, file + ": made with partitions " +
+                                                  std::to_string(header.partitions) + ", not " +
+                                                  std::to_string(options_.partitions));
+  }
+  TRY(target_.snapshot_begin(header));
+  while (true) {
+    TRY(const auto payload, reader.next());
+    if (!payload) break;
+    TRY(target_.snapshot_block(*payload));
+  }
+  result_.position = {.log_id = header.log_id,
+                      .next_sequence = header.sequence,
+                      .chain = header.chain,
+                      .base = LogBase::kFollows};
+  result_.snapshot_sequence = sequence;
+  result_.hash_seed = header.hash_seed;
+  have_snapshot_ = true;
+  return done();
+}
+
+// The newest that is whole.  An older one is as good, since the log behind it is removed only after
+// the newer one is durable: if its log is gone, replay() finds the gap and refuses.
+Status Recovery::load_snapshot() {
+  std::optional<Error> first_error;
+  while (!snapshots_.empty() && !have_snapshot_) {
+    Status loaded = load_snapshot_file(snapshots_.back());
+    if (loaded.ok()) break;
+    if (loaded.error().code() != ErrorCode::kCorrupt) return loaded;
+    note("snapshot is damaged (" + std::string(loaded.error().detail()) + ") -> try an older one");
+    if (!first_error) first_error = std::move(loaded).error();
+    snapshots_.pop_back();
+  }
+  if (have_snapshot_ || !first_error) return done();
+  return Error(ErrorCode::kCorrupt,
+               std::string(first_error->detail()) +
+                   "; no older snapshot is there. Restore the directory from a copy, or move this "
+                   "file and the log away to start without their data");
+}
+
+// A log that was switched on and whose base was never finished: what it follows is not on this
+// disk.
+Status Recovery::drop_awaiting_segments() {
+  for (size_t index = 0; index < segments_.size(); ++index) {
+    if (have_snapshot_ && segments_[index] <= result_.snapshot_sequence) continue;
+    SegmentReader reader(disk_, name_of(index));
+    TRY(const bool whole, reader.open());
+    if (!whole || reader.header().base != LogBase::kAwaits) continue;
+    note(name_of(index) +
+         ": its first snapshot was never finished -> the log from here is dropped");
+    for (size_t gone = index; gone < segments_.size(); ++gone) leftovers_.push_back(name_of(gone));
+    segments_.resize(index);
+    return done();
+  }
+  return done();
+}
+
+Status Recovery::check_header(const SegmentHeader& header, size_t index) {
+  const std::string file = name_of(index);
+  if (header.shard != options_.shard || header.first_sequence != segments_[index]) {
+    return refuse(file, 0, "the name and the header disagree");
+  }
+  if (header.partitions != options_.partitions) {
+    return Error(ErrorCode::kInvalidArgument, file + ": made with partitions " +
+                                                  std::to_string(header.partitions) + ", not " +
+                                                  std::to_string(options_.partitions));
+  }
+  LogPosition& position = result_.position;
+  if (index == 0 && !have_snapshot_) {
+    if (header.base != LogBase::kEmpty) {
+      return refuse(file, 0, "the snapshot that this log follows is missing: damage");
+    }
+    position = {.log_id = header.log_id,
+                .next_sequence = header.first_sequence,
+                .chain = header.chain,
+                .base = LogBase::kEmpty};
+    return done();
+  }
+  if (header.log_id != position.log_id) return refuse(file, 0, "a segment of another log");
+  if (header.first_sequence > position.next_sequence) {
+    return refuse(file, 0,
+                  "records " + std::to_string(position.next_sequence) + " to " +
+                      std::to_string(header.first_sequence - 1) + " are missing: damage");
+  }
+  if (header.first_sequence == position.next_sequence && header.chain != position.chain) {
+    return refuse(file, 0, "the chain of checksums is broken: damage");
+  }
+  return done();
+}
+
+Status Recovery::cut(const SegmentReader& reader, size_t index, uint64_t offset) {
+  const std::string file = name_of(index);
+  result_.cut_bytes += reader.size() - offset;
+  if (offset == 0) {
+    leftovers_.push_back(file);
+    segments_.pop_back();
+    return done();
+  }
+  return disk_.truncate(file, offset);
+}
+
+Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
+  const std::string file = name_of(index);
+  const uint64_t offset = reader.offset();
+  TRY(const SegmentReader::Damage damage, reader.classify_damage(reader.next_sequence()));
+  const bool proven = !is_last(index) || damage.synced >= reader.next_sequence();
+  if (!proven) {
+    note(file + ": torn record at byte " + std::to_string(offset) + " -> cut " +
+         std::to_string(reader.size() - offset) + " bytes that nobody was promised");
+    return cut(reader, index, offset);
+  }
+  if (options_.on_damage == RecoveryOptions::OnDamage::kRefuse) {
+    return refuse(file, offset, "a damaged record");
+  }
+  // What is set aside keeps its bytes for whoever wants to look.
+  for (size_t later = segments_.size() - 1; later > index; --later) {
+    TRY(disk_.rename(name_of(later), name_of(later) + ".damaged"));
+    segments_.pop_back();
+  }
+  note(file + ": damaged record at byte " + std::to_string(offset) + " -> cut as told");
+  return cut(reader, index, offset);
+}
+
+// Nothing but the header stands before the first record, and it is synced before a record is
+// written: so a header that cannot be read means a crash while the segment was made, unless records
+// follow.
+Status Recovery::bad_segment_header(SegmentReader& reader, size_t index) {
+  TRY(const SegmentReader::Damage damage, reader.classify_damage(0));
+  const bool proven = !is_last(index) || damage.header_follows || damage.synced > 0;
+  if (proven && options_.on_damage == RecoveryOptions::OnDamage::kRefuse) {
+    return refuse(name_of(index), 0, "a damaged segment header");
+  }
+  for (size_t later = segments_.size() - 1; later > index; --later) {
+    TRY(disk_.rename(name_of(later), name_of(later) + ".damaged"));
+    segments_.pop_back();
+  }
+  note(name_of(index) + ": unfinished header -> segment removed");
+  if (proven) {
+    TRY(disk_.rename(name_of(index), name_of(index) + ".damaged"));
+    segments_.pop_back();
+    return done();
+  }
+  return cut(reader, index, 0);
+}
+
+Status Recovery::replay_segment(size_t index) {
+  SegmentReader reader(disk_, name_of(index));
+  TRY(const bool whole, reader.open());
+  if (!whole) return bad_segment_header(reader, index);
+  TRY(check_header(reader.header(), index));
+  RecordHeader header;
+  std::vector<LogEntry> entries;
+  LogPosition& position = result_.position;
+  while (true) {
+    TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
+    if (outcome == SegmentReader::Outcome::kDamage) {
+      TRY(handle_damage(reader, index));
+      break;
+    }
+    if (outcome == SegmentReader::Outcome::kEnd) break;
+    if (header.sequence < position.next_sequence) continue;  // contained in the snapshot
+    TRY(target_.record(header, entries));
+    position.next_sequence = header.sequence + 1;
+    position.chain = header.chain;
+    ++result_.records;
+  }
+  result_.log_bytes += reader.offset();
+  return done();
+}
+
+Status Recovery::replay() {
+  // Segments that end before the snapshot's position are left over from an interrupted removal.
+  size_t first = 0;
+  if (have_snapshot_) {
+    while (first + 1 < segments_.size() && segments_[first + 1] <= result_.snapshot_sequence)
+      ++first;
+  }
+  for (size_t index = 0; index < first; ++index) leftovers_.push_back(name_of(index));
+  segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(first));
+  for (size_t index = 0; index < segments_.size(); ++index) TRY(replay_segment(index));
+  // A log that ends below the snapshot adds nothing to it.
+  if (have_snapshot_ && result_.position.next_sequence == result_.snapshot_sequence &&
+      !segments_.empty() && segments_.back() < result_.snapshot_sequence) {
+    for (size_t index = 0; index < segments_.size(); ++index) leftovers_.push_back(name_of(index));
+    segments_.clear();
+  }
+  return done();
+}
+
+Status Recovery::clean() {
+  // Records were read, perhaps only from the system's cache: they must be as durable as what will
+  // follow.
+  if (!segments_.empty()) TRY(disk_.sync(name_of(segments_.size() - 1)));
+  TRY(disk_.sync_directory());
+  for (const uint64_t sequence : snapshots_) {
+    if (sequence != result_.snapshot_sequence) {
+      leftovers_.push_back(snapshot_name(options_.shard, sequence));
+    }
+  }
+  for (const std::string& file : leftovers_) {
+    note(file + ": left over -> removed");
+    TRY(disk_.remove(file));
+  }
+  return done();
+}
+
+Result<RecoveryResult> Recovery::run() {
+  result_.position.log_id = options_.new_log_id;
+  TRY(list());
+  TRY(load_snapshot());
+  TRY(drop_awaiting_segments());
+  result_.found_anything = have_snapshot_ || !segments_.empty();
+  TRY(replay());
+  TRY(clean());
+  result_.segments = segments_;
+  if (have_snapshot_) result_.position.base = LogBase::kFollows;
+  return std::move(result_);
+}
+
+}  // namespace
+
+uint64_t recovered_hash_seed(Disk& disk, uint32_t shard) {
+  const auto files = disk.list();
+  if (!files.ok()) return 0;
+  uint64_t newest = 0;
+  bool found = false;
+  for (const std::string& file : files.value()) {
+    const auto name = parse_name(file);
+    if (!name || name->shard != shard || name->kind != ParsedName::Kind::kSnapshot) continue;
+    newest = std::max(newest, name->sequence);
+    found = true;
+  }
+  if (!found) return 0;
+  SnapshotReader reader(disk, snapshot_name(shard, newest));
+  return reader.open().ok() ? reader.header().hash_seed : 0;
+}
+
+Result<RecoveryResult> recover(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target) {
+  return Recovery(disk, options, target).run();
+}
+
+}  // namespace quorate

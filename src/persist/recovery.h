@@ -1,0 +1,58 @@
+// Finds the newest valid snapshot and the log behind it, hands them over in order, cuts a torn
+// tail, refuses damage, and removes what a crash left lying about.  Used by the server and by the
+// simulator.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "persist/disk.h"
+#include "persist/log_format.h"
+#include "persist/log_writer.h"
+#include "persist/snapshot.h"
+#include "util/result.h"
+
+namespace quorate {
+
+// Receives what is recovered.  Calls: (snapshot_begin snapshot_block*)* record*.  A second
+// snapshot_begin means that the first snapshot was damaged: everything given so far must be
+// forgotten.
+class RecoveryTarget {
+ public:
+  virtual ~RecoveryTarget() = default;
+  virtual Status snapshot_begin(const SnapshotHeader& header) = 0;
+  virtual Status snapshot_block(std::string_view payload) = 0;
+  // One turn: its batches in order.  The views live for the call.
+  virtual Status record(const RecordHeader& header, std::span<const LogEntry> entries) = 0;
+};
+
+struct RecoveryOptions {
+  uint32_t shard = 0;
+  uint32_t partitions = 1;
+  uint64_t new_log_id = 1;  // for a log that begins now; random
+  // What to do at damage in the middle of the log.
+  enum class OnDamage : uint8_t { kRefuse, kCut } on_damage = OnDamage::kRefuse;
+};
+
+struct RecoveryResult {
+  LogPosition position;            // where the LogWriter goes on
+  std::vector<uint64_t> segments;  // for the LogWriter
+  bool found_anything = false;     // false: no snapshot and no log; a dump.rdb may be loaded
+  uint64_t snapshot_sequence = 0;  // 0: none
+  uint64_t hash_seed = 0;          // of the snapshot; 0: none
+  uint64_t records = 0;
+  uint64_t log_bytes = 0;
+  uint64_t cut_bytes = 0;
+  std::vector<std::string> notes;  // "fact -> decision" lines for the server's log
+};
+
+// Reads the hash seed of the newest snapshot, so that a Store can be made with it before recover();
+// 0: none.
+uint64_t recovered_hash_seed(Disk& disk, uint32_t shard);
+
+// Requires: nobody else uses the directory.  On success the disk is as the result says, durable.
+Result<RecoveryResult> recover(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target);
+
+}  // namespace quorate

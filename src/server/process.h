@@ -1,0 +1,62 @@
+// The process as the node's host: settings that concern the operating system, CONFIG REWRITE, facts for
+// INFO, the end.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "node/config.h"
+#include "node/host.h"
+#include "server/server_log.h"
+
+namespace quorate {
+
+class Listeners;
+class UvDriver;
+
+// Owned by main; outlives the node.
+class Process : public Host {
+ public:
+  Process(Configuration& configuration, ProcessSettings& settings, ServerLog& log);
+
+  // Known only after start: what settings_changed and facts() need.
+  void attach(Listeners& listeners, UvDriver& driver, std::function<void(ProcessEnd)> end);
+  // The file that CONFIG REWRITE writes; empty: none.
+  void set_config_file(std::string absolute_path) { config_file_ = std::move(absolute_path); }
+  void set_executable(std::string path) { executable_ = std::move(path); }
+  void set_supervised(std::string name) { supervised_ = std::move(name); }
+  const std::string& config_file() const { return config_file_; }
+
+  Status settings_changed(std::span<const std::string_view> names) override;
+  Status rewrite_config() override;
+  ProcessFacts facts() override;
+  void log(LogLevel level, std::string_view line) override;
+  void end_process(ProcessEnd end) override;
+
+ private:
+  Configuration& configuration_;
+  ProcessSettings& settings_;
+  ServerLog& log_;
+  Listeners* listeners_ = nullptr;
+  UvDriver* driver_ = nullptr;
+  std::function<void(ProcessEnd)> end_;
+  std::string config_file_;
+  std::string executable_;
+  std::string supervised_ = "no";
+};
+
+// Raises the limit of open files so that `clients` fit, or as far as it goes.  Returns how many clients fit.
+int64_t make_room_for_clients(int64_t clients);
+
+// Writes oom_score_adj as the settings say; an error's detail says why that failed.
+Status adjust_oom_score(const ProcessSettings& settings);
+
+// Replaces `path` by `text`, so that a crash leaves the old or the new one.
+Status replace_file(const std::string& path, std::string_view text);
+
+Result<std::string> read_whole_file(const std::string& path, size_t size_max);
+
+}  // namespace quorate

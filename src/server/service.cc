@@ -1,0 +1,143 @@
+// Loading, serving, ending.
+#include "server/service.h"
+
+#include <unistd.h>
+
+#include <thread>
+#include <utility>
+
+#include "server/clock.h"
+#include "util/check.h"
+
+#ifdef QUORATE_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#endif
+
+namespace quorate {
+
+namespace {
+
+uv_loop_t& initialized(uv_loop_t& loop) {
+  CHECK(uv_loop_init(&loop) == 0);
+  return loop;
+}
+
+// What a thread allocates comes from the arena of its own by default.  The loop's thread will go on with what the
+// loading thread built, and must find room where that was freed.
+#ifdef QUORATE_JEMALLOC
+unsigned own_arena() {
+  unsigned arena = 0;
+  size_t size = sizeof arena;
+  return mallctl("thread.arena", &arena, &size, nullptr, 0) == 0 ? arena : 0;
+}
+void use_arena(unsigned arena) { mallctl("thread.arena", nullptr, nullptr, &arena, sizeof arena); }
+#else
+unsigned own_arena() { return 0; }
+void use_arena(unsigned /*arena*/) {}
+#endif
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ", ";
+    out += word;
+  }
+  return out;
+}
+
+}  // namespace
+
+Service::Service(Parts parts)
+    : parts_(std::move(parts)),
+      listeners_(initialized(loop_)),
+      driver_(loop_, {parts_.disks[0].get(), parts_.disks[1].get()}, parts_.settings),
+      signals_(
+          loop_, [this](int signal_number) { on_end_signal(signal_number); },
+          [this](int) { parts_.log.line(LogLevel::kNotice, "SIGHUP -> the log file is opened for each line anyway"); }) {
+  parts_.process.attach(listeners_, driver_, [this](ProcessEnd end) {
+    exit_code_ = end == ProcessEnd::kOrderly ? 0 : 1;
+    uv_stop(&loop_);
+  });
+}
+
+Service::~Service() { close(); }
+
+Status Service::listen() {
+  TRY(listeners_.open_tcp(parts_.settings));
+  TRY(listeners_.open_unix(parts_.settings));
+  return done();
+}
+
+// In a thread of its own, so that the loop can tell clients that loading is under way.
+Status Service::load() {
+  Status outcome;
+  uv_async_t loaded{};
+  CHECK(uv_async_init(&loop_, &loaded, [](uv_async_t* handle) { uv_stop(handle->loop); }) == 0);
+  const unsigned arena = own_arena();
+  std::thread loader([&] {
+    use_arena(arena);
+    outcome = parts_.node->recover(*parts_.recovery_disk, read_clocks());
+    uv_async_send(&loaded);
+  });
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  loader.join();
+  uv_close(reinterpret_cast<uv_handle_t*>(&loaded), nullptr);
+  uv_run(&loop_, UV_RUN_NOWAIT);  // closes it
+  return outcome;
+}
+
+int Service::run() {
+  listeners_.attach(driver_);
+  parts_.service_manager.tell("STATUS=loading the data set");
+  const int64_t began_us = read_steady_us();
+  if (const Status loaded = load(); !loaded.ok()) {
+    parts_.log.line(LogLevel::kWarning, "can't load the data: " + std::string(loaded.error().detail()) +
+                                            " -> not starting");
+    return 1;
+  }
+  is_loaded_ = true;
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(read_steady_us() - began_us) / 1e6);
+  parts_.log.line(LogLevel::kNotice, "data loaded in " + std::string(seconds) + " seconds");
+  start_watchdog();
+  parts_.node->start(read_clocks());
+  driver_.attach(*parts_.node);
+  parts_.log.line(LogLevel::kNotice, "listening on " + joined(listeners_.addresses()));
+  parts_.log.line(LogLevel::kNotice, "Ready to accept connections");
+  parts_.service_manager.tell("READY=1\nSTATUS=Ready to accept connections");
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  return exit_code_;
+}
+
+void Service::on_end_signal(int signal_number) {
+  const bool is_interrupt = signal_number == SIGINT;
+  parts_.log.line(LogLevel::kWarning, is_interrupt ? "Received SIGINT scheduling shutdown..."
+                                                   : "Received SIGTERM scheduling shutdown...");
+  parts_.service_manager.tell("STOPPING=1");
+  // Loading only reads, or repeats after a crash what it did not finish.
+  if (!is_loaded_) ::_exit(0);
+  driver_.shut_down(is_interrupt ? parts_.settings.shutdown_on_sigint : parts_.settings.shutdown_on_sigterm);
+}
+
+// Signs of life for the service manager.
+void Service::start_watchdog() {
+  CHECK(uv_timer_init(&loop_, &watchdog_) == 0);
+  watchdog_.data = this;
+  const auto interval_ms = static_cast<uint64_t>(parts_.service_manager.watchdog_interval_ms());
+  if (interval_ms == 0) return;
+  uv_timer_start(
+      &watchdog_,
+      [](uv_timer_t* timer) { static_cast<Service*>(timer->data)->parts_.service_manager.tell("WATCHDOG=1"); },
+      interval_ms, interval_ms);
+}
+
+void Service::close() {
+  listeners_.close_all();
+  signals_.close();
+  if (is_loaded_) uv_close(reinterpret_cast<uv_handle_t*>(&watchdog_), nullptr);
+  driver_.stop();
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  CHECK(uv_loop_close(&loop_) == 0);
+}
+
+}  // namespace quorate

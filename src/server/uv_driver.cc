@@ -1,0 +1,194 @@
+// The turn of the loop.
+//
+// libuv's order within an iteration is timers, idle, poll (all readable sockets), check.  Inputs come in from the
+// first three; the check handle ends the turn.  So a reply leaves in the iteration that brought its request, after the
+// log was written once for all of them.
+#include "server/uv_driver.h"
+
+#include <algorithm>
+
+#include "util/check.h"
+
+namespace quorate {
+
+namespace {
+
+template <class Handle, void (UvDriver::*Method)()>
+void call(Handle* handle) {
+  (static_cast<UvDriver*>(handle->data)->*Method)();
+}
+
+}  // namespace
+
+UvDriver::UvDriver(uv_loop_t& loop, std::array<Disk*, kDiskLaneCount> disks, const ProcessSettings& settings)
+    : loop_(loop), settings_(settings) {
+  CHECK(uv_check_init(&loop_, &check_) == 0);
+  CHECK(uv_timer_init(&loop_, &timer_) == 0);
+  CHECK(uv_idle_init(&loop_, &idle_) == 0);
+  CHECK(uv_async_init(&loop_, &disk_wake_, call<uv_async_t, &UvDriver::on_disk>) == 0);
+  check_.data = timer_.data = idle_.data = disk_wake_.data = this;
+  const auto wake = [](void* handle) { uv_async_send(static_cast<uv_async_t*>(handle)); };
+  for (size_t i = 0; i < kDiskLaneCount; ++i)
+    lanes_[i] = std::make_unique<DiskLaneThread>(*disks[i], wake, &disk_wake_);
+}
+
+UvDriver::~UvDriver() = default;
+
+void UvDriver::attach(Node& node) {
+  node_ = &node;
+  uv_check_start(&check_, call<uv_check_t, &UvDriver::end_turn>);
+  loading_.hand_over([this](Connection& connection, std::string_view bytes) {
+    connect(connection);
+    if (!bytes.empty()) received(connection, bytes);
+  });
+  now();
+  end_turn();  // what start() asked for
+}
+
+void UvDriver::stop() {
+  for (auto& lane : lanes_) lane.reset();
+  node_ = nullptr;
+  // Every handle left is one of ours or a connection.
+  uv_walk(
+      &loop_,
+      [](uv_handle_t* handle, void* driver) {
+        if (uv_is_closing(handle)) return;
+        const bool is_own = handle->data == driver;
+        if (is_own) {
+          uv_close(handle, nullptr);
+        } else if (handle->type == UV_TCP || handle->type == UV_NAMED_PIPE) {
+          static_cast<Connection*>(handle->data)->close(CloseMode::kAbort);
+        }
+      },
+      this);
+}
+
+Instant UvDriver::now() {
+  if (!in_turn_) {
+    in_turn_ = true;
+    const Instant read = read_clocks();
+    turn_now_.steady_us = std::max(read.steady_us, turn_now_.steady_us);
+    turn_now_.unix_ms = read.unix_ms;
+  }
+  return turn_now_;
+}
+
+void UvDriver::end_turn() {
+  if (!in_turn_ || node_ == nullptr) return;
+  perform(*node_, turn_now_, *this);
+  in_turn_ = false;
+}
+
+// ---- inputs ------------------------------------------------------------------------------------------------
+
+void UvDriver::accept(uv_stream_t* listener) {
+  Connection* connection = Connection::accept(*this, listener);
+  if (connection == nullptr) return;
+  if (settings_.tcp_keepalive > 0) connection->set_keepalive(settings_.tcp_keepalive);
+  if (node_ == nullptr) {
+    loading_.add(*connection);
+    connection->start_loading();
+  } else {
+    connect(*connection);
+  }
+}
+
+void UvDriver::connect(Connection& connection) {
+  connection.start(node_->connect(now(), connection.peer_info()));
+}
+
+std::span<char> UvDriver::read_place(Session* session) {
+  if (session != nullptr) {
+    const std::span<char> target = node_->read_target(session);
+    if (!target.empty()) return target;
+  }
+  return read_buffer_;
+}
+
+void UvDriver::received(Connection& connection, std::string_view bytes) {
+  counters_.reads += 1;
+  counters_.bytes_received += bytes.size();
+  if (node_ == nullptr) {
+    loading_.received(connection, bytes);
+    return;
+  }
+  node_->receive(now(), connection.session(), bytes);
+}
+
+void UvDriver::hung_up(Connection& connection, Hangup hangup) {
+  if (node_ == nullptr) {
+    connection.close(CloseMode::kAbort);
+    return;
+  }
+  node_->peer_closed(now(), connection.session(), hangup);
+}
+
+void UvDriver::sent(Connection& connection, size_t bytes) { node_->sent(now(), connection.session(), bytes); }
+
+void UvDriver::broke(Connection& connection) {
+  broken_.push_back(&connection);
+  uv_idle_start(&idle_, call<uv_idle_t, &UvDriver::report_broken>);
+}
+
+void UvDriver::report_broken() {
+  uv_idle_stop(&idle_);
+  std::vector<Connection*> broken;
+  broken.swap(broken_);
+  for (Connection* connection : broken)
+    if (!connection->is_closing()) node_->peer_closed(now(), connection->session(), Hangup::kWhole);
+  end_turn();  // as in on_timer()
+}
+
+void UvDriver::forget(Connection* connection) {
+  std::erase(broken_, connection);
+  loading_.remove(*connection);
+}
+
+void UvDriver::shut_down(uint8_t shutdown_options) { node_->shutdown(now(), shutdown_options); }
+
+void UvDriver::on_timer() {
+  timer_at_us_ = kNever;
+  node_->tick(now());
+  end_turn();  // timers run before the loop waits, and the check handle only after it
+}
+
+void UvDriver::on_disk() {
+  for (auto& lane : lanes_) lane->take_replies(disk_replies_);
+  for (DiskReply& reply : disk_replies_) node_->disk_reply(now(), std::move(reply));
+  disk_replies_.clear();
+}
+
+// ---- outputs -----------------------------------------------------------------------------------------------
+
+size_t UvDriver::send(void* connection, std::string_view bytes) {
+  return static_cast<Connection*>(connection)->send(bytes);
+}
+
+void UvDriver::close(void* connection, CloseMode mode) { static_cast<Connection*>(connection)->close(mode); }
+
+void UvDriver::set_reading(void* connection, bool wants_input) {
+  static_cast<Connection*>(connection)->set_reading(wants_input);
+}
+
+std::optional<DiskReply> UvDriver::disk(DiskRequest&& request, DiskPlace place) {
+  DiskLaneThread& lane = *lanes_[static_cast<size_t>(request.lane)];
+  if (place == DiskPlace::kInline && lane.idle()) return lane.execute_inline(std::move(request));
+  lane.queue(std::move(request));
+  return std::nullopt;
+}
+
+// A timer that fires too early costs one turn; one that is set anew each turn costs in every turn.  So a later
+// time leaves the timer as it is, and the early tick leads to the next call.
+void UvDriver::arm_timer(int64_t steady_us) {
+  if (steady_us == kNever) {
+    if (timer_at_us_ != kNever) uv_timer_stop(&timer_);
+    timer_at_us_ = kNever;
+    return;
+  }
+  if (timer_at_us_ <= steady_us) return;
+  const int64_t wait_us = std::max<int64_t>(steady_us - turn_now_.steady_us, 0);
+  timer_at_us_ = steady_us;
+  uv_timer_start(&timer_, call<uv_timer_t, &UvDriver::on_timer>, static_cast<uint64_t>((wait_us + 999) / 1000), 0);
+}
+
+}  // namespace quorate

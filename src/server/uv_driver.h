@@ -1,0 +1,98 @@
+// Drives a Node with a libuv loop: what arrives in one iteration is given to the node, then the turn is
+// ended once and everything it asks for is carried out.
+#pragma once
+
+#include <uv.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/effects.h"
+#include "node/node.h"
+#include "node/process_settings.h"
+#include "server/clock.h"
+#include "server/connection.h"
+#include "server/disk_lane.h"
+#include "server/loading_door.h"
+
+namespace quorate {
+
+// Owned by main.  Calls must match: (accepting, each request is answered -LOADING) attach (the node answers) stop.
+// All in the loop's thread.
+class UvDriver : public Driver {
+ public:
+  struct Counters {
+    uint64_t rejected_connections = 0;
+    uint64_t bytes_received = 0;
+    uint64_t bytes_sent = 0;
+    uint64_t reads = 0;
+    uint64_t writes = 0;
+  };
+  // `disks`: one for each lane, used by this driver alone.
+  UvDriver(uv_loop_t& loop, std::array<Disk*, kDiskLaneCount> disks, const ProcessSettings& settings);
+  ~UvDriver() override;
+
+  // From here on the node is driven.  Requires: it was started.
+  void attach(Node& node);
+  // Closes every handle of the driver and every connection; run the loop once more afterwards.
+  void stop();
+
+  // A listener has a connection waiting.
+  void accept(uv_stream_t* listener);
+  // For inputs that are no client's: signals.
+  void shut_down(uint8_t shutdown_options);
+
+  size_t send(void* connection, std::string_view bytes) override;
+  void close(void* connection, CloseMode mode) override;
+  std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) override;
+  void set_reading(void* connection, bool wants_input) override;
+  void arm_timer(int64_t steady_us) override;
+
+  // For Connection.
+  std::span<char> read_place(Session* session);
+  void received(Connection& connection, std::string_view bytes);
+  void hung_up(Connection& connection, Hangup hangup);
+  void sent(Connection& connection, size_t bytes);
+  void broke(Connection& connection);
+  void forget(Connection* connection);
+  const std::string& unix_socket_path() const { return settings_.unixsocket; }
+  Counters& counters() { return counters_; }
+
+ private:
+  static constexpr size_t kReadBufferBytes = 64 * 1024;
+
+  Instant now();
+  void end_turn();
+  void connect(Connection& connection);
+  void on_timer();
+  void on_disk();
+  void report_broken();
+
+  uv_loop_t& loop_;
+  const ProcessSettings& settings_;
+  Node* node_ = nullptr;  // null while the data set is being loaded, and after stop()
+  LoadingDoor loading_;
+  Counters counters_;
+
+  // One turn: from its first input to end_turn(); it sees one time.
+  bool in_turn_ = false;
+  Instant turn_now_;
+
+  uv_check_t check_{};
+  uv_timer_t timer_{};
+  int64_t timer_at_us_ = kNever;
+  uv_async_t disk_wake_{};
+  uv_idle_t idle_{};  // active while connections wait in broken_
+  std::vector<Connection*> broken_;
+  std::vector<DiskReply> disk_replies_;
+  std::array<std::unique_ptr<DiskLaneThread>, kDiskLaneCount> lanes_;
+  std::array<char, kReadBufferBytes> read_buffer_;
+};
+
+}  // namespace quorate

@@ -1,0 +1,51 @@
+// Puts many decoded entries into a store quickly: in batches, so that the memory each one touches
+// is on its way before it is needed.  For snapshots and RDB files.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "store/db.h"
+#include "store/entry.h"
+#include "util/result.h"
+
+namespace quorate {
+
+// Owns the entries of the batch.  Calls: add*, flush.  Requires: the store is replaying (nothing
+// expires).
+class Loader {
+ public:
+  explicit Loader(Store& store) : store_(store) {}
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // Takes over `entry`.  kCorrupt if a key stands there already (reported now or by a later call).
+  // Requires: database < store.database_count().
+  Status add(int database, Entry* entry);
+  Status flush();
+  uint64_t loaded() const { return loaded_; }
+
+ private:
+  static constexpr size_t kBatch = 32;
+  struct Waiting {
+    Db* db;
+    Entry* entry;
+    Key key;
+  };
+  Store& store_;
+  std::array<Waiting, kBatch> waiting_;
+  size_t count_ = 0;
+  uint64_t loaded_ = 0;
+};
+
+// An entry as it stands in a snapshot's block: varint database, flags, access stamp, expiry, key,
+// value.
+void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings& settings,
+                           Buffer& out);
+// Loads all entries of a block.  Any bytes are allowed.
+Status load_snapshot_block(std::string_view block, Store& store, Loader& loader);
+
+}  // namespace quorate

@@ -1,0 +1,426 @@
+// All databases of a shard: expiry, eviction, background freeing, and the point-in-time walk.
+#include "store/db.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "store/hash.h"
+#include "store/value.h"
+#include "util/memory.h"
+
+namespace quorate {
+
+namespace {
+
+constexpr uint32_t kAccessMask = 0xffffff;
+constexpr uint32_t kLfuInitial = 5;      // Redis' LFU_INIT_VAL: a new key gets time to be used
+constexpr size_t kCandidatesMax = 16;    // Redis' EVPOOL_SIZE
+constexpr size_t kEmptyTableCost = 1;    // of a walk's budget
+constexpr size_t kFieldsPerStep = 1000;  // of one hash that expire in one visit
+
+uint32_t minutes_of(int64_t unix_ms) { return static_cast<uint32_t>(unix_ms / 60000) & 0xffff; }
+
+}  // namespace
+
+Store::Store(const Options& options, const StoreSettings& settings)
+    : options_(options), settings_(settings), random_(options.random_seed) {
+  CHECK(std::has_single_bit(options.partitions));
+  CHECK(options.partitions <= kSlotCount);
+  partition_shift_ = 14 - std::countr_zero(options.partitions);
+  for (int index = 0; index < options.databases; ++index) {
+    databases_.push_back(std::make_unique<Db>(*this, index));
+    database_order_.push_back(databases_.back().get());
+  }
+}
+
+Store::~Store() {
+  CHECK(snapshot_sink_ == nullptr);
+  while (do_background_work(SIZE_MAX / 2)) {
+  }
+}
+
+void Store::swap_databases(int first, int second) {
+  auto& one = databases_[static_cast<size_t>(first)];
+  auto& other = databases_[static_cast<size_t>(second)];
+  std::swap(one, other);
+  std::swap(one->index_, other->index_);
+  std::swap(database_order_[static_cast<size_t>(first)],
+            database_order_[static_cast<size_t>(second)]);
+  if (snapshot_sink_ == nullptr) {
+    one->snapshot_index_ = one->index_;
+    other->snapshot_index_ = other->index_;
+  }
+}
+
+bool Store::has_expiring_fields(const Entry& entry) const {
+  return entry.type() == ValueType::kHash &&
+         static_cast<const Hash*>(entry.object())->next_expiry() != kNever;
+}
+
+// ---- access stamps
+// --------------------------------------------------------------------------------
+
+uint32_t Store::fresh_access() const {
+  if (is_lfu(settings_.maxmemory_policy)) return (minutes_of(now_) << 8) | kLfuInitial;
+  return static_cast<uint32_t>(now_ / 1000) & kAccessMask;
+}
+
+uint32_t Store::lfu_frequency(const Entry* entry) const {
+  const uint32_t stamp = entry->access();
+  const uint32_t counter = stamp & 0xff;
+  if (settings_.lfu_decay_time <= 0) return counter;
+  const uint32_t elapsed = (minutes_of(now_) - (stamp >> 8)) & 0xffff;
+  const uint64_t periods = elapsed / static_cast<uint64_t>(settings_.lfu_decay_time);
+  return periods > counter ? 0 : counter - static_cast<uint32_t>(periods);
+}
+
+int64_t Store::idle_seconds(const Entry* entry) const {
+  if (is_lfu(settings_.maxmemory_policy)) return 0;
+  return (static_cast<uint32_t>(now_ / 1000) - entry->access()) & kAccessMask;
+}
+
+void Store::set_lfu_frequency(Entry* entry, uint32_t frequency) {
+  if (is_lfu(settings_.maxmemory_policy))
+    entry->set_access((minutes_of(now_) << 8) | (frequency & 0xff));
+}
+
+void Store::set_idle_seconds(Entry* entry, int64_t seconds) {
+  if (is_lfu(settings_.maxmemory_policy)) return;
+  entry->set_access(static_cast<uint32_t>(now_ / 1000 - seconds) & kAccessMask);
+}
+
+void Store::touch(Entry* entry) {
+  if (!touching_) return;
+  if (is_lfu(settings_.maxmemory_policy)) {
+    uint32_t counter = lfu_frequency(entry);
+    // Logarithmic: the higher the counter, the rarer a step (Redis' LFULogIncr).
+    if (counter < 255) {
+      const double base = counter > kLfuInitial ? counter - kLfuInitial : 0;
+      if (random_.fraction() < 1.0 / (base * static_cast<double>(settings_.lfu_log_factor) + 1))
+        ++counter;
+    }
+    entry->set_access((minutes_of(now_) << 8) | counter);
+    return;
+  }
+  const uint32_t stamp = static_cast<uint32_t>(now_ / 1000) & kAccessMask;
+  // Compared first: a line of the cache that is only read need not be written back.
+  if (entry->access() != stamp) entry->set_access(stamp);
+}
+
+// ---- expiry
+// ---------------------------------------------------------------------------------------
+
+Table* Store::table_at(const std::vector<Db*>& order, Cursor& cursor) {
+  while (cursor.database < order.size()) {
+    Db& db = *order[cursor.database];
+    if (db.tables_ != nullptr && cursor.partition < options_.partitions) {
+      return &db.tables_[cursor.partition];
+    }
+    ++cursor.database;
+    cursor.partition = 0;
+    cursor.position = 0;
+  }
+  return nullptr;
+}
+
+bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {
+  db.preserve(entry);
+  auto* hash = static_cast<Hash*>(entry->object());
+  std::vector<std::string> gone;
+  hash->expire(now_, kFieldsPerStep, [&](std::string_view field) { gone.emplace_back(field); });
+  if (gone.empty()) return false;
+  stats_.expired_fields += gone.size();
+  if (effects_.collecting()) {
+    std::vector<std::string_view> args{"HDEL", key.bytes};
+    args.insert(args.end(), gone.begin(), gone.end());
+    effects_.add(db.index(), key, args);
+    ++implied_effects_;
+  }
+  if (observed_)
+    changes_.push_back({db.index(), EventClass::kHash, "hexpired", std::string(key.bytes), true});
+  if (hash->empty()) {
+    db.unlink(key, entry);
+    dispose(entry);
+    if (observed_)
+      changes_.push_back({db.index(), EventClass::kGeneric, "del", std::string(key.bytes), true});
+  }
+  return true;
+}
+
+size_t Store::expire_some(size_t budget, bool& wrapped) {
+  wrapped = false;
+  if (replaying_ || !settings_.active_expire) {
+    wrapped = true;
+    return 0;
+  }
+  size_t expired = 0;
+  std::vector<Entry*> due;
+  while (budget > 0) {
+    Table* table = table_at(database_order_, expiry_cursor_);
+    if (table == nullptr) {
+      expiry_cursor_ = Cursor();
+      wrapped = true;
+      return expired;
+    }
+    if (!table->may_expire()) {
+      ++expiry_cursor_.partition;
+      expiry_cursor_.position = 0;
+      budget -= kEmptyTableCost;
+      continue;
+    }
+    due.clear();
+    size_t seen = 1;
+    Db& db = *database_order_[expiry_cursor_.database];
+    expiry_cursor_.position =
+        table->walk(expiry_cursor_.position, Table::Which::kExpiring, [&](Entry* entry) {
+          ++seen;
+          if (entry->expiry() <= now_ || has_expiring_fields(*entry)) due.push_back(entry);
+        });
+    if (expiry_cursor_.position == 0) ++expiry_cursor_.partition;
+    for (Entry* entry : due) {
+      const std::string name(entry->key());
+      const Key key = make_key(name);
+      if (entry->expiry() <= now_) {
+        db.expire(key, entry);
+        ++expired;
+      } else if (expire_fields(db, key, entry)) {
+        ++expired;
+      }
+    }
+    budget -= seen < budget ? seen : budget;
+  }
+  return expired;
+}
+
+// ---- eviction
+// -------------------------------------------------------------------------------------
+
+uint64_t Store::eviction_score(const Entry* entry) const {
+  switch (settings_.maxmemory_policy) {
+    case EvictionPolicy::kAllKeysLfu:
+    case EvictionPolicy::kVolatileLfu:
+      return 255 - lfu_frequency(entry);
+    case EvictionPolicy::kVolatileTtl:
+      return static_cast<uint64_t>(kNever - entry->expiry());
+    case EvictionPolicy::kAllKeysRandom:
+    case EvictionPolicy::kVolatileRandom:
+    case EvictionPolicy::kAllKeysLru:
+    case EvictionPolicy::kVolatileLru:
+    case EvictionPolicy::kNoEviction:
+      return static_cast<uint64_t>(idle_seconds(entry));
+  }
+  CHECK(false);
+}
+
+void Store::add_candidates() {
+  constexpr int kTriesPerSample =
+      8;  // of which one must hit a partition that has something to evict
+  const EvictionPolicy policy = settings_.maxmemory_policy;
+  const bool only_volatile =
+      policy == EvictionPolicy::kVolatileLru || policy == EvictionPolicy::kVolatileLfu ||
+      policy == EvictionPolicy::kVolatileRandom || policy == EvictionPolicy::kVolatileTtl;
+  for (Db* db : database_order_) {
+    const size_t eligible = only_volatile ? db->size_with_expiry() : db->size();
+    if (eligible == 0) continue;
+    const auto samples = static_cast<size_t>(settings_.maxmemory_samples);
+    size_t added = 0;
+    for (size_t tries = 0; tries < samples * kTriesPerSample && added < samples; ++tries) {
+      uint64_t pick = random_.below(eligible);
+      uint32_t partition = 0;
+      while (true) {
+        const Table& table = db->tables_[partition];
+        const size_t here = only_volatile ? table.expiring() : table.size();
+        if (pick < here) break;
+        pick -= here;
+        ++partition;
+      }
+      Entry* entry = nullptr;
+      const Table& table = db->tables_[partition];
+      if (only_volatile) {
+        // From a random place on, the first bucket that holds an entry with an expiry.
+        uint64_t position = random_.next() & ~(Table::kPositionUnit - 1);
+        for (int turns = 0; turns < 2 && entry == nullptr;) {
+          position = table.walk(position, Table::Which::kExpiring, [&](Entry* each) {
+            if (each->has_expiry() && (entry == nullptr || (random_.next() & 1))) entry = each;
+          });
+          if (position == 0) ++turns;
+        }
+      } else {
+        entry = table.sample([&] { return random_.next(); });
+      }
+      if (entry == nullptr) continue;
+      ++added;
+      const uint64_t score = eviction_score(entry);
+      if (candidates_.size() >= kCandidatesMax && score <= candidates_.front().score) continue;
+      const bool known =
+          std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& each) {
+            return each.database == db->index() && each.key == entry->key();
+          });
+      if (known) continue;
+      Candidate candidate{score, db->index(), std::string(entry->key())};
+      const auto place = std::upper_bound(
+          candidates_.begin(), candidates_.end(), score,
+          [](uint64_t value, const Candidate& each) { return value < each.score; });
+      candidates_.insert(place, std::move(candidate));
+      if (candidates_.size() > kCandidatesMax) candidates_.erase(candidates_.begin());
+    }
+  }
+}
+
+bool Store::evict_one() {
+  constexpr int kRoundsMax = 16;
+  const EvictionPolicy policy = settings_.maxmemory_policy;
+  if (policy == EvictionPolicy::kNoEviction) return false;
+  const bool is_random =
+      policy == EvictionPolicy::kAllKeysRandom || policy == EvictionPolicy::kVolatileRandom;
+  // Scores of another policy mean nothing.
+  if (is_random || candidates_policy_ != policy) candidates_.clear();
+  candidates_policy_ = policy;
+  for (int round = 0; round < kRoundsMax; ++round) {
+    add_candidates();
+    if (candidates_.empty()) return false;
+    while (!candidates_.empty()) {
+      const size_t chosen = is_random ? random_.below(candidates_.size()) : candidates_.size() - 1;
+      const Candidate candidate = std::move(candidates_[chosen]);
+      candidates_.erase(candidates_.begin() + static_cast<ptrdiff_t>(chosen));
+      Db& db = database(candidate.database);
+      const Key key = make_key(candidate.key);
+      Entry* entry = db.tables_ == nullptr ? nullptr : db.table(key).find(key.hash, key.bytes);
+      if (entry == nullptr) continue;  // it went since it was sampled
+      db.unlink(key, entry);
+      dispose(entry);
+      ++stats_.evicted_keys;
+      if (effects_.collecting()) {
+        effects_.add(db.index(), key, {"DEL", key.bytes});
+        ++implied_effects_;
+      }
+      if (observed_)
+        changes_.push_back({db.index(), EventClass::kEvicted, "evicted", candidate.key, true});
+      return true;
+    }
+  }
+  return false;
+}
+
+// ---- background
+// -----------------------------------------------------------------------------------
+
+size_t Store::pending_frees() const {
+  size_t sum = dropped_.size();
+  for (const DroppedTables& dropped : dropped_tables_) {
+    for (uint32_t partition = dropped.partition; partition < options_.partitions; ++partition) {
+      sum += dropped.tables[partition].size();
+    }
+  }
+  return sum;
+}
+
+void Store::drop_tables(std::unique_ptr<Table[]> tables, int database) {
+  dropped_tables_.push_back({std::move(tables), 0, database, snapshot_sink_ != nullptr});
+}
+
+bool Store::free_dropped(size_t& budget) {
+  while (!dropped_.empty() && budget > 0) {
+    Entry* entry = dropped_.back();
+    if (!destroy_value_some(entry, budget)) return false;
+    Entry::free_block(entry);
+    dropped_.pop_back();
+    if (budget > 0) --budget;
+  }
+  return dropped_.empty();
+}
+
+// Frees whole tables, bucket by bucket.
+bool Store::free_tables(size_t& budget) {
+  while (!dropped_tables_.empty() && budget > 0) {
+    DroppedTables& dropped = dropped_tables_.back();
+    if (dropped.partition == options_.partitions) {
+      dropped_tables_.pop_back();
+      continue;
+    }
+    Table& table = dropped.tables[dropped.partition];
+    size_t seen = 1;
+    const bool more = table.drain([&](Entry* entry) {
+      ++seen;
+      if (dropped.owed_to_snapshot && snapshot_sink_ != nullptr &&
+          entry->snapshot_mark() != mark_parity_) {
+        snapshot_sink_->save(dropped.database, *entry);
+      }
+      dispose(entry);
+    });
+    if (!more) ++dropped.partition;
+    budget -= seen < budget ? seen : budget;
+  }
+  return dropped_tables_.empty();
+}
+
+bool Store::do_background_work(size_t budget) {
+  const bool values_done = free_dropped(budget);
+  const bool tables_done = free_tables(budget);
+  return !values_done || !tables_done || !dropped_.empty();
+}
+
+// ---- point-in-time walk
+// ---------------------------------------------------------------------------
+
+// A snapshot that was broken off leaves entries with the old mark; they get the new one now, so
+// that the next snapshot can turn the mark's meaning round again.
+void Store::finish_marking() {
+  for (Db* db : database_order_) {
+    db->for_each([&](Entry* entry) { entry->set_snapshot_mark(mark_parity_); });
+  }
+  marks_unfinished_ = false;
+}
+
+void Store::begin_snapshot(SnapshotSink& sink) {
+  CHECK(snapshot_sink_ == nullptr);
+  if (marks_unfinished_) finish_marking();
+  snapshot_sink_ = &sink;
+  mark_parity_ = !mark_parity_;
+  snapshot_cursor_ = Cursor();
+  snapshot_order_ = database_order_;
+  for (Db* db : database_order_) db->snapshot_index_ = db->index_;
+  marks_unfinished_ = true;
+}
+
+bool Store::walk_snapshot(size_t budget) {
+  CHECK(snapshot_sink_ != nullptr);
+  while (budget > 0) {
+    Table* table = table_at(snapshot_order_, snapshot_cursor_);
+    if (table == nullptr) {
+      // What FLUSHALL dropped meanwhile was there when the snapshot began.
+      for (const DroppedTables& dropped : dropped_tables_) {
+        if (!dropped.owed_to_snapshot) continue;
+        free_tables(budget);
+        break;
+      }
+      const bool owed =
+          std::any_of(dropped_tables_.begin(), dropped_tables_.end(),
+                      [](const DroppedTables& each) { return each.owed_to_snapshot; });
+      if (owed) return true;
+      marks_unfinished_ = false;
+      return false;
+    }
+    size_t seen = 1;
+    const int database = snapshot_order_[snapshot_cursor_.database]->snapshot_index_;
+    snapshot_cursor_.position =
+        table->walk(snapshot_cursor_.position, Table::Which::kAll, [&](Entry* entry) {
+          if (entry->snapshot_mark() == mark_parity_) return;
+          ++seen;
+          snapshot_sink_->save(database, *entry);
+          entry->set_snapshot_mark(mark_parity_);
+        });
+    if (snapshot_cursor_.position == 0) ++snapshot_cursor_.partition;
+    budget -= seen < budget ? seen : budget;
+  }
+  return true;
+}
+
+void Store::end_snapshot() {
+  snapshot_sink_ = nullptr;
+  snapshot_order_.clear();
+  for (DroppedTables& dropped : dropped_tables_) dropped.owed_to_snapshot = false;
+  for (Db* db : database_order_) db->snapshot_index_ = db->index_;
+}
+
+}  // namespace quorate

@@ -1,0 +1,93 @@
+// Sums of hashes for what has no order, a chain of hashes for what has.
+#include "tests/sim/digest.h"
+
+#include <bit>
+
+#include "store/hash.h"
+#include "store/list.h"
+#include "store/set.h"
+#include "store/sorted_set.h"
+
+namespace quorate::sim {
+
+namespace {
+
+uint64_t mix(uint64_t number, uint64_t seed) {
+  return hash64({reinterpret_cast<const char*>(&number), sizeof number}, seed);
+}
+
+// Zero: nothing of it is alive.
+uint64_t value_digest(const Entry& entry, int64_t now) {
+  uint64_t sum = 0;
+  switch (entry.type()) {
+    case ValueType::kString:
+      return hash64(entry.string(), 1);
+    case ValueType::kList:
+      static_cast<const List*>(entry.object())->for_each([&](std::string_view element) {
+        sum = hash64(element, mix(sum, 2));
+      });
+      return sum;
+    case ValueType::kSet:
+      static_cast<const Set*>(entry.object())->for_each([&](std::string_view member) {
+        sum += hash64(member, 3);
+      });
+      return sum;
+    case ValueType::kSortedSet:
+      static_cast<const SortedSet*>(entry.object())
+          ->for_each([&](std::string_view member, double score) {
+            sum += hash64(member, std::bit_cast<uint64_t>(score));
+          });
+      return sum;
+    case ValueType::kHash:
+      static_cast<const Hash*>(entry.object())->for_each([&](const Hash::Field& field) {
+        if (!field.is_live(now)) return;
+        sum += hash64(field.value, hash64(field.name, static_cast<uint64_t>(field.expiry)));
+      });
+      return sum;
+    case ValueType::kStream:
+      break;
+  }
+  return sum;
+}
+
+}  // namespace
+
+namespace {
+
+uint64_t key_digest(int database, const Entry& entry, int64_t now) {
+  if (entry.expiry() <= now) return 0;
+  const uint64_t content = value_digest(entry, now);
+  if (content == 0) return 0;
+  const uint64_t name = hash64(entry.key(), static_cast<uint64_t>(database));
+  const uint64_t value = mix(content, static_cast<uint64_t>(entry.type()));
+  return mix(value, mix(static_cast<uint64_t>(entry.expiry()), name));
+}
+
+template <class Visit>
+void for_each_entry(const Store& store, Visit&& visit) {
+  for (int index = 0; index < store.database_count(); ++index) {
+    // Looking changes nothing, but Store hands its databases out for change only.
+    const_cast<Store&>(store).database(index).for_each(
+        [&](const Entry* entry) { visit(index, *entry); });
+  }
+}
+
+}  // namespace
+
+uint64_t digest(const Store& store, int64_t now) {
+  uint64_t sum = 0;
+  for_each_entry(store,
+                 [&](int index, const Entry& entry) { sum += key_digest(index, entry, now); });
+  return sum;
+}
+
+KeyDigests key_digests(const Store& store, int64_t now) {
+  KeyDigests digests;
+  for_each_entry(store, [&](int index, const Entry& entry) {
+    const uint64_t number = key_digest(index, entry, now);
+    if (number != 0) digests[{index, std::string(entry.key())}] = number;
+  });
+  return digests;
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,21 @@
+// The content of a store as one number: keys, values, expiries, of every database.  Equal contents
+// have equal digests whatever the order of tables and the forms of values.
+#pragma once
+
+#include <cstdint>
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "store/db.h"
+
+namespace quorate::sim {
+
+uint64_t digest(const Store& store, int64_t now);
+
+// The same key by key; the digest of the store is the sum.
+using KeyDigests = std::map<std::pair<int, std::string>, uint64_t>;
+KeyDigests key_digests(const Store& store, int64_t now);
+
+}  // namespace quorate::sim

@@ -1,0 +1,134 @@
+// The simulator: `sim [SEED] [--world node|log] [--seeds N] [--steps N] [--self-check] [--log]`.
+// Prints its options first; the last line is the result and the trace hash.  Exits 0 good, 1 wrong,
+// 2 usage, 3 no progress.
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "tests/sim/node_sim.h"
+#include "tests/sim/persist_sim.h"
+#include "util/number.h"
+
+namespace {
+
+using quorate::parse_unsigned;
+namespace sim = quorate::sim;
+
+enum class WorldKind : uint8_t { kNode, kLog };
+
+struct Arguments {
+  std::optional<uint64_t> seed;
+  WorldKind world = WorldKind::kNode;
+  uint64_t seeds = 1;
+  uint64_t steps = 2000;
+  bool self_check = false;
+  bool log = false;
+};
+
+std::optional<Arguments> parse(int count, char** words) {
+  Arguments arguments;
+  for (int index = 1; index < count; ++index) {
+    const std::string_view word = words[index];
+    const bool has_value = index + 1 < count;
+    if (word == "--self-check") {
+      arguments.self_check = true;
+    } else if (word == "--log") {
+      arguments.log = true;
+    } else if (word == "--world" && has_value) {
+      const std::string_view name = words[++index];
+      if (name != "node" && name != "log") return std::nullopt;
+      arguments.world = name == "node" ? WorldKind::kNode : WorldKind::kLog;
+    } else if ((word == "--seeds" || word == "--steps") && has_value) {
+      const auto value = parse_unsigned(words[++index]);
+      if (!value || *value == 0) return std::nullopt;
+      (word == "--seeds" ? arguments.seeds : arguments.steps) = *value;
+    } else if (const auto seed = parse_unsigned(word)) {
+      arguments.seed = seed;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return arguments;
+}
+
+unsigned long long wide(uint64_t value) { return value; }
+const char* name_of(WorldKind world) { return world == WorldKind::kNode ? "node" : "log"; }
+
+sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arguments) {
+  if (arguments.world == WorldKind::kNode) {
+    return sim::run_node_sim(
+        {.seed = seed, .steps = arguments.steps, .planted = planted, .log = arguments.log});
+  }
+  return sim::run_persist_sim(
+      {.seed = seed, .steps = arguments.steps, .planted = planted, .log = arguments.log});
+}
+
+// Each planted mistake must be noticed by one of the seeds.
+int self_check(uint64_t first_seed, const Arguments& arguments) {
+  constexpr uint64_t kSeedsMax = 500;
+  int missed = 0;
+  for (const sim::Planted planted : sim::kAllPlanted) {
+    if (arguments.world == WorldKind::kNode && !sim::node_sim_knows(planted)) continue;
+    uint64_t tried = 0;
+    bool caught = false;
+    while (!caught && tried < kSeedsMax) {
+      caught = !run_one(first_seed + tried, planted, arguments).good;
+      ++tried;
+    }
+    std::printf("planted: %s -> %s after %llu seeds\n", sim::planted_name(planted),
+                caught ? "noticed" : "NOT NOTICED", wide(tried));
+    missed += caught ? 0 : 1;
+  }
+  // Chance comes from the seed alone.
+  const uint64_t first = run_one(first_seed, sim::Planted::kNothing, arguments).trace;
+  const uint64_t second = run_one(first_seed, sim::Planted::kNothing, arguments).trace;
+  if (first != second) {
+    std::printf("one seed gave two traces\n");
+    ++missed;
+  }
+  std::printf("self-check: %s\n", missed == 0 ? "good" : "WRONG");
+  return missed == 0 ? 0 : 1;
+}
+
+int run_seeds(uint64_t first_seed, const Arguments& arguments) {
+  uint64_t trace = 0;
+  uint64_t crashes = 0;
+  uint64_t records = 0;
+  uint64_t snapshots = 0;
+  for (uint64_t seed = first_seed; seed < first_seed + arguments.seeds; ++seed) {
+    const sim::SimResult result = run_one(seed, sim::Planted::kNothing, arguments);
+    trace = trace * 31 + result.trace;
+    crashes += result.crashes;
+    records += result.records;
+    snapshots += result.snapshots;
+    if (result.good) continue;
+    std::printf("seed %llu: %s\n", wide(seed), result.message.c_str());
+    std::printf("again: tools/dev sim %llu --world %s --steps %llu\n", wide(seed),
+                name_of(arguments.world), wide(arguments.steps));
+    std::printf("sim: WRONG trace %016llx\n", wide(result.trace));
+    return 1;
+  }
+  std::printf("%llu writes, %llu snapshots, %llu crashes\n", wide(records), wide(snapshots),
+              wide(crashes));
+  std::printf("sim: good trace %016llx\n", wide(trace));
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const auto arguments = parse(count, words);
+  if (!arguments) {
+    std::fprintf(
+        stderr,
+        "usage: sim [SEED] [--world node|log] [--seeds N] [--steps N] [--self-check] [--log]\n");
+    return 2;
+  }
+  const auto drawn = std::chrono::system_clock::now().time_since_epoch().count();
+  const uint64_t seed = arguments->seed.value_or(static_cast<uint64_t>(drawn) % 1000000);
+  std::printf("sim: world %s, seed %llu, seeds %llu, steps %llu\n", name_of(arguments->world),
+              wide(seed), wide(arguments->seeds), wide(arguments->steps));
+  return arguments->self_check ? self_check(seed, *arguments) : run_seeds(seed, *arguments);
+}

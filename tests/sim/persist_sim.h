@@ -1,0 +1,43 @@
+// A world of one log, its snapshots and a disk that crashes: does recovery bring back what was
+// promised, in order, and nothing else?  Driven by a seed; knows nothing of commands or values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace quorate::sim {
+
+// Mistakes that the simulation must notice; the self-check plants each of them.
+enum class Planted : uint8_t {
+  kNothing,
+  kReplyBeforeSync,     // a write is acknowledged once it was handed out
+  kNoDirectorySync,     // the directory is never synced
+  kNoSnapshotSync,      // a snapshot gets its final name before its bytes are durable
+  kLogRemovedTooEarly,  // the log goes when the snapshot begins
+  kWriteBehindFailure,  // after a failed write the next one goes ahead
+  kDamageIsCut,         // damage in the middle of the log is taken for a torn tail
+};
+constexpr Planted kAllPlanted[] = {Planted::kReplyBeforeSync,    Planted::kNoDirectorySync,
+                                   Planted::kNoSnapshotSync,     Planted::kLogRemovedTooEarly,
+                                   Planted::kWriteBehindFailure, Planted::kDamageIsCut};
+const char* planted_name(Planted planted);
+
+struct PersistSimOptions {
+  uint64_t seed = 1;
+  uint64_t steps = 2000;
+  Planted planted = Planted::kNothing;
+  bool log = false;  // prints each step
+};
+
+struct SimResult {
+  bool good = true;
+  std::string message;  // what is wrong
+  uint64_t trace = 0;   // equal runs have equal traces
+  uint64_t crashes = 0;
+  uint64_t records = 0;
+  uint64_t snapshots = 0;
+};
+
+SimResult run_persist_sim(const PersistSimOptions& options);
+
+}  // namespace quorate::sim

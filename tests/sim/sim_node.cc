@@ -1,0 +1,195 @@
+// The driver's side of a node, without an operating system.
+#include "tests/sim/sim_node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "persist/recovery.h"
+#include "util/check.h"
+
+namespace quorate::sim {
+
+namespace {
+
+constexpr size_t kLogLinesMax = 200;
+constexpr int kSettleTurnsMax = 100'000;
+
+int64_t still_clock() { return 0; }
+
+// The lines of `config` hold no includes.
+class NoFiles final : public ConfigFiles {
+ public:
+  Result<std::vector<File>> read(std::string_view) override {
+    return Error(ErrorCode::kIo, "no such file");
+  }
+};
+
+}  // namespace
+
+SimNode::SimNode(SimDisk& disk, const Options& options)
+    : disk_(disk),
+      options_(options),
+      prng_(options.seed),
+      configuration_(SettingTargets{store_settings_, node_settings_, process_settings_}),
+      now_(options.now) {
+  for (Lane& lane : lanes_) lane.executor.emplace(disk_);
+}
+
+SimNode::~SimNode() = default;
+
+Status SimNode::recover() {
+  NoFiles files;
+  std::vector<Directive> directives;
+  TRY(read_directives(options_.config, "sim.conf", files, directives));
+  TRY(configuration_.load(directives));
+  const uint64_t found_seed = recovered_hash_seed(disk_, 0);
+  node_ = std::make_unique<Node>(
+      NodeOptions{.store = {.databases = static_cast<int>(node_settings_.databases),
+                            .partitions = static_cast<uint32_t>(node_settings_.partitions),
+                            .hash_seed = found_seed != 0 ? found_seed : prng_.next(),
+                            .random_seed = prng_.next()},
+                  .shard = 0,
+                  .seed = prng_.next(),
+                  .clock_us = still_clock,
+                  .settings = node_settings_,
+                  .store_settings = store_settings_,
+                  .process_settings = process_settings_,
+                  .configuration = configuration_,
+                  .host = *this});
+  return node_->recover(disk_, now_);
+}
+
+void SimNode::start() { node_->start(now_); }
+
+int SimNode::connect() {
+  const int number = next_connection_++;
+  auto& connection = connections_[number] = std::make_unique<Connection>();
+  connection->number = number;
+  PeerInfo peer{.connection = connection.get(),
+                .address = "127.0.0.1:" + std::to_string(40000 + number),
+                .local_address = "127.0.0.1:7001",
+                .descriptor = number};
+  connection->session = node_->connect(now_, std::move(peer));
+  return number;
+}
+
+void SimNode::disconnect(int number) {
+  Connection& connection = *connections_.at(number);
+  if (connection.session == nullptr) return;
+  if (!connection.sending.empty()) {
+    const size_t left = connection.sending.size();
+    connection.sending = {};
+    node_->sent(now_, connection.session, left);
+  }
+  node_->peer_closed(now_, connection.session, Hangup::kWhole);
+}
+
+void SimNode::send(int number, std::string_view bytes) {
+  Connection& connection = *connections_.at(number);
+  while (!bytes.empty() && connection.session != nullptr) {
+    const std::span<char> target = node_->read_target(connection.session);
+    if (target.empty()) {
+      node_->receive(now_, connection.session, bytes);
+      return;
+    }
+    const std::string_view part = bytes.substr(0, target.size());
+    std::copy(part.begin(), part.end(), target.begin());
+    node_->receive(now_, connection.session, {target.data(), part.size()});
+    bytes.remove_prefix(part.size());
+  }
+}
+
+void SimNode::advance(int64_t us) {
+  // The wall clock counts whole milliseconds of the same time.
+  const int64_t before_ms = now_.steady_us / 1000;
+  now_.steady_us += us;
+  now_.unix_ms += now_.steady_us / 1000 - before_ms;
+}
+
+void SimNode::tick_if_due() {
+  if (now_.steady_us >= deadline_us_) node_->tick(now_);
+}
+
+bool SimNode::take_disk_step(DiskLane which) {
+  Lane& lane = lanes_[static_cast<size_t>(which)];
+  if (lane.queue.empty()) return false;
+  DiskRequest request = std::move(lane.queue.front());
+  lane.queue.pop_front();
+  if (request.op == DiskRequest::Op::kRename) ++renames_;
+  node_->disk_reply(now_, lane.executor->execute(request));
+  return true;
+}
+
+DiskRequest* SimNode::next_request(DiskLane which) {
+  Lane& lane = lanes_[static_cast<size_t>(which)];
+  return lane.queue.empty() ? nullptr : &lane.queue.front();
+}
+
+void SimNode::drain_socket(int number) {
+  Connection& connection = *connections_.at(number);
+  if (connection.sending.empty() || connection.session == nullptr) return;
+  const size_t count = options_.hasty
+                           ? connection.sending.size()
+                           : 1 + static_cast<size_t>(prng_.below(connection.sending.size()));
+  connection.received += connection.sending.substr(0, count);
+  connection.sending.remove_prefix(count);
+  node_->sent(now_, connection.session, count);
+}
+
+void SimNode::shut_down() { node_->shutdown(now_, 0); }
+
+void SimNode::end_turn() { perform(*node_, now_, *this); }
+
+void SimNode::settle() {
+  for (int turn = 0; turn < kSettleTurnsMax; ++turn) {
+    end_turn();
+    bool moved = take_disk_step(DiskLane::kLog);
+    moved = take_disk_step(DiskLane::kBulk) || moved;
+    for (const auto& [number, connection] : connections_) {
+      if (connection->sending.empty()) continue;
+      drain_socket(number);
+      moved = true;
+    }
+    if (now_.steady_us >= deadline_us_) {
+      node_->tick(now_);
+      moved = true;
+      // A node that asks for one tick after another makes no progress without time.
+      now_.steady_us += 1;
+    }
+    if (!moved) return;
+  }
+  CHECK(false);
+}
+
+size_t SimNode::send(void* pointer, std::string_view bytes) {
+  Connection& connection = of(pointer);
+  CHECK(connection.sending.empty());
+  const bool takes_all = options_.hasty || prng_.chance(0.9);
+  const size_t count =
+      takes_all ? bytes.size() : static_cast<size_t>(prng_.below(bytes.size() + 1));
+  connection.received += bytes.substr(0, count);
+  connection.sending = bytes.substr(count);
+  return count;
+}
+
+void SimNode::close(void* pointer, CloseMode) {
+  Connection& connection = of(pointer);
+  connection.session = nullptr;
+  connection.sending = {};
+}
+
+std::optional<DiskReply> SimNode::disk(DiskRequest&& request, DiskPlace place) {
+  Lane& lane = lanes_[static_cast<size_t>(request.lane)];
+  const bool at_once = options_.hasty || place == DiskPlace::kInline;
+  if (at_once && lane.queue.empty()) return lane.executor->execute(request);
+  lane.queue.push_back(std::move(request));
+  return std::nullopt;
+}
+
+void SimNode::set_reading(void* pointer, bool wants_input) { of(pointer).is_reading = wants_input; }
+
+void SimNode::log(LogLevel, std::string_view line) {
+  if (log_lines_.size() < kLogLinesMax) log_lines_.emplace_back(line);
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,119 @@
+// A node in this process with a simulated disk, simulated time and connections that are strings.
+// The simulator and the scripts' in-process world drive it; it never looks at a clock or a file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/config.h"
+#include "node/effects.h"
+#include "node/host.h"
+#include "node/node.h"
+#include "tests/sim/sim_disk.h"
+#include "util/prng.h"
+#include "util/time.h"
+
+namespace quorate::sim {
+
+// One life of a process.  Calls: recover, start, then anything; destroying it is a kill -9.
+class SimNode final : private Driver, private Host {
+ public:
+  struct Options {
+    uint64_t seed = 1;
+    std::string config;  // redis.conf lines
+    Instant now{.steady_us = 1'000'000, .unix_ms = 1'700'000'000'000};
+    bool hasty = false;  // the disk answers within the turn, sockets take everything
+  };
+  SimNode(SimDisk& disk, const Options& options);
+  ~SimNode() override;
+
+  // Reads back what the disk holds.  An error: the process would not have started.
+  Status recover();
+  // Takes up work.
+  void start();
+
+  // ---- inputs; each belongs to the turn that end_turn() ends
+  // --------------------------------------------
+  int connect();
+  void disconnect(int connection);
+  void send(int connection, std::string_view bytes);
+  void advance(int64_t us);
+  void tick_if_due();
+  // Carries out one request of the lane and gives the node the reply; false if there is none.
+  bool take_disk_step(DiskLane lane);
+  // Lets the client read some of what the node has given to the socket.
+  void drain_socket(int connection);
+  void shut_down();
+  void end_turn();
+  // Turns without time passing until nothing is left to do.
+  void settle();
+
+  // ---- what came of it
+  // ------------------------------------------------------------------------------- What the client
+  // has received and not yet taken.
+  std::string& received(int connection) { return connections_.at(connection)->received; }
+  bool is_closed(int connection) const { return connections_.at(connection)->session == nullptr; }
+  bool has_ended() const { return ended_; }
+  // Files that got their final name.
+  uint64_t renames() const { return renames_; }
+  const std::vector<std::string>& log_lines() const { return log_lines_; }
+  Instant now() const { return now_; }
+  Node& node() { return *node_; }
+  size_t disk_queue_size() const { return lanes_[0].queue.size() + lanes_[1].queue.size(); }
+  // For a crash in the middle of a write: the request that would have been next.
+  DiskRequest* next_request(DiskLane lane);
+
+ private:
+  struct Connection {
+    int number = 0;
+    Session* session = nullptr;
+    std::string received;
+    std::string_view sending;  // the node's bytes that the socket has not taken
+    bool is_reading = true;
+  };
+  struct Lane {
+    std::deque<DiskRequest> queue;
+    std::optional<DiskExecutor> executor;
+  };
+
+  // Driver
+  size_t send(void* connection, std::string_view bytes) override;
+  void close(void* connection, CloseMode mode) override;
+  std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) override;
+  void set_reading(void* connection, bool wants_input) override;
+  void arm_timer(int64_t steady_us) override { deadline_us_ = steady_us; }
+  // Host
+  Status settings_changed(std::span<const std::string_view>) override { return done(); }
+  Status rewrite_config() override { return ErrorCode::kUnsupported; }
+  ProcessFacts facts() override { return {}; }
+  void log(LogLevel level, std::string_view line) override;
+  void end_process(ProcessEnd) override { ended_ = true; }
+
+  static Connection& of(void* connection) { return *static_cast<Connection*>(connection); }
+
+  SimDisk& disk_;
+  const Options options_;
+  Prng prng_;
+  StoreSettings store_settings_;
+  NodeSettings node_settings_;
+  ProcessSettings process_settings_;
+  Configuration configuration_;
+  std::unique_ptr<Node> node_;
+  Instant now_;
+  int64_t deadline_us_ = kNever;
+  bool ended_ = false;
+  uint64_t renames_ = 0;
+  std::array<Lane, kDiskLaneCount> lanes_;
+  std::map<int, std::unique_ptr<Connection>> connections_;
+  int next_connection_ = 0;
+  std::vector<std::string> log_lines_;
+};
+
+}  // namespace quorate::sim

@@ -1,0 +1,278 @@
+// The log and its recovery: golden bytes, torn tails, every flipped bit, full disks, names.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "persist/log_format.h"
+#include "persist/log_reader.h"
+#include "persist/log_writer.h"
+#include "persist/recovery.h"
+#include "tests/sim/sim_disk.h"
+
+namespace quorate {
+namespace {
+
+constexpr int64_t kTime = 1700000000000;
+
+// Recovers into one string: the batches one behind the other.
+class TextTarget final : public RecoveryTarget {
+ public:
+  Status snapshot_begin(const SnapshotHeader&) override {
+    text.clear();
+    return done();
+  }
+  Status snapshot_block(std::string_view payload) override {
+    text += payload;
+    return done();
+  }
+  Status record(const RecordHeader&, std::span<const LogEntry> entries) override {
+    for (const LogEntry& entry : entries) text += entry.batch;
+    return done();
+  }
+  std::string text;
+};
+
+// A log that is written and read back on a disk in memory, without a crash in between.
+struct World {
+  World() : disk(1), executor(disk) { start({.log_id = 42}, {}); }
+  void start(const LogPosition& position, std::vector<uint64_t> segments) {
+    writer.emplace(LogWriter::Options{.shard = 0, .partitions = 4}, position, std::move(segments));
+    writer->start_segment(requests);
+    run();
+  }
+  void run() {
+    while (!requests.empty()) {
+      std::vector<DiskRequest> now;
+      now.swap(requests);
+      for (DiskRequest& request : now) writer->on_reply(executor.execute(request), requests);
+    }
+  }
+  void add(std::string_view batch) {
+    const LogEntry entry{
+        .partition = 3, .term = 1, .index = writer->appended() + 1, .batch = batch};
+    writer->append({&entry, 1}, kTime, requests);
+    run();
+  }
+  void add_synced(std::string_view batch) {
+    add(batch);
+    writer->sync(requests);
+    run();
+  }
+  Result<RecoveryResult> recover_into(TextTarget& target) {
+    return recover(disk, {.shard = 0, .partitions = 4}, target);
+  }
+  std::string first_segment() const { return segment_name(0, 1); }
+
+  SimDisk disk;
+  DiskExecutor executor;
+  std::optional<LogWriter> writer;
+  std::vector<DiskRequest> requests;
+};
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
+    text += digits;
+  }
+  return text;
+}
+
+// A change here needs a new version of the format, and the old bytes must go on being read.
+TEST(Log, HasItsGoldenBytes) {
+  World world;
+  world.add_synced("abc");
+  world.add("de");
+  EXPECT_EQ(hex(world.disk.content(world.first_segment())),
+            "515254454c4f470100000000040000002a0000000000000001000000000000000000000000000000"
+            "00000000000000000000000000000000bfc0603a1d0221a851010107000000000100000000000000"
+            "00000000000000000068e5cf8b0100005290e3a8bb42ec2dcbe9bc8ca638f8d60401010361626351"
+            "01010600000000020000000000000001000000000000000068e5cf8b0100008167720ec562d5f434"
+            "c1bc4a4c4a3872040102026465");
+}
+
+TEST(Log, WhatWasWrittenIsReadInOrder) {
+  World world;
+  for (const char* batch : {"one ", "two ", "three "}) world.add(batch);
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(target.text, "one two three ");
+  EXPECT_EQ(result.value().records, 3u);
+  EXPECT_EQ(result.value().position.next_sequence, 4u);
+}
+
+TEST(Log, ZerosBehindTheLastRecordAreItsEnd) {
+  World world;
+  world.add("one");
+  ASSERT_TRUE(world.disk.append(world.first_segment(), std::string(5000, '\0')).ok());
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(target.text, "one");
+  EXPECT_EQ(result.value().cut_bytes, 0u);
+}
+
+TEST(Log, ATornTailIsDroppedAndEarlierRecordsStay) {
+  World whole;
+  whole.add_synced("one ");
+  const size_t before = whole.disk.content(whole.first_segment()).size();
+  whole.add("two");
+  const std::string bytes = whole.disk.content(whole.first_segment());
+  for (size_t size = before + 1; size < bytes.size(); ++size) {
+    World world;
+    ASSERT_TRUE(world.disk.create(world.first_segment()).ok());
+    ASSERT_TRUE(
+        world.disk.append(world.first_segment(), std::string_view(bytes).substr(0, size)).ok());
+    TextTarget target;
+    const auto result = world.recover_into(target);
+    ASSERT_TRUE(result.ok()) << size;
+    EXPECT_EQ(target.text, "one ") << size;
+    EXPECT_EQ(result.value().cut_bytes, size - before) << size;
+    EXPECT_EQ(world.disk.size(world.first_segment()).value(), before);
+  }
+}
+
+// Records 1 to 3 are proven to be synced by record 4; record 4 itself is not proven.
+TEST(Log, EveryFlippedBitBeforeTheProvenPlaceIsRefusedAndBehindItCut) {
+  World whole;
+  for (const char* batch : {"one ", "two ", "three "}) whole.add_synced(batch);
+  const size_t proven = whole.disk.content(whole.first_segment()).size();
+  whole.add("four");
+  const std::string bytes = whole.disk.content(whole.first_segment());
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    World world;
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
+    ASSERT_TRUE(world.disk.create(world.first_segment()).ok());
+    ASSERT_TRUE(world.disk.append(world.first_segment(), damaged).ok());
+    TextTarget target;
+    const auto result = world.recover_into(target);
+    if (at < proven) {
+      ASSERT_FALSE(result.ok()) << at;
+      EXPECT_EQ(result.error().code(), ErrorCode::kCorrupt) << at;
+      EXPECT_EQ(world.disk.content(world.first_segment()), damaged) << "nothing may be changed";
+    } else {
+      ASSERT_TRUE(result.ok()) << at;
+      EXPECT_EQ(target.text, "one two three ") << at;
+    }
+  }
+}
+
+TEST(Log, ARefusalSaysWhereAndWhatToDo) {
+  World world;
+  for (const char* batch : {"one ", "two ", "three "}) world.add_synced(batch);
+  world.disk.flip_bit(world.first_segment(), SegmentHeader::kSize + RecordHeader::kSize + 6, 3);
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_FALSE(result.ok());
+  const std::string detail(result.error().detail());
+  EXPECT_NE(detail.find(world.first_segment()), std::string::npos) << detail;
+  EXPECT_NE(detail.find("at byte 64"), std::string::npos) << detail;
+  EXPECT_NE(detail.find("--log-repair cut"), std::string::npos) << detail;
+  // Told to, it keeps what comes before.
+  TextTarget again;
+  const auto repaired =
+      recover(world.disk,
+              {.shard = 0, .partitions = 4, .on_damage = RecoveryOptions::OnDamage::kCut}, again);
+  ASSERT_TRUE(repaired.ok());
+  EXPECT_EQ(again.text, "");
+  EXPECT_EQ(repaired.value().position.next_sequence, 1u);
+}
+
+TEST(Log, AMissingSegmentIsRefused) {
+  World world;
+  for (int segment = 0; segment < 3; ++segment) {
+    world.add("x");
+    world.writer->start_segment(world.requests);
+    world.run();
+  }
+  ASSERT_TRUE(world.disk.remove(segment_name(0, 2)).ok());
+  TextTarget target;
+  EXPECT_FALSE(world.recover_into(target).ok());
+}
+
+TEST(Log, ASegmentWithoutItsSnapshotIsRefusedUnlessItWasStillAwaited) {
+  for (const LogBase base : {LogBase::kFollows, LogBase::kAwaits}) {
+    World world;
+    ASSERT_TRUE(world.disk.remove(segment_name(0, 1)).ok());
+    world.start({.log_id = 42, .next_sequence = 10, .chain = 5, .base = base}, {});
+    world.add("x");
+    TextTarget target;
+    const auto result = world.recover_into(target);
+    EXPECT_EQ(result.ok(), base == LogBase::kAwaits);
+    if (!result.ok()) continue;
+    EXPECT_FALSE(result.value().found_anything);
+    EXPECT_FALSE(world.disk.has(segment_name(0, 10)));
+  }
+}
+
+TEST(Log, AnotherNumberOfPartitionsIsRefused) {
+  World world;
+  world.add("x");
+  TextTarget target;
+  const auto result = recover(world.disk, {.shard = 0, .partitions = 8}, target);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST(Log, AFullDiskLosesNothingThatIsTriedAgain) {
+  World world;
+  world.add_synced("one ");
+  world.disk.set_capacity(world.disk.used() + 50);
+  world.add("two ");
+  world.add("three ");
+  EXPECT_TRUE(world.writer->has_failed());
+  EXPECT_FALSE(world.writer->must_stop());
+  EXPECT_EQ(world.writer->written(), 1u);
+  world.disk.heal();
+  world.writer->retry(world.requests);
+  world.run();
+  EXPECT_FALSE(world.writer->has_failed());
+  EXPECT_EQ(world.writer->written(), 3u);
+  TextTarget target;
+  ASSERT_TRUE(world.recover_into(target).ok());
+  EXPECT_EQ(target.text, "one two three ");
+}
+
+TEST(Log, AFailedSyncEndsTheProcess) {
+  World world;
+  world.disk.fail_next_sync();
+  world.add_synced("one");
+  EXPECT_TRUE(world.writer->must_stop());
+  EXPECT_EQ(world.writer->synced(), 0u);
+}
+
+TEST(Log, OneSyncIsUnderWayAtATime) {
+  World world;
+  const LogEntry entry{.batch = "x"};
+  world.writer->append({&entry, 1}, kTime, world.requests);
+  world.writer->sync(world.requests);
+  ASSERT_EQ(world.requests.size(), 2u);
+  world.writer->append({&entry, 1}, kTime, world.requests);
+  world.writer->sync(world.requests);
+  ASSERT_EQ(world.requests.size(), 3u) << "the second sync waits for the first";
+  world.run();
+  EXPECT_EQ(world.writer->synced(), 2u);
+}
+
+TEST(Log, NamesAreReadStrictly) {
+  EXPECT_EQ(segment_name(0, 0xa1), "shard0-00000000000000a1.log");
+  EXPECT_EQ(snapshot_name(12, 1), "shard12-0000000000000001.snapshot");
+  const auto parsed = parse_name("shard12-00000000000000ff.snapshot.tmp");
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->kind, ParsedName::Kind::kTemporary);
+  EXPECT_EQ(parsed->shard, 12u);
+  EXPECT_EQ(parsed->sequence, 255u);
+  for (const char* name : {"", "dump.rdb", "shard-0000000000000001.log", "shard0-1.log",
+                           "shard01-0000000000000001.log", "shard0-000000000000000g.log",
+                           "shard0-0000000000000001.log.damaged", "temp-1.rdb",
+                           "shard0x0000000000000001.log", "shard9999999999-0000000000000001.log"}) {
+    EXPECT_FALSE(parse_name(name).has_value()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace quorate

@@ -1,0 +1,166 @@
+// Snapshots: golden bytes, damage, the order of their birth, and what recovery makes of each state.
+#include "persist/snapshot.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "persist/log_format.h"
+#include "persist/recovery.h"
+#include "tests/sim/sim_disk.h"
+
+namespace quorate {
+namespace {
+
+const SnapshotHeader kHeader{.shard = 0,
+                             .partitions = 4,
+                             .log_id = 42,
+                             .sequence = 5,
+                             .chain = 6,
+                             .unix_ms = 1700000000000,
+                             .hash_seed = 7,
+                             .positions = {{.partition = 1, .term = 2, .index = 300}}};
+
+void run(DiskExecutor& executor, SnapshotWriter& writer, std::vector<DiskRequest>& requests) {
+  while (!requests.empty()) {
+    std::vector<DiskRequest> now;
+    now.swap(requests);
+    for (DiskRequest& request : now) writer.on_reply(executor.execute(request), requests);
+  }
+}
+
+void write(SimDisk& disk, const std::vector<std::string>& entries) {
+  DiskExecutor executor(disk);
+  SnapshotWriter writer;
+  std::vector<DiskRequest> requests;
+  writer.begin(kHeader, requests);
+  for (const std::string& entry : entries) {
+    writer.block().append(entry);
+    writer.end_entry(requests);
+  }
+  writer.finish(requests);
+  run(executor, writer, requests);
+  EXPECT_EQ(writer.state(), FileWriter::State::kDone);
+}
+
+Result<std::string> read(SimDisk& disk) {
+  SnapshotReader reader(disk, snapshot_name(0, 5));
+  TRY(reader.open());
+  std::string text;
+  while (true) {
+    TRY(const auto payload, reader.next());
+    if (!payload) return text;
+    text += *payload;
+  }
+}
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
+    text += digits;
+  }
+  return text;
+}
+
+TEST(Snapshot, HasItsGoldenBytes) {
+  SimDisk disk(1);
+  write(disk, {"abc", "de"});
+  EXPECT_EQ(hex(disk.content(snapshot_name(0, 5))),
+            "515254534e4150015301000000000000350000000000000049faa2cb626d8f46b04b35b9520dfaa1"
+            "00000000040000002a00000000000000050000000000000006000000000000000068e5cf8b010000"
+            "0700000000000000010102ac0253020000020000000500000000000000ae815ef3c4484fe7f10ac9"
+            "52a50adec661626364655303000000000000010000000000000025571f02d4847ec13514dee5ecc8"
+            "d5a102");
+}
+
+TEST(Snapshot, ComesBackInBlocks) {
+  SimDisk disk(1);
+  std::vector<std::string> entries;
+  std::string all;
+  for (int index = 0; index < 1000; ++index) {
+    entries.push_back(std::string(1000, static_cast<char>('a' + index % 26)));
+    all += entries.back();
+  }
+  write(disk, entries);
+  const auto text = read(disk);
+  ASSERT_TRUE(text.ok());
+  EXPECT_EQ(text.value(), all);
+}
+
+TEST(Snapshot, EveryFlippedBitAndEveryCutIsRefused) {
+  SimDisk disk(1);
+  write(disk, {"abc", "de"});
+  const std::string file = snapshot_name(0, 5);
+  const std::string bytes = disk.content(file);
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    disk.flip_bit(file, at, static_cast<int>(at % 8));
+    EXPECT_FALSE(read(disk).ok()) << at;
+    disk.flip_bit(file, at, static_cast<int>(at % 8));
+  }
+  for (size_t size = bytes.size(); size-- > 0;) {
+    ASSERT_TRUE(disk.truncate(file, size).ok());
+    EXPECT_FALSE(read(disk).ok()) << size;
+  }
+}
+
+TEST(Snapshot, BytesBehindTheFooterAreRefused) {
+  SimDisk disk(1);
+  write(disk, {"abc"});
+  ASSERT_TRUE(disk.append(snapshot_name(0, 5), "x").ok());
+  EXPECT_FALSE(read(disk).ok());
+}
+
+TEST(Snapshot, AFullDiskLeavesNothingBehind) {
+  SimDisk disk(1);
+  disk.set_capacity(50);
+  DiskExecutor executor(disk);
+  SnapshotWriter writer;
+  std::vector<DiskRequest> requests;
+  writer.begin(kHeader, requests);
+  run(executor, writer, requests);
+  ASSERT_EQ(writer.state(), FileWriter::State::kFailed);
+  EXPECT_EQ(writer.outcome().error().code(), ErrorCode::kNoSpace);
+  writer.abort(requests);
+  run(executor, writer, requests);
+  EXPECT_TRUE(disk.list().value().empty());
+}
+
+class NullTarget final : public RecoveryTarget {
+ public:
+  Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_block(std::string_view) override { return done(); }
+  Status record(const RecordHeader&, std::span<const LogEntry>) override { return done(); }
+};
+
+TEST(Snapshot, RecoveryGoesOnWhereItStandsAndCleansUp) {
+  SimDisk disk(1);
+  write(disk, {"abc"});
+  ASSERT_TRUE(disk.create(snapshot_name(0, 9) + ".tmp").ok());
+  ASSERT_TRUE(disk.create("dump.rdb").ok());
+  NullTarget target;
+  const auto result = recover(disk, {.shard = 0, .partitions = 4}, target);
+  ASSERT_TRUE(result.ok());
+  EXPECT_TRUE(result.value().found_anything);
+  EXPECT_EQ(result.value().position.next_sequence, 5u);
+  EXPECT_EQ(result.value().position.chain, 6u);
+  EXPECT_EQ(result.value().hash_seed, 7u);
+  EXPECT_EQ(recovered_hash_seed(disk, 0), 7u);
+  EXPECT_FALSE(disk.has(snapshot_name(0, 9) + ".tmp"));
+  EXPECT_TRUE(disk.has("dump.rdb")) << "not ours to remove";
+}
+
+TEST(Snapshot, ADamagedOneIsRefusedWhenThereIsNoOther) {
+  SimDisk disk(1);
+  write(disk, {"abc"});
+  disk.flip_bit(snapshot_name(0, 5), 100, 1);
+  NullTarget target;
+  const auto result = recover(disk, {.shard = 0, .partitions = 4}, target);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace quorate
