@@ -15,6 +15,11 @@ import tempfile
 import time
 
 
+def redis_server():
+    """The path of Debian's redis-server, or None."""
+    return os.environ.get("QUORATE_REDIS_SERVER") or shutil.which("redis-server")
+
+
 class Client:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -49,7 +54,7 @@ class Server:
     def __init__(self, directory, *options):
         self.path = os.path.join(directory, "s")
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.path, "--dir", directory, "--save", "",
+            [redis_server(), "--port", "0", "--unixsocket", self.path, "--dir", directory, "--save", "",
              "--appendonly", "no", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 20
         while True:
@@ -172,7 +177,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keys", type=int, default=300)
     arguments = parser.parse_args()
-    if shutil.which("redis-server") is None:
+    if not redis_server():
         print("skipped: no redis-server")
         return 77
     print("rdb_compat: seed", arguments.seed)
