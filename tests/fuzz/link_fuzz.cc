@@ -40,14 +40,12 @@ std::string feed(std::string_view bytes, size_t piece_max) {
     link.receive(bytes.substr(at, size));
     at += size;
   }
-  return seen + refusal_text(link.refusal()).data();
+  return seen + std::string(refusal_text(link.refusal()));
 }
 
 }  // namespace
-}  // namespace quorate
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quorate;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   feed(input, 7);
   const std::string greeting = Greeting{.partitions = 16, .cluster = {'f'}, .node = 2}.encode();
@@ -70,3 +68,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(feed(framed, 11) == feed(framed, framed.size()));
   return 0;
 }
+
+}  // namespace quorate
