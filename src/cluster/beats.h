@@ -1,0 +1,216 @@
+// Beats of one pair of nodes, from the side of one of them (REPLICATION.md 6).  Every 50 ms each node tells
+// the other that it lives, how it is, and which groups it leads towards it; the other echoes at once and
+// names the groups for which it does NOT confirm.  A round that confirms leaderships for reads is a beat
+// that does not wait for its turn.  One beat serves all groups of the pair, so an idle group costs nothing.
+//
+// Pure: no clock, no socket.  Beats travel on a connection of their own that never queues behind data.
+// What the groups' cores learn from here are the inputs LeaderHeard, LeadershipConfirmed, LeadershipRefused,
+// PeerSilent, PeerConnected and PeerRestarted of cluster/raft/input.h.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "cluster/raft/input.h"
+#include "cluster/raft/mistakes.h"
+#include "cluster/raft/types.h"
+#include "util/buffer.h"
+#include "util/prng.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate::beats {
+
+using raft::BeatNumber;
+using raft::GroupId;
+using raft::Incarnation;
+using raft::NodeId;
+using raft::ReplicaId;
+using raft::Term;
+
+// A group that the sender of a beat leads and in which the receiver has a replica.
+struct Led {
+  GroupId group;
+  ReplicaId leader;
+  Term term;
+  friend auto operator<=>(const Led&, const Led&) = default;
+};
+
+// How a node is; said with each beat, judged by others.
+struct Health {
+  bool disk_is_healthy = true;  // no write is older than 500 ms
+  bool is_draining = false;
+  uint32_t shard_turn_age_ms_max = 0;  // of the shard whose last turn is longest ago
+  uint32_t load_percent = 0;
+  uint32_t memory_percent = 0;  // of maxmemory
+  int64_t wall_ms = 0;
+  friend bool operator==(const Health&, const Health&) = default;
+};
+
+struct Beat {
+  Incarnation incarnation;  // of the sender
+  BeatNumber number;
+  uint64_t nonce = 0;  // fresh and unguessable; the echo repeats it
+  Health health;
+  uint64_t led_version = 0;         // of the list of led groups
+  std::optional<std::vector<Led>> led;  // sorted; left out once the peer has echoed this version
+};
+
+struct Echo {
+  Incarnation incarnation;         // of the sender of the echo
+  Incarnation beat_incarnation;    // of the beat
+  BeatNumber number;
+  uint64_t nonce = 0;
+  uint64_t led_version = 0;    // that this echo speaks of; 0: the list is not known, nothing is confirmed
+  uint64_t support_epoch = 0;  // raised before a vote above the term of a confirmed group is answered
+  std::vector<GroupId> not_confirmed;  // sorted
+};
+
+using Packet = std::variant<Beat, Echo>;
+
+void encode(const Packet& packet, Buffer& out);
+Result<Packet> decode_packet(std::string_view& bytes);
+
+namespace in {
+struct Timeout {};
+// The connection of beats to the peer was made.
+struct Connected {};
+struct Closed {};
+struct Receive {
+  Packet packet;
+};
+// The list of what this node leads towards the peer, sorted by group.
+struct LedChanged {
+  std::vector<Led> led;
+};
+struct HealthChanged {
+  Health health;
+};
+// A core wants a round (Output::round_wanted): a beat leaves in this step.
+struct RoundWanted {};
+// The answer to Output::judge: of these groups the core does not confirm() what the beat claims.
+struct Judged {
+  std::vector<GroupId> not_confirmed;
+};
+// A core no longer supports a leader on the peer (Output::support_withdrawn), or its replica is gone.
+struct SupportWithdrawn {
+  GroupId group;
+};
+}  // namespace in
+
+using Input = std::variant<in::Timeout, in::Connected, in::Closed, in::Receive, in::LedChanged,
+                           in::HealthChanged, in::RoundWanted, in::Judged, in::SupportWithdrawn>;
+
+// The peer confirmed these leaderships for a beat.
+struct Confirmed {
+  BeatNumber beat;
+  int64_t sent_us = 0;
+  std::vector<Led> groups;   // LeadershipConfirmed, by the peer's replica of each
+  std::vector<Led> refused;  // LeadershipRefused
+};
+
+struct Output {
+  std::vector<Packet> send;  // in order, at once
+  // The peer restarted: PeerRestarted for each group shared with it, before anything below.
+  bool peer_restarted = false;
+  std::optional<raft::Silence> silent;  // PeerSilent for each group that follows a leader there
+  // Groups that the peer's beats listed and list no longer: PeerSilent{kLeadsNoLonger}; with every beat.
+  // The core ignores it while it has heard the leader otherwise.  Filled when the peer's list changed.
+  bool led_changed = false;
+  // Give LeaderHeard{received_us()} to the cores of these groups, ask confirms(), answer with Judged: the
+  // echo leaves then.  Empty when all that the peer claims was judged before; the echo is in `send`.
+  std::vector<Led> judge;
+  bool judge_wanted = false;
+  std::optional<Confirmed> confirmed;
+  void clear();
+};
+
+struct Options {
+  NodeId self;
+  NodeId peer;
+  Incarnation incarnation;
+  int64_t beat_us = 50'000;
+  int64_t suspicion_us = 250'000;  // plus up to suspicion_spread_us by chance
+  int64_t suspicion_spread_us = 50'000;
+};
+
+// Numbers the beats of a node, over all its pairs: a read that is evaluated when `last` had been sent needs
+// confirmations of greater numbers, whoever they come from.  Owned by the node, shared by its pairs.
+struct BeatCounter {
+  BeatNumber last;
+};
+
+// Owned by the node, one for each peer.  Calls: step* in time order.
+// Invariants: 1 an echo confirms only groups that were judged, and whose support was not withdrawn since;
+// 2 an echo counts only for the beat whose number and nonce it repeats, in both incarnations.
+class Pair {
+ public:
+  // Requires: `counter` outlives the pair.
+  Pair(const Options& options, BeatCounter& counter, uint64_t seed, const raft::Mistakes& mistakes = {});
+
+  void step(Instant now, const Input& input, Output& out);
+  int64_t deadline() const;
+
+  // When the newest beat of the peer arrived, INT64_MIN: never.  What LeaderHeard is told.
+  int64_t received_us() const { return received_us_; }
+  // Beats arrive, and the connection is open.
+  bool peer_is_heard() const { return peer_is_heard_; }
+  std::optional<Health> peer_health() const { return peer_health_; }
+  Incarnation peer_incarnation() const { return peer_incarnation_; }
+  // What the peer says it leads, sorted by group.
+  std::span<const Led> peer_leads() const { return peer_led_; }
+
+ private:
+  struct SentBeat {
+    BeatNumber number;
+    uint64_t nonce = 0;
+    int64_t sent_us = 0;
+    uint64_t led_version = 0;
+  };
+  struct LedVersion {
+    uint64_t version = 0;
+    std::vector<Led> led;
+  };
+
+  void send_beat(Output& out);
+  void send_echo(Output& out);
+  void receive(const Beat& beat, Output& out);
+  void receive(const Echo& echo, Output& out);
+  void take_incarnation(Incarnation incarnation, Output& out);
+
+  Options options_;
+  BeatCounter& counter_;
+  raft::Mistakes mistakes_;
+  Prng prng_;
+  int64_t now_us_ = INT64_MIN;
+
+  // This node's beats.
+  Health health_;
+  std::deque<LedVersion> led_;  // newest last; a few older ones for echoes on their way
+  uint64_t peer_knows_version_ = 0;
+  std::deque<SentBeat> sent_;
+  int64_t next_beat_us_ = 0;
+  bool is_connected_ = false;
+
+  // The peer's beats.
+  Incarnation peer_incarnation_;
+  BeatNumber peer_beat_;  // newest received
+  uint64_t peer_nonce_ = 0;
+  std::optional<Health> peer_health_;
+  std::vector<Led> peer_led_;
+  uint64_t peer_led_version_ = 0;
+  std::vector<GroupId> not_confirmed_;  // of peer_led_, sorted
+  uint64_t judged_version_ = 0;         // of peer_led_, 0: not yet
+  uint64_t support_epoch_ = 1;
+  uint64_t peer_support_epoch_ = 0;
+  int64_t received_us_ = INT64_MIN;
+  int64_t suspect_at_us_ = kNever;
+  bool peer_is_heard_ = false;
+};
+
+}  // namespace quorate::beats

@@ -1,0 +1,154 @@
+// Configurations: sets of members, their quorums, the step from one to the next.
+#include "cluster/raft/configuration.h"
+
+#include <algorithm>
+
+namespace quorate::raft {
+
+namespace {
+
+bool contains(const std::vector<Member>& members, ReplicaId replica) {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.replica == replica; });
+}
+
+void add_new(std::vector<Member>& members, const std::vector<Member>& more) {
+  for (const Member& member : more) {
+    if (!contains(members, member.replica)) members.push_back(member);
+  }
+}
+
+Status validate_members(const std::vector<Member>& members) {
+  if (members.size() > kMembersMax) return Error(ErrorCode::kInvalidArgument, "too many members");
+  for (size_t index = 0; index < members.size(); ++index) {
+    if (members[index].replica.none()) return Error(ErrorCode::kInvalidArgument, "replica id 0");
+    if (members[index].node.none()) return Error(ErrorCode::kInvalidArgument, "node id 0");
+    for (size_t other = 0; other < index; ++other) {
+      if (members[other].replica == members[index].replica) {
+        return Error(ErrorCode::kInvalidArgument, "a replica is named twice");
+      }
+    }
+  }
+  return done();
+}
+
+Status validate_half(const Half& half) {
+  if (half.voters.empty()) return Error(ErrorCode::kInvalidArgument, "no voter");
+  TRY(validate_members(half.voters));
+  TRY([[maybe_unused]] const Quorums quorums, quorums_of(half.voters.size(), half.commit_quorum));
+  return done();
+}
+
+void describe_members(const char* name, const std::vector<Member>& members, std::string& text) {
+  if (!text.empty()) text += ' ';
+  text += name;
+  for (const Member& member : members) text += ' ' + std::to_string(member.replica.value);
+}
+
+}  // namespace
+
+Result<Quorums> quorums_of(size_t voters, uint32_t commit_quorum) {
+  const auto count = static_cast<uint32_t>(voters);
+  const uint32_t usual = (count + 1) / 2;
+  const uint32_t commit = commit_quorum == 0 ? usual : commit_quorum;
+  if (commit == 0 || commit > count) {
+    return Error(ErrorCode::kInvalidArgument, "commit quorum out of range");
+  }
+  const uint32_t election = count - commit + 1;
+  // By this definition E + C > N always; 2E > N fails for a commit quorum above the usual one.
+  if (2 * election <= count) {
+    return Error(ErrorCode::kInvalidArgument, "two leaders could be elected: commit quorum too large");
+  }
+  return Quorums{.commit = commit, .election = election, .confirmation = count - election + 1};
+}
+
+bool Half::has(ReplicaId replica) const { return contains(voters, replica); }
+
+Quorums Half::quorums() const {
+  const Result<Quorums> quorums = quorums_of(voters.size(), commit_quorum);
+  CHECK(quorums.ok());  // I8: nothing else gets past validate()
+  CHECK(quorums.value().election + quorums.value().commit > voters.size());
+  CHECK(2 * quorums.value().election > voters.size());
+  return quorums.value();
+}
+
+bool Configuration::is_voter(ReplicaId replica) const {
+  return incoming.has(replica) || (outgoing && outgoing->has(replica));
+}
+
+std::vector<Member> Configuration::voters() const {
+  std::vector<Member> all = incoming.voters;
+  if (outgoing) add_new(all, outgoing->voters);
+  return all;
+}
+
+std::vector<Member> Configuration::members() const {
+  std::vector<Member> all = voters();
+  add_new(all, learners);
+  return all;
+}
+
+std::optional<Member> Configuration::find(ReplicaId replica) const {
+  for (const Member& member : members()) {
+    if (member.replica == replica) return member;
+  }
+  return std::nullopt;
+}
+
+uint32_t Configuration::rank(ReplicaId replica) const {
+  const std::vector<Member> all = voters();
+  uint32_t rank = 0;
+  while (rank < all.size() && all[rank].replica != replica) ++rank;
+  return rank;
+}
+
+Status validate(const Configuration& configuration) {
+  TRY(validate_half(configuration.incoming));
+  if (configuration.outgoing) TRY(validate_half(*configuration.outgoing));
+  TRY(validate_members(configuration.learners));
+  for (const Member& learner : configuration.learners) {
+    if (configuration.incoming.has(learner.replica)) {
+      return Error(ErrorCode::kInvalidArgument, "a replica is voter and learner");
+    }
+  }
+  return done();
+}
+
+Configuration first_step(const Configuration& current, const Configuration& target) {
+  CHECK(!current.joint());
+  CHECK(!target.joint());
+  Configuration step = target;
+  std::vector<Member> before = current.incoming.voters;
+  std::vector<Member> after = target.incoming.voters;
+  std::sort(before.begin(), before.end());
+  std::sort(after.begin(), after.end());
+  const bool same_quorums = before == after && current.incoming.commit_quorum == target.incoming.commit_quorum;
+  if (!same_quorums) step.outgoing = current.incoming;
+  return step;
+}
+
+Configuration without_outgoing(const Configuration& joint) {
+  CHECK(joint.joint());
+  Configuration last = joint;
+  last.outgoing.reset();
+  return last;
+}
+
+std::string describe(const Configuration& configuration) {
+  if (configuration.unknown()) return "unknown";
+  std::string text;
+  describe_members("voters", configuration.incoming.voters, text);
+  if (configuration.incoming.commit_quorum != 0) {
+    text += " commit-quorum " + std::to_string(configuration.incoming.commit_quorum);
+  }
+  if (configuration.outgoing) {
+    describe_members("outgoing", configuration.outgoing->voters, text);
+    if (configuration.outgoing->commit_quorum != 0) {
+      text += " commit-quorum " + std::to_string(configuration.outgoing->commit_quorum);
+    }
+  }
+  if (!configuration.learners.empty()) describe_members("learners", configuration.learners, text);
+  return text;
+}
+
+}  // namespace quorate::raft

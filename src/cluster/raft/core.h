@@ -1,0 +1,278 @@
+// The consensus core: one replica of one group.  Inputs in, outputs out; no clock, disk, network or timer.
+// REPLICATION.md has the rules, docs/REPLICATION.md says where each is in this folder.
+//
+// The leader's node executes commands before it proposes their effects, so the core never applies
+// anything: it says how far the log is committed.  A follower's node takes committed entries from log().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cluster/raft/configuration.h"
+#include "cluster/raft/input.h"
+#include "cluster/raft/log.h"
+#include "cluster/raft/message.h"
+#include "cluster/raft/mistakes.h"
+#include "cluster/raft/output.h"
+#include "cluster/raft/progress.h"
+#include "cluster/raft/quorum.h"
+#include "util/prng.h"
+#include "util/time.h"
+
+namespace quorate::raft {
+
+// Is it certain that this replica remembers everything it acknowledged?  The driver decides by
+// REPLICATION.md 5 (mode, clean mark, boot id); a flag in the hard state counts too.
+enum class StartKind : uint8_t { kRemembers, kMayHaveForgotten };
+
+// Fixed at construction.  Times in microseconds of the steady clock (which counts suspend) unless named.
+struct Options {
+  GroupId group;
+  Member self;
+  size_t window_bytes_max = size_t{64} << 20;   // log kept in memory for followers
+  size_t append_bytes_max = size_t{1} << 20;    // entries of one message (one entry may be larger)
+  size_t in_flight_bytes_max = size_t{8} << 20;  // to one follower
+  int64_t lease_us = 100'000;                   // promise of a voter, and lease before drift
+  int64_t drift_us = 10'000;                    // how far two clocks part in a lease, at most
+  int64_t suspicion_us = 300'000;               // check-quorum, and the first wait for a leader
+  int64_t yield_us = 30'000;                    // times the rank
+  int64_t back_off_us = 50'000;                 // doubles with each failure, with chance
+  int64_t back_off_us_max = 1'600'000;
+  int64_t retry_us = 200'000;                   // unanswered appends, recovery requests
+  int64_t commit_notice_us = 5'000;             // followers hear of a commit at the latest after this
+  int64_t transfer_us = 300'000;                // then a transfer is given up
+  bool recover_when_all_present = true;         // the all-present restart
+};
+
+// What the driver found on its disk (or makes up for a new replica).
+struct Restored {
+  HardState hard_state;
+  // Of the snapshot that was loaded; all zero: none.
+  SnapshotMark base;
+  // The log behind it.
+  std::vector<Entry> entries;
+  StartKind start = StartKind::kRemembers;
+  bool is_loaded = true;  // false: say in::Loaded later
+};
+
+// A new group's replica, the same for each of its first voters.  Its log begins behind index 1 of term 1,
+// which stands for the configuration.  Requires: validate(configuration).
+Restored bootstrap(Configuration configuration);
+// A new replica that shall get everything from a leader.
+Restored empty_replica();
+
+enum class ChangeRefusal : uint8_t {
+  kNone,
+  kNotLeader,
+  kStarting,      // the term's no-op is not committed
+  kInProgress,    // a configuration is not committed, or joint
+  kInvalid,       // validate(), or I8
+  kNoChange,
+  kHandingOver,
+};
+
+// Owned by the node's replica of the group.  Calls: step(Start), then step* in time order; queries between.
+//
+// Invariants, checked in production: 1 the term never falls, one vote a term, and both are in a DurableWrite
+// before a message that tells them; 2 commit_index() <= last_index(), never falls within a recovery epoch,
+// and nothing at or below it is truncated (I3, I4); 3 a leader commits by counting only entries of its term;
+// 4 at most one uncommitted configuration (I9), each with E + C > N and 2E > N (I8); 5 a RECOVERING replica
+// grants no vote, except to all voters together (I10); 6 the leader's own copy counts once written;
+// 7 lease_until_us() ends before the promises it stands on.
+class Core {
+ public:
+  // Requires: a valid or unknown configuration; entries contiguous behind the base with right chains.
+  Core(const Options& options, Restored restored, uint64_t seed, const Mistakes& mistakes = {});
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // Requires: out.empty(), now not before the last step's.
+  void step(Instant now, const Input& input, Output& out);
+  // steady_us at which Timeout is wanted; kNever for an idle follower.
+  int64_t deadline() const;
+
+  // ---- who and where
+  const Options& options() const { return options_; }
+  RoleState role_state() const;
+  RoleName role() const { return static_cast<RoleName>(role_.index()); }
+  Term term() const { return hard_.term; }
+  RecoveryEpoch epoch() const { return hard_.epoch; }
+  Standing standing() const { return hard_.standing; }
+  const HardState& hard_state() const { return hard_; }
+  bool failed() const { return failed_; }
+
+  // ---- the log
+  const Log& log() const { return log_; }
+  Index last_index() const { return log_.last_index(); }
+  Index commit_index() const { return commit_; }
+  // What this replica's own disk holds (Persisted), in the group's mode.
+  Index stored_index() const { return stored_; }
+  Position position() const { return {hard_.epoch, log_.last_term(), log_.last_index()}; }
+  // A follower's state holds everything up to `index`: the window may let go of it.
+  // Requires: index <= commit_index().
+  void note_applied(Index index);
+
+  // ---- configuration
+  // The newest adopted one, committed or not; members act by it at once.
+  const Configuration& configuration() const { return configurations_.back().configuration; }
+  Position configuration_at() const { return configurations_.back().at; }
+  // The newest with at.index <= commit_index(); the one a snapshot at commit_index() carries.
+  const StoredConfiguration& committed_configuration() const;
+  // The newest with at.index <= index.  Requires: index >= log().base().index.
+  const StoredConfiguration& configuration_at_index(Index index) const;
+  ChangeRefusal change_refusal(const Configuration& target) const;
+
+  // ---- leader only; others get false, 0 or nothing
+  bool can_propose() const;
+  // Is `to` a voter of the incoming half, whose log is close, and is no transfer under way?
+  bool may_transfer(ReplicaId to) const;
+  // The index that `level` copies hold, in every half (in a half with fewer voters: all of it).  Learners
+  // count only where a half has a single voter (REPLICATION.md 7).  Requires: level >= 1.
+  Index copies(uint32_t level) const;
+  // Local reads are linearizable while steady_us < this, for what was committed or is waited for by `need`;
+  // INT64_MIN: never.
+  int64_t lease_until_us() const;
+  // One row a member, this replica included; empty for others.
+  std::span<const Progress> progress() const;
+  // May a snapshot that was begun by this leader in `term` and holds the log up to `last` be published,
+  // sent, or used to truncate?
+  bool snapshot_may_leave(Term term, Index last) const;
+
+  // ---- voter
+  // Does this replica follow `leader` in `term`, so that an echo may confirm it?
+  bool confirms(ReplicaId leader, Term term) const;
+  // No vote above promise_term() before this, whatever is asked; INT64_MIN: no promise.
+  int64_t promise_until_us() const { return promise_until_us_; }
+
+ private:
+  // Follows a leader, or nobody yet.
+  struct Follower {
+    std::optional<Member> leader;
+    bool suspicious = false;   // asks around; still follows
+    int64_t heard_us = INT64_MIN;  // last append, notice or beat of `leader`
+  };
+  // Asks who would vote for it.
+  struct PreCandidate {
+    VoteKind kind = VoteKind::kPreVote;
+    Round round;
+    std::optional<Member> leader;  // the silent one, still followed if it comes back
+    int64_t retry_us = kNever;     // promises that were in the way end here
+    // For the all-present restart: what each voter has answered.
+    struct Answer {
+      ReplicaId voter;
+      VoteAnswer answer;
+    };
+    std::vector<Answer> answers;
+  };
+  struct Candidate {
+    VoteKind kind = VoteKind::kVote;
+    Round round;
+    WriteNumber own_vote;  // counts once it is written
+    Term transfer_mark;
+  };
+  struct Transfer {
+    Member to;
+    int64_t give_up_us = kNever;
+    bool told = false;  // TimeoutNow left
+  };
+  struct PendingRead {
+    ReadToken token;
+    BeatNumber last_beat;
+  };
+  struct Leader {
+    std::vector<Progress> progress;  // in the order of configuration().members(), self included
+    Index no_op;                     // first entry of the term
+    int64_t since_us = 0;
+    Takeover takeover = Takeover::kElection;
+    std::deque<PendingRead> reads;   // last_beat never falls
+    std::optional<Transfer> transfer;
+    bool lease_dropped = false;      // a transfer was begun in this term
+    bool suspended = false;
+    int64_t notice_us = kNever;      // when followers are told the commit index
+    struct Asked {
+      Member from;
+      uint64_t nonce;
+    };
+    std::vector<Asked> asked;        // recovery requests that wait for the no-op
+  };
+  // The vote of an episode without a leader: when to ask next, and how often it failed.
+  struct Campaign {
+    int64_t at_us = kNever;
+    uint32_t failures = 0;
+    bool has_yielded = false;
+  };
+  struct PendingWrite {
+    WriteNumber number;
+    Index last;  // of the log when it was handed over; lowered if the log is truncated meanwhile
+  };
+  struct Recovery {
+    uint64_t nonce = 0;       // 0: nothing asked
+    Term asked_term;
+    std::optional<Index> target;
+    int64_t retry_us = kNever;
+    WriteNumber cleared_by;   // the write that clears the flag, once it was begun
+  };
+
+  // core.cc: the term rule, dispatch, what surrounds every step
+  void dispatch(const Input& input, Output& out);
+  void on(const in::Start&, Output& out);
+  void on(const in::Timeout&, Output& out);
+  void on(const in::Receive& input, Output& out);
+  void on(const in::Propose& input, Output& out);
+  void on(const in::Persisted& input, Output& out);
+  void on(const in::ReadBarrier& input, Output& out);
+  void on(const in::LeaderHeard& input, Output& out);
+  void on(const in::LeadershipConfirmed& input, Output& out);
+  void on(const in::LeadershipRefused& input, Output& out);
+  void on(const in::PeerSilent& input, Output& out);
+  void on(const in::PeerConnected& input, Output& out);
+  void on(const in::PeerRestarted& input, Output& out);
+  void on(const in::ChangeConfiguration& input, Output& out);
+  void on(const in::TransferLeadership& input, Output& out);
+  void on(const in::Loaded&, Output& out);
+  void on(const in::Draining&, Output& out);
+  void on(const in::SnapshotFailed& input, Output& out);
+  void on(const in::SnapshotReceived& input, Output& out);
+
+  Options options_;
+  Mistakes mistakes_;
+  Prng prng_;
+
+  // Durable before it is sent.
+  HardState hard_;
+  Log log_;
+  // Oldest first; the last is the active one.  Never empty.
+  std::vector<StoredConfiguration> configurations_;
+
+  // Writes under way.
+  WriteNumber last_write_;
+  std::deque<PendingWrite> pending_writes_;
+  Index stored_;
+
+  Index commit_;
+  Index applied_;
+  // Follower: up to here the log is known to be the leader's of this term.
+  Index verified_;
+
+  std::variant<Follower, PreCandidate, Candidate, Leader> role_;
+  Campaign campaign_;
+  Recovery recovery_;
+
+  // Promises of this voter, and those it may have forgotten.
+  int64_t promise_until_us_ = INT64_MIN;
+  Term promise_term_;
+  int64_t quiet_until_us_ = INT64_MIN;
+
+  StartKind start_;
+  bool is_loaded_ = true;
+  bool is_draining_ = false;
+  bool failed_ = false;
+  int64_t now_us_ = INT64_MIN;
+};
+
+}  // namespace quorate::raft
