@@ -1,0 +1,420 @@
+// Applying and encoding what the meta group replicates; docs/FORMATS.md has the grammar.
+#include "cluster/members.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "util/check.h"
+#include "util/hash.h"
+#include "util/varint.h"
+
+namespace quorate {
+
+namespace {
+
+constexpr uint8_t kStateVersion = 1;
+constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
+
+enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5 };
+
+Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
+Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
+
+void append_sized(Buffer& out, std::string_view bytes) {
+  append_varint(out, bytes.size());
+  out.append(bytes);
+}
+
+// ---- members -----------------------------------------------------------------------------------------
+
+void append_member(Buffer& out, const MemberRecord& member) {
+  append_little<uint64_t>(out, member.id);
+  append_sized(out, member.host);
+  for (const uint16_t port : {member.port, member.cluster_port, member.client_port, member.http_port}) {
+    append_varint(out, port);
+  }
+  append_sized(out, member.zone);
+  append_varint(out, member.weight);
+  append_varint(out, static_cast<uint64_t>(member.state));
+}
+
+bool take_text(std::string_view& bytes, std::string& text) {
+  std::string_view found;
+  if (!take_sized(bytes, found) || found.size() > ClusterState::kTextMax) return false;
+  text = found;
+  return true;
+}
+
+template <class T>
+bool take_number(std::string_view& bytes, T& number, uint64_t max) {
+  uint64_t value = 0;
+  if (!take_varint(bytes, value) || value > max) return false;
+  number = static_cast<T>(value);
+  return true;
+}
+
+bool take_member(std::string_view& bytes, MemberRecord& member) {
+  if (!take_little<uint64_t>(bytes, member.id) || !take_text(bytes, member.host)) return false;
+  for (uint16_t* port : {&member.port, &member.cluster_port, &member.client_port, &member.http_port}) {
+    if (!take_number(bytes, *port, UINT16_MAX)) return false;
+  }
+  return take_text(bytes, member.zone) && take_number(bytes, member.weight, placement::kWeightMax) &&
+         take_number(bytes, member.state, static_cast<uint64_t>(MemberState::kRemoved));
+}
+
+Status check_member(const MemberRecord& member) {
+  if (member.id == 0) return refused("a node needs an id");
+  if (member.host.empty()) return refused("a node needs a host");
+  if (member.weight == 0) return refused("the weight of a node is at least 1");
+  return done();
+}
+
+// ---- plans -------------------------------------------------------------------------------------------
+
+void append_plan(Buffer& out, const placement::Plan& plan) {
+  append_varint(out, plan.size());
+  for (const placement::PartitionPlan& partition : plan) {
+    append_varint(out, partition.voters);
+    append_varint(out, partition.replicas.size());
+    for (const NodeId node : partition.replicas) append_little<uint64_t>(out, node);
+  }
+}
+
+bool take_plan(std::string_view& bytes, placement::Plan& plan) {
+  uint64_t count = 0;
+  if (!take_varint(bytes, count) || count > placement::kPartitionsMax) return false;
+  plan.resize(static_cast<size_t>(count));
+  for (placement::PartitionPlan& partition : plan) {
+    uint64_t replicas = 0;
+    if (!take_number(bytes, partition.voters, ClusterState::kMembersMax)) return false;
+    if (!take_varint(bytes, replicas) || replicas > ClusterState::kMembersMax) return false;
+    partition.replicas.resize(static_cast<size_t>(replicas));
+    for (NodeId& node : partition.replicas) {
+      if (!take_little<uint64_t>(bytes, node)) return false;
+    }
+  }
+  return true;
+}
+
+bool all_distinct(std::vector<NodeId> nodes) {
+  std::sort(nodes.begin(), nodes.end());
+  return std::adjacent_find(nodes.begin(), nodes.end()) == nodes.end();
+}
+
+// A visitor made of functions, one an alternative.
+template <class... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+
+}  // namespace
+
+// ---- commands ----------------------------------------------------------------------------------------
+
+void meta::encode(const Command& command, Buffer& out) {
+  const auto tag = [&](Tag value) { out.push_back(static_cast<char>(value)); };
+  std::visit(Overloaded{
+                 [&](const Found& found) {
+                   tag(Tag::kFound);
+                   out.append({found.cluster.data(), found.cluster.size()});
+                   append_varint(out, found.partitions);
+                   append_member(out, found.first);
+                 },
+                 [&](const Enrol& enrol) {
+                   tag(Tag::kEnrol);
+                   append_member(out, enrol.member);
+                 },
+                 [&](const SetState& set) {
+                   tag(Tag::kSetState);
+                   append_little<uint64_t>(out, set.node);
+                   append_varint(out, static_cast<uint64_t>(set.state));
+                 },
+                 [&](const SetSetting& set) {
+                   tag(Tag::kSetSetting);
+                   append_sized(out, set.name);
+                   append_sized(out, set.value);
+                 },
+                 [&](const SetPlan& set) {
+                   tag(Tag::kSetPlan);
+                   append_varint(out, set.based_on);
+                   append_plan(out, set.plan);
+                 },
+             },
+             command);
+}
+
+Result<meta::Command> meta::decode(std::string_view bytes) {
+  uint8_t tag = 0;
+  if (!take_little<uint8_t>(bytes, tag)) return damaged("no command");
+  Command command;
+  bool is_whole = false;
+  switch (tag) {
+    case static_cast<uint8_t>(Tag::kFound): {
+      Found& found = command.emplace<Found>();
+      if (bytes.size() < found.cluster.size()) break;
+      std::memcpy(found.cluster.data(), bytes.data(), found.cluster.size());
+      bytes.remove_prefix(found.cluster.size());
+      is_whole = take_number(bytes, found.partitions, placement::kPartitionsMax) && take_member(bytes, found.first);
+      break;
+    }
+    case static_cast<uint8_t>(Tag::kEnrol):
+      is_whole = take_member(bytes, command.emplace<Enrol>().member);
+      break;
+    case static_cast<uint8_t>(Tag::kSetState): {
+      SetState& set = command.emplace<SetState>();
+      is_whole = take_little<uint64_t>(bytes, set.node) &&
+                 take_number(bytes, set.state, static_cast<uint64_t>(MemberState::kRemoved));
+      break;
+    }
+    case static_cast<uint8_t>(Tag::kSetSetting): {
+      SetSetting& set = command.emplace<SetSetting>();
+      is_whole = take_text(bytes, set.name) && take_text(bytes, set.value);
+      break;
+    }
+    case static_cast<uint8_t>(Tag::kSetPlan): {
+      SetPlan& set = command.emplace<SetPlan>();
+      is_whole = take_varint(bytes, set.based_on) && take_plan(bytes, set.plan);
+      break;
+    }
+    default: break;
+  }
+  if (!is_whole || !bytes.empty()) return damaged("a command is cut off or unknown");
+  return command;
+}
+
+Status ClusterState::apply(const meta::Command& command) {
+  if (!is_founded() && !std::holds_alternative<meta::Found>(command)) return refused("the cluster is not founded");
+  return std::visit(Overloaded{
+                        [&](const meta::Found& found_command) { return found(found_command); },
+                        [&](const meta::Enrol& enrolled) { return enrol(enrolled); },
+                        [&](const meta::SetState& set) { return set_state(set); },
+                        [&](const meta::SetSetting& set) { return set_setting(set); },
+                        [&](const meta::SetPlan& set) { return set_plan(set); },
+                    },
+                    command);
+}
+
+Status ClusterState::found(const meta::Found& command) {
+  if (is_founded()) return refused("the cluster is founded already");
+  if (command.partitions == 0) return refused("a cluster needs partitions");
+  TRY(check_member(command.first));
+  cluster_ = command.cluster;
+  members_.push_back(command.first);
+  members_.front().state = MemberState::kActive;
+  plan_.resize(command.partitions);
+  for (PlannedPartition& partition : plan_) {
+    partition.replicas.push_back({command.first.id, next_replica_++});
+    partition.voters = 1;
+  }
+  plan_version_ = 1;
+  return done();
+}
+
+Status ClusterState::enrol(const meta::Enrol& command) {
+  const MemberRecord& member = command.member;
+  TRY(check_member(member));
+  const auto place = std::lower_bound(members_.begin(), members_.end(), member.id,
+                                      [](const MemberRecord& each, NodeId id) { return each.id < id; });
+  if (place != members_.end() && place->id == member.id) {
+    if (place->state == MemberState::kRemoved) return refused("the node was removed from the cluster for good");
+    const MemberState state = place->state;
+    *place = member;
+    place->state = state;
+    return done();
+  }
+  if (members_.size() == kMembersMax) return refused("the cluster has as many nodes as it can");
+  members_.insert(place, member)->state = MemberState::kActive;
+  return done();
+}
+
+Status ClusterState::set_state(const meta::SetState& command) {
+  const auto place = std::find_if(members_.begin(), members_.end(),
+                                  [&](const MemberRecord& each) { return each.id == command.node; });
+  if (place == members_.end()) return refused("no such node");
+  if (place->state == MemberState::kRemoved) return refused("the node was removed from the cluster for good");
+  const auto is_active = [](const MemberRecord& each) { return each.state == MemberState::kActive; };
+  const auto active = std::count_if(members_.begin(), members_.end(), is_active);
+  if (command.state != MemberState::kActive && is_active(*place) && active == 1) {
+    return refused("the last node cannot leave");
+  }
+  place->state = command.state;
+  return done();
+}
+
+Status ClusterState::set_setting(const meta::SetSetting& command) {
+  if (command.name.empty()) return refused("a setting needs a name");
+  if (settings_.size() == kSettingsMax && settings_.find(command.name) == settings_.end()) {
+    return refused("too many settings");
+  }
+  settings_[command.name] = command.value;
+  return done();
+}
+
+Status ClusterState::set_plan(const meta::SetPlan& command) {
+  if (command.based_on != plan_version_) return refused("the plan has changed meanwhile");
+  if (command.plan.size() != plan_.size()) return refused("the number of partitions is fixed");
+  for (const placement::PartitionPlan& partition : command.plan) {
+    if (partition.voters == 0 || partition.voters > partition.replicas.size()) return refused("a partition needs voters");
+    if (!all_distinct(partition.replicas)) return refused("a node holds a partition once");
+    for (const NodeId node : partition.replicas) {
+      if (find(node) == nullptr) return refused("the plan names an unknown node");
+    }
+  }
+  for (size_t index = 0; index < plan_.size(); ++index) {
+    const placement::PartitionPlan& wanted = command.plan[index];
+    PlannedPartition& planned = plan_[index];
+    std::vector<PlannedReplica> replicas;
+    for (const NodeId node : wanted.replicas) {
+      const auto known = std::find_if(planned.replicas.begin(), planned.replicas.end(),
+                                      [&](const PlannedReplica& each) { return each.node == node; });
+      replicas.push_back(known != planned.replicas.end() ? *known : PlannedReplica{node, next_replica_++});
+    }
+    planned.replicas = std::move(replicas);
+    planned.voters = wanted.voters;
+  }
+  ++plan_version_;
+  return done();
+}
+
+// ---- facts -------------------------------------------------------------------------------------------
+
+const MemberRecord* ClusterState::find(NodeId node) const {
+  const auto place = std::lower_bound(members_.begin(), members_.end(), node,
+                                      [](const MemberRecord& each, NodeId id) { return each.id < id; });
+  return place != members_.end() && place->id == node ? &*place : nullptr;
+}
+
+std::string_view ClusterState::setting(std::string_view name) const {
+  const auto found = settings_.find(name);
+  return found == settings_.end() ? std::string_view() : std::string_view(found->second);
+}
+
+std::vector<placement::Member> ClusterState::placement_members() const {
+  std::vector<placement::Member> all;
+  for (const MemberRecord& member : members_) {
+    all.push_back({.id = member.id, .weight = member.weight, .zone = member.zone, .state = member.state});
+  }
+  return all;
+}
+
+placement::Plan ClusterState::placement_plan() const {
+  placement::Plan plan(plan_.size());
+  for (size_t index = 0; index < plan_.size(); ++index) {
+    plan[index].voters = plan_[index].voters;
+    for (const PlannedReplica& replica : plan_[index].replicas) plan[index].replicas.push_back(replica.node);
+  }
+  return plan;
+}
+
+// ---- the state as bytes ------------------------------------------------------------------------------
+
+void ClusterState::encode(Buffer& out) const {
+  out.push_back(static_cast<char>(kStateVersion));
+  out.append({cluster_.data(), cluster_.size()});
+  append_varint(out, members_.size());
+  for (const MemberRecord& member : members_) append_member(out, member);
+  append_varint(out, plan_version_);
+  append_varint(out, next_replica_);
+  append_plan(out, placement_plan());
+  for (const PlannedPartition& partition : plan_) {
+    for (const PlannedReplica& replica : partition.replicas) append_varint(out, replica.replica);
+  }
+  append_varint(out, settings_.size());
+  for (const auto& [name, value] : settings_) {
+    append_sized(out, name);
+    append_sized(out, value);
+  }
+}
+
+// What apply() keeps true and bytes from outside may not.
+Status ClusterState::check_plan() const {
+  std::vector<uint64_t> replicas;
+  for (const PlannedPartition& partition : plan_) {
+    if (partition.voters == 0 || partition.voters > partition.replicas.size()) return damaged("a partition without voters");
+    std::vector<NodeId> nodes;
+    for (const PlannedReplica& replica : partition.replicas) {
+      if (find(replica.node) == nullptr) return damaged("the plan names an unknown node");
+      if (replica.replica == 0 || replica.replica >= next_replica_) return damaged("a replica id that was never given");
+      nodes.push_back(replica.node);
+      replicas.push_back(replica.replica);
+    }
+    if (!all_distinct(nodes)) return damaged("a node holds a partition twice");
+  }
+  if (!all_distinct(replicas)) return damaged("a replica id was given twice");
+  return done();
+}
+
+Result<ClusterState> ClusterState::decode(std::string_view bytes) {
+  ClusterState state;
+  uint8_t version = 0;
+  if (!take_little<uint8_t>(bytes, version) || bytes.size() < state.cluster_.size()) return damaged("cut off");
+  if (version != kStateVersion) return damaged("version " + std::to_string(version) + " is not known");
+  std::memcpy(state.cluster_.data(), bytes.data(), state.cluster_.size());
+  bytes.remove_prefix(state.cluster_.size());
+  uint64_t count = 0;
+  if (!take_varint(bytes, count) || count > kMembersMax) return damaged("number of members");
+  for (uint64_t index = 0; index < count; ++index) {
+    MemberRecord& member = state.members_.emplace_back();
+    if (!take_member(bytes, member)) return damaged("a member is cut off");
+    TRY(check_member(member));
+    if (index != 0 && state.members_[static_cast<size_t>(index) - 1].id >= member.id) return damaged("members are out of order");
+  }
+  placement::Plan plan;
+  if (!take_varint(bytes, state.plan_version_) || !take_varint(bytes, state.next_replica_) || !take_plan(bytes, plan)) {
+    return damaged("the plan is cut off");
+  }
+  state.plan_.resize(plan.size());
+  for (size_t index = 0; index < plan.size(); ++index) {
+    state.plan_[index].voters = plan[index].voters;
+    for (const NodeId node : plan[index].replicas) {
+      uint64_t replica = 0;
+      if (!take_varint(bytes, replica)) return damaged("the replica ids are cut off");
+      state.plan_[index].replicas.push_back({node, replica});
+    }
+  }
+  TRY(state.check_plan());
+  if (!take_varint(bytes, count) || count > kSettingsMax) return damaged("number of settings");
+  for (uint64_t index = 0; index < count; ++index) {
+    std::string name;
+    std::string value;
+    if (!take_text(bytes, name) || name.empty() || !take_text(bytes, value)) return damaged("a setting is cut off");
+    if (!state.settings_.empty() && state.settings_.rbegin()->first >= name) return damaged("settings are out of order");
+    state.settings_.emplace_hint(state.settings_.end(), std::move(name), std::move(value));
+  }
+  if (!bytes.empty()) return damaged("more than the end");
+  return state;
+}
+
+// ---- names -------------------------------------------------------------------------------------------
+
+std::string node_name(NodeId node) {
+  constexpr char kHex[] = "0123456789abcdef";
+  constexpr size_t kDigits = 40;
+  constexpr size_t kDigitsOfWord = 16;
+  std::string name;
+  uint64_t word = node;
+  for (size_t digit = 0; digit < kDigits; ++digit) {
+    if (digit != 0 && digit % kDigitsOfWord == 0) {
+      char bytes[sizeof word];
+      store_little<uint64_t>(bytes, node + digit);
+      word = hash64({bytes, sizeof bytes}, kNameSeed);
+    }
+    name.push_back(kHex[word >> 60]);
+    word <<= 4;
+  }
+  return name;
+}
+
+std::optional<NodeId> node_by_name(std::string_view name) {
+  NodeId node = 0;
+  for (const char digit : name.substr(0, 16)) {
+    const bool is_digit = digit >= '0' && digit <= '9';
+    const bool is_letter = digit >= 'a' && digit <= 'f';
+    if (!is_digit && !is_letter) return std::nullopt;
+    node = node << 4 | static_cast<NodeId>(is_digit ? digit - '0' : digit - 'a' + 10);
+  }
+  if (node_name(node) != name) return std::nullopt;
+  return node;
+}
+
+}  // namespace quorate

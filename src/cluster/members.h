@@ -1,0 +1,137 @@
+// What every node of a cluster knows and agrees on: members, the placement plan with its replica ids, cluster-wide settings.
+// It is the state that the meta group replicates: deterministic commands in, facts out.  Not for who is alive (beats), nor
+// for carrying the plan out (the node).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "cluster/link/frame.h"
+#include "cluster/placement.h"
+#include "util/buffer.h"
+#include "util/result.h"
+
+namespace quorate {
+
+using placement::MemberState;
+using placement::NodeId;
+
+// Where a member is and what it can carry.
+struct MemberRecord {
+  NodeId id = 0;
+  std::string host;            // as others reach it: address or name
+  uint16_t port = 0;           // clients, always forwarding
+  uint16_t cluster_port = 0;   // peers
+  uint16_t client_port = 0;    // cluster-aware clients (cluster-client-port); 0: none
+  uint16_t http_port = 0;
+  std::string zone;
+  uint32_t weight = placement::kWeightDefault;
+  MemberState state = MemberState::kActive;
+  friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
+};
+
+// One copy of a partition in the plan.  The replica id is drawn when the plan first names the node for the partition and never
+// given again (REPLICATION 6).
+struct PlannedReplica {
+  NodeId node = 0;
+  uint64_t replica = 0;
+  friend bool operator==(const PlannedReplica&, const PlannedReplica&) = default;
+};
+struct PlannedPartition {
+  std::vector<PlannedReplica> replicas;  // the preferred leader first
+  uint32_t voters = 0;                   // the first so many
+  friend bool operator==(const PlannedPartition&, const PlannedPartition&) = default;
+};
+
+namespace meta {
+
+// The cluster begins.  The first command of all.
+struct Found {
+  ClusterId cluster{};
+  uint32_t partitions = 0;
+  MemberRecord first;
+};
+// A new member, or one whose address, zone or weight changed.  A removed id never comes back.
+struct Enrol {
+  MemberRecord member;
+};
+struct SetState {
+  NodeId node = 0;
+  MemberState state = MemberState::kActive;
+};
+struct SetSetting {
+  std::string name;
+  std::string value;
+};
+// Replaces the plan of all partitions.  Refused if `based_on` is not the version of the plan that it was made from: two
+// proposals made at once do not overwrite each other.
+struct SetPlan {
+  uint64_t based_on = 0;
+  placement::Plan plan;
+};
+using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan>;
+
+void encode(const Command& command, Buffer& out);
+// Any bytes are allowed.
+Result<Command> decode(std::string_view bytes);
+
+}  // namespace meta
+
+// Invariants: 1. members() is sorted by id, ids are distinct.  2. The plan has one entry a partition, names only members, and no
+// replica id twice.  3. The same commands give the same state, byte for byte (encode()).
+class ClusterState {
+ public:
+  static constexpr size_t kMembersMax = placement::kMembersMax;
+  static constexpr size_t kSettingsMax = 1024;
+  static constexpr size_t kTextMax = 4096;   // of a host, zone, name or value
+
+  // An error changes nothing; it is the same on every replica.
+  Status apply(const meta::Command& command);
+
+  bool is_founded() const { return !members_.empty(); }
+  const ClusterId& cluster() const { return cluster_; }
+  uint32_t partitions() const { return static_cast<uint32_t>(plan_.size()); }
+  const std::vector<MemberRecord>& members() const { return members_; }
+  // Null: never heard of.
+  const MemberRecord* find(NodeId node) const;
+  const std::vector<PlannedPartition>& plan() const { return plan_; }
+  uint64_t plan_version() const { return plan_version_; }
+  // Empty: not set.
+  std::string_view setting(std::string_view name) const;
+  const std::map<std::string, std::string, std::less<>>& settings() const { return settings_; }
+
+  // What placement::propose asks for, without its options.
+  std::vector<placement::Member> placement_members() const;
+  placement::Plan placement_plan() const;
+
+  void encode(Buffer& out) const;
+  static Result<ClusterState> decode(std::string_view bytes);
+
+ private:
+  Status found(const meta::Found& command);
+  Status enrol(const meta::Enrol& command);
+  Status set_state(const meta::SetState& command);
+  Status set_setting(const meta::SetSetting& command);
+  Status set_plan(const meta::SetPlan& command);
+  Status check_plan() const;
+
+  ClusterId cluster_{};
+  std::vector<MemberRecord> members_;
+  std::vector<PlannedPartition> plan_;
+  uint64_t plan_version_ = 0;
+  uint64_t next_replica_ = 1;
+  std::map<std::string, std::string, std::less<>> settings_;
+};
+
+// The 40 hexadecimal digits by which Redis' cluster commands name a node; the first 16 are the id.
+std::string node_name(NodeId node);
+// Nothing for what is no such name.
+std::optional<NodeId> node_by_name(std::string_view name);
+
+}  // namespace quorate

@@ -1,0 +1,206 @@
+// The state that the meta group replicates: what commands do to it, and its bytes.
+#include "cluster/members.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "util/prng.h"
+
+namespace quorate {
+namespace {
+
+MemberRecord member(NodeId id) {
+  return {.id = id, .host = "node" + std::to_string(id), .port = 7001, .cluster_port = 17001, .client_port = 8001,
+          .http_port = 9001, .zone = "z" + std::to_string(id % 2)};
+}
+
+ClusterState founded(uint32_t partitions = 8) {
+  ClusterState state;
+  EXPECT_TRUE(state.apply(meta::Found{.cluster = {'q'}, .partitions = partitions, .first = member(1)}).ok());
+  return state;
+}
+
+std::string bytes_of(const ClusterState& state) {
+  Buffer out;
+  state.encode(out);
+  return std::string(out.view());
+}
+
+std::string error_of(const Status& status) { return status.ok() ? "ok" : std::string(status.error().detail()); }
+
+meta::SetPlan plan_for(const ClusterState& state, uint32_t replication) {
+  return {.based_on = state.plan_version(),
+          .plan = placement::propose({.members = state.placement_members(), .replication = replication,
+                                      .partitions = state.partitions(), .current = state.placement_plan()})};
+}
+
+TEST(Members, a_founded_cluster_is_one_node_with_everything) {
+  const ClusterState state = founded();
+  ASSERT_EQ(state.members().size(), 1u);
+  ASSERT_EQ(state.partitions(), 8u);
+  std::set<uint64_t> ids;
+  for (const PlannedPartition& partition : state.plan()) {
+    ASSERT_EQ(partition.replicas.size(), 1u);
+    EXPECT_EQ(partition.replicas[0].node, 1u);
+    ids.insert(partition.replicas[0].replica);
+  }
+  EXPECT_EQ(ids.size(), 8u);
+}
+
+TEST(Members, nothing_happens_before_the_founding_and_it_happens_once) {
+  ClusterState state;
+  EXPECT_EQ(error_of(state.apply(meta::Enrol{member(2)})), "the cluster is not founded");
+  state = founded();
+  EXPECT_EQ(error_of(state.apply(meta::Found{.cluster = {'x'}, .partitions = 8, .first = member(3)})),
+            "the cluster is founded already");
+}
+
+TEST(Members, a_member_that_enrols_again_changes_its_address_and_keeps_its_state) {
+  ClusterState state = founded();
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  ASSERT_TRUE(state.apply(meta::SetState{2, MemberState::kDraining}).ok());
+  MemberRecord moved = member(2);
+  moved.host = "elsewhere";
+  ASSERT_TRUE(state.apply(meta::Enrol{moved}).ok());
+  EXPECT_EQ(state.find(2)->host, "elsewhere");
+  EXPECT_EQ(state.find(2)->state, MemberState::kDraining);
+}
+
+TEST(Members, a_removed_node_never_comes_back) {
+  ClusterState state = founded();
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  ASSERT_TRUE(state.apply(meta::SetState{2, MemberState::kRemoved}).ok());
+  EXPECT_EQ(error_of(state.apply(meta::Enrol{member(2)})), "the node was removed from the cluster for good");
+  EXPECT_EQ(error_of(state.apply(meta::SetState{2, MemberState::kActive})),
+            "the node was removed from the cluster for good");
+}
+
+TEST(Members, the_last_node_cannot_leave) {
+  ClusterState state = founded();
+  EXPECT_EQ(error_of(state.apply(meta::SetState{1, MemberState::kDraining})), "the last node cannot leave");
+  EXPECT_EQ(error_of(state.apply(meta::SetState{9, MemberState::kDraining})), "no such node");
+}
+
+TEST(Members, a_plan_made_from_an_older_one_is_refused) {
+  ClusterState state = founded();
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  const meta::SetPlan plan = plan_for(state, 3);
+  ASSERT_TRUE(state.apply(plan).ok());
+  EXPECT_EQ(error_of(state.apply(plan)), "the plan has changed meanwhile");
+}
+
+TEST(Members, a_plan_that_makes_no_sense_is_refused_and_changes_nothing) {
+  ClusterState state = founded(2);
+  const std::string before = bytes_of(state);
+  const auto refusal = [&](placement::Plan plan) {
+    const std::string text = error_of(state.apply(meta::SetPlan{.based_on = 1, .plan = std::move(plan)}));
+    EXPECT_EQ(bytes_of(state), before);
+    return text;
+  };
+  EXPECT_EQ(refusal({{.replicas = {1}, .voters = 1}}), "the number of partitions is fixed");
+  EXPECT_EQ(refusal({{.replicas = {1}, .voters = 1}, {.replicas = {1}, .voters = 0}}), "a partition needs voters");
+  EXPECT_EQ(refusal({{.replicas = {1}, .voters = 1}, {.replicas = {1}, .voters = 2}}), "a partition needs voters");
+  EXPECT_EQ(refusal({{.replicas = {1}, .voters = 1}, {.replicas = {1, 1}, .voters = 1}}), "a node holds a partition once");
+  EXPECT_EQ(refusal({{.replicas = {1}, .voters = 1}, {.replicas = {7}, .voters = 1}}), "the plan names an unknown node");
+}
+
+TEST(Members, a_replica_id_is_kept_while_the_node_stays_and_never_given_again) {
+  ClusterState state = founded(4);
+  std::set<uint64_t> gone;
+  Prng random(7);
+  for (NodeId id = 2; id <= 6; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  for (int round = 0; round < 200; ++round) {
+    const std::vector<PlannedPartition> before = state.plan();
+    placement::Plan plan(4);
+    for (placement::PartitionPlan& partition : plan) {
+      for (NodeId id = 1; id <= 6; ++id) {
+        if (random.chance(0.5)) partition.replicas.push_back(id);
+      }
+      if (partition.replicas.empty()) partition.replicas.push_back(1);
+      partition.voters = 1;
+    }
+    ASSERT_TRUE(state.apply(meta::SetPlan{.based_on = state.plan_version(), .plan = plan}).ok());
+    for (size_t index = 0; index < before.size(); ++index) {
+      for (const PlannedReplica& old : before[index].replicas) {
+        bool stays = false;
+        for (const PlannedReplica& each : state.plan()[index].replicas) {
+          if (each.node != old.node) continue;
+          EXPECT_EQ(each.replica, old.replica);
+          stays = true;
+        }
+        if (!stays) gone.insert(old.replica);
+      }
+      for (const PlannedReplica& each : state.plan()[index].replicas) EXPECT_FALSE(gone.contains(each.replica));
+    }
+  }
+}
+
+TEST(Members, state_and_commands_survive_their_bytes) {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 5; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  ASSERT_TRUE(state.apply(meta::SetSetting{"replication-n", "3"}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
+  const std::string bytes = bytes_of(state);
+  const auto again = ClusterState::decode(bytes);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(bytes_of(again.value()), bytes);
+  EXPECT_EQ(again.value().setting("replication-n"), "3");
+  EXPECT_EQ(again.value().members(), state.members());
+
+  const meta::Command commands[] = {meta::Found{.cluster = {'q'}, .partitions = 8, .first = member(1)},
+                                    meta::Enrol{member(2)}, meta::SetState{2, MemberState::kDraining},
+                                    meta::SetSetting{"a", "b"}, plan_for(state, 2)};
+  for (const meta::Command& command : commands) {
+    Buffer first;
+    meta::encode(command, first);
+    const auto decoded = meta::decode(first.view());
+    ASSERT_TRUE(decoded.ok());
+    Buffer second;
+    meta::encode(decoded.value(), second);
+    EXPECT_EQ(first.view(), second.view());
+    // Cut off anywhere it is refused.
+    for (size_t size = 0; size < first.size(); ++size) {
+      EXPECT_FALSE(meta::decode(first.view().substr(0, size)).ok());
+    }
+  }
+}
+
+TEST(Members, damaged_bytes_are_refused) {
+  ClusterState state = founded(4);
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 2)).ok());
+  const std::string bytes = bytes_of(state);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(ClusterState::decode(std::string_view(bytes).substr(0, size)).ok());
+  }
+  // A changed byte is refused or gives a state that is sound: its own bytes are read back.
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    for (int value = 0; value < 256; ++value) {
+      std::string changed = bytes;
+      changed[at] = static_cast<char>(value);
+      const auto decoded = ClusterState::decode(changed);
+      if (!decoded.ok()) continue;
+      EXPECT_TRUE(ClusterState::decode(bytes_of(decoded.value())).ok());
+    }
+  }
+}
+
+TEST(Members, names_have_forty_digits_and_lead_back) {
+  Prng random(3);
+  for (int round = 0; round < 100; ++round) {
+    const NodeId id = random.next() | 1;
+    const std::string name = node_name(id);
+    ASSERT_EQ(name.size(), 40u);
+    EXPECT_EQ(node_by_name(name), id);
+    std::string other = name;
+    other[39] = other[39] == 'a' ? 'b' : 'a';
+    EXPECT_EQ(node_by_name(other), std::nullopt);
+  }
+  EXPECT_EQ(node_by_name("nonsense"), std::nullopt);
+  EXPECT_EQ(node_by_name(""), std::nullopt);
+}
+
+}  // namespace
+}  // namespace quorate
