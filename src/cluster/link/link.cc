@@ -86,7 +86,9 @@ void Link::refuse(Refusal why) {
 Refusal Link::judge(const Greeting& greeting) const {
   const LinkIdentity& own = options_.own;
   if (greeting.version != kPeerVersion) return Refusal::kVersion;
-  if (greeting.lane != own.lane) return Refusal::kLane;
+  const PeerLane lane = own.lane == PeerLane::kEither ? greeting.lane : own.lane;
+  if (lane != PeerLane::kData && lane != PeerLane::kBeats) return Refusal::kLane;
+  if (greeting.lane != lane && greeting.lane != PeerLane::kEither) return Refusal::kLane;
   constexpr ClusterId kNone{};
   // Who has no cluster yet may speak to anyone, and be spoken to.
   if (greeting.cluster != own.cluster && greeting.cluster != kNone && own.cluster != kNone) {

@@ -70,6 +70,8 @@ class Link {
   // The number of the last frame that arrived whole.
   uint64_t arrived() const { return arrived_; }
 
+  // Ends the connection for a reason that only the owner knows; the last words are in output().
+  void refuse(Refusal why);
   bool is_open() const { return greeted_ && refusal_ == Refusal::kNone; }
   Refusal refusal() const { return refusal_; }
   // The other side told why it refuses us.
@@ -81,7 +83,6 @@ class Link {
   static constexpr uint64_t kRefusalKind = 0;
   static constexpr size_t kNoFrame = SIZE_MAX;
 
-  void refuse(Refusal why);
   bool read_greeting();
   Refusal judge(const Greeting& greeting) const;
   void begin_frame();

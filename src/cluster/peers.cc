@@ -1,0 +1,318 @@
+// Dialling, letting in, replacing.
+#include "cluster/peers.h"
+
+#include <algorithm>
+
+#include "util/check.h"
+
+namespace quorate {
+
+namespace {
+
+constexpr PeerLane kLanes[] = {PeerLane::kData, PeerLane::kBeats};
+size_t index_of(PeerLane lane) { return lane == PeerLane::kData ? 0 : 1; }
+
+}  // namespace
+
+struct Peers::Connection {
+  Connection(ConnectionId id_in, const LinkOptions& options) : id(id_in), lane(options.own.lane), link(options) {}
+
+  const ConnectionId id;
+  PeerLane lane;                 // kEither until an accepted one has been greeted
+  uint64_t node = 0;             // who greeted, or is expected to; 0: not known
+  bool is_line = false;          // of a line between members; else a guest's, or ours at a seed
+  bool counts_as_guest = false;  // accepted and no line
+  bool is_connected = false;     // the socket is there
+  bool is_up = false;            // greeted and let in
+  bool is_readable = false;
+  int64_t greets_until_us = kNever;
+  Link link;
+};
+
+Peers::Peers(const PeersOptions& options) : options_(options), random_(options.seed) {}
+Peers::~Peers() = default;
+
+Peers::Connection* Peers::find(ConnectionId id) const {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+// Whose connection this is; null: a guest's, or one that was replaced.
+Peers::Line* Peers::line_of(const Connection& connection) {
+  for (Seed& seed : seeds_) {
+    if (seed.line.connection == connection.id) return &seed.line;
+  }
+  const auto member = members_.find(connection.node);
+  if (member == members_.end() || !connection.is_line) return nullptr;
+  Line& line = member->second.lines[index_of(connection.lane)];
+  return line.connection == connection.id ? &line : nullptr;
+}
+
+// ---- whom to know --------------------------------------------------------------------------------------
+
+void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
+  now_ = now;
+  std::map<uint64_t, Member> before;
+  before.swap(members_);
+  for (const PeerTarget& target : members) {
+    CHECK(target.node != options_.node);
+    Member& member = members_[target.node];
+    const auto known = before.find(target.node);
+    if (known != before.end()) {
+      member = known->second;
+      before.erase(known);
+    }
+    member.address = target.address;
+  }
+  for (const auto& [node, member] : before) {
+    for (const Line& line : member.lines) {
+      if (line.connection != 0) close(line.connection);
+    }
+  }
+  dial_due();
+}
+
+void Peers::add_seed(Instant now, const PeerAddress& address) {
+  now_ = now;
+  seeds_.push_back({.address = address, .line = {}});
+  dial_due();
+}
+
+void Peers::clear_seeds() {
+  std::vector<Seed> seeds;
+  seeds.swap(seeds_);
+  for (const Seed& seed : seeds) {
+    if (seed.line.connection != 0) close(seed.line.connection);
+  }
+}
+
+// ---- making connections ----------------------------------------------------------------------------------
+
+ConnectionId Peers::add_connection(PeerLane lane, uint64_t wanted) {
+  const ConnectionId id = next_connection_++;
+  const LinkOptions options{.own = {.lane = lane,
+                                    .cluster = options_.cluster,
+                                    .partitions = options_.partitions,
+                                    .node = options_.node,
+                                    .incarnation = options_.incarnation},
+                            .wanted_node = wanted,
+                            .frame_size_max = options_.frame_size_max};
+  auto connection = std::make_unique<Connection>(id, options);
+  connection->node = wanted;
+  connection->greets_until_us = now_.steady_us + options_.greeting_us_max;
+  connections_.emplace(id, std::move(connection));
+  return id;
+}
+
+void Peers::dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t node) {
+  line.connection = add_connection(lane, node);
+  line.is_up = false;
+  line.retry_at_us = kNever;
+  find(line.connection)->is_line = node != 0;
+  output_.dial.push_back({line.connection, address});
+}
+
+// Dials whoever is to be dialled now.
+void Peers::dial_due() {
+  const auto is_due = [&](const Line& line) {
+    return line.connection == 0 && (line.retry_at_us == kNever || line.retry_at_us <= now_.steady_us);
+  };
+  for (Seed& seed : seeds_) {
+    if (is_due(seed.line)) dial(seed.line, PeerLane::kData, seed.address, 0);
+  }
+  for (auto& [node, member] : members_) {
+    if (!dials(node)) continue;
+    for (const PeerLane lane : kLanes) {
+      Line& line = member.lines[index_of(lane)];
+      if (is_due(line)) dial(line, lane, member.address, node);
+    }
+  }
+}
+
+// Twice as long as the last time, and up to a half of that more, so that not all nodes knock at the same moment.
+void Peers::retry_later(Line& line) {
+  line.connection = 0;
+  line.is_up = false;
+  line.retry_wait_us = line.retry_wait_us == 0 ? options_.retry_first_us
+                                               : std::min(line.retry_wait_us * 2, options_.retry_last_us);
+  const auto jitter = random_.below(static_cast<uint64_t>(line.retry_wait_us) / 2 + 1);
+  line.retry_at_us = now_.steady_us + line.retry_wait_us + static_cast<int64_t>(jitter);
+}
+
+void Peers::remove(ConnectionId id) {
+  Connection* const connection = find(id);
+  if (connection == nullptr) return;
+  if (Line* const line = line_of(*connection)) retry_later(*line);
+  if (connection->counts_as_guest) --guest_count_;
+  if (connection->is_up) {
+    events_.push_back({.kind = PeerEvent::Kind::kDown, .lane = connection->lane, .node = connection->node, .connection = id});
+  }
+  std::erase(readable_, id);
+  connections_.erase(id);
+}
+
+void Peers::close(ConnectionId id) {
+  output_.close.push_back({.connection = id, .last_words = std::move(find(id)->link.output())});
+  remove(id);
+}
+
+ConnectionId Peers::accepted(Instant now) {
+  now_ = now;
+  if (guest_count_ >= options_.guests_max) return 0;
+  ++guest_count_;
+  const ConnectionId id = add_connection(PeerLane::kEither, 0);
+  find(id)->counts_as_guest = true;
+  find(id)->is_connected = true;
+  return id;
+}
+
+void Peers::dialled(Instant now, ConnectionId id) {
+  now_ = now;
+  if (Connection* const connection = find(id)) connection->is_connected = true;
+}
+
+void Peers::closed(Instant now, ConnectionId id) {
+  now_ = now;
+  remove(id);
+}
+
+void Peers::tick(Instant now) {
+  now_ = now;
+  std::vector<ConnectionId> late;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->is_up && connection->greets_until_us <= now.steady_us) late.push_back(id);
+  }
+  for (const ConnectionId id : late) close(id);
+  dial_due();
+}
+
+int64_t Peers::deadline() const {
+  int64_t deadline = kNever;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->is_up) deadline = std::min(deadline, connection->greets_until_us);
+  }
+  for (const Seed& seed : seeds_) {
+    if (seed.line.connection == 0) deadline = std::min(deadline, seed.line.retry_at_us);
+  }
+  for (const auto& [node, member] : members_) {
+    for (const Line& line : member.lines) {
+      if (dials(node) && line.connection == 0) deadline = std::min(deadline, line.retry_at_us);
+    }
+  }
+  return deadline;
+}
+
+// ---- greetings -----------------------------------------------------------------------------------------
+
+void Peers::on_refusal(Connection& connection) {
+  ++refusals_;
+  events_.push_back({.kind = PeerEvent::Kind::kRefused,
+                     .lane = connection.lane,
+                     .node = connection.node,
+                     .connection = connection.id,
+                     .refusal = connection.link.refusal()});
+}
+
+// A greeted connection becomes the line to its member.  What was the line before is dead and nobody has told us yet.
+void Peers::take_line(Connection& connection) {
+  Line& line = members_.at(connection.node).lines[index_of(connection.lane)];
+  const ConnectionId before = line.connection == connection.id ? 0 : line.connection;
+  line = {.connection = connection.id, .is_up = true, .retry_at_us = kNever, .retry_wait_us = 0};
+  connection.is_line = true;
+  if (connection.counts_as_guest) --guest_count_;
+  connection.counts_as_guest = false;
+  if (before != 0) close(before);
+}
+
+void Peers::on_greeting(Connection& connection) {
+  const Greeting& peer = connection.link.peer();
+  const uint64_t known = incarnation_of(peer.node);
+  if (peer.incarnation < known) {
+    connection.link.refuse(Refusal::kOldIncarnation);
+    return;
+  }
+  const bool was_accepted = connection.lane == PeerLane::kEither;
+  connection.node = peer.node;
+  if (was_accepted) connection.lane = peer.lane;
+  const auto tell = [&](PeerEvent::Kind kind) {
+    events_.push_back({.kind = kind, .lane = connection.lane, .node = peer.node, .connection = connection.id});
+  };
+  // Who does not say whom it wants is a guest, even if it is a member: it looks for its cluster.
+  const bool wants_line = was_accepted ? peer.wanted_node != 0 : connection.is_line;
+  if (wants_line && members_.find(peer.node) != members_.end()) {
+    take_line(connection);
+    if (known != 0 && peer.incarnation > known) tell(PeerEvent::Kind::kRestarted);
+    // Of members only: guests may call themselves anything.
+    incarnations_[peer.node] = peer.incarnation;
+  }
+  connection.is_up = true;
+  tell(PeerEvent::Kind::kUp);
+}
+
+// ---- messages -------------------------------------------------------------------------------------------
+
+void Peers::received(Instant now, ConnectionId id, std::string_view bytes) {
+  now_ = now;
+  Connection* const connection = find(id);
+  if (connection == nullptr) return;
+  connection->link.receive(bytes);
+  if (connection->is_readable) return;
+  connection->is_readable = true;
+  readable_.push_back(id);
+}
+
+bool Peers::next(Incoming& incoming) {
+  while (!readable_.empty()) {
+    Connection& connection = *find(readable_.front());
+    const bool has_message = connection.link.next(incoming.message);
+    if (!connection.is_up && connection.link.is_open()) on_greeting(connection);
+    if (connection.link.refusal() != Refusal::kNone) {
+      on_refusal(connection);
+      close(connection.id);
+      continue;
+    }
+    if (has_message) {
+      incoming.lane = connection.lane;
+      incoming.node = connection.node;
+      incoming.is_guest = !connection.is_line;
+      incoming.connection = connection.id;
+      return true;
+    }
+    connection.is_readable = false;
+    readable_.erase(readable_.begin());
+  }
+  return false;
+}
+
+Link* Peers::link(uint64_t node, PeerLane lane) {
+  const auto member = members_.find(node);
+  if (member == members_.end()) return nullptr;
+  const Line& line = member->second.lines[index_of(lane)];
+  return line.is_up ? &find(line.connection)->link : nullptr;
+}
+
+Link* Peers::link_of(ConnectionId id) {
+  Connection* const connection = find(id);
+  return connection != nullptr && connection->is_up ? &connection->link : nullptr;
+}
+
+uint64_t Peers::incarnation_of(uint64_t node) const {
+  const auto known = incarnations_.find(node);
+  return known == incarnations_.end() ? 0 : known->second;
+}
+
+void Peers::end_turn() {
+  output_.flush.clear();
+  for (const auto& [id, connection] : connections_) {
+    if (connection->is_up) connection->link.end_turn();
+    if (connection->is_connected && !connection->link.output().empty()) output_.flush.push_back(id);
+  }
+}
+
+Buffer& Peers::output_of(ConnectionId id) {
+  Connection* const connection = find(id);
+  CHECK(connection != nullptr);
+  return connection->link.output();
+}
+
+}  // namespace quorate

@@ -1,0 +1,178 @@
+// The connections of a node to the other members: who dials, who is let in, what replaces what, when to try again.  Pure: the
+// driver owns sockets and knows connections by number.  Not for what messages say (the node), nor for liveness (beats).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/link/link.h"
+#include "util/prng.h"
+#include "util/time.h"
+
+namespace quorate {
+
+struct PeerAddress {
+  std::string host;
+  uint16_t port = 0;
+  friend bool operator==(const PeerAddress&, const PeerAddress&) = default;
+};
+
+struct PeerTarget {
+  uint64_t node = 0;
+  PeerAddress address;
+};
+
+// The driver's name for a socket; drawn here for one that is dialled and for one that was accepted; never used again.
+using ConnectionId = uint64_t;
+
+struct PeersOptions {
+  ClusterId cluster{};
+  uint32_t partitions = 0;
+  uint64_t node = 0;
+  uint64_t incarnation = 0;
+  uint64_t seed = 1;                          // of the jitter between attempts
+  uint32_t frame_size_max = FrameHeader::kBodyMax;
+  int64_t retry_first_us = 20'000;            // doubles up to the last
+  int64_t retry_last_us = 1'000'000;
+  int64_t greeting_us_max = 2'000'000;        // a connection that has not greeted by then is closed
+  size_t guests_max = 64;                     // accepted connections that are no line between members
+};
+
+// What happened to the connection with a node on a lane.
+struct PeerEvent {
+  enum class Kind : uint8_t {
+    kUp,         // messages can be sent and come; what an earlier connection had on its way is lost
+    kDown,       // closed, or replaced by another (kUp follows)
+    kRefused,    // `refusal` says why; told once a connection
+    kRestarted,  // the node has another incarnation than before; comes before kUp
+  };
+  Kind kind = Kind::kUp;
+  PeerLane lane = PeerLane::kData;
+  uint64_t node = 0;         // 0: was never known
+  ConnectionId connection = 0;
+  Refusal refusal = Refusal::kNone;
+};
+
+// What the driver is to do, in this order.
+struct PeersOutput {
+  struct Dial {
+    ConnectionId connection;
+    PeerAddress address;
+  };
+  struct Close {
+    ConnectionId connection;
+    Buffer last_words;               // to be sent before, if they can be
+  };
+  std::vector<Dial> dial;
+  std::vector<ConnectionId> flush;   // has bytes in output_of(): send them
+  std::vector<Close> close;          // the driver does not report it closed
+};
+
+// One a node.  Of two members the one with the smaller id dials, a connection a lane; so two never dial each other at once.  Who
+// is no member yet dials seeds (add_seed) and is let in as a guest, beside the lines between members: a message of a guest is
+// answered on its connection.
+// Calls: inputs in any order, next() until it says no, end_turn(); then the driver takes output() and the node events().
+// Invariants: 1. At most one connection a node and lane is up.  2. Incarnations of a node only grow.
+class Peers {
+ public:
+  explicit Peers(const PeersOptions& options);
+  ~Peers();
+
+  // ---- whom to know ---------------------------------------------------------------------------------
+  // All other members.  Who is not named any more is disconnected.
+  void set_members(Instant now, std::span<const PeerTarget> members);
+  // We belong to this cluster from now on.
+  void set_cluster(const ClusterId& cluster) { options_.cluster = cluster; }
+  // Dialled, whoever lives there, until clear_seeds().
+  void add_seed(Instant now, const PeerAddress& address);
+  void clear_seeds();
+
+  // ---- inputs of the driver -------------------------------------------------------------------------
+  // Somebody has connected to our port for `lane`: one port serves both, the greeting tells.  0: too many guests, close it.
+  ConnectionId accepted(Instant now);
+  void dialled(Instant now, ConnectionId connection);
+  // Dialling failed, or the connection is gone.  Unknown numbers are ignored.
+  void closed(Instant now, ConnectionId connection);
+  void received(Instant now, ConnectionId connection, std::string_view bytes);
+  void tick(Instant now);
+  int64_t deadline() const;
+
+  // ---- messages -------------------------------------------------------------------------------------
+  // The next message that has arrived, from whom and on which connection; false: none.  Views are valid until the next call.
+  struct Incoming {
+    PeerLane lane = PeerLane::kData;
+    uint64_t node = 0;
+    bool is_guest = false;
+    ConnectionId connection = 0;
+    PeerMessage message;
+  };
+  bool next(Incoming& incoming);
+
+  // Null: not up.  What is added leaves with the next end_turn().
+  Link* link(uint64_t node, PeerLane lane);
+  Link* link_of(ConnectionId connection);
+  uint64_t incarnation_of(uint64_t node) const;
+
+  // Closes the frames of this turn and fills PeersOutput::flush.
+  void end_turn();
+  // Bytes to be sent on a connection; the driver takes all of them.  Requires: it was in PeersOutput::flush.
+  Buffer& output_of(ConnectionId connection);
+
+  PeersOutput& output() { return output_; }
+  std::vector<PeerEvent>& events() { return events_; }
+  uint64_t refusals() const { return refusals_; }
+
+ private:
+  struct Connection;
+  // A connection that is up or being made towards somebody, and when to try the next.
+  struct Line {
+    ConnectionId connection = 0;  // 0: none
+    bool is_up = false;
+    int64_t retry_at_us = kNever;
+    int64_t retry_wait_us = 0;
+  };
+  struct Member {
+    PeerAddress address;
+    std::array<Line, 2> lines;    // by lane
+  };
+  struct Seed {
+    PeerAddress address;
+    Line line;
+  };
+
+  bool dials(uint64_t node) const { return options_.node < node; }
+  Connection* find(ConnectionId id) const;
+  Line* line_of(const Connection& connection);
+  ConnectionId add_connection(PeerLane lane, uint64_t wanted);
+  void dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t node);
+  void dial_due();
+  void retry_later(Line& line);
+  // Forgets the connection; if it was up, that is told.
+  void remove(ConnectionId id);
+  void close(ConnectionId id);
+  void on_greeting(Connection& connection);
+  void on_refusal(Connection& connection);
+  void take_line(Connection& connection);
+
+  PeersOptions options_;
+  Prng random_;
+  Instant now_;
+  ConnectionId next_connection_ = 1;
+  std::map<uint64_t, Member> members_;
+  std::vector<Seed> seeds_;
+  std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::map<uint64_t, uint64_t> incarnations_;   // of nodes that are or were members: the newest that was seen
+  std::vector<ConnectionId> readable_;          // have bytes that next() has not looked at
+  size_t guest_count_ = 0;
+  PeersOutput output_;
+  std::vector<PeerEvent> events_;
+  uint64_t refusals_ = 0;
+};
+
+}  // namespace quorate

@@ -1,0 +1,303 @@
+// Nodes that find each other over a network made of queues: dialling, letting in, replacing, refusing.
+#include "cluster/peers.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace quorate {
+namespace {
+
+constexpr ClusterId kCluster = {'c'};
+
+// Sockets between some nodes, by address; every byte arrives at once unless the wire is cut.
+class Net {
+ public:
+  Peers& add(uint64_t node, uint64_t incarnation = 1, const ClusterId& cluster = kCluster) {
+    nodes_[node] = std::make_unique<Peers>(PeersOptions{
+        .cluster = cluster, .partitions = 16, .node = node, .incarnation = incarnation, .seed = node});
+    return *nodes_[node];
+  }
+  Peers& at(uint64_t node) { return *nodes_.at(node); }
+  static PeerAddress address(uint64_t node) { return {.host = "host", .port = static_cast<uint16_t>(node)}; }
+  void stop(uint64_t node) {
+    cut(node);
+    nodes_.erase(node);
+  }
+  // All its connections break.
+  void cut(uint64_t node) {
+    for (auto wire = wires_.begin(); wire != wires_.end();) {
+      if (wire->first.first != node && wire->second.first != node) {
+        ++wire;
+        continue;
+      }
+      const auto other = wire->second;
+      const auto own = wire->first;
+      wires_.erase(wire);
+      wires_.erase(other);
+      at(own.first).closed(now, own.second);
+      at(other.first).closed(now, other.second);
+      wire = wires_.begin();
+    }
+  }
+  void know_each_other() {
+    for (auto& [node, peers] : nodes_) {
+      std::vector<PeerTarget> members;
+      for (const auto& [other, unused] : nodes_) {
+        if (other != node) members.push_back({other, address(other)});
+      }
+      peers->set_members(now, members);
+    }
+  }
+  // Lets everything happen that does not need time.
+  void run() {
+    for (int round = 0; round < 20; ++round) {
+      for (auto& [node, peers] : nodes_) turn(node, *peers);
+    }
+  }
+  void pass(int64_t microseconds) {
+    const int64_t end = now.steady_us + microseconds;
+    while (true) {
+      run();
+      int64_t deadline = kNever;
+      for (auto& [node, peers] : nodes_) deadline = std::min(deadline, peers->deadline());
+      if (deadline > end) break;
+      now.steady_us = std::max(now.steady_us, deadline);
+      for (auto& [node, peers] : nodes_) peers->tick(now);
+    }
+    now.steady_us = end;
+  }
+  // "2 up data", in order, since the last call.
+  std::vector<std::string> events_of(uint64_t node) {
+    std::vector<std::string> told;
+    told.swap(events_[node]);
+    return told;
+  }
+  std::vector<std::string> messages_of(uint64_t node) {
+    std::vector<std::string> told;
+    told.swap(messages_[node]);
+    return told;
+  }
+  size_t wires() const { return wires_.size() / 2; }
+
+  Instant now{.steady_us = 1'000'000, .unix_ms = 0};
+  bool is_listening = true;
+
+ private:
+  using End = std::pair<uint64_t, ConnectionId>;
+
+  void turn(uint64_t node, Peers& peers) {
+    Peers::Incoming incoming;
+    while (peers.next(incoming)) {
+      messages_[node].push_back(std::to_string(incoming.node) + (incoming.is_guest ? " guest " : " ") +
+                                std::string(incoming.message.bytes));
+    }
+    for (const PeerEvent& event : peers.events()) {
+      constexpr const char* kKinds[] = {"up", "down", "refused", "restarted"};
+      std::string text = std::to_string(event.node) + " " + kKinds[static_cast<size_t>(event.kind)];
+      text += event.lane == PeerLane::kData ? " data" : event.lane == PeerLane::kBeats ? " beats" : "";
+      if (event.refusal != Refusal::kNone) text += ": " + std::string(refusal_text(event.refusal));
+      events_[node].push_back(text);
+    }
+    peers.events().clear();
+    peers.end_turn();
+    PeersOutput output = std::move(peers.output());
+    peers.output() = {};
+    for (const auto& dial : output.dial) connect(node, dial);
+    for (const ConnectionId id : output.flush) carry({node, id}, peers.output_of(id));
+    for (auto& close : output.close) {
+      carry({node, close.connection}, close.last_words);
+      const auto wire = wires_.find({node, close.connection});
+      if (wire == wires_.end()) continue;
+      const End other = wire->second;
+      wires_.erase(wire);
+      wires_.erase(other);
+      at(other.first).closed(now, other.second);
+    }
+  }
+  void connect(uint64_t node, const PeersOutput::Dial& dial) {
+    const auto target = nodes_.find(dial.address.port);
+    ConnectionId accepted = 0;
+    if (target != nodes_.end() && is_listening) accepted = target->second->accepted(now);
+    if (accepted == 0) {
+      at(node).closed(now, dial.connection);
+      return;
+    }
+    wires_[{node, dial.connection}] = {target->first, accepted};
+    wires_[{target->first, accepted}] = {node, dial.connection};
+    at(node).dialled(now, dial.connection);
+  }
+  void carry(const End& from, Buffer& bytes) {
+    const auto wire = wires_.find(from);
+    if (wire != wires_.end()) at(wire->second.first).received(now, wire->second.second, bytes.view());
+    bytes.clear();
+  }
+
+  std::map<uint64_t, std::unique_ptr<Peers>> nodes_;
+  std::map<End, End> wires_;
+  std::map<uint64_t, std::vector<std::string>> events_;
+  std::map<uint64_t, std::vector<std::string>> messages_;
+};
+
+using Words = std::vector<std::string>;
+
+// The two lanes of a node come up in any order.
+Words sorted(Words words) {
+  std::sort(words.begin(), words.end());
+  return words;
+}
+
+TEST(Peers, members_get_one_connection_a_lane_and_the_smaller_id_dials) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.add(3);
+  net.know_each_other();
+  net.run();
+  EXPECT_EQ(net.wires(), 6u);
+  EXPECT_EQ(net.events_of(1), (Words{"2 up data", "2 up beats", "3 up data", "3 up beats"}));
+  net.at(3).link(1, PeerLane::kData)->add(1, "hello");
+  net.at(1).link(3, PeerLane::kBeats)->add(1, "beat");
+  net.run();
+  EXPECT_EQ(net.messages_of(1), Words{"3 hello"});
+  EXPECT_EQ(net.messages_of(3), Words{"1 beat"});
+}
+
+TEST(Peers, a_broken_connection_is_told_and_made_again) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.events_of(1);
+  net.cut(2);
+  net.run();
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 down beats", "2 down data"}));
+  EXPECT_EQ(net.at(1).link(2, PeerLane::kData), nullptr);
+  net.pass(100'000);
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data"}));
+}
+
+TEST(Peers, attempts_come_at_growing_distances_up_to_a_limit) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.is_listening = false;
+  net.know_each_other();
+  net.pass(10'000'000);
+  net.is_listening = true;
+  const int64_t deadline = net.at(1).deadline();
+  EXPECT_GT(deadline, net.now.steady_us);
+  EXPECT_LE(deadline, net.now.steady_us + 1'500'000);
+  net.pass(1'600'000);
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data"}));
+}
+
+TEST(Peers, a_restarted_node_is_told_before_it_is_up_and_its_past_is_refused) {
+  Net net;
+  net.add(1);
+  net.add(2, 5);
+  net.know_each_other();
+  net.run();
+  net.events_of(1);
+  net.stop(2);
+  net.run();
+  net.events_of(1);
+  net.add(2, 6);
+  net.know_each_other();
+  net.pass(100'000);
+  const Words restarted = net.events_of(1);
+  ASSERT_EQ(restarted.size(), 3u);
+  EXPECT_EQ(restarted[0].substr(0, 11), "2 restarted");
+  net.stop(2);
+  net.run();
+  net.events_of(1);
+  net.add(2, 5);
+  net.know_each_other();
+  net.pass(100'000);
+  const Words events = net.events_of(1);
+  ASSERT_FALSE(events.empty());
+  EXPECT_NE(events[0].find(": an old incarnation"), std::string::npos) << events[0];
+  EXPECT_EQ(net.at(1).link(2, PeerLane::kData), nullptr);
+}
+
+TEST(Peers, a_stranger_speaks_as_a_guest_and_gets_answers) {
+  Net net;
+  net.add(1);
+  net.add(9, 1, ClusterId{});
+  net.at(9).add_seed(net.now, Net::address(1));
+  net.run();
+  EXPECT_EQ(net.events_of(9), Words{"1 up data"});
+  net.at(9).link_of(1)->add(3, "let me in");
+  net.run();
+  EXPECT_EQ(net.messages_of(1), Words{"9 guest let me in"});
+  EXPECT_EQ(net.at(1).link(9, PeerLane::kData), nullptr);
+  net.at(1).link_of(1)->add(4, "you are in");
+  net.run();
+  EXPECT_EQ(net.messages_of(9), Words{"1 guest you are in"});
+  net.at(9).set_cluster(kCluster);
+  net.at(9).clear_seeds();
+  net.know_each_other();
+  net.run();
+  EXPECT_NE(net.at(1).link(9, PeerLane::kData), nullptr);
+  EXPECT_NE(net.at(9).link(1, PeerLane::kBeats), nullptr);
+}
+
+TEST(Peers, a_member_that_looks_for_its_cluster_does_not_disturb_its_line) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.at(2).add_seed(net.now, Net::address(1));
+  net.run();
+  EXPECT_EQ(net.wires(), 3u);
+  net.at(2).clear_seeds();
+  net.run();
+  EXPECT_EQ(net.wires(), 2u);
+  EXPECT_NE(net.at(1).link(2, PeerLane::kData), nullptr);
+}
+
+TEST(Peers, a_node_of_another_cluster_is_refused) {
+  Net net;
+  net.add(1);
+  net.add(2, 1, {'x'});
+  net.know_each_other();
+  net.run();
+  const Words events = net.events_of(1);
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(events[0], "2 refused data: another cluster");
+  EXPECT_GE(net.at(1).refusals(), 1u);
+}
+
+TEST(Peers, who_is_no_member_any_more_is_disconnected) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.at(1).set_members(net.now, {});
+  net.at(2).set_members(net.now, {});
+  net.run();
+  EXPECT_EQ(net.wires(), 0u);
+  net.pass(3'000'000);
+  EXPECT_EQ(net.wires(), 0u);
+}
+
+TEST(Peers, guests_are_limited_and_the_silent_ones_go) {
+  Net net;
+  Peers& peers = net.add(1);
+  size_t let_in = 0;
+  for (int index = 0; index < 200; ++index) let_in += peers.accepted(net.now) != 0 ? 1 : 0;
+  EXPECT_EQ(let_in, 64u);
+  net.now.steady_us += 2'000'000;
+  peers.tick(net.now);
+  EXPECT_EQ(peers.output().close.size(), 64u);
+  EXPECT_NE(peers.accepted(net.now), 0u);
+}
+
+}  // namespace
+}  // namespace quorate
