@@ -267,7 +267,9 @@ Status pexpiretime(CommandContext& cx) {
 // ---- walking
 // ----------------------------------------------------------------------------------------
 
-bool is_live(const CommandContext& cx, const Entry* entry) { return entry->expiry() > cx.now; }
+bool is_live(const CommandContext& cx, const Entry* entry) {
+  return !cx.store.is_past(entry->expiry());
+}
 
 Status keys(CommandContext& cx) {
   const std::string_view pattern = cx[1];

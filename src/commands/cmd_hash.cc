@@ -149,8 +149,8 @@ Status hdel(CommandContext& cx) {
   size_t removed = 0;
   if (hash != nullptr) {
     for (size_t index = 2; index < cx.size(); ++index) {
-      const bool lived = live_field(cx, *hash, cx[index]).has_value();
-      if (hash->remove(cx[index]) && lived) ++removed;
+      // One past its expiry is left to those who log its end.
+      if (live_field(cx, *hash, cx[index]) && hash->remove(cx[index])) ++removed;
     }
   }
   if (removed > 0) {
@@ -207,9 +207,8 @@ Status hlen(CommandContext& cx) {
 
 template <class Visit>
 void for_each_live(const CommandContext& cx, const Hash& hash, Visit&& visit) {
-  const int64_t now = field_time(cx);
   hash.for_each([&](const Hash::Field& field) {
-    if (field.is_live(now)) visit(field);
+    if (is_live(cx, field)) visit(field);
   });
 }
 
@@ -383,10 +382,9 @@ Status hscan(CommandContext& cx) {
     return done();
   }
   TRY(const HashScan scan, parse_hash_scan(cx, cursor));
-  const int64_t now = field_time(cx);
   std::vector<Hash::Field> found;
   const uint64_t next = hash->scan(cursor, scan.options.count, [&](const Hash::Field& field) {
-    if (field.is_live(now) && scan.options.matches(field.name)) found.push_back(field);
+    if (is_live(cx, field) && scan.options.matches(field.name)) found.push_back(field);
   });
   reply_scan_cursor(cx.reply, next);
   cx.reply.array(scan.values ? found.size() * 2 : found.size());

@@ -11,6 +11,7 @@
 #include "commands/errors.h"
 #include "commands/families.h"
 #include "commands/lenient_double.h"
+#include "commands/live_hash.h"
 #include "commands/syntax.h"
 #include "store/hash.h"
 #include "store/list.h"
@@ -94,7 +95,7 @@ std::optional<std::string_view> look_up(CommandContext& cx, std::string_view pat
   }
   if (entry->type() != ValueType::kHash) return std::nullopt;
   const auto found = static_cast<const Hash*>(entry->object())->find(field);
-  if (!found || !found->is_live(cx.now)) return std::nullopt;
+  if (!found || !is_live(cx, *found)) return std::nullopt;
   return found->value;
 }
 

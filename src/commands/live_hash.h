@@ -14,6 +14,9 @@ namespace quorate {
 inline int64_t field_time(const CommandContext& cx) {
   return cx.store.replaying() ? INT64_MIN : cx.now;
 }
+inline bool is_live(const CommandContext& cx, const Hash::Field& field) {
+  return !cx.store.is_past(field.expiry);
+}
 // True if some field is past its expiry and still there: more of them were due than one step
 // removes.
 inline bool has_due_fields(const CommandContext& cx, const Hash& hash) {
@@ -41,7 +44,7 @@ inline Result<Hash*> write_hash(CommandContext& cx, const Key& key) {
 inline std::optional<Hash::Field> live_field(const CommandContext& cx, const Hash& hash,
                                              std::string_view name) {
   auto field = hash.find(name);
-  if (field && !field->is_live(field_time(cx))) [[unlikely]]
+  if (field && !is_live(cx, *field)) [[unlikely]]
     field.reset();
   return field;
 }
@@ -50,7 +53,7 @@ inline std::optional<Hash::Field> live_field(const CommandContext& cx, const Has
 // acts on an absent field now, must then add its own effect.
 inline bool drop_due_field(CommandContext& cx, const Key& key, Hash& hash, std::string_view name) {
   const auto field = hash.find(name);
-  if (!field || field->is_live(field_time(cx))) return false;
+  if (!field || is_live(cx, *field)) return false;
   hash.remove(name);
   cx.effect(key, {"HDEL", key.bytes, name});
   return true;

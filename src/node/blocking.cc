@@ -116,7 +116,7 @@ void unblock(NodeState& node, Session& session, Unblocked how) {
     reply.null_array();
   }
   // What it did not find may be in a write that is not durable yet.
-  if (node.durability.has_pending()) session.needs_sequence = node.durability.needed_by(Key{});
+  await_all_writes(node, session);
   count_call(node, row, blocked.command.views(), session, 0);
   go_on(node, session);
 }

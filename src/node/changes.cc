@@ -21,10 +21,10 @@ void notify(NodeState& node, const Change& change) {
   if ((settings.notify_keyspace_events & static_cast<uint16_t>(change.event_class)) == 0) return;
   const std::string database = std::to_string(change.database);
   if (settings.notify_keyspace) {
-    publish(node, "__keyspace@" + database + "__:" + change.key, change.event);
+    publish(node, "__keyspace@" + database + "__:" + change.key, change.event, Tells::kWrite);
   }
   if (settings.notify_keyevent) {
-    publish(node, "__keyevent@" + database + "__:" + std::string(change.event), change.key);
+    publish(node, "__keyevent@" + database + "__:" + std::string(change.event), change.key, Tells::kWrite);
   }
 }
 

@@ -3,13 +3,17 @@
 
 namespace quorate {
 
-void Durability::end_turn(Store& store, int64_t unix_ms) {
-  if (log_ && store.effects().count() != 0) {
-    const LogEntry entry{.batch = store.effects().bytes()};
+void Durability::end_turn(int64_t unix_ms) {
+  note_removals();
+  if (log_ && (wants_record_ || store_.effects().count() != 0)) {
+    const LogEntry entry{.batch = store_.effects().bytes()};
     log_->append({&entry, 1}, unix_ms, requests);
-    if (settings_.appendfsync == FsyncPolicy::kAlways) sync();
   }
-  store.begin_batch();
+  wants_record_ = false;
+  store_.begin_batch();
+  // Also what another policy has left unsynced.
+  const bool syncs_now = settings_.appendfsync == FsyncPolicy::kAlways;
+  if (log_ && syncs_now && log_->synced() < log_->appended()) sync();
 }
 
 void Durability::on_reply(DiskReply&& reply) {

@@ -22,9 +22,13 @@ class Session;
 // that replies can be bound to it.
 // Invariants: 1. A reply bound to a sequence leaves only when durable() has reached it.
 // 2. Without a log nothing is ever bound.
+// 3. Whoever was told that something is gone because its time had come finds it gone after a restart too, whatever
+// the clock says then: either its end is in the record that the reply waits for, or the record's time is behind it
+// (after a restart time goes on from the last record).
 class Durability {
  public:
-  explicit Durability(const NodeSettings& settings) : settings_(settings) {}
+  // Keeps the log of `store`'s effects.
+  Durability(const NodeSettings& settings, Store& store) : settings_(settings), store_(store) {}
 
   bool keeps_log() const { return log_.has_value(); }
   LogWriter& log() { return *log_; }
@@ -51,8 +55,19 @@ class Durability {
     }
     last_write_ = turn_sequence();
   }
+  // Makes sure that this turn has a record, if it can have one, and returns its sequence (else 0): for a reply that
+  // passed over what was past its time and still stands in the store.  Disk trouble does not stop such reads: then
+  // the clock alone vouches for the answer.
+  uint64_t record_time() {
+    if (!log_ || log_->has_failed() || !store_.effects().collecting()) return 0;
+    wants_record_ = true;
+    return turn_sequence();
+  }
   // True while some write is not durable, so that readers must ask needed_by().
-  bool has_pending() const { return log_ && last_write_ > durable(); }
+  bool has_pending() {
+    note_removals();
+    return log_ && last_write_ > durable();
+  }
   // What a reader of `key` (nullptr bytes: of several keys) has to wait for.  A collision only delays.
   uint64_t needed_by(const Key& key) const {
     if (key.bytes.data() == nullptr) return last_write_;
@@ -62,7 +77,7 @@ class Durability {
 
   // ---- a turn's end and what the disk answers --------------------------------------------------------
   // Appends the record of the turn, if there is anything in it, and asks for what the policy wants.
-  void end_turn(Store& store, int64_t unix_ms);
+  void end_turn(int64_t unix_ms);
   // Asks for a sync of everything appended; while one is under way, the next follows it (group commit).
   void sync() {
     if (log_ && !log_->has_failed()) log_->sync(requests);
@@ -84,11 +99,25 @@ class Durability {
  private:
   static constexpr size_t kSlots = 1 << 13;
 
+  // What the store removed by itself since the last call was written in this turn.
+  void note_removals() {
+    std::vector<uint64_t>& hashes = store_.removed_keys();
+    if (hashes.empty()) [[likely]]
+      return;
+    if (log_) {
+      for (const uint64_t hash : hashes) key_sequences_[hash % kSlots] = turn_sequence();
+      last_write_ = turn_sequence();
+    }
+    hashes.clear();
+  }
+
   const NodeSettings& settings_;
+  Store& store_;
   std::optional<LogWriter> log_;
   std::array<uint64_t, kSlots> key_sequences_{};  // hash of the key -> its last record
   uint64_t all_keys_sequence_ = 0;                // of writes that name no single key
   uint64_t last_write_ = 0;
+  bool wants_record_ = false;                     // this turn has one even if nothing was written
 };
 
 }  // namespace quorate

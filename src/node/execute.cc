@@ -1,6 +1,7 @@
 // The road of a command.
 #include "node/execute.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -178,6 +179,11 @@ void after_write(NodeState& node, Session& session, const Command& row, Args arg
   session.needs_sequence = node.durability.turn_sequence();
 }
 
+// What the command passed over since its time had come is not there after a restart either.
+void after_time(NodeState& node, Session& session) {
+  session.needs_sequence = std::max(session.needs_sequence, node.durability.record_time());
+}
+
 void after_read(NodeState& node, Session& session, const Command& row, const Key& first_key) {
   const uint64_t needed = node.durability.needed_by(row.has_one_key ? first_key : Key{});
   if (needed > session.needs_sequence) session.needs_sequence = needed;
@@ -317,11 +323,18 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
     // PING, INFO and the like tell nothing of the data: they answer while the disk does not.
     after_read(node, session, row, first_key);
   }
+  if (store.take_met_past()) [[unlikely]]
+    after_time(node, session);
   if (!store.changes().empty()) [[unlikely]]
     announce_changes(node);
   if (!node.ready_keys.empty() && origin == Origin::kClient && !node.in_transaction) [[unlikely]]
     serve_ready_keys(node);
   return waits ? CallResult::kWaits : CallResult::kReplied;
+}
+
+void await_all_writes(NodeState& node, Session& session) {
+  if (!node.durability.has_pending()) return;
+  session.needs_sequence = std::max(session.needs_sequence, node.durability.needed_by(Key{}));
 }
 
 MemoryVerdict keep_memory(NodeState& node, size_t evictions_max) {

@@ -58,6 +58,9 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
 // Replies and counts an error.
 void reply_error(NodeState& node, Session& session, std::string_view line);
 
+// What the session is told next speaks of writes that may not be durable yet, no matter of which keys.
+void await_all_writes(NodeState& node, Session& session);
+
 // Frees memory by eviction until maxmemory is kept or a bounded number of keys went.
 enum class MemoryVerdict : uint8_t { kEnough, kMoreToEvict, kNothingToEvict };
 MemoryVerdict keep_memory(NodeState& node, size_t evictions_max);

@@ -132,7 +132,14 @@ void append_input(NodeState& node, Session& session, std::string_view bytes) {
 
 void begin_input(NodeState& node, Instant now) {
   node.now = now;
-  if (node.now.unix_ms < node.unix_floor_ms) node.now.unix_ms = node.unix_floor_ms;
+  // While the wall clock is behind what it was, or behind the log, time goes on at half its rate: it stands for what
+  // has expired, so it never runs back.
+  const int64_t least_ms = node.newest_time.unix_ms + (now.steady_us - node.newest_time.steady_us) / 2000;
+  if (now.unix_ms >= least_ms) [[likely]] {
+    node.newest_time = now;
+  } else {
+    node.now.unix_ms = least_ms;
+  }
   node.store.set_now(node.now.unix_ms);
 }
 
@@ -178,7 +185,7 @@ void end_turn(NodeState& node) {
     if (!session.out.empty()) queue_flush(node, session);
   }
   node.to_resume.clear();
-  node.durability.end_turn(node.store, node.now.unix_ms);
+  node.durability.end_turn(node.now.unix_ms);
   end_turn_of_persistence(node);
 }
 

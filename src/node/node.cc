@@ -56,7 +56,7 @@ NodeState::NodeState(const NodeOptions& options)
       run_id(make_run_id(options.seed)),
       store(options.store, options.store_settings),
       commands(all_command_families()),
-      durability(options.settings),
+      durability(options.settings, store),
       persistence(store) {}
 
 Node::Node(const NodeOptions& options) : state_(std::make_unique<NodeState>(options)) {

@@ -98,7 +98,9 @@ void flush(NodeState& node, Session& session, Driver& driver) {
   if (session.has(kClosing)) return;
   if (session.needs_sequence != 0) {
     if (session.needs_sequence > node.durability.durable()) {
-      session.held.push_back({session.out.size(), session.needs_sequence});
+      // Replies leave in order, so none needs less than the one before it.
+      const uint64_t before = session.held.empty() ? 0 : session.held.back().sequence;
+      session.held.push_back({session.out.size(), std::max(session.needs_sequence, before)});
       if (!session.has(kHolding)) {
         session.set(kHolding);
         node.durability.holding.push_back(&session);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "node/execute.h"
 #include "node/output.h"
 #include "node/redact.h"
 #include "util/glob.h"
@@ -102,8 +103,11 @@ class Message {
   Buffer resp3_;
 };
 
-size_t send_to(NodeState& node, const std::vector<Session*>& sessions, Message& message) {
-  for (Session* session : sessions) push_bytes(node, *session, message.encoded(session->protocol));
+size_t send_to(NodeState& node, const std::vector<Session*>& sessions, Message& message, Tells tells) {
+  for (Session* session : sessions) {
+    push_bytes(node, *session, message.encoded(session->protocol));
+    if (tells == Tells::kWrite) await_all_writes(node, *session);
+  }
   return sessions.size();
 }
 
@@ -164,17 +168,17 @@ void unsubscribe_all(NodeState& node, Session& session) {
   }
 }
 
-size_t publish(NodeState& node, std::string_view channel, std::string_view message) {
+size_t publish(NodeState& node, std::string_view channel, std::string_view message, Tells tells) {
   size_t receivers = 0;
   if (const auto* sessions = node.channels.find(channel)) {
     Message plain("message", nullptr, channel, message);
-    receivers += send_to(node, *sessions, plain);
+    receivers += send_to(node, *sessions, plain, tells);
   }
   if (node.patterns.empty()) return receivers;
   for (const std::string_view pattern : node.patterns.names()) {
     if (!glob_match(pattern, channel)) continue;
     Message matched("pmessage", &pattern, channel, message);
-    receivers += send_to(node, *node.patterns.find(pattern), matched);
+    receivers += send_to(node, *node.patterns.find(pattern), matched, tells);
   }
   return receivers;
 }
@@ -183,7 +187,7 @@ size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_v
   const auto* sessions = node.shard_channels.find(channel);
   if (sessions == nullptr) return 0;
   Message plain("smessage", nullptr, channel, message);
-  return send_to(node, *sessions, plain);
+  return send_to(node, *sessions, plain, Tells::kNothing);
 }
 
 bool is_subscription(const Command& row) {

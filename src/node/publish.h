@@ -20,8 +20,10 @@ void unsubscribe_each(NodeState& node, Session& session, Topic topic);
 // All of every topic, without a word.
 void unsubscribe_all(NodeState& node, Session& session);
 
+// What a message speaks of: nothing that the node knows, or a write, which must be safe before it is told.
+enum class Tells : uint8_t { kNothing, kWrite };
 // Sends to the subscribers of the channel and of matching patterns; returns how many got it.
-size_t publish(NodeState& node, std::string_view channel, std::string_view message);
+size_t publish(NodeState& node, std::string_view channel, std::string_view message, Tells tells);
 size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_view message);
 
 // Whether the row is one of the commands that (un)subscribe: they answer with any number of messages.

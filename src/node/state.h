@@ -78,7 +78,7 @@ struct NodeState {
   bool log_trouble_told = false;         // the server's log says that writes are refused
   uint64_t memory_at_start = 0;          // used_memory_startup
   int64_t last_second_us = 0;
-  int64_t unix_floor_ms = 0;             // time does not run back behind what the log says
+  Instant newest_time{};                 // the latest that the wall clock or the log said, and when it said so
   int64_t busy_until_us = 0;
   int64_t slept_us = 0;                  // by DEBUG SLEEP: counts as the time of the command that is counted next
   std::vector<Session*> busy_sessions;   // whose DEBUG SLEEP ends then

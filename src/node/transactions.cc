@@ -28,7 +28,8 @@ bool is_expired(NodeState& node, Db& db, std::string_view key) {
 bool a_watched_key_expired(NodeState& node, const Session& session) {
   for (const WatchedKey& watched : session.extras->watched) {
     if (watched.was_expired) continue;
-    if (is_expired(node, node.store.database(watched.database), watched.key)) return true;
+    const Entry* const entry = find_as_is(node, node.store.database(watched.database), watched.key);
+    if (entry != nullptr && node.store.is_past(entry->expiry())) return true;
   }
   return false;
 }
@@ -78,6 +79,8 @@ Status run_transaction(NodeContext& cx) {
   SessionExtras& more = session.more();
   if (session.has(kWatchBroken) || a_watched_key_expired(node, session)) {
     discard_transaction(node, session);
+    // It tells of somebody's write.
+    await_all_writes(node, session);
     cx.reply.null_array();
     return done();
   }

@@ -127,6 +127,7 @@ void settings_changed(NodeState& node) {
   set(kNodeExactTimes, (slow_us >= 0 && slow_us < 1000) || node.settings.latency_monitor_threshold > 0);
   node.slow_log.trim(node.settings.slowlog_max_len);
   persistence_settings_changed(node);
+  node.store.set_frozen(node.durability.refuses_writes());
   set(kNodeWritesRefused, refuses_writes(node));
   node.update_observed();
 }

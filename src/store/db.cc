@@ -1,6 +1,8 @@
 // One logical database: look-ups with expiry, changes with their bookkeeping.
 #include "store/db.h"
 
+#include <array>
+
 #include "store/hash.h"
 #include "store/set.h"
 #include "store/sorted_set.h"
@@ -250,23 +252,24 @@ bool Db::erase_if_empty(const Key& key) {
 
 // An expired key goes: logged as DEL, so that the log and the followers need no clock.
 void Db::expire(const Key& key, Entry* entry) {
+  if (store_.frozen_) {
+    store_.met_past_ = true;
+    return;
+  }
   // `key` may be a view of the entry's own bytes.
   const std::string name(key.bytes);
   const Key own{name, key.hash, key.slot};
   unlink(own, entry);
   store_.dispose(entry);
   ++store_.stats_.expired_keys;
-  if (store_.effects_.collecting()) {
-    store_.effects_.add(index_, own, {"DEL", own.bytes});
-    ++store_.implied_effects_;
-  }
+  store_.imply(index_, own, std::array<std::string_view, 2>{"DEL", own.bytes});
   if (store_.observed_) {
     store_.changes_.push_back({index_, EventClass::kExpired, "expired", name, true});
   }
 }
 
 void Db::expire_fields(const Key& key) {
-  if (store_.replaying_) return;
+  if (store_.replaying_ || store_.frozen_) return;
   Entry* entry = find(key, Access::kPeek);
   if (entry != nullptr && entry->type() == ValueType::kHash) store_.expire_fields(*this, key, entry);
 }

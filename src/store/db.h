@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "store/effects.h"
@@ -158,10 +160,10 @@ class Db {
   // ---- walking --------------------------------------------------------------------------------
   // SCAN's promise: every key that is present from first to last call is given at least once.
   // Cursor 0 starts and ends.  Calls visit(Entry*) for about `count` keys.  Expired ones are given
-  // too: the caller filters (peek).  visit must not change this Db.
+  // too: the caller filters (Store::is_past).  visit must not change this Db.
   template <class Visit>
   uint64_t scan(uint64_t cursor, size_t count, Visit&& visit) const;
-  // All keys, unordered.  visit must not change this Db.
+  // All keys, unordered, expired ones included (peek).  visit must not change this Db.
   template <class Visit>
   void for_each(Visit&& visit) const;
   // A random live key, or null when there is none.
@@ -247,11 +249,29 @@ class Store {
   // While replaying the log or applying a leader's effects nothing expires by itself.
   void set_replaying(bool replaying) { replaying_ = replaying; }
   bool replaying() const { return replaying_; }
+  // While the log can't be written the store removes nothing by itself, since nobody could be told:
+  // what is past its time is passed over, and nothing is evicted.  Requires: nobody writes.
+  void set_frozen(bool frozen) { frozen_ = frozen; }
 
   Effects& effects() { return effects_; }
   // How many of the effects came from the store itself (DEL of expired and evicted keys) since the
   // last begin_batch(): effects().count() beyond this number were added by handlers.
   size_t implied_effects() const { return implied_effects_; }
+
+  // ---- what the store did by itself, for whoever decides when a reply may leave
+  // Hashes of the keys that those effects took something from.  The reader clears it.
+  std::vector<uint64_t>& removed_keys() { return removed_keys_; }
+  // Whether what stands in the store with this expiry is not there for readers.  Then it may go on
+  // standing there, and the reply that passed it over holds only if time does not run back behind it.
+  bool is_past(int64_t expiry) {
+    if (expiry > now_ || replaying_) [[likely]]
+      return false;
+    met_past_ = true;
+    return true;
+  }
+  // True if is_past() said yes since the last call.
+  bool take_met_past() { return std::exchange(met_past_, false); }
+
   void begin_batch() {
     effects_.clear();
     implied_effects_ = 0;
@@ -331,6 +351,8 @@ class Store {
   uint32_t fresh_access() const;
   void touch(Entry* entry);
   bool expire_fields(Db& db, const Key& key, Entry* entry);
+  // Logs what the store takes away by itself.
+  void imply(int database, const Key& key, std::span<const std::string_view> args);
   bool has_expiring_fields(const Entry& entry) const;
   void drop_tables(std::unique_ptr<Table[]> tables, int database);
 
@@ -340,10 +362,13 @@ class Store {
   std::vector<std::unique_ptr<Db>> databases_;
   int64_t now_ = 0;
   bool replaying_ = false;
+  bool frozen_ = false;
+  bool met_past_ = false;
   bool observed_ = false;
   bool touching_ = true;
   bool marks_unfinished_ = false;  // a snapshot was broken off: entries with the old mark remain
   size_t implied_effects_ = 0;
+  std::vector<uint64_t> removed_keys_;
   bool mark_parity_ = false;
   uint64_t dirty_ = 0;
   Effects effects_;

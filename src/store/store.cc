@@ -2,6 +2,7 @@
 #include "store/db.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "store/hash.h"
@@ -123,6 +124,13 @@ Table* Store::table_at(const std::vector<Db*>& order, Cursor& cursor) {
   return nullptr;
 }
 
+void Store::imply(int database, const Key& key, std::span<const std::string_view> args) {
+  if (!effects_.collecting()) return;
+  effects_.add(database, key, args);
+  ++implied_effects_;
+  removed_keys_.push_back(key.hash);
+}
+
 bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {
   db.preserve(entry);
   auto* hash = static_cast<Hash*>(entry->object());
@@ -130,12 +138,9 @@ bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {
   hash->expire(now_, kFieldsPerStep, [&](std::string_view field) { gone.emplace_back(field); });
   if (gone.empty()) return false;
   stats_.expired_fields += gone.size();
-  if (effects_.collecting()) {
-    std::vector<std::string_view> args{"HDEL", key.bytes};
-    args.insert(args.end(), gone.begin(), gone.end());
-    effects_.add(db.index(), key, args);
-    ++implied_effects_;
-  }
+  std::vector<std::string_view> args{"HDEL", key.bytes};
+  args.insert(args.end(), gone.begin(), gone.end());
+  imply(db.index(), key, args);
   if (observed_)
     changes_.push_back({db.index(), EventClass::kHash, "hexpired", std::string(key.bytes), true});
   if (hash->empty()) {
@@ -149,7 +154,7 @@ bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {
 
 size_t Store::expire_some(size_t budget, bool& wrapped) {
   wrapped = false;
-  if (replaying_ || !settings_.active_expire) {
+  if (replaying_ || frozen_ || !settings_.active_expire) {
     wrapped = true;
     return 0;
   }
@@ -270,7 +275,7 @@ void Store::add_candidates() {
 bool Store::evict_one() {
   constexpr int kRoundsMax = 16;
   const EvictionPolicy policy = settings_.maxmemory_policy;
-  if (policy == EvictionPolicy::kNoEviction) return false;
+  if (policy == EvictionPolicy::kNoEviction || frozen_) return false;
   const bool is_random =
       policy == EvictionPolicy::kAllKeysRandom || policy == EvictionPolicy::kVolatileRandom;
   // Scores of another policy mean nothing.
@@ -290,10 +295,7 @@ bool Store::evict_one() {
       db.unlink(key, entry);
       dispose(entry);
       ++stats_.evicted_keys;
-      if (effects_.collecting()) {
-        effects_.add(db.index(), key, {"DEL", key.bytes});
-        ++implied_effects_;
-      }
+      imply(db.index(), key, std::array<std::string_view, 2>{"DEL", key.bytes});
       if (observed_)
         changes_.push_back({db.index(), EventClass::kEvicted, "evicted", candidate.key, true});
       return true;

@@ -16,8 +16,7 @@ uint64_t mix(uint64_t number, uint64_t seed) {
   return hash64({reinterpret_cast<const char*>(&number), sizeof number}, seed);
 }
 
-// Zero: nothing of it is alive.
-uint64_t value_digest(const Entry& entry, int64_t now) {
+uint64_t value_digest(const Entry& entry) {
   uint64_t sum = 0;
   switch (entry.type()) {
     case ValueType::kString:
@@ -40,7 +39,6 @@ uint64_t value_digest(const Entry& entry, int64_t now) {
       return sum;
     case ValueType::kHash:
       static_cast<const Hash*>(entry.object())->for_each([&](const Hash::Field& field) {
-        if (!field.is_live(now)) return;
         sum += hash64(field.value, hash64(field.name, static_cast<uint64_t>(field.expiry)));
       });
       return sum;
@@ -54,10 +52,8 @@ uint64_t value_digest(const Entry& entry, int64_t now) {
 
 namespace {
 
-uint64_t key_digest(int database, const Entry& entry, int64_t now) {
-  if (entry.expiry() <= now) return 0;
-  const uint64_t content = value_digest(entry, now);
-  if (content == 0) return 0;
+uint64_t key_digest(int database, const Entry& entry) {
+  const uint64_t content = value_digest(entry);
   const uint64_t name = hash64(entry.key(), static_cast<uint64_t>(database));
   const uint64_t value = mix(content, static_cast<uint64_t>(entry.type()));
   return mix(value, mix(static_cast<uint64_t>(entry.expiry()), name));
@@ -74,20 +70,29 @@ void for_each_entry(const Store& store, Visit&& visit) {
 
 }  // namespace
 
-uint64_t digest(const Store& store, int64_t now) {
+uint64_t digest(const Store& store) {
   uint64_t sum = 0;
-  for_each_entry(store,
-                 [&](int index, const Entry& entry) { sum += key_digest(index, entry, now); });
+  for_each_entry(store, [&](int index, const Entry& entry) { sum += key_digest(index, entry); });
   return sum;
 }
 
-KeyDigests key_digests(const Store& store, int64_t now) {
+KeyDigests key_digests(const Store& store) {
   KeyDigests digests;
   for_each_entry(store, [&](int index, const Entry& entry) {
-    const uint64_t number = key_digest(index, entry, now);
-    if (number != 0) digests[{index, std::string(entry.key())}] = number;
+    digests[{index, std::string(entry.key())}] = key_digest(index, entry);
   });
   return digests;
+}
+
+bool holds_expired(const Store& store, int database, int64_t now) {
+  bool found = false;
+  for_each_entry(store, [&](int index, const Entry& entry) {
+    if (index != database) return;
+    found = found || entry.expiry() <= now;
+    if (entry.type() != ValueType::kHash) return;
+    found = found || static_cast<const Hash*>(entry.object())->next_expiry() <= now;
+  });
+  return found;
 }
 
 }  // namespace quorate::sim

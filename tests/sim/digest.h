@@ -1,5 +1,6 @@
 // The content of a store as one number: keys, values, expiries, of every database.  Equal contents
-// have equal digests whatever the order of tables and the forms of values.
+// have equal digests whatever the order of tables and the forms of values.  What is past its expiry
+// and still stands there counts: only a logged effect takes it away.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,13 @@
 
 namespace quorate::sim {
 
-uint64_t digest(const Store& store, int64_t now);
+uint64_t digest(const Store& store);
 
 // The same key by key; the digest of the store is the sum.
 using KeyDigests = std::map<std::pair<int, std::string>, uint64_t>;
-KeyDigests key_digests(const Store& store, int64_t now);
+KeyDigests key_digests(const Store& store);
+
+// Whether a key of the database, or a field of one, is past its expiry and still stands there.
+bool holds_expired(const Store& store, int database, int64_t now);
 
 }  // namespace quorate::sim

@@ -70,7 +70,9 @@ int self_check(uint64_t first_seed, const Arguments& arguments) {
   constexpr uint64_t kSeedsMax = 500;
   int missed = 0;
   for (const sim::Planted planted : sim::kAllPlanted) {
-    if (arguments.world == WorldKind::kNode && !sim::node_sim_knows(planted)) continue;
+    const bool known = arguments.world == WorldKind::kNode ? sim::node_sim_knows(planted)
+                                                           : sim::persist_sim_knows(planted);
+    if (!known) continue;
     uint64_t tried = 0;
     bool caught = false;
     while (!caught && tried < kSeedsMax) {

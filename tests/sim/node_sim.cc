@@ -1,16 +1,20 @@
-// The oracle keeps a digest of the data after each turn, and for each client the turn that its
-// latest answer speaks of.  What a restart brings back must be the data after one of the turns,
-// none earlier than an answer.
+// The oracle keeps a digest of the data after each turn, and for each answer, from the moment the
+// node makes it, the turn that it speaks of.  What a restart brings back must be the data after one
+// of the turns, none earlier than an answer that has arrived, to the byte: what is past its expiry
+// is there until a logged effect has taken it away.
 #include "tests/sim/node_sim.h"
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "node/state.h"
 #include "resp/reply_parser.h"
 #include "tests/sim/digest.h"
 #include "tests/sim/sim_node.h"
@@ -24,16 +28,32 @@ namespace {
 enum class Death : uint8_t { kKilled, kPowerCut };
 enum class Policy : uint8_t { kAlways, kEverySecond, kNo };
 
+// What an answer tells its client: the data of a turn, and that time had come so far.
+struct Promise {
+  uint64_t turn = 0;
+  int64_t unix_ms = 0;
+  size_t replies = 0;  // that it comes in
+};
+
 struct Client {
   int connection = -1;
-  ReplyParser parser;
-  struct Outstanding {
-    uint64_t turn;  // the data of this turn is what the answer speaks of
-    size_t replies;
-  };
   int database = 0;
-  std::vector<Outstanding> outstanding;
+  std::deque<Request> asked;    // not answered by the node yet
+  ReplyParser made;             // answers as the node makes them
+  std::deque<Promise> promises; // made, and not arrived yet
+  ReplyParser arrived;
 };
+
+bool names_a(const Request& request, std::initializer_list<std::string_view> commands) {
+  return std::any_of(request.words.begin(), request.words.end(), [&](const std::string& word) {
+    return std::find(commands.begin(), commands.end(), word) != commands.end();
+  });
+}
+
+bool may_wait(const Request& request) {
+  const std::string& name = request.words[0];
+  return name == "BLPOP" || name == "BLMOVE" || name == "BLMPOP" || name == "BZPOPMIN";
+}
 
 class NodeWorld {
  public:
@@ -54,14 +74,31 @@ class NodeWorld {
  private:
   void step();
   void talk(Client& client);
-  void pass_time(int64_t us);
+  // Who may have changed data since the last look: commands only, or the node by itself too.
+  enum class By : uint8_t { kCommands, kNode };
+  void look(By by);
   bool look_for_changes();
-  uint64_t last_change(const Client& client, const std::vector<std::string>& words) const;
+  // An answer that the node has made since the last look.
+  struct Made {
+    Client* client = nullptr;
+    int database = 0;
+    Request request;
+    bool is_refusal = false;
+    bool is_null = false;
+  };
+  void take_made_answers(Client& client, std::vector<Made>& made);
+  // Which keys had changed by when an answer was made.
+  struct Changes {
+    std::map<std::pair<int, std::string>, uint64_t> key_turns;
+    uint64_t any_key_turn = 0;
+  };
+  Promise promise_of(const Made& made, const Changes& changes);
+  uint64_t last_change(const Made& made, const Changes& changes) const;
   void read_answers();
   void end_turn();
   void die(Death death);
   void restart(Death death);
-  void check(Death death);
+  void check_and_start(Death death);
   std::optional<uint64_t> matching_turn(uint64_t least);
   std::string config() const;
   void wrong(std::string message) {
@@ -89,16 +126,11 @@ class NodeWorld {
   bool disk_is_full_ = false;
   // The data as it is, and the turn in which each key was last changed in this life.
   KeyDigests key_digests_;
-  std::map<std::pair<int, std::string>, uint64_t> key_turns_;
+  Changes changes_;
 
-  // The data after turn base_turn_ + i, and the time it was looked at.
-  struct Moment {
-    uint64_t digest;
-    int64_t unix_ms;
-  };
-  std::vector<Moment> moments_;
+  std::vector<uint64_t> moments_;  // the digest of the data after turn base_turn_ + i
   uint64_t base_turn_ = 0;
-  uint64_t promised_turn_ = 0;
+  Promise promised_;               // by all answers that have arrived
   uint64_t trace_ = 0;
 };
 
@@ -112,10 +144,10 @@ std::string NodeWorld::config() const {
 
 void NodeWorld::end_turn() {
   node_->end_turn();
-  look_for_changes();
+  look(By::kCommands);
   uint64_t sum = 0;
   for (const auto& [key, value] : key_digests_) sum += value;
-  moments_.push_back({.digest = sum, .unix_ms = node_->now().unix_ms});
+  moments_.push_back(sum);
   read_answers();
 }
 
@@ -124,7 +156,7 @@ void NodeWorld::talk(Client& client) {
     client = Client();
     client.connection = node_->connect();
   }
-  if (client.outstanding.size() > 4) return;
+  if (client.asked.size() + client.promises.size() > 4) return;
   for (uint64_t count = 1 + prng_.below(3); count > 0; --count) {
     const Request request = workload_.next();
     if (options_.log) {
@@ -136,35 +168,55 @@ void NodeWorld::talk(Client& client) {
       std::printf("\n");
     }
     ++result_.records;
+    client.asked.push_back(request);
     // Bytes may come in pieces; a piece that completes nothing waits in the session.
     const size_t cut =
         prng_.chance(0.1) ? static_cast<size_t>(prng_.below(request.bytes.size())) : 0;
     node_->send(client.connection, std::string_view(request.bytes).substr(0, cut));
     if (node_->is_closed(client.connection)) return;
     node_->send(client.connection, std::string_view(request.bytes).substr(cut));
-    const bool changed = look_for_changes();
-    client.outstanding.push_back({.turn = changed ? turn() : last_change(client, request.words),
-                                  .replies = request.replies});
-    if (request.words[0] == "SELECT") client.database = request.words[1] == "1" ? 1 : 0;
+    look(By::kCommands);
   }
 }
 
-void NodeWorld::pass_time(int64_t us) {
-  node_->advance(us);
-  // What expires by itself is nobody's change.
-  key_digests_ = key_digests(node_->node().store(), node_->now().unix_ms);
+// After each input: what has changed, and which answers the node has made.
+void NodeWorld::look(By by) {
+  const Changes before = changes_;
+  const bool changed = look_for_changes();
+  std::vector<Made> made;
+  for (Client& client : clients_) {
+    if (client.connection >= 0) take_made_answers(client, made);
+  }
+  size_t refusals = 0;
+  const Client* const first = made.empty() ? nullptr : made.front().client;
+  const bool one_client = std::all_of(made.begin(), made.end(),
+                                      [&](const Made& each) { return each.client == first; });
+  for (const Made& each : made) {
+    // When several clients go on at once, one may have been answered before another changed
+    // something; not so who waited for a key and was given something.
+    const bool was_served = may_wait(each.request) && !each.is_null;
+    const Changes& seen = one_client || was_served ? changes_ : before;
+    refusals += each.is_refusal ? 1 : 0;
+    Promise promise = each.is_refusal ? Promise() : promise_of(each, seen);
+    promise.replies = each.request.replies_in_all;
+    each.client->promises.push_back(promise);
+  }
+  // A refusal is the promise that nothing was done.
+  if (changed && by == By::kCommands && refusals > 0 && refusals == made.size()) {
+    wrong("turn " + std::to_string(turn()) + ": a command that was refused has changed the data");
+  }
 }
 
 // Notes which keys are not as they were; true if any.
 bool NodeWorld::look_for_changes() {
-  KeyDigests now = key_digests(node_->node().store(), node_->now().unix_ms);
+  KeyDigests now = key_digests(node_->node().store());
   bool changed = false;
   const auto note = [&](const std::pair<int, std::string>& key) {
     if (options_.log) {
       std::printf("turn %llu: %s of database %d changed\n", static_cast<unsigned long long>(turn()),
                   key.second.c_str(), key.first);
     }
-    key_turns_[key] = turn();
+    changes_.key_turns[key] = changes_.any_key_turn = turn();
     changed = true;
   };
   for (const auto& [key, value] : now) {
@@ -178,13 +230,55 @@ bool NodeWorld::look_for_changes() {
   return changed;
 }
 
-// The turn of the latest change to a key that the request names: an answer that saw it waits for
-// it.
-uint64_t NodeWorld::last_change(const Client& client, const std::vector<std::string>& words) const {
+void NodeWorld::take_made_answers(Client& client, std::vector<Made>& made) {
+  client.made.feed(node_->take_said(client.connection));
+  ReplyValue value;
+  ReplyParser::Outcome outcome;
+  while ((outcome = client.made.next(value)) == ReplyParser::Outcome::kValue) {
+    if (client.asked.empty()) return wrong("an answer that nobody asked for");
+    if (--client.asked.front().replies > 0) continue;
+    const bool is_error = value.kind == ReplyValue::Kind::kError;
+    made.push_back({.client = &client,
+                    .database = client.database,
+                    .request = std::move(client.asked.front()),
+                    .is_refusal = is_error && (value.text.starts_with("MISCONF") ||
+                                               value.text.starts_with("EXECABORT")),
+                    .is_null = value.kind == ReplyValue::Kind::kNull ||
+                               value.kind == ReplyValue::Kind::kNullArray});
+    client.asked.pop_front();
+    const Request& request = made.back().request;
+    if (request.words[0] == "SELECT") client.database = request.words[1] == "1" ? 1 : 0;
+  }
+  if (outcome == ReplyParser::Outcome::kProtocolError) {
+    wrong("an answer is no RESP: " + std::string(client.made.error_text()));
+  }
+}
+
+// An answer that is made now waits for the latest change of what it names.
+Promise NodeWorld::promise_of(const Made& made, const Changes& changes) {
+  Promise promise{.turn = last_change(made, changes)};
+  // These pass over what has expired and leave it where it is.  While the log can't be written, the
+  // clock alone vouches for that.
+  NodeState& state = node_->node().state();
+  if (names_a(made.request, {"KEYS", "SCAN"}) && !state.durability.refuses_writes() &&
+      holds_expired(node_->node().store(), made.database, state.now.unix_ms)) {
+    promise.unix_ms = state.now.unix_ms;
+  }
+  return promise;
+}
+
+uint64_t NodeWorld::last_change(const Made& made, const Changes& changes) const {
+  const std::vector<std::string>& words = made.request.words;
+  if (names_a(made.request,
+              {"FLUSHDB", "FLUSHALL", "SWAPDB", "RANDOMKEY", "DBSIZE", "KEYS", "SCAN"})) {
+    return changes.any_key_turn;
+  }
+  const bool in_any_database = names_a(made.request, {"DB", "MOVE"});
   uint64_t latest = 0;
-  for (const std::string& word : words) {
-    const auto found = key_turns_.find({client.database, word});
-    if (found != key_turns_.end()) latest = std::max(latest, found->second);
+  for (const auto& [key, changed_in] : changes.key_turns) {
+    if (key.first != made.database && !in_any_database) continue;
+    const bool named = std::find(words.begin(), words.end(), key.second) != words.end();
+    if (named) latest = std::max(latest, changed_in);
   }
   return latest;
 }
@@ -194,57 +288,56 @@ void NodeWorld::read_answers() {
     if (client.connection < 0) continue;
     std::string& received = node_->received(client.connection);
     trace_ = hash64(received, trace_);
-    client.parser.feed(received);
+    client.arrived.feed(received);
     received.clear();
     ReplyValue value;
-    ReplyParser::Outcome outcome;
-    while ((outcome = client.parser.next(value)) == ReplyParser::Outcome::kValue) {
-      if (client.outstanding.empty()) return wrong("an answer that nobody asked for");
-      Client::Outstanding& first = client.outstanding.front();
-      // A refusal looked at no data.
-      const bool refused =
-          value.kind == ReplyValue::Kind::kError &&
-          (value.text.starts_with("MISCONF") || value.text.starts_with("EXECABORT"));
-      if (refused) first.turn = 0;
+    while (client.arrived.next(value) == ReplyParser::Outcome::kValue) {
+      if (client.promises.empty()) return wrong("an answer came before it was made");
+      Promise& first = client.promises.front();
       if (--first.replies > 0) continue;
-      if (options_.log && first.turn > promised_turn_) {
+      if (options_.log && first.turn > promised_.turn) {
         std::printf("turn %llu client %d: an answer promises turn %llu\n",
                     static_cast<unsigned long long>(turn() - 1), client.connection,
                     static_cast<unsigned long long>(first.turn));
       }
-      promised_turn_ = std::max(promised_turn_, first.turn);
-      client.outstanding.erase(client.outstanding.begin());
-    }
-    if (outcome == ReplyParser::Outcome::kProtocolError) {
-      return wrong("an answer is no RESP: " + std::string(client.parser.error_text()));
+      promised_.turn = std::max(promised_.turn, first.turn);
+      promised_.unix_ms = std::max(promised_.unix_ms, first.unix_ms);
+      client.promises.pop_front();
     }
   }
 }
 
 // The latest turn from `least` on whose data is what the node holds now.
 std::optional<uint64_t> NodeWorld::matching_turn(uint64_t least) {
+  const uint64_t found = digest(node_->node().store());
   for (uint64_t candidate = turn(); candidate-- > least;) {
-    const Moment& moment = moments_[static_cast<size_t>(candidate - base_turn_)];
-    if (digest(node_->node().store(), moment.unix_ms) == moment.digest) return candidate;
+    if (moments_[static_cast<size_t>(candidate - base_turn_)] == found) return candidate;
   }
   return std::nullopt;
 }
 
-void NodeWorld::check(Death death) {
+void NodeWorld::check_and_start(Death death) {
   // After a power cut only `always` has promised anything.
   const bool binds = death == Death::kKilled || policy_ == Policy::kAlways ||
                      options_.planted == Planted::kReplyBeforeSync;
-  const uint64_t least = binds ? std::max(promised_turn_, base_turn_) : base_turn_;
+  const uint64_t least = binds ? std::max(promised_.turn, base_turn_) : base_turn_;
   const auto found = matching_turn(least);
   if (!found) {
     const auto earlier = matching_turn(base_turn_);
     return wrong("the data is that of " +
                  (earlier ? "turn " + std::to_string(*earlier) : std::string("no turn")) +
-                 "; answers went up to turn " + std::to_string(promised_turn_) +
+                 "; answers went up to turn " + std::to_string(promised_.turn) +
                  ", the last turn was " + std::to_string(turn() - 1));
   }
   moments_ = {moments_[static_cast<size_t>(*found - base_turn_)]};
-  base_turn_ = promised_turn_ = *found;
+  base_turn_ = promised_.turn = *found;
+  node_->start();
+  const int64_t time = node_->node().state().now.unix_ms;
+  if (binds && time < promised_.unix_ms) {
+    return wrong("time runs back: answers knew " + std::to_string(promised_.unix_ms) +
+                 ", the node goes on from " + std::to_string(time));
+  }
+  promised_.unix_ms = 0;
 }
 
 void NodeWorld::die(Death death) {
@@ -272,21 +365,22 @@ void NodeWorld::die(Death death) {
 void NodeWorld::restart(Death death) {
   clients_.assign(client_count_, Client());
   now_.steady_us += 1'000'000;
-  now_.unix_ms += static_cast<int64_t>(prng_.below(3000));
+  // The wall clock may have been set back meanwhile.
+  now_.unix_ms += static_cast<int64_t>(prng_.below(3000)) - (prng_.chance(0.3) ? 4000 : 0);
   node_ = std::make_unique<SimNode>(
-      disk_, SimNode::Options{.seed = prng_.next(), .config = config(), .now = now_});
+      disk_, SimNode::Options{.seed = prng_.next(),
+                              .config = config(),
+                              .now = now_,
+                              .forgets_expiry = options_.planted == Planted::kReplyBeforeExpiry});
   const Status recovered = node_->recover();
   if (!recovered.ok()) {
     return wrong("the node does not start: " + std::string(recovered.error().detail()));
   }
-  if (moments_.empty()) {
-    moments_.push_back(
-        {.digest = digest(node_->node().store(), now_.unix_ms), .unix_ms = now_.unix_ms});
-  }
-  check(death);
-  key_digests_ = key_digests(node_->node().store(), node_->now().unix_ms);
-  key_turns_.clear();
-  node_->start();
+  if (moments_.empty()) moments_.push_back(digest(node_->node().store()));
+  check_and_start(death);
+  if (!result_.good) return;
+  key_digests_ = key_digests(node_->node().store());
+  changes_ = Changes();
   end_turn();
 }
 
@@ -309,8 +403,9 @@ void NodeWorld::step() {
   if (prng_.chance(0.0004)) disk_.fail_next_sync();
   switch (prng_.below(8)) {
     case 0:
-      pass_time(static_cast<int64_t>(prng_.below(200'000)));
+      node_->advance(static_cast<int64_t>(prng_.below(200'000)));
       node_->tick_if_due();
+      look(By::kNode);
       return end_turn();
     case 1:
       for (Client& client : clients_) {
@@ -324,7 +419,7 @@ void NodeWorld::step() {
       }
       return end_turn();
     default:
-      pass_time(static_cast<int64_t>(prng_.below(2'000)));
+      node_->advance(static_cast<int64_t>(prng_.below(2'000)));
       for (Client& client : clients_) {
         if (prng_.chance(0.5)) talk(client);
       }
@@ -343,7 +438,8 @@ SimResult NodeWorld::run() {
 }  // namespace
 
 bool node_sim_knows(Planted planted) {
-  return planted == Planted::kReplyBeforeSync || planted == Planted::kNoDirectorySync;
+  return planted == Planted::kReplyBeforeSync || planted == Planted::kNoDirectorySync ||
+         planted == Planted::kReplyBeforeExpiry;
 }
 
 SimResult run_node_sim(const NodeSimOptions& options) { return NodeWorld(options).run(); }

@@ -11,11 +11,11 @@ namespace quorate::sim {
 struct NodeSimOptions {
   uint64_t seed = 1;
   uint64_t steps = 2000;
-  Planted planted = Planted::kNothing;  // kReplyBeforeSync, kNoDirectorySync
+  Planted planted = Planted::kNothing;
   bool log = false;
 };
 
-// Mistakes that can be planted below the node.
+// Mistakes that can be planted around the node.
 bool node_sim_knows(Planted planted);
 SimResult run_node_sim(const NodeSimOptions& options);
 

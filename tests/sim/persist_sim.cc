@@ -39,9 +39,13 @@ const char* planted_name(Planted planted) {
       return "write behind a failure";
     case Planted::kDamageIsCut:
       return "damage is cut like a tail";
+    case Planted::kReplyBeforeExpiry:
+      return "reply before the expiry is durable";
   }
   return "";
 }
+
+bool persist_sim_knows(Planted planted) { return planted != Planted::kReplyBeforeExpiry; }
 
 namespace {
 

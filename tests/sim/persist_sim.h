@@ -16,11 +16,15 @@ enum class Planted : uint8_t {
   kLogRemovedTooEarly,  // the log goes when the snapshot begins
   kWriteBehindFailure,  // after a failed write the next one goes ahead
   kDamageIsCut,         // damage in the middle of the log is taken for a torn tail
+  kReplyBeforeExpiry,   // who is told that a key has expired is told before its end is durable
 };
-constexpr Planted kAllPlanted[] = {Planted::kReplyBeforeSync,    Planted::kNoDirectorySync,
-                                   Planted::kNoSnapshotSync,     Planted::kLogRemovedTooEarly,
-                                   Planted::kWriteBehindFailure, Planted::kDamageIsCut};
+constexpr Planted kAllPlanted[] = {
+    Planted::kReplyBeforeSync,    Planted::kNoDirectorySync,    Planted::kNoSnapshotSync,
+    Planted::kLogRemovedTooEarly, Planted::kWriteBehindFailure, Planted::kDamageIsCut,
+    Planted::kReplyBeforeExpiry};
 const char* planted_name(Planted planted);
+// Mistakes that can be planted where no commands are.
+bool persist_sim_knows(Planted planted);
 
 struct PersistSimOptions {
   uint64_t seed = 1;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "node/session.h"
+#include "node/state.h"
 #include "persist/recovery.h"
 #include "util/check.h"
 
@@ -89,14 +91,39 @@ void SimNode::send(int number, std::string_view bytes) {
   while (!bytes.empty() && connection.session != nullptr) {
     const std::span<char> target = node_->read_target(connection.session);
     if (target.empty()) {
-      node_->receive(now_, connection.session, bytes);
+      receive(connection, bytes);
       return;
     }
     const std::string_view part = bytes.substr(0, target.size());
     std::copy(part.begin(), part.end(), target.begin());
-    node_->receive(now_, connection.session, {target.data(), part.size()});
+    receive(connection, {target.data(), part.size()});
     bytes.remove_prefix(part.size());
   }
+}
+
+void SimNode::receive(Connection& connection, std::string_view bytes) {
+  Store& store = node_->store();
+  const uint64_t dirty = store.dirty();
+  const uint64_t needed = connection.session->needs_sequence;
+  node_->receive(now_, connection.session, bytes);
+  if (!options_.forgets_expiry || connection.session == nullptr) return;
+  // Nobody has written in this turn, so if the reply waits for its record, that is for an expiry.
+  const bool wrote = store.dirty() != dirty || store.effects().count() != store.implied_effects();
+  if (!wrote && connection.session->needs_sequence == node_->state().durability.turn_sequence()) {
+    connection.session->needs_sequence = needed;
+  }
+}
+
+std::string SimNode::take_said(int number) {
+  Connection& connection = *connections_.at(number);
+  std::string said = std::move(connection.handed);
+  connection.handed.clear();
+  const std::string_view still_here =
+      connection.session == nullptr ? std::string_view() : connection.session->out.view();
+  said += still_here;
+  said.erase(0, std::min(connection.said_ahead, said.size()));
+  connection.said_ahead = still_here.size();
+  return said;
 }
 
 void SimNode::advance(int64_t us) {
@@ -168,6 +195,7 @@ size_t SimNode::send(void* pointer, std::string_view bytes) {
   const size_t count =
       takes_all ? bytes.size() : static_cast<size_t>(prng_.below(bytes.size() + 1));
   connection.received += bytes.substr(0, count);
+  connection.handed += bytes;
   connection.sending = bytes.substr(count);
   return count;
 }

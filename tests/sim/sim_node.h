@@ -30,6 +30,8 @@ class SimNode final : private Driver, private Host {
     std::string config;  // redis.conf lines
     Instant now{.steady_us = 1'000'000, .unix_ms = 1'700'000'000'000};
     bool hasty = false;  // the disk answers within the turn, sockets take everything
+    // Planted mistake: replies do not wait for what expired when they were made.
+    bool forgets_expiry = false;
   };
   SimNode(SimDisk& disk, const Options& options);
   ~SimNode() override;
@@ -45,6 +47,8 @@ class SimNode final : private Driver, private Host {
   void disconnect(int connection);
   void send(int connection, std::string_view bytes);
   void advance(int64_t us);
+  // Somebody sets the wall clock.
+  void set_wall_back(int64_t ms) { now_.unix_ms -= ms; }
   void tick_if_due();
   // Carries out one request of the lane and gives the node the reply; false if there is none.
   bool take_disk_step(DiskLane lane);
@@ -59,6 +63,8 @@ class SimNode final : private Driver, private Host {
   // ------------------------------------------------------------------------------- What the client
   // has received and not yet taken.
   std::string& received(int connection) { return connections_.at(connection)->received; }
+  // What the node has said to the client since the last call, whether it may leave already or not.
+  std::string take_said(int connection);
   bool is_closed(int connection) const { return connections_.at(connection)->session == nullptr; }
   bool has_ended() const { return ended_; }
   // Files that got their final name.
@@ -76,6 +82,8 @@ class SimNode final : private Driver, private Host {
     Session* session = nullptr;
     std::string received;
     std::string_view sending;  // the node's bytes that the socket has not taken
+    std::string handed;        // what the node gave to the socket since take_said()
+    size_t said_ahead = 0;     // of the session's output, taken by take_said() before it left
     bool is_reading = true;
   };
   struct Lane {
@@ -96,6 +104,7 @@ class SimNode final : private Driver, private Host {
   void log(LogLevel level, std::string_view line) override;
   void end_process(ProcessEnd) override { ended_ = true; }
 
+  void receive(Connection& connection, std::string_view bytes);
   static Connection& of(void* connection) { return *static_cast<Connection*>(connection); }
 
   SimDisk& disk_;

@@ -75,8 +75,21 @@ constexpr auto kPatterns = std::to_array<std::string_view>({
     "HPERSIST <KEY> FIELDS 1 <MEMBER>",
     "HGETALL <KEY>",
     "SORT <KEY> ALPHA STORE <KEY>",
-    "BLPOP <KEY> 0.01",
+    "BLPOP <KEY> <KEY> 0.05",
+    "BLMOVE <KEY> <KEY> LEFT RIGHT 0.1",
+    "BZPOPMIN <KEY> 0.1",
+    "BLMPOP 0.05 2 <KEY> <KEY> RIGHT",
     "DUMP <KEY>",
+    "EXISTS <KEY> <KEY>",
+    "PTTL <KEY>",
+    "HGET <KEY> <MEMBER>",
+    "HLEN <KEY>",
+    "HPTTL <KEY> FIELDS 1 <MEMBER>",
+    "SORT <KEY> BY nosort GET key*->m1",
+    "KEYS *",
+    "SCAN 0 COUNT 30",
+    "DBSIZE",
+    "RANDOMKEY",
 });
 
 constexpr auto kRarePatterns = std::to_array<std::string_view>({
@@ -88,8 +101,6 @@ constexpr auto kRarePatterns = std::to_array<std::string_view>({
     "SWAPDB 0 1",
     "SELECT 1",
     "SELECT 0",
-    "RANDOMKEY",
-    "DBSIZE",
 });
 
 constexpr double kRareChance = 0.02;
@@ -150,7 +161,7 @@ Request Workload::next() {
   }
   if (is_transaction) {
     add(request, {"EXEC"});
-    request.replies = count + 2;
+    request.replies = request.replies_in_all = count + 2;
   }
   return request;
 }

@@ -12,8 +12,9 @@ namespace quorate::sim {
 
 struct Request {
   std::string bytes;               // RESP of all its commands
-  size_t replies = 1;              // how many come back
-  std::vector<std::string> words;  // of a single command, for the log
+  size_t replies = 1;              // how many are still to come
+  size_t replies_in_all = 1;
+  std::vector<std::string> words;  // of all its commands
 };
 
 class Workload {

@@ -31,7 +31,7 @@ Status punsubscribe(NodeContext& cx) { return unsubscribe_named_or_all(cx, Topic
 Status sunsubscribe(NodeContext& cx) { return unsubscribe_named_or_all(cx, Topic::kShardChannel); }
 
 Status publish_message(NodeContext& cx) {
-  cx.reply.integer(static_cast<int64_t>(publish(cx.node, cx[1], cx[2])));
+  cx.reply.integer(static_cast<int64_t>(publish(cx.node, cx[1], cx[2], Tells::kNothing)));
   return done();
 }
 
