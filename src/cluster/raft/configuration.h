@@ -32,7 +32,7 @@ Result<Quorums> quorums_of(size_t voters, uint32_t commit_quorum);
 // A set of voters that decides by itself.  In a joint configuration two of them must both agree.
 struct Half {
   // In ring order: the first is the preferred leader; the place is the rank by which candidates yield.
-  std::vector<Member> voters;
+  std::vector<Member> voters = {};
   uint32_t commit_quorum = 0;  // 0: ceil(N/2)
 
   bool has(ReplicaId replica) const;
@@ -44,10 +44,10 @@ struct Half {
 // Invariant of a valid one (validate()): at least one voter in each half, I8 in each half, no replica twice
 // in one list, no learner that is an incoming voter, at most kMembersMax in a list.
 struct Configuration {
-  Half incoming;                 // the only half unless joint
-  std::optional<Half> outgoing;  // set: joint, on the way from `outgoing` to `incoming`
+  Half incoming = {};                 // the only half unless joint
+  std::optional<Half> outgoing = {};  // set: joint, on the way from `outgoing` to `incoming`
   // Get the log, do not vote.  A voter on its way out may be here already.
-  std::vector<Member> learners;
+  std::vector<Member> learners = {};
   Durability durability = Durability::kOs;
 
   bool joint() const { return outgoing.has_value(); }
@@ -76,8 +76,8 @@ Configuration without_outgoing(const Configuration& joint);
 // A configuration and the entry that brought it.  Replicas compare them by (epoch, term, index) of that
 // entry when they look for the newest.
 struct StoredConfiguration {
-  Position at;
-  Configuration configuration;
+  Position at = {};
+  Configuration configuration = {};
   friend bool operator==(const StoredConfiguration&, const StoredConfiguration&) = default;
 };
 

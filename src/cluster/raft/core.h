@@ -32,8 +32,8 @@ enum class StartKind : uint8_t { kRemembers, kMayHaveForgotten };
 
 // Fixed at construction.  Times in microseconds of the steady clock (which counts suspend) unless named.
 struct Options {
-  GroupId group;
-  Member self;
+  GroupId group = {};
+  Member self = {};
   size_t window_bytes_max = size_t{64} << 20;   // log kept in memory for followers
   size_t append_bytes_max = size_t{1} << 20;    // entries of one message (one entry may be larger)
   size_t in_flight_bytes_max = size_t{8} << 20;  // to one follower
@@ -51,11 +51,11 @@ struct Options {
 
 // What the driver found on its disk (or makes up for a new replica).
 struct Restored {
-  HardState hard_state;
+  HardState hard_state = {};
   // Of the snapshot that was loaded; all zero: none.
-  SnapshotMark base;
+  SnapshotMark base = {};
   // The log behind it.
-  std::vector<Entry> entries;
+  std::vector<Entry> entries = {};
   StartKind start = StartKind::kRemembers;
   bool is_loaded = true;  // false: say in::Loaded later
 };
@@ -152,28 +152,27 @@ class Core {
  private:
   // Follows a leader, or nobody yet.
   struct Follower {
-    std::optional<Member> leader;
-    bool suspicious = false;   // asks around; still follows
-    int64_t heard_us = INT64_MIN;  // last append, notice or beat of `leader`
+    std::optional<Member> leader = {};
+    int64_t heard_us = INT64_MIN;         // last append, notice or beat of `leader`
+    int64_t suspicious_since_us = kNever;  // it fell silent: this replica asks around, and still follows
   };
   // Asks who would vote for it.
   struct PreCandidate {
     VoteKind kind = VoteKind::kPreVote;
     Round round;
-    std::optional<Member> leader;  // the silent one, still followed if it comes back
-    int64_t retry_us = kNever;     // promises that were in the way end here
-    // For the all-present restart: what each voter has answered.
+    Follower before;  // whom it followed, and follows again if that one is heard
     struct Answer {
       ReplicaId voter;
       VoteAnswer answer;
     };
-    std::vector<Answer> answers;
+    std::vector<Answer> answers = {};  // the newest of each voter
+    bool told_to_wait = false;         // a promise was in the way: asking again is no failure
   };
   struct Candidate {
     VoteKind kind = VoteKind::kVote;
     Round round;
-    WriteNumber own_vote;  // counts once it is written
-    Term transfer_mark;
+    WriteNumber own_vote = {};  // counts once it is written
+    Term transfer_mark = {};
   };
   struct Transfer {
     Member to;
@@ -185,22 +184,22 @@ class Core {
     BeatNumber last_beat;
   };
   struct Leader {
-    std::vector<Progress> progress;  // in the order of configuration().members(), self included
-    Index no_op;                     // first entry of the term
-    int64_t since_us = 0;
+    std::vector<Progress> progress = {};  // in the order of configuration().members(), self included
+    Index no_op = {};                // first entry of the term
     Takeover takeover = Takeover::kElection;
-    std::deque<PendingRead> reads;   // last_beat never falls
-    std::optional<Transfer> transfer;
-    bool lease_dropped = false;      // a transfer was begun in this term
+    std::deque<PendingRead> reads = {};  // last_beat never falls
+    std::optional<Transfer> transfer = {};
+    int64_t lease_from_us = 0;   // confirmations of earlier beats do not count: the configuration changed
+    bool lease_dropped = false;  // a transfer was begun in this term
     bool suspended = false;
-    int64_t notice_us = kNever;      // when followers are told the commit index
+    int64_t notice_us = kNever;  // when followers are told the commit index
     struct Asked {
       Member from;
-      uint64_t nonce;
+      uint64_t nonce = 0;
     };
-    std::vector<Asked> asked;        // recovery requests that wait for the no-op
+    std::vector<Asked> asked = {};  // recovery requests that wait for the no-op
   };
-  // The vote of an episode without a leader: when to ask next, and how often it failed.
+  // An episode without a leader: when to ask next, and how often it failed.
   struct Campaign {
     int64_t at_us = kNever;
     uint32_t failures = 0;
@@ -210,54 +209,149 @@ class Core {
     WriteNumber number;
     Index last;  // of the log when it was handed over; lowered if the log is truncated meanwhile
   };
+  static constexpr size_t kAskedMax = 2 * kMembersMax;
+  // How a RECOVERING replica learns how far it must come.
   struct Recovery {
-    uint64_t nonce = 0;       // 0: nothing asked
-    Term asked_term;
-    std::optional<Index> target;
+    uint64_t nonce = 0;  // 0: nothing asked
+    std::optional<Index> target = {};
     int64_t retry_us = kNever;
-    WriteNumber cleared_by;   // the write that clears the flag, once it was begun
   };
 
-  // core.cc: the term rule, dispatch, what surrounds every step
-  void dispatch(const Input& input, Output& out);
+  // core.cc: dispatch, the term rule, what surrounds every step
   void on(const in::Start&, Output& out);
   void on(const in::Timeout&, Output& out);
   void on(const in::Receive& input, Output& out);
-  void on(const in::Propose& input, Output& out);
   void on(const in::Persisted& input, Output& out);
-  void on(const in::ReadBarrier& input, Output& out);
-  void on(const in::LeaderHeard& input, Output& out);
-  void on(const in::LeadershipConfirmed& input, Output& out);
-  void on(const in::LeadershipRefused& input, Output& out);
-  void on(const in::PeerSilent& input, Output& out);
-  void on(const in::PeerConnected& input, Output& out);
-  void on(const in::PeerRestarted& input, Output& out);
-  void on(const in::ChangeConfiguration& input, Output& out);
-  void on(const in::TransferLeadership& input, Output& out);
   void on(const in::Loaded&, Output& out);
   void on(const in::Draining&, Output& out);
+  void finish(const RoleState& before, Output& out);
+  void fail(Failure failure, Output& out);
+  Message message(Member to, MessageBody body) const;
+  // Sends a message that tells the term: at once if the term is on disk, else behind the write.
+  void tell(Member to, MessageBody body, Output& out);
+  WriteNumber this_write() const { return next(last_write_); }
+  Leader* leader() { return std::get_if<Leader>(&role_); }
+  const Leader* leader() const { return std::get_if<Leader>(&role_); }
+  // What it knows of the leader as a follower or pre-candidate; null for others.
+  const Follower* following() const;
+  bool sole_voter() const;
+  void set_commit(Index index, Output& out);
+  void trim();
+
+  // follow.cc: terms, leaders heard and silent
+  void on(const in::LeaderHeard& input, Output& out);
+  void on(const in::PeerSilent& input, Output& out);
+  // Takes a higher term; whatever this replica was, it is now a follower that knows no leader.
+  void adopt_term(Term term, Output& out);
+  void step_down(Output& out);
+  // `from` leads in the current term.  False: the core failed, since another one does too.
+  bool follow(Member from, Output& out);
+
+  // election.cc
+  bool may_stand() const;
+  bool can_be_elected() const;
+  bool insists() const;
+  void schedule_campaign(int64_t delay_us);
+  int64_t back_off_us();
+  void campaign(Output& out);
+  void start_pre_vote(VoteKind kind, Output& out);
+  void start_vote(VoteKind kind, Term transfer_mark, Output& out);
+  void ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& out);
+  Round vote_round(VoteKind kind) const;
+  void become_leader(Output& out);
+  bool quorum_of_electors_is_lost(const PreCandidate& asking) const;
+
+  // receive_request_vote.cc, receive_vote_answer.cc
+  void receive(const Message& message, const RequestVote& request, Output& out);
+  VoteResult judge(const Message& message, const RequestVote& request, uint32_t& wait_ms) const;
+  VoteResult judge_time(const Message& message, const RequestVote& request, uint32_t& wait_ms) const;
+  void receive(const Message& message, const VoteAnswer& answer, Output& out);
+  void count_pre_vote(const Message& message, const VoteAnswer& answer, Output& out);
+  bool comes_first(ReplicaId voter, const VoteAnswer& answer) const;
+
+  // replicate.cc: the leader's log and its followers
+  void on(const in::Propose& input, Output& out);
+  void on(const in::PeerConnected& input, Output& out);
+  void on(const in::PeerRestarted& input, Output& out);
+  Index append_own(EntryKind kind, SharedBytes payload, Output& out);
+  void send_appends(Output& out);
+  void send_appends(Progress& member, Output& out);
+  void send_notices(Output& out);
+  void retry_appends(Output& out);
+  void advance_commit(Output& out);
+  void rebuild_progress();
+  Progress* find(ReplicaId replica);
+  // What C voters of every half have stored.
+  Index quorum_match() const;
+
+  // receive_append.cc, receive_append_answer.cc, receive_commit_notice.cc
+  void receive(const Message& message, const Append& append, Output& out);
+  bool take_entries(const Append& append, Output& out);
+  bool append_received(const Entry& entry, Output& out);
+  bool truncate(Index from, Output& out);
+  void start_log_anew(const SnapshotMark& mark, Output& out);
+  void archive_log(RecoveryEpoch epoch, Output& out);
+  void commit_verified(Output& out);
+  void receive(const Message& message, const AppendAnswer& answer, Output& out);
+  void receive(const Message& message, const CommitNotice& notice, Output& out);
+
+  // confirm.cc: lease, check-quorum, reads
+  void on(const in::ReadBarrier& input, Output& out);
+  void on(const in::LeadershipConfirmed& input, Output& out);
+  void on(const in::LeadershipRefused& input, Output& out);
+  void answer_reads(Output& out);
+  int64_t quorum_heard_us() const;
+  void check_quorum();
+
+  // transfer.cc, receive_timeout_now.cc
+  void on(const in::TransferLeadership& input, Output& out);
+  void begin_transfer(Member to, Output& out);
+  void continue_transfer(Output& out);
+  void receive(const Message& message, const TimeoutNow&, Output& out);
+  void receive(const Message& message, const TransferRefused&, Output& out);
+
+  // change.cc: configurations
+  void on(const in::ChangeConfiguration& input, Output& out);
+  void append_configuration(const Configuration& configuration, Output& out);
+  void adopt(StoredConfiguration configuration, Output& out);
+  void take_back_configurations(Index last, Output& out);
+  void continue_change(Output& out);
+
+  // snapshot.cc
   void on(const in::SnapshotFailed& input, Output& out);
   void on(const in::SnapshotReceived& input, Output& out);
+  void install(const SnapshotMark& mark, Output& out);
+
+  // recover.cc: RECOVERING
+  void ask_recovery(Output& out);
+  void end_recovery(Output& out);
+  void answer_recovery(Output& out);
+  void receive(const Message& message, const RecoveryRequest& request, Output& out);
+  void receive(const Message& message, const RecoveryAnswer& answer, Output& out);
 
   Options options_;
   Mistakes mistakes_;
   Prng prng_;
 
-  // Durable before it is sent.
+  // Durable before it is told.
   HardState hard_;
+  bool hard_changed_ = false;  // in this step
   Log log_;
   // Oldest first; the last is the active one.  Never empty.
   std::vector<StoredConfiguration> configurations_;
 
   // Writes under way.
   WriteNumber last_write_;
-  std::deque<PendingWrite> pending_writes_;
+  WriteNumber last_hard_write_;
+  WriteNumber persisted_;
+  std::vector<PendingWrite> pending_writes_;
   Index stored_;
 
   Index commit_;
   Index applied_;
-  // Follower: up to here the log is known to be the leader's of this term.
+  // Follower: up to here the log is known to be the leader's of this term, and what that one has committed.
   Index verified_;
+  Index leader_commit_;
 
   std::variant<Follower, PreCandidate, Candidate, Leader> role_;
   Campaign campaign_;
@@ -269,6 +363,7 @@ class Core {
   int64_t quiet_until_us_ = INT64_MIN;
 
   StartKind start_;
+  bool is_started_ = false;
   bool is_loaded_ = true;
   bool is_draining_ = false;
   bool failed_ = false;

@@ -21,10 +21,10 @@ enum class EntryKind : uint8_t {
 // Invariant: chain == chain_after(chain of the entry before, *this).  Two replicas whose entries at one
 // index have the same chain hold the same log up to there.
 struct Entry {
-  Term term;
-  Index index;
-  Chain chain;
-  SharedBytes payload;
+  Term term = {};
+  Index index = {};
+  Chain chain = {};
+  SharedBytes payload = {};
   EntryKind kind = EntryKind::kNoOp;
 
   // What it counts as in windows and in flight.

@@ -30,24 +30,24 @@ struct Timeout {};
 // A message for this replica.  The driver has dropped frames of another cluster, of older incarnations and
 // for other replica ids.  Loss, duplication and reordering are harmless.
 struct Receive {
-  Message message;
+  Message message = {};
 };
 
 // A batch of effects that this node has executed.  Requires: can_propose().
 struct Propose {
-  SharedBytes payload;
+  SharedBytes payload = {};
 };
 
 // The write with this number and all before it are stored in the group's mode (hard state: synced).
 struct Persisted {
-  WriteNumber number;
+  WriteNumber number = {};
 };
 
 // A linearizable read was evaluated here; may its answer leave?  `last_beat` is the number of the last beat
 // or round this node sent to anybody before the evaluation.  Answered in Output::reads.  Requires: leader.
 struct ReadBarrier {
-  ReadToken token;
-  BeatNumber last_beat;
+  ReadToken token = {};
+  BeatNumber last_beat = {};
 };
 
 // This node heard, at received_us of its steady clock, a beat of the leader's node that lists this group
@@ -55,8 +55,8 @@ struct ReadBarrier {
 // input that may lead to a vote (RequestVote, Timeout, PeerSilent).  After the step, confirms() says
 // whether the echo may confirm the group.
 struct LeaderHeard {
-  ReplicaId leader;
-  Term term;
+  ReplicaId leader = {};
+  Term term = {};
   int64_t received_us = 0;
 };
 
@@ -64,42 +64,42 @@ struct LeaderHeard {
 // group as NOT confirmed; `term` is the one that the beat listed.  May be held back until the next
 // ReadBarrier, lease_until_us() or Timeout.
 struct LeadershipConfirmed {
-  ReplicaId voter;
-  Term term;
-  BeatNumber beat;
+  ReplicaId voter = {};
+  Term term = {};
+  BeatNumber beat = {};
   int64_t sent_us = 0;
 };
 
 // The echo listed this group as NOT confirmed (the voter has not seen the first append, or follows another).
 struct LeadershipRefused {
-  ReplicaId voter;
-  Term term;
+  ReplicaId voter = {};
+  Term term = {};
 };
 
 // The peer's node became silent.  Only makes this replica ask; it shortens no promise.
 struct PeerSilent {
-  NodeId node;
+  NodeId node = {};
   Silence reason = Silence::kNoBeats;
 };
 
 // A stream to the peer's node begins: what was on the way on the old one may be lost.
 struct PeerConnected {
-  NodeId node;
+  NodeId node = {};
 };
 
 // The peer's node has another incarnation: what it stored and promised counts no more.
 struct PeerRestarted {
-  NodeId node;
+  NodeId node = {};
 };
 
 // Begin the change to `target` (its `outgoing` empty).  Requires: change_refusal(target) == kNone.
 struct ChangeConfiguration {
-  Configuration target;
+  Configuration target = {};
 };
 
 // Hand over to this voter.  Requires: may_transfer(to).
 struct TransferLeadership {
-  ReplicaId to;
+  ReplicaId to = {};
 };
 
 // The data set is in memory: this replica can serve at once (candidates that are loaded come first).
@@ -111,15 +111,15 @@ struct Draining {};
 // What became of the snapshot for a member (Output::snapshots_wanted).  Sent means received and stored is
 // still to be heard: the member's own kStored answer says it.
 struct SnapshotFailed {
-  ReplicaId to;
+  ReplicaId to = {};
 };
 
 // A snapshot from `from`, leading in `term`, is complete on this node and not yet in use.  Output::install
 // says whether to take it.
 struct SnapshotReceived {
-  Member from;
-  Term term;
-  SnapshotMark mark;
+  Member from = {};
+  Term term = {};
+  SnapshotMark mark = {};
 };
 
 }  // namespace in

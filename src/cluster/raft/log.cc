@@ -56,8 +56,8 @@ void Log::truncate_from(Index from, std::vector<Entry>& removed) {
   count_ = kept;
 }
 
-void Log::trim(Index upto) {
-  while (count_ > 0 && bytes_ > window_bytes_max_ && slot(0).index <= upto) {
+void Log::trim(Index upto, size_t bytes_max) {
+  while (count_ > 0 && bytes_ > bytes_max && slot(0).index <= upto) {
     Entry gone = std::exchange(slot(0), Entry());
     bytes_ -= gone.size();
     base_ = {.index = gone.index, .term = gone.term, .chain = gone.chain};

@@ -14,9 +14,9 @@ namespace quorate::raft {
 
 // The place behind which a log begins: everything up to `index` is elsewhere (in a snapshot or forgotten).
 struct LogBase {
-  Index index;
-  Term term;
-  Chain chain;
+  Index index = {};
+  Term term = {};
+  Chain chain = {};
   friend bool operator==(const LogBase&, const LogBase&) = default;
 };
 
@@ -24,7 +24,7 @@ struct LogBase {
 // 3 each entry's chain follows from the one before it; 4 bytes() is the sum of the entries' sizes.
 class Log {
  public:
-  Log(LogBase base, size_t window_bytes_max) : base_(base), window_bytes_max_(window_bytes_max) {}
+  explicit Log(LogBase base) : base_(base) {}
 
   const LogBase& base() const { return base_; }
   Index first_index() const { return next(base_.index); }
@@ -46,8 +46,8 @@ class Log {
   void append(Entry entry);
   // Removes the entries from `from` on, moving them to the end of `removed` in order.
   void truncate_from(Index from, std::vector<Entry>& removed);
-  // Lets go of entries up to `upto` as long as there are more bytes than the window.
-  void trim(Index upto);
+  // Lets go of entries up to `upto` as long as there are more than `bytes_max`.
+  void trim(Index upto, size_t bytes_max);
   // Forgets everything; the log begins behind `base`.
   void reset(LogBase base);
 
@@ -57,7 +57,6 @@ class Log {
   void grow();
 
   LogBase base_;
-  size_t window_bytes_max_;
   std::vector<Entry> ring_;  // size: 0 or a power of two
   uint64_t head_ = 0;        // slot of the first entry
   uint64_t count_ = 0;

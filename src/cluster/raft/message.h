@@ -23,11 +23,11 @@ enum class Standing : uint8_t {
 
 // leader -> any member.  The entries follow (prev_index, prev_term, prev_chain); none: a probe.
 struct Append {
-  Index prev_index;
-  Term prev_term;
-  Chain prev_chain;
-  Index commit;
-  EntryList entries;
+  Index prev_index = {};
+  Term prev_term = {};
+  Chain prev_chain = {};
+  Index commit = {};
+  EntryList entries = {};
 };
 
 enum class AppendResult : uint8_t {
@@ -40,15 +40,15 @@ enum class AppendResult : uint8_t {
 // leader's driver then gives its core the same AppendAnswer, match = last index of what the frame carried.
 struct AppendAnswer {
   AppendResult result = AppendResult::kStored;
-  Index match;      // kStored
-  Index rejected;   // kMismatch: the prev_index that did not match (an old answer is told by it)
-  Index hint;       // kMismatch: the last index that may still match, and the term of the entry there;
-  Term hint_term;   // 0, 0: this replica needs a snapshot
+  Index match = {};      // kStored
+  Index rejected = {};   // kMismatch: the prev_index that did not match (an old answer is told by it)
+  Index hint = {};       // kMismatch: the last index that may still match, and the term of the entry there;
+  Term hint_term = {};   // 0, 0: this replica needs a snapshot
 };
 
 // leader -> member whose log is already sent: the commit index has moved.
 struct CommitNotice {
-  Index commit;
+  Index commit = {};
 };
 
 enum class VoteKind : uint8_t {
@@ -62,14 +62,14 @@ enum class VoteKind : uint8_t {
 // candidate -> voter.  Being asked names the receiver a voter, whatever its own configuration says.
 struct RequestVote {
   VoteKind kind = VoteKind::kPreVote;
-  Term proposed;      // the term that is asked for: Message::term + 1 for pre-votes, Message::term for votes
-  Position position;  // of the candidate's log
-  Position configuration;  // where the candidate's newest configuration stands
+  Term proposed = {};      // the term that is asked for: Message::term + 1 for pre-votes, Message::term for votes
+  Position position = {};  // of the candidate's log
+  Position configuration = {};  // where the candidate's newest configuration stands
   Standing standing = Standing::kFull;
   bool is_loaded = true;
   uint32_t rank = 0;  // ring rank of the candidate
   // Leadership is being handed over by the leader of this term: its promises do not bind.  0: no transfer.
-  Term transfer_mark;
+  Term transfer_mark = {};
 };
 
 enum class VoteResult : uint8_t {
@@ -82,14 +82,15 @@ enum class VoteResult : uint8_t {
   kVotedForOther = 7,  // in this term
   kOldTerm = 8,        // its term is higher
   kNewerConfiguration = 9,  // all-present restart: it knows of a newer configuration
+  kBetterCandidate = 10,   // pre-vote: it is about to stand itself, and comes first
 };
 
 // voter -> candidate.  A granted kVote or kRecoveryVote leaves only after the write.
 struct VoteAnswer {
   VoteKind kind = VoteKind::kPreVote;
   VoteResult result = VoteResult::kGranted;
-  Term proposed;      // of the question
-  Position position;  // of the voter's log
+  Term proposed = {};      // of the question
+  Position position = {};  // of the voter's log
   Standing standing = Standing::kFull;
   bool is_loaded = true;
   uint32_t rank = 0;     // ring rank of the voter as the voter knows it
@@ -108,26 +109,26 @@ struct RecoveryRequest {
 // Only once the no-op of the leader's term is committed.
 struct RecoveryAnswer {
   uint64_t nonce = 0;
-  Index last_index;
+  Index last_index = {};
 };
 
 using MessageBody = std::variant<Append, AppendAnswer, CommitNotice, RequestVote, VoteAnswer, TimeoutNow,
                                  TransferRefused, RecoveryRequest, RecoveryAnswer>;
 
 struct Message {
-  GroupId group;
-  Member from;
-  Member to;
-  Term term;            // the sender's current one
-  RecoveryEpoch epoch;  // of the sender's log
-  MessageBody body;
+  GroupId group = {};
+  Member from = {};
+  Member to = {};
+  Term term = {};            // the sender's current one
+  RecoveryEpoch epoch = {};  // of the sender's log
+  MessageBody body = {};
 };
 
 // What stands in front of a snapshot: the log up to and with `last` is in it.
 struct SnapshotMark {
-  Position last;
-  Chain chain;
-  StoredConfiguration configuration;  // the newest with at.index <= last.index
+  Position last = {};
+  Chain chain = {};
+  StoredConfiguration configuration = {};  // the newest with at.index <= last.index
 };
 
 }  // namespace quorate::raft

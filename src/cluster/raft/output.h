@@ -16,27 +16,27 @@ namespace quorate::raft {
 
 // What a replica must remember.  Always synced, whatever the group's mode.
 struct HardState {
-  Term term;
-  ReplicaId voted_for;  // in `term`
-  RecoveryEpoch epoch;
+  Term term = {};
+  ReplicaId voted_for = {};  // in `term`
+  RecoveryEpoch epoch = {};
   Standing standing = Standing::kFull;
   // The newest one it has adopted.  Here and not only in the log, since in mode `memory` there is no log.
-  StoredConfiguration configuration;
+  StoredConfiguration configuration = {};
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
 // One durable write, and the messages that may leave only once it is done.  They travel together so that no
 // driver can send the promise before keeping it.  Writes of one core are carried out in order.
 struct DurableWrite {
-  WriteNumber number;  // to be given back by in::Persisted; none if there is nothing to write
-  std::optional<HardState> hard_state;
+  WriteNumber number = {};  // to be given back by in::Persisted; none if there is nothing to write
+  std::optional<HardState> hard_state = {};
   // The log begins anew behind this mark: with Output::install, together with the snapshot in one durable
   // step; without (mark.last.index is 0), everything is archived as lost.
-  std::optional<SnapshotMark> log_base;
+  std::optional<SnapshotMark> log_base = {};
   // An entry at index i supersedes everything at and behind i.
-  std::vector<Entry> append;
+  std::vector<Entry> append = {};
   // Leave when this write and all before it are done; also when there is nothing to write.
-  std::vector<Message> then_send;
+  std::vector<Message> then_send = {};
 
   bool writes() const { return hard_state || log_base || !append.empty(); }
 };
@@ -58,8 +58,8 @@ enum class Takeover : uint8_t { kNone, kElection, kTransfer, kAllPresentRestart 
 struct RoleState {
   RoleName role = RoleName::kFollower;
   Serving serving = Serving::kNo;
-  Term term;
-  std::optional<Member> leader;  // whom this replica follows, or itself
+  Term term = {};
+  std::optional<Member> leader = {};  // whom this replica follows, or itself
   Takeover takeover = Takeover::kNone;
   friend bool operator==(const RoleState&, const RoleState&) = default;
 };
@@ -70,7 +70,7 @@ enum class ReadVerdict : uint8_t {
 };
 
 struct ReadReady {
-  ReadToken token;
+  ReadToken token = {};
   ReadVerdict verdict = ReadVerdict::kConfirmed;
 };
 
@@ -84,53 +84,53 @@ struct Failure {
     kBadEntry,             // an entry that does not follow from its message (chain, index, term, payload)
   };
   Kind kind = Kind::kDivergence;
-  Index index;
-  Chain ours;
-  Chain theirs;
-  std::string text;  // "fact -> decision"
+  Index index = {};
+  Chain ours = {};
+  Chain theirs = {};
+  std::string text = {};  // "fact -> decision"
 };
 
 struct Output {
   // 1. Before anything leaves: stop serving, raise the pair's support epoch.
-  std::optional<Failure> failure;
+  std::optional<Failure> failure = {};
   // Role, term, leader or serving differ from before the step.  A leader that steps down stops serving here,
   // before the answer that shows the higher term leaves.
-  std::optional<RoleState> role;
+  std::optional<RoleState> role = {};
   // This replica no longer supports the leader it confirmed: raise the support epoch towards its node.
-  std::optional<Member> support_withdrawn;
+  std::optional<Member> support_withdrawn = {};
 
   // 2. The tail that the log lost, in order: its effects are undone, newest first, and it goes to a loss
   // record.  If `log_archived`, the whole log and the state are of a recovery epoch that lost: everything goes.
-  std::vector<Entry> truncated;
+  std::vector<Entry> truncated = {};
   bool log_archived = false;
 
   // 3. Take this snapshot instead of the state (write.log_base is set too).
-  std::optional<SnapshotMark> install;
+  std::optional<SnapshotMark> install = {};
 
   // 4. Hand to the disk.
-  DurableWrite write;
+  DurableWrite write = {};
 
   // 5. These may leave at once.
-  std::vector<Message> send;
+  std::vector<Message> send = {};
 
   // 6. The commit index after the step (it never falls within a recovery epoch).  A follower's node now
   // takes the entries it has not applied from log() and says note_applied().
-  Index commit_index;
+  Index commit_index = {};
 
   // 7. Reads that may be answered, or not.
-  std::vector<ReadReady> reads;
+  std::vector<ReadReady> reads = {};
   // Reads wait for a confirmation: send a beat (round) to everybody at the end of this turn.
   bool round_wanted = false;
 
-  // 8. Send these members a snapshot of this replica (see Core::snapshot_may_leave), answer SnapshotFailed
-  // if it cannot be done.
-  std::vector<Member> snapshots_wanted;
+  // 8. Send these members a snapshot of this replica (see Core::snapshot_may_leave); SnapshotFailed if it
+  // cannot be done.  One that is on its way to the member already is enough.
+  std::vector<Member> snapshots_wanted = {};
 
   // 9. A configuration was adopted (its entry appended, installed, or taken back).
   bool configuration_changed = false;
 
   // Lines for the server's log, "fact -> decision": elections, configurations, snapshots, never the hot path.
-  std::vector<std::string> facts;
+  std::vector<std::string> facts = {};
 
   // Requires nothing; afterwards empty().
   void clear();

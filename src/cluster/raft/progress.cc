@@ -12,6 +12,7 @@ constexpr size_t kAppendsInFlightMax = 256;
 }  // namespace
 
 bool Progress::may_send(size_t bytes_in_flight_max) const {
+  if (is_silent) return false;
   switch (state_) {
     case State::kProbe: return !probe_sent_;
     case State::kReplicate:
@@ -49,8 +50,6 @@ bool Progress::stored(Index match, int64_t now_us) {
   const bool grew = match > match_;
   match_ = std::max(match_, match);
   if (state_ != State::kReplicate) {
-    // In kSnapshot an answer below the window is of no use: the member still needs the snapshot.  Core
-    // decides that; here it means that the logs match up to `match`.
     forget_in_flight();
     state_ = State::kReplicate;
     next_ = next(match_);
@@ -83,6 +82,8 @@ void Progress::probe_again() {
   forget_in_flight();
 }
 
+void Progress::stored_behind_window(Index match) { match_ = std::max(match_, match); }
+
 void Progress::restarted(Index next_index) {
   match_ = {};
   next_ = next_index;
@@ -96,6 +97,11 @@ void Progress::restarted(Index next_index) {
 void Progress::wait_for_snapshot() {
   state_ = State::kSnapshot;
   forget_in_flight();
+}
+
+void Progress::snapshot_failed(int64_t now_us) {
+  state_ = State::kProbe;
+  probe_sent(now_us);
 }
 
 void Progress::stored_here(Index match) {

@@ -44,9 +44,13 @@ class Progress {
   bool mismatched(Index rejected, Index next);
   // Sends from match + 1 again, one at a time: what was on the way may be lost.
   void probe_again();
+  // Stored up to `match`, but what follows is behind the window: still waits for a snapshot.
+  void stored_behind_window(Index match);
   // Everything that was known of the member is void (its node restarted).
   void restarted(Index next);
   void wait_for_snapshot();
+  // The snapshot did not arrive: tried again after the usual time.
+  void snapshot_failed(int64_t now_us);
 
   // The leader itself: its own write returned.
   void stored_here(Index match);
@@ -54,6 +58,10 @@ class Progress {
   // Changed by confirmations of leadership (beats.h), reset by a configuration entry.
   BeatNumber confirmed_beat;
   int64_t confirmed_sent_us = INT64_MIN;
+  // For check-quorum: the same, but not reset by a configuration entry; at first when the row was made.
+  int64_t heard_us = INT64_MIN;
+  // Its node fell silent: nothing is sent until it is heard again.
+  bool is_silent = false;
   // The commit index that the member was told last.
   Index told_commit;
   // Set by Core when the configuration changes; whose quorums it counts for.

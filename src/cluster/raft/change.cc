@@ -1,0 +1,86 @@
+// Configurations: one change at a time, through a joint one whenever quorums differ, adopted on append
+// (REPLICATION.md 7).
+#include <algorithm>
+
+#include "cluster/raft/core.h"
+#include "cluster/raft/message_codec.h"
+#include "util/check.h"
+
+namespace quorate::raft {
+
+ChangeRefusal Core::change_refusal(const Configuration& target) const {
+  const Leader* const leading = leader();
+  if (failed_ || leading == nullptr) return ChangeRefusal::kNotLeader;
+  if (leading->transfer) return ChangeRefusal::kHandingOver;
+  if (leading->no_op > commit_) return ChangeRefusal::kStarting;
+  if (configuration().joint() || configuration_at().index > commit_) return ChangeRefusal::kInProgress;
+  if (target.joint() || !validate(target).ok()) return ChangeRefusal::kInvalid;
+  if (target == configuration()) return ChangeRefusal::kNoChange;
+  return ChangeRefusal::kNone;
+}
+
+void Core::on(const in::ChangeConfiguration& input, Output& out) {
+  CHECK(change_refusal(input.target) == ChangeRefusal::kNone);
+  append_configuration(
+      mistakes_.single_step_membership ? input.target : first_step(configuration(), input.target), out);
+  advance_commit(out);
+}
+
+void Core::append_configuration(const Configuration& configuration, Output& out) {
+  CHECK(configuration_at().index <= commit_);  // I9
+  CHECK(leader()->no_op <= commit_);
+  const Index at = append_own(EntryKind::kConfiguration, encode_configuration(configuration), out);
+  adopt({.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at}, .configuration = configuration}, out);
+  send_appends(out);
+}
+
+void Core::adopt(StoredConfiguration configuration, Output& out) {
+  CHECK(validate(configuration.configuration).ok());  // I8
+  out.facts.push_back("configuration at " + std::to_string(configuration.at.index.value) + " -> " +
+                      describe(configuration.configuration));
+  while (!configurations_.empty() && configurations_.back().at.index >= configuration.at.index) {
+    configurations_.pop_back();
+  }
+  configurations_.push_back(std::move(configuration));
+  hard_.configuration = configurations_.back();
+  hard_changed_ = true;
+  out.configuration_changed = true;
+  if (leader() != nullptr) rebuild_progress();
+}
+
+// The log lost what is behind `last`: the configuration before it holds again.
+void Core::take_back_configurations(Index last, Output& out) {
+  if (configurations_.size() == 1 || configuration_at().index <= last) return;
+  while (configurations_.size() > 1 && configuration_at().index > last) configurations_.pop_back();
+  out.facts.push_back("configuration truncated -> back to " + describe(configuration()));
+  hard_.configuration = configurations_.back();
+  hard_changed_ = true;
+  out.configuration_changed = true;
+}
+
+// Any leader finishes a joint configuration once it is committed; one outside the new set transfers first.
+void Core::continue_change(Output& out) {
+  Leader* const leading = leader();
+  if (leading == nullptr || leading->transfer || leading->suspended || !configuration().joint()) return;
+  if (configuration_at().index > commit_ || leading->no_op > commit_) return;
+  if (configuration().incoming.has(options_.self.replica)) {
+    append_configuration(without_outgoing(configuration()), out);
+    return;
+  }
+  const Progress* best = nullptr;
+  for (const Progress& member : leading->progress) {
+    if (!may_transfer(member.member().replica)) continue;
+    if (best == nullptr || member.match() > best->match()) best = &member;
+  }
+  if (best != nullptr) begin_transfer(best->member(), out);
+}
+
+const StoredConfiguration& Core::configuration_at_index(Index index) const {
+  size_t newest = configurations_.size() - 1;
+  while (newest > 0 && configurations_[newest].at.index > index) --newest;
+  return configurations_[newest];
+}
+
+const StoredConfiguration& Core::committed_configuration() const { return configuration_at_index(commit_); }
+
+}  // namespace quorate::raft

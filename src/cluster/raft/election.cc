@@ -1,0 +1,173 @@
+// Standing for election: when, in which order, and what the winner does first.
+#include <algorithm>
+
+#include "cluster/raft/core.h"
+#include "util/check.h"
+
+namespace quorate::raft {
+
+namespace {
+constexpr uint32_t kDoublingsMax = 5;
+// So often a replica may insist on coming first before it lets a worse candidate pass.
+constexpr uint32_t kFailuresToInsist = 2;
+}  // namespace
+
+bool Core::may_stand() const {
+  if (!configuration().is_voter(options_.self.replica)) return false;
+  return !is_draining_ || sole_voter();
+}
+
+bool Core::can_be_elected() const {
+  return may_stand() && (hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);
+}
+
+// Is this replica about to stand, and not for the third time in vain?
+bool Core::insists() const {
+  const Follower* const follower = following();
+  const bool has_leader =
+      follower != nullptr && follower->leader && follower->suspicious_since_us == kNever;
+  return can_be_elected() && is_loaded_ && !has_leader && leader() == nullptr && !campaign_.has_yielded &&
+         campaign_.at_us != kNever && campaign_.failures < kFailuresToInsist;
+}
+
+void Core::schedule_campaign(int64_t delay_us) {
+  // Its own candidacy would break a promise as much as a vote for another.
+  campaign_.at_us = std::max({now_us_ + delay_us, promise_until_us_, quiet_until_us_});
+}
+
+int64_t Core::back_off_us() {
+  const int64_t doubled = options_.back_off_us << std::min(campaign_.failures, kDoublingsMax);
+  const int64_t base = std::min(doubled, options_.back_off_us_max);
+  return base + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(base) + 1));
+}
+
+// The time to ask has come.
+void Core::campaign(Output& out) {
+  const auto* const asking = std::get_if<PreCandidate>(&role_);
+  const bool failed = std::holds_alternative<Candidate>(role_) || (asking != nullptr && !asking->told_to_wait);
+  if (failed) ++campaign_.failures;
+  if (!may_stand()) {
+    campaign_.at_us = kNever;
+    return;
+  }
+  if (std::max(promise_until_us_, quiet_until_us_) > now_us_) {
+    schedule_campaign(0);
+    return;
+  }
+  if (can_be_elected()) {
+    start_pre_vote(VoteKind::kPreVote, out);
+  } else if (options_.recover_when_all_present) {
+    start_pre_vote(VoteKind::kRecoveryPreVote, out);
+  } else {
+    campaign_.at_us = kNever;
+  }
+}
+
+Round Core::vote_round(VoteKind kind) const {
+  const bool everyone = kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
+  if (everyone) {
+    const auto voters = static_cast<uint32_t>(configuration().voters().size());
+    return Round(configuration(), QuorumKind::kEveryone, mistakes_.lone_voter_restarts_all ? voters - 1 : 0);
+  }
+  return Round(configuration(), QuorumKind::kElection, mistakes_.election_quorum_one_short ? 1 : 0);
+}
+
+void Core::start_pre_vote(VoteKind kind, Output& out) {
+  const Follower* const known = following();
+  const Follower before = known == nullptr ? Follower() : *known;
+  role_ = PreCandidate{.kind = kind, .round = vote_round(kind), .before = before};
+  campaign_.at_us = now_us_ + back_off_us();
+  auto& asking = std::get<PreCandidate>(role_);
+  asking.round.add(options_.self.replica);
+  if (asking.round.verdict() == Verdict::kWon) {
+    start_vote(kind == VoteKind::kPreVote ? VoteKind::kVote : VoteKind::kRecoveryVote, Term(), out);
+    return;
+  }
+  ask_voters(kind, next(hard_.term), Term(), out);
+}
+
+void Core::start_vote(VoteKind kind, Term transfer_mark, Output& out) {
+  CHECK(kind == VoteKind::kRecoveryVote || can_be_elected());  // I10
+  out.facts.push_back("enough voters would agree -> stand for term " + std::to_string(hard_.term.value + 1));
+  hard_.term = next(hard_.term);
+  hard_.voted_for = options_.self.replica;
+  hard_changed_ = true;
+  verified_ = {};
+  leader_commit_ = {};
+  recovery_ = {};
+  role_ = Candidate{
+      .kind = kind, .round = vote_round(kind), .own_vote = this_write(), .transfer_mark = transfer_mark};
+  campaign_.at_us = now_us_ + options_.suspicion_us / 2 + back_off_us();
+  ask_voters(kind, hard_.term, transfer_mark, out);
+}
+
+void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& out) {
+  const RequestVote request{.kind = kind,
+                            .proposed = proposed,
+                            .position = position(),
+                            .configuration = configuration_at(),
+                            .standing = hard_.standing,
+                            .is_loaded = is_loaded_,
+                            .rank = configuration().rank(options_.self.replica),
+                            .transfer_mark = transfer_mark};
+  for (const Member& voter : configuration().voters()) {
+    if (voter.replica != options_.self.replica) tell(voter, request, out);
+  }
+}
+
+void Core::become_leader(Output& out) {
+  const auto& candidate = std::get<Candidate>(role_);
+  Takeover takeover = candidate.transfer_mark.none() ? Takeover::kElection : Takeover::kTransfer;
+  if (candidate.kind == VoteKind::kRecoveryVote) {
+    takeover = Takeover::kAllPresentRestart;
+    hard_.epoch = next(hard_.epoch);
+    hard_.standing = Standing::kFull;
+    hard_changed_ = true;
+    out.facts.push_back("every voter agreed -> lead recovery epoch " + std::to_string(hard_.epoch.value));
+  }
+  CHECK(hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);  // I10
+  CHECK(hard_.voted_for == options_.self.replica);
+  CHECK(log_.last_term() < hard_.term);  // I1: nobody else has led this term
+  role_ = Leader{.progress = {}, .no_op = next(last_index()), .takeover = takeover};
+  campaign_ = {};
+  rebuild_progress();
+  if (mistakes_.no_no_op) {
+    leader()->no_op = commit_;
+  } else {
+    append_own(EntryKind::kNoOp, SharedBytes(), out);
+  }
+  out.facts.push_back("elected -> lead term " + std::to_string(hard_.term.value));
+  send_appends(out);
+}
+
+bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
+  const uint32_t own_rank = configuration().rank(options_.self.replica);
+  std::vector<ReplicaId> full;
+  if (hard_.standing == Standing::kFull) full.push_back(options_.self.replica);
+  for (const Member& voter : configuration().voters()) {
+    if (voter.replica == options_.self.replica) continue;
+    const auto found = std::find_if(asking.answers.begin(), asking.answers.end(),
+                                    [&](const PreCandidate::Answer& one) { return one.voter == voter.replica; });
+    if (found == asking.answers.end()) return mistakes_.lone_voter_restarts_all;
+    const VoteAnswer& answer = found->answer;
+    const bool may_still_follow = answer.result == VoteResult::kHearsLeader ||
+                                  answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet;
+    if (may_still_follow) return false;
+    if (answer.standing == Standing::kFull) full.push_back(voter.replica);
+    // Only the greatest may go on; among equals the first of the ring.
+    if (answer.position > position()) return false;
+    if (answer.position == position() && configuration().rank(voter.replica) < own_rank) return false;
+  }
+  Round electors(configuration(), QuorumKind::kElection);
+  for (const Member& voter : configuration().voters()) {
+    const bool is_full = std::find(full.begin(), full.end(), voter.replica) != full.end();
+    if (is_full) {
+      electors.add(voter.replica);
+    } else {
+      electors.refuse(voter.replica);
+    }
+  }
+  return electors.verdict() == Verdict::kLost;
+}
+
+}  // namespace quorate::raft

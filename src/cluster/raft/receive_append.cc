@@ -1,0 +1,171 @@
+// The leader sends entries.
+#include <algorithm>
+
+#include "cluster/raft/core.h"
+#include "cluster/raft/message_codec.h"
+#include "util/check.h"
+
+namespace quorate::raft {
+
+void Core::receive(const Message& sent, const Append& append, Output& out) {
+  CHECK(sent.term == hard_.term);
+  if (!follow(sent.from, out)) return;
+  if (sent.epoch < hard_.epoch) {
+    fail({.kind = Failure::Kind::kCommittedConflict,
+          .text = "the leader's recovery epoch is over -> stop this replica"},
+         out);
+    return;
+  }
+  if (sent.epoch > hard_.epoch) archive_log(sent.epoch, out);
+
+  // Everything up to the commit index is the same on every leader; what is sent of it again is only compared.
+  const std::optional<Term> prev_term = log_.term_at(append.prev_index);
+  const bool is_behind_window = append.prev_index < log_.base().index;
+  if (!is_behind_window && prev_term != append.prev_term) {
+    if (append.prev_index <= commit_) {
+      fail({.kind = Failure::Kind::kCommittedConflict,
+            .index = append.prev_index,
+            .text = "the leader has another term at committed index " + std::to_string(append.prev_index.value) +
+                    " -> stop this replica"},
+           out);
+      return;
+    }
+    const Index hint = log_.last_not_above(before(append.prev_index), append.prev_term);
+    tell(sent.from,
+         AppendAnswer{.result = AppendResult::kMismatch,
+                      .rejected = append.prev_index,
+                      .hint = hint,
+                      .hint_term = *log_.term_at(hint)},
+         out);
+    return;
+  }
+  if (!is_behind_window && *log_.chain_at(append.prev_index) != append.prev_chain) {
+    fail({.kind = Failure::Kind::kDivergence,
+          .index = append.prev_index,
+          .ours = *log_.chain_at(append.prev_index),
+          .theirs = append.prev_chain,
+          .text = "same index and term, other bytes at " + std::to_string(append.prev_index.value) +
+                  " -> stop this replica"},
+         out);
+    return;
+  }
+  if (!take_entries(append, out)) return;
+  const Index last = append.entries.empty() ? append.prev_index : append.entries.view().back().index;
+  verified_ = std::max(verified_, last);
+  leader_commit_ = std::max(leader_commit_, append.commit);
+  commit_verified(out);
+  out.write.then_send.push_back(
+      message(sent.from, AppendAnswer{.result = AppendResult::kStored, .match = last}));
+}
+
+// Compares what is here and appends what is not.  False: the core failed.
+bool Core::take_entries(const Append& append, Output& out) {
+  Index expected = next(append.prev_index);
+  for (const Entry& entry : append.entries.view()) {
+    if (entry.index != expected || entry.term > hard_.term) {
+      fail({.kind = Failure::Kind::kBadEntry, .index = entry.index, .text = "entries do not follow -> stop this replica"},
+           out);
+      return false;
+    }
+    expected = next(expected);
+    if (entry.index <= log_.base().index) continue;
+    if (log_.has(entry.index)) {
+      const Entry& ours = log_.at(entry.index);
+      if (ours.term == entry.term) {
+        if (ours.chain == entry.chain) continue;
+        fail({.kind = Failure::Kind::kDivergence,
+              .index = entry.index,
+              .ours = ours.chain,
+              .theirs = entry.chain,
+              .text = "same index and term, other bytes at " + std::to_string(entry.index.value) +
+                      " -> stop this replica"},
+             out);
+        return false;
+      }
+      if (!truncate(entry.index, out)) return false;
+    }
+    if (!append_received(entry, out)) return false;
+  }
+  return true;
+}
+
+bool Core::append_received(const Entry& entry, Output& out) {
+  std::optional<Configuration> brought;
+  if (entry.kind == EntryKind::kConfiguration) {
+    Result<Configuration> decoded = decode_configuration(entry.payload.view());
+    if (decoded.ok()) brought = std::move(decoded).value();
+  }
+  const bool is_whole = entry.chain == chain_after(log_.last_chain(), entry);
+  const bool is_readable = entry.kind != EntryKind::kConfiguration || brought;
+  if (!is_whole || !is_readable || entry.term < log_.last_term()) {
+    fail({.kind = Failure::Kind::kBadEntry,
+          .index = entry.index,
+          .text = "entry " + std::to_string(entry.index.value) + " cannot be right -> stop this replica"},
+         out);
+    return false;
+  }
+  log_.append(entry);
+  out.write.append.push_back(entry);
+  if (!brought && configuration_at().index == entry.index) {
+    // A configuration it remembered beyond its forgotten log never was committed there.
+    take_back_configurations(before(entry.index), out);
+  }
+  if (brought) {
+    adopt({.at = {.epoch = hard_.epoch, .term = entry.term, .index = entry.index}, .configuration = *brought}, out);
+  }
+  return true;
+}
+
+// Takes back the tail from `from` on.  False: the core failed, since some of it is committed.
+bool Core::truncate(Index from, Output& out) {
+  // What the leader of this term sent before is as good as committed here: it would contradict itself.
+  if (from <= std::max(commit_, verified_)) {
+    fail({.kind = Failure::Kind::kCommittedConflict,
+          .index = from,
+          .text = "the leader would overwrite index " + std::to_string(from.value) +
+                  " -> stop this replica"},
+         out);
+    return false;
+  }
+  out.facts.push_back("the leader's log parts at " + std::to_string(from.value) + " -> truncate " +
+                      std::to_string(last_index().value - from.value + 1) + " entries");
+  log_.truncate_from(from, out.truncated);
+  stored_ = std::min(stored_, last_index());
+  for (PendingWrite& write : pending_writes_) write.last = std::min(write.last, last_index());
+  take_back_configurations(last_index(), out);
+  return true;
+}
+
+// An all-present restart has chosen another log: this one goes to a loss record, whole.
+void Core::archive_log(RecoveryEpoch epoch, Output& out) {
+  CHECK(epoch > hard_.epoch);
+  out.facts.push_back("recovery epoch " + std::to_string(epoch.value) + " is led by another log -> archive this one");
+  log_.truncate_from(log_.first_index(), out.truncated);
+  out.log_archived = true;
+  hard_.epoch = epoch;
+  hard_.standing = Standing::kRecovering;
+  hard_changed_ = true;
+  start_log_anew({}, out);
+  recovery_ = {};
+}
+
+// The log begins behind `mark`, in memory and on disk.
+void Core::start_log_anew(const SnapshotMark& mark, Output& out) {
+  log_.reset({.index = mark.last.index, .term = mark.last.term, .chain = mark.chain});
+  commit_ = mark.last.index;
+  applied_ = mark.last.index;
+  verified_ = mark.last.index;
+  leader_commit_ = mark.last.index;
+  stored_ = {};
+  for (PendingWrite& write : pending_writes_) write.last = {};
+  out.write.append.clear();
+  out.write.log_base = mark;
+}
+
+// What the leader has committed is committed here as far as the log is known to be the leader's.
+void Core::commit_verified(Output& out) {
+  const Index reached = std::min(leader_commit_, verified_);
+  if (reached > commit_) set_commit(reached, out);
+}
+
+}  // namespace quorate::raft

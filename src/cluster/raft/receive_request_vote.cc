@@ -1,0 +1,100 @@
+// A candidate asks: pre-votes, votes, and both for the all-present restart.
+#include <algorithm>
+
+#include "cluster/raft/core.h"
+#include "util/check.h"
+
+namespace quorate::raft {
+
+namespace {
+
+bool is_pre(VoteKind kind) { return kind == VoteKind::kPreVote || kind == VoteKind::kRecoveryPreVote; }
+bool is_of_recovery(VoteKind kind) {
+  return kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
+}
+
+uint32_t milliseconds_until(int64_t until_us, int64_t now_us) {
+  return static_cast<uint32_t>((until_us - now_us + 999) / 1000);
+}
+
+}  // namespace
+
+void Core::receive(const Message& asked, const RequestVote& request, Output& out) {
+  VoteAnswer answer{.kind = request.kind, .proposed = request.proposed};
+  answer.result = judge(asked, request, answer.wait_ms);
+  const bool granted = answer.result == VoteResult::kGranted;
+  if (!is_pre(request.kind)) {
+    // A refusal for the sake of a leader does not take the higher term: the term would depose it.
+    const bool protects_leader = answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet ||
+                                 answer.result == VoteResult::kHearsLeader;
+    if (request.proposed > hard_.term && !protects_leader) adopt_term(request.proposed, out);
+    if (granted) {
+      CHECK(request.proposed == hard_.term);
+      CHECK(hard_.voted_for.none() || hard_.voted_for == asked.from.replica);  // I1
+      CHECK(hard_.standing == Standing::kFull || is_of_recovery(request.kind) ||
+            mistakes_.vote_while_recovering);  // I10
+      hard_.voted_for = asked.from.replica;
+      hard_changed_ = true;
+      if (leader() == nullptr) role_ = Follower();
+      schedule_campaign(options_.suspicion_us / 2 + back_off_us());
+    }
+  }
+  answer.position = position();
+  answer.standing = hard_.standing;
+  answer.is_loaded = is_loaded_;
+  answer.rank = configuration().rank(options_.self.replica);
+  tell(asked.from, answer, out);
+}
+
+VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_t& wait_ms) const {
+  const bool pre = is_pre(request.kind);
+  const bool of_recovery = is_of_recovery(request.kind);
+  if (pre ? request.proposed <= hard_.term : request.proposed < hard_.term) return VoteResult::kOldTerm;
+  const VoteResult in_time = judge_time(asked, request, wait_ms);
+  if (in_time != VoteResult::kGranted) return in_time;
+  // What it acknowledged and forgot could be missing from the candidate's log: its vote proves nothing.
+  const bool recovering = hard_.standing == Standing::kRecovering && !mistakes_.vote_while_recovering;
+  if (recovering && !of_recovery) return VoteResult::kRecovering;
+  if (position() > request.position) return VoteResult::kBetterLog;
+  if (of_recovery && configuration_at() > request.configuration) return VoteResult::kNewerConfiguration;
+  const bool voted_for_other = !hard_.voted_for.none() && hard_.voted_for != asked.from.replica;
+  if (!pre && request.proposed == hard_.term && (voted_for_other || role_state().leader)) {
+    return VoteResult::kVotedForOther;
+  }
+  if (request.kind == VoteKind::kPreVote && insists()) {
+    if (!request.is_loaded) return VoteResult::kBetterCandidate;
+    const uint32_t rank = configuration().rank(options_.self.replica);
+    if (position() == request.position && rank < request.rank) return VoteResult::kBetterCandidate;
+  }
+  return VoteResult::kGranted;
+}
+
+// Promises, the quiet time after a start, and leaders that are heard.
+VoteResult Core::judge_time(const Message& asked, const RequestVote& request, uint32_t& wait_ms) const {
+  if (now_us_ < quiet_until_us_) {
+    wait_ms = milliseconds_until(quiet_until_us_, now_us_);
+    return VoteResult::kQuiet;
+  }
+  // The leader of the marked term has given up its lease for good: no promise up to it binds.
+  const bool is_marked = request.kind == VoteKind::kVote && !request.transfer_mark.none();
+  const bool passes_promise = is_marked && request.transfer_mark >= promise_term_;
+  if (now_us_ < promise_until_us_ && !passes_promise) {
+    wait_ms = milliseconds_until(promise_until_us_, now_us_);
+    return VoteResult::kPromised;
+  }
+  if (const Leader* const leading = leader()) {
+    const bool hands_over = is_marked && request.transfer_mark >= hard_.term;
+    if (hands_over) return VoteResult::kGranted;
+    // A suspended leader lets others try, but is not taken for gone by an all-present restart.
+    if (!leading->suspended || is_of_recovery(request.kind)) return VoteResult::kHearsLeader;
+    return VoteResult::kGranted;
+  }
+  const Follower* const follower = following();
+  const bool hears_other = follower != nullptr && follower->leader &&
+                           follower->leader->replica != asked.from.replica &&
+                           follower->suspicious_since_us == kNever;
+  if (hears_other && request.kind != VoteKind::kVote) return VoteResult::kHearsLeader;
+  return VoteResult::kGranted;
+}
+
+}  // namespace quorate::raft

@@ -1,0 +1,70 @@
+// Snapshots: who may send one, who takes one.  The blocks travel outside of the core.
+#include <algorithm>
+
+#include "cluster/raft/core.h"
+#include "util/check.h"
+
+namespace quorate::raft {
+
+// The leader's state is ahead of its commit index; a snapshot of it may hold what will be truncated.
+bool Core::snapshot_may_leave(Term term, Index last) const {
+  if (failed_ || leader() == nullptr || term != hard_.term) return false;
+  return last <= commit_ || mistakes_.snapshot_before_commit;
+}
+
+void Core::on(const in::SnapshotFailed& input, Output&) {
+  if (leader() == nullptr) return;
+  Progress* const member = find(input.to);
+  if (member == nullptr || member->state() != Progress::State::kSnapshot) return;
+  member->snapshot_failed(now_us_);
+}
+
+void Core::on(const in::SnapshotReceived& input, Output& out) {
+  if (input.term < hard_.term) return;
+  if (input.term > hard_.term) adopt_term(input.term, out);
+  if (!follow(input.from, out)) return;
+  const SnapshotMark& mark = input.mark;
+  if (mark.last.epoch < hard_.epoch || !validate(mark.configuration.configuration).ok()) return;
+  if (mark.last.epoch > hard_.epoch) archive_log(mark.last.epoch, out);
+  const AppendAnswer stored{.result = AppendResult::kStored, .match = mark.last.index};
+  if (mark.last.index > commit_) {
+    const bool has_it = log_.has(mark.last.index) && log_.at(mark.last.index).term == mark.last.term;
+    if (has_it && log_.at(mark.last.index).chain != mark.chain) {
+      fail({.kind = Failure::Kind::kDivergence,
+            .index = mark.last.index,
+            .ours = log_.at(mark.last.index).chain,
+            .theirs = mark.chain,
+            .text = "the snapshot at " + std::to_string(mark.last.index.value) +
+                    " stands on another log -> stop this replica"},
+           out);
+      return;
+    }
+    if (has_it) {
+      // The log reaches as far: what the snapshot holds is committed, and the log brings it.
+      verified_ = std::max(verified_, mark.last.index);
+      leader_commit_ = std::max(leader_commit_, mark.last.index);
+      commit_verified(out);
+    } else {
+      install(mark, out);
+    }
+  }
+  out.write.then_send.push_back(message(input.from, stored));
+}
+
+void Core::install(const SnapshotMark& mark, Output& out) {
+  out.facts.push_back("snapshot up to " + std::to_string(mark.last.index.value) + " -> take it for the state");
+  // What was not committed here goes; a part of it may have been acknowledged weakly.
+  log_.truncate_from(std::max(next(commit_), log_.first_index()), out.truncated);
+  start_log_anew(mark, out);
+  out.install = mark;
+  const StoredConfiguration remembered = hard_.configuration;
+  configurations_ = {mark.configuration};
+  // In mode `memory` it may remember a newer one than the snapshot's: that stays the newest it knows.
+  const bool is_newer = remembered.at > mark.configuration.at && remembered.at.index > mark.last.index;
+  if (is_newer && !remembered.configuration.unknown()) configurations_.push_back(remembered);
+  hard_.configuration = configurations_.back();
+  hard_changed_ = true;
+  out.configuration_changed = true;
+}
+
+}  // namespace quorate::raft

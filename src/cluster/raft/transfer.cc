@@ -1,0 +1,48 @@
+// Handing leadership over (REPLICATION.md 6): the lease is dropped for the rest of the term, then the target
+// stands at once with the mark of this term.
+#include <algorithm>
+
+#include "cluster/raft/core.h"
+#include "util/check.h"
+
+namespace quorate::raft {
+
+bool Core::may_transfer(ReplicaId to) const {
+  const Leader* const leading = leader();
+  if (failed_ || leading == nullptr || leading->transfer || to == options_.self.replica) return false;
+  return std::any_of(leading->progress.begin(), leading->progress.end(), [&](const Progress& member) {
+    return member.member().replica == to && member.in_incoming && !member.is_silent &&
+           member.state() == Progress::State::kReplicate;
+  });
+}
+
+void Core::on(const in::TransferLeadership& input, Output& out) {
+  CHECK(may_transfer(input.to));
+  begin_transfer(*configuration().find(input.to), out);
+}
+
+void Core::begin_transfer(Member to, Output& out) {
+  Leader& leading = *leader();
+  out.facts.push_back("hand over to replica " + std::to_string(to.replica.value) + " -> drop the lease");
+  leading.transfer = Transfer{.to = to, .give_up_us = now_us_ + options_.transfer_us};
+  // For the rest of the term: the message may arrive late, after the transfer was given up.
+  if (!mistakes_.timeout_now_under_lease) leading.lease_dropped = true;
+  continue_transfer(out);
+}
+
+// Tells the target to stand once it has the whole log.
+void Core::continue_transfer(Output& out) {
+  Leader* const leading = leader();
+  if (leading == nullptr || !leading->transfer || leading->transfer->told) return;
+  const Progress* const target = find(leading->transfer->to.replica);
+  if (target == nullptr) {
+    leading->transfer.reset();
+    return;
+  }
+  if (target->match() < last_index()) return;
+  CHECK(leading->lease_dropped || mistakes_.timeout_now_under_lease);
+  leading->transfer->told = true;
+  out.send.push_back(message(leading->transfer->to, TimeoutNow()));
+}
+
+}  // namespace quorate::raft
