@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "commands/context.h"
+#include "commands/element_scan.h"
 #include "commands/errors.h"
 #include "commands/expiry.h"
 #include "commands/families.h"
@@ -317,8 +318,8 @@ Status scan(CommandContext& cx) {
   if (!cursor) return ErrorCode::kInvalidCursor;
   TRY(const ScanOptions options, parse_scan(cx));
   std::vector<std::string_view> found;
-  const uint64_t next =
-      cx.db.scan(*cursor, static_cast<size_t>(options.count), [&](const Entry* entry) {
+  const size_t count = std::min(static_cast<size_t>(options.count), kScanCountMax);
+  const uint64_t next = cx.db.scan(*cursor, count, [&](const Entry* entry) {
         if (!is_live(cx, entry)) return;
         if (!options.type.empty() && !same_word(options.type, type_name(entry->type()))) return;
         if (options.has_pattern && !glob_match(options.pattern, entry->key())) return;

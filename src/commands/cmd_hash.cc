@@ -362,7 +362,7 @@ Result<HashScan> parse_hash_scan(const CommandContext& cx, uint64_t cursor) {
     } else if (same_word(cx[at], "COUNT")) {
       TRY(const int64_t count, cx.integer(++at));
       if (count < 1) return ErrorCode::kSyntax;
-      scan.options.count = static_cast<size_t>(count);
+      scan.options.count = std::min(static_cast<size_t>(count), kScanCountMax);
     } else if (same_word(cx[at], "MATCH")) {
       scan.options.pattern = cx[++at];
       scan.options.has_pattern = scan.options.pattern != "*";

@@ -306,10 +306,13 @@ Status remove_range(CommandContext& cx, By by, std::string_view event) {
   const Key key = cx.key(1);
   TRY(SortedSet * set, cx.db.update<SortedSet>(key));
   const Interval interval = set == nullptr ? Interval{} : find_interval(*set, range);
-  if (interval.size() > 0) {
+  if (set != nullptr && interval.size() == set->size()) {
+    // All of it: the key goes, and a large value is freed in the background.
+    cx.db.changed(key, EventClass::kSortedSet, event);
+    cx.db.erase(key);
+  } else if (interval.size() > 0) {
     set->remove_ranks(interval.first, interval.size());
     cx.db.changed(key, EventClass::kSortedSet, event);
-    cx.db.erase_if_empty(key);
   }
   cx.reply.integer(static_cast<int64_t>(interval.size()));
   return done();

@@ -1,6 +1,8 @@
 // Options and reply of the commands that scan one container.
 #include "commands/element_scan.h"
 
+#include <algorithm>
+
 #include "util/glob.h"
 #include "util/number.h"
 
@@ -24,7 +26,7 @@ Result<ElementScan> parse_element_scan(const CommandContext& cx, uint64_t cursor
     if (same_word(cx[at], "COUNT")) {
       TRY(const int64_t count, cx.integer(at + 1));
       if (count < 1) return ErrorCode::kSyntax;
-      scan.count = static_cast<size_t>(count);
+      scan.count = std::min(static_cast<size_t>(count), kScanCountMax);
     } else if (same_word(cx[at], "MATCH")) {
       scan.pattern = cx[at + 1];
       scan.has_pattern = scan.pattern != "*";

@@ -10,6 +10,10 @@
 
 namespace quorate {
 
+// What one call of SCAN, SSCAN, ZSCAN or HSCAN looks at, however large a COUNT it asks for: about a millisecond.  COUNT
+// is a hint, and the cursor says that there is more.
+constexpr size_t kScanCountMax = 2048;
+
 struct ElementScan {
   uint64_t cursor = 0;
   size_t count = 10;

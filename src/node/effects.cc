@@ -48,6 +48,7 @@ void perform(Node& owner, Instant now, Driver& driver) {
     destroy_session(node, *session);
   }
   node.to_close.clear();
+  node.eviction_budget = NodeState::kEvictionPerTurn;
   driver.arm_timer(owner.deadline());
 }
 

@@ -22,8 +22,11 @@ namespace {
 
 constexpr uint32_t kNodeLookCloser =
     kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy;
-// Keys that one command may evict before it runs; the rest goes between commands.
-constexpr size_t kEvictionsPerCommand = 64;
+// What a command adds to the turn's budget of eviction: enough for more than one key, so that a pipeline of writes cannot
+// outrun it.
+constexpr size_t kEvictionPerCommand = 12;
+constexpr size_t kFreePerStep = 64;
+constexpr size_t kFreeCost = 4;  // of that budget; an element that is freed takes longer than an entry that is seen
 
 bool is_named(const Command& row, std::string_view name) { return row.spec->name == name; }
 
@@ -88,7 +91,8 @@ uint32_t effective_flags(const Session& session, const Command& row) {
 
 std::optional<Error> check_memory(NodeState& node, const Session& session, const Command& row,
                                   uint32_t flags) {
-  const MemoryVerdict verdict = keep_memory(node, kEvictionsPerCommand);
+  node.eviction_budget += kEvictionPerCommand;
+  const MemoryVerdict verdict = keep_memory(node);
   if (verdict != MemoryVerdict::kNothingToEvict) return std::nullopt;
   // What MULTI queues takes memory too.
   const bool grows = (flags & kDenyOom) != 0 || (session.has(kInMulti) && !runs_inside_multi(row));
@@ -337,17 +341,21 @@ void await_all_writes(NodeState& node, Session& session) {
   session.needs_sequence = std::max(session.needs_sequence, node.durability.needed_by(Key{}));
 }
 
-MemoryVerdict keep_memory(NodeState& node, size_t evictions_max) {
+MemoryVerdict keep_memory(NodeState& node) {
   const uint64_t limit = node.store_settings.maxmemory;
   if (limit == 0) return MemoryVerdict::kEnough;
-  for (size_t count = 0; mem_used() > limit; ++count) {
-    if (count == evictions_max) {
+  while (mem_used() > limit) {
+    if (node.eviction_budget == 0) {
       node.background_work_left = true;
       return MemoryVerdict::kMoreToEvict;
     }
-    if (!node.store.evict_one()) return MemoryVerdict::kNothingToEvict;
-    // Big values are freed in the background: without this they would count as memory still.
-    node.store.do_background_work(64);
+    // While values are being freed memory comes without evicting more.
+    size_t left = kFreePerStep;
+    const bool frees_more = node.store.free_some(left);
+    const size_t cost = (kFreePerStep - left) * kFreeCost;
+    node.eviction_budget -= std::min(node.eviction_budget, cost);
+    if (frees_more || cost != 0) continue;
+    if (!node.store.evict_one(node.eviction_budget)) return MemoryVerdict::kNothingToEvict;
   }
   return MemoryVerdict::kEnough;
 }

@@ -272,6 +272,9 @@ void write_stats(const Source& from, Lines& out) {
   out.count("total_writes_processed", statistics.writes_processed);
   out.zeros({"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks",
              "reply_buffer_expands"});
+  out.count("eventloop_cycles", statistics.turns);
+  out.number("eventloop_turn_cpu_usec_max", statistics.turn_cpu_us_max);
+  out.count("eventloop_turns_over_2ms", statistics.long_turns);
   out.count("client_query_buffer_limit_disconnections", statistics.query_buffer_disconnections);
   out.count("client_output_buffer_limit_disconnections", statistics.output_buffer_disconnections);
 }

@@ -1,6 +1,8 @@
 // The node's inputs: each hands over to the file of its subject.
 #include "node/node.h"
 
+#include <algorithm>
+
 #include "commands/errors.h"
 #include "commands/families.h"
 #include "node/blocking.h"
@@ -148,6 +150,19 @@ void Node::disk_reply(Instant now, DiskReply&& reply) {
 void Node::tick(Instant now) {
   begin_input(*state_, now);
   run_upkeep(*state_);
+}
+
+void Node::turn_took(int64_t cpu_us) {
+  NodeState& node = *state_;
+  Statistics& statistics = node.statistics;
+  ++statistics.turns;
+  if (cpu_us <= statistics.turn_cpu_us_max && cpu_us < Statistics::kLongTurnUs) [[likely]]
+    return;
+  statistics.turn_cpu_us_max = std::max(cpu_us, statistics.turn_cpu_us_max);
+  if (cpu_us >= Statistics::kLongTurnUs) ++statistics.long_turns;
+  const int64_t threshold_ms = node.settings.latency_monitor_threshold;
+  if (threshold_ms > 0 && cpu_us / 1000 >= threshold_ms)
+    node.latency_monitor.add("loop-turn", node.now.unix_ms / 1000, cpu_us / 1000);
 }
 
 void Node::shutdown(Instant now, uint8_t shutdown_options) {

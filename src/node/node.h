@@ -58,7 +58,7 @@ struct NodeOptions {
 };
 
 // Owned by the driver.  Calls must match:
-//   recover? start ( (connect | receive | read_target | peer_closed | sent | disk_reply | tick)* perform )*
+//   recover? start ( (connect | receive | read_target | peer_closed | sent | disk_reply | tick)* perform turn_took? )*
 // where perform (node/effects.h) ends the turn: it carries out everything the inputs since the last one gave rise to.
 // `now` never runs back.
 class Node {
@@ -91,6 +91,9 @@ class Node {
   void disk_reply(Instant now, DiskReply&& reply);
   // Time has passed: call it when deadline() is reached; earlier does no harm.
   void tick(Instant now);
+  // After perform(): the CPU time of the turn that it ended, as far as the driver measures it.  For the statistics
+  // only: nothing is decided by it.
+  void turn_took(int64_t cpu_us);
   // SIGTERM and the like: as SHUTDOWN would.  Ends with Host::end_process once all is on disk.
   void shutdown(Instant now, uint8_t shutdown_options);
 

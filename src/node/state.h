@@ -90,6 +90,9 @@ struct NodeState {
   std::vector<std::pair<int, std::string>> ready_keys;
   std::set<std::pair<int, std::string>> ready_set;   // the same keys
   int64_t next_upkeep_us = 0;
+  // What eviction may still look at in this turn, entries; about half a millisecond.  Commands add to it.
+  static constexpr size_t kEvictionPerTurn = 2000;
+  size_t eviction_budget = kEvictionPerTurn;
   bool background_work_left = false;
   bool replication_offset_known = false;
   size_t rejected_count = 0;             // sessions that are only told so

@@ -53,6 +53,11 @@ struct Statistics {
   uint64_t largest_input_recent = 0;   // of a client, in the last seconds
   uint64_t largest_output_recent = 0;
   int64_t eviction_exceeded_us = 0;
+  // Turns of the loop.  While one runs nobody else is answered, so the longest is what a client may meet.
+  static constexpr int64_t kLongTurnUs = 2000;
+  uint64_t turns = 0;
+  int64_t turn_cpu_us_max = 0;
+  uint64_t long_turns = 0;  // of kLongTurnUs and more
   // By the first word of the error; bounded, since a user can make new ones.
   static constexpr size_t kErrorKindsMax = 128;
   std::map<std::string, uint64_t, std::less<>> errors;

@@ -23,7 +23,6 @@ constexpr int64_t kSlicePauseUs = 1'000;
 // What one slice may touch; each entry costs well under a microsecond.
 constexpr size_t kFreeBudget = 1000;
 constexpr size_t kExpireBudget = 1000;
-constexpr size_t kEvictBudget = 200;
 // More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).
 constexpr size_t kExpireAgainPart = 10;
 constexpr size_t kSessionsPerStep = 256;
@@ -40,7 +39,7 @@ void expire_keys(NodeState& node) {
 void work_in_background(NodeState& node) {
   node.background_work_left = false;
   if (node.store.do_background_work(kFreeBudget)) node.background_work_left = true;
-  if (node.pause == PauseKind::kNone) keep_memory(node, kEvictBudget);
+  if (node.pause == PauseKind::kNone) keep_memory(node);
   announce_changes(node);
   expire_keys(node);
 }

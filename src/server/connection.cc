@@ -121,14 +121,22 @@ void Connection::set_reading(bool wants_input) {
 }
 
 void Connection::on_alloc(uv_handle_t* handle, size_t /*suggested*/, uv_buf_t* buffer) {
-  const auto* connection = static_cast<Connection*>(handle->data);
+  auto* connection = static_cast<Connection*>(handle->data);
+  // libuv reads on while buffers come back full, up to 32 of them: a client that sends a lot would make the turn
+  // long for everybody.  Without a place it stops, and the rest is read in the next turn.
+  const uint64_t turn = connection->driver_.turn();
+  if (connection->read_in_turn_ == turn) {
+    *buffer = uv_buf_init(nullptr, 0);
+    return;
+  }
+  connection->read_in_turn_ = turn;
   const std::span<char> place = connection->driver_.read_place(connection->session_);
   *buffer = uv_buf_init(place.data(), static_cast<unsigned>(place.size()));
 }
 
 void Connection::on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
   auto* connection = static_cast<Connection*>(stream->data);
-  if (connection->is_closing() || count == 0) return;
+  if (connection->is_closing() || count == 0 || count == UV_ENOBUFS) return;
   if (count > 0) {
     connection->driver_.received(*connection, {buffer->base, static_cast<size_t>(count)});
     return;

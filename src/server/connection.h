@@ -61,6 +61,7 @@ class Connection {
   bool is_closing_ = false;
   uint32_t writes_under_way_ = 0;
   int fd_ = -1;  // the stream's
+  uint64_t read_in_turn_ = 0;  // UvDriver::turn() of the last read
   union {
     uv_stream_t stream;
     uv_tcp_t tcp;

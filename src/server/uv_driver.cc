@@ -69,14 +69,17 @@ Instant UvDriver::now() {
     const Instant read = read_clocks();
     turn_now_.steady_us = std::max(read.steady_us, turn_now_.steady_us);
     turn_now_.unix_ms = read.unix_ms;
+    meter_.begin(read.steady_us);
   }
   return turn_now_;
 }
 
 void UvDriver::end_turn() {
+  ++turn_;
   if (!in_turn_ || node_ == nullptr) return;
   perform(*node_, turn_now_, *this);
   in_turn_ = false;
+  node_->turn_took(meter_.end());
 }
 
 // ---- inputs ------------------------------------------------------------------------------------------------

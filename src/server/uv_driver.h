@@ -20,6 +20,7 @@
 #include "server/connection.h"
 #include "server/disk_lane.h"
 #include "server/loading_door.h"
+#include "server/turn_meter.h"
 
 namespace quorate {
 
@@ -55,6 +56,8 @@ class UvDriver : public Driver {
   void arm_timer(int64_t steady_us) override;
 
   // For Connection.
+  // Tells one iteration of the loop from the next; never 0.
+  uint64_t turn() const { return turn_; }
   std::span<char> read_place(Session* session);
   void received(Connection& connection, std::string_view bytes);
   void hung_up(Connection& connection, Hangup hangup);
@@ -82,7 +85,9 @@ class UvDriver : public Driver {
 
   // One turn: from its first input to end_turn(); it sees one time.
   bool in_turn_ = false;
+  uint64_t turn_ = 1;
   Instant turn_now_;
+  TurnMeter meter_;
 
   uv_check_t check_{};
   uv_timer_t timer_{};

@@ -294,11 +294,14 @@ class Store {
   // about `budget` entries at most; returns how many were expired. `wrapped` says that the walk
   // came to the end of all data once.
   size_t expire_some(size_t budget, bool& wrapped);
-  // Evicts one key by the policy; false if there is nothing that may go.
-  bool evict_one();
-  // Table growth and freeing of dropped values: at most about `budget` elements; true while more
+  // Evicts one key by the policy; false if there is nothing that may go.  Reduces `budget` by about the number of
+  // entries that it looked at.
+  bool evict_one(size_t& budget);
+  // Frees dropped values and what a broken off snapshot left to do: at most about `budget` elements; true while more
   // waits.
   bool do_background_work(size_t budget);
+  // Only the freeing; reduces `budget`.
+  bool free_some(size_t& budget);
   size_t pending_frees() const;  // lazyfree_pending_objects
 
   // Gives the value of a dropped entry to the background (big) or frees it now (small).
@@ -345,8 +348,10 @@ class Store {
   Table* table_at(const std::vector<Db*>& order, Cursor& cursor);
   bool free_dropped(size_t& budget);
   bool free_tables(size_t& budget);
-  void finish_marking();
-  void add_candidates();
+  bool finish_marking(size_t& budget);
+  size_t add_candidates();
+  size_t sample_table(const Db& db, const Table& table, Table::Which which, size_t samples);
+  void consider(const Db& db, const Entry* entry);
   uint64_t eviction_score(const Entry* entry) const;
   uint32_t fresh_access() const;
   void touch(Entry* entry);

@@ -48,6 +48,7 @@ void Store::swap_databases(int first, int second) {
   std::swap(database_order_[static_cast<size_t>(first)],
             database_order_[static_cast<size_t>(second)]);
   if (snapshot_sink_ == nullptr) {
+    snapshot_cursor_ = Cursor();  // finish_marking() starts again rather than miss what changed places
     one->snapshot_index_ = one->index_;
     other->snapshot_index_ = other->index_;
   }
@@ -217,62 +218,76 @@ uint64_t Store::eviction_score(const Entry* entry) const {
   CHECK(false);
 }
 
-void Store::add_candidates() {
-  constexpr int kTriesPerSample =
-      8;  // of which one must hit a partition that has something to evict
+void Store::consider(const Db& db, const Entry* entry) {
+  const uint64_t score = eviction_score(entry);
+  if (candidates_.size() >= kCandidatesMax && score <= candidates_.front().score) return;
+  const bool known =
+      std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& each) {
+        return each.database == db.index() && each.key == entry->key();
+      });
+  if (known) return;
+  Candidate candidate{score, db.index(), std::string(entry->key())};
+  const auto place =
+      std::upper_bound(candidates_.begin(), candidates_.end(), score,
+                       [](uint64_t value, const Candidate& each) { return value < each.score; });
+  candidates_.insert(place, std::move(candidate));
+  if (candidates_.size() > kCandidatesMax) candidates_.erase(candidates_.begin());
+}
+
+// Whole buckets are looked at, from a random place on: their entries have nothing in common but their hash, so they
+// are as good a sample as scattered ones, and cost one cache miss instead of one each.
+size_t Store::sample_table(const Db& db, const Table& table, Table::Which which, size_t samples) {
+  constexpr size_t kUnmarkedBucketsPerUnit = 8;  // of the budget
+  size_t seen = 0;
+  size_t buckets = 0;
+  if (which == Table::Which::kAll) {
+    for (; seen < samples && buckets < samples; ++buckets) {
+      table.visit_bucket(random_.next(), [&](const Entry* entry) {
+        ++seen;
+        consider(db, entry);
+      });
+    }
+    return seen + buckets;
+  }
+  uint64_t position = random_.next() & ~(Table::kPositionUnit - 1);
+  for (int turns = 0; turns < 2 && seen < samples; ++buckets) {
+    position = table.walk(position, which, [&](const Entry* entry) {
+      if (!entry->has_expiry() || seen == samples) return;
+      ++seen;
+      consider(db, entry);
+    });
+    if (position == 0) ++turns;
+  }
+  return seen + buckets / kUnmarkedBucketsPerUnit;
+}
+
+size_t Store::add_candidates() {
   const EvictionPolicy policy = settings_.maxmemory_policy;
   const bool only_volatile =
       policy == EvictionPolicy::kVolatileLru || policy == EvictionPolicy::kVolatileLfu ||
       policy == EvictionPolicy::kVolatileRandom || policy == EvictionPolicy::kVolatileTtl;
-  for (Db* db : database_order_) {
+  const auto which = only_volatile ? Table::Which::kExpiring : Table::Which::kAll;
+  size_t looked_at = 0;
+  for (const Db* db : database_order_) {
     const size_t eligible = only_volatile ? db->size_with_expiry() : db->size();
     if (eligible == 0) continue;
-    const auto samples = static_cast<size_t>(settings_.maxmemory_samples);
-    size_t added = 0;
-    for (size_t tries = 0; tries < samples * kTriesPerSample && added < samples; ++tries) {
-      uint64_t pick = random_.below(eligible);
-      uint32_t partition = 0;
-      while (true) {
-        const Table& table = db->tables_[partition];
-        const size_t here = only_volatile ? table.expiring() : table.size();
-        if (pick < here) break;
-        pick -= here;
-        ++partition;
-      }
-      Entry* entry = nullptr;
+    // Each partition in proportion to what it holds.
+    uint64_t pick = random_.below(eligible);
+    uint32_t partition = 0;
+    while (true) {
       const Table& table = db->tables_[partition];
-      if (only_volatile) {
-        // From a random place on, the first bucket that holds an entry with an expiry.
-        uint64_t position = random_.next() & ~(Table::kPositionUnit - 1);
-        for (int turns = 0; turns < 2 && entry == nullptr;) {
-          position = table.walk(position, Table::Which::kExpiring, [&](Entry* each) {
-            if (each->has_expiry() && (entry == nullptr || (random_.next() & 1))) entry = each;
-          });
-          if (position == 0) ++turns;
-        }
-      } else {
-        entry = table.sample([&] { return random_.next(); });
-      }
-      if (entry == nullptr) continue;
-      ++added;
-      const uint64_t score = eviction_score(entry);
-      if (candidates_.size() >= kCandidatesMax && score <= candidates_.front().score) continue;
-      const bool known =
-          std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& each) {
-            return each.database == db->index() && each.key == entry->key();
-          });
-      if (known) continue;
-      Candidate candidate{score, db->index(), std::string(entry->key())};
-      const auto place = std::upper_bound(
-          candidates_.begin(), candidates_.end(), score,
-          [](uint64_t value, const Candidate& each) { return value < each.score; });
-      candidates_.insert(place, std::move(candidate));
-      if (candidates_.size() > kCandidatesMax) candidates_.erase(candidates_.begin());
+      const size_t here = only_volatile ? table.expiring() : table.size();
+      if (pick < here) break;
+      pick -= here;
+      ++partition;
     }
+    looked_at += 1 + sample_table(*db, db->tables_[partition], which,
+                                  static_cast<size_t>(settings_.maxmemory_samples));
   }
+  return looked_at;
 }
 
-bool Store::evict_one() {
+bool Store::evict_one(size_t& budget) {
   constexpr int kRoundsMax = 16;
   const EvictionPolicy policy = settings_.maxmemory_policy;
   if (policy == EvictionPolicy::kNoEviction || frozen_) return false;
@@ -282,7 +297,8 @@ bool Store::evict_one() {
   if (is_random || candidates_policy_ != policy) candidates_.clear();
   candidates_policy_ = policy;
   for (int round = 0; round < kRoundsMax; ++round) {
-    add_candidates();
+    const size_t looked_at = add_candidates();
+    budget -= std::min(budget, looked_at);
     if (candidates_.empty()) return false;
     while (!candidates_.empty()) {
       const size_t chosen = is_random ? random_.below(candidates_.size()) : candidates_.size() - 1;
@@ -356,27 +372,48 @@ bool Store::free_tables(size_t& budget) {
   return dropped_tables_.empty();
 }
 
-bool Store::do_background_work(size_t budget) {
+bool Store::free_some(size_t& budget) {
   const bool values_done = free_dropped(budget);
   const bool tables_done = free_tables(budget);
   return !values_done || !tables_done || !dropped_.empty();
 }
 
+bool Store::do_background_work(size_t budget) {
+  const bool frees = free_some(budget);
+  const bool marks_done = finish_marking(budget);
+  return frees || !marks_done;
+}
+
 // ---- point-in-time walk
 // ---------------------------------------------------------------------------
 
-// A snapshot that was broken off leaves entries with the old mark; they get the new one now, so
-// that the next snapshot can turn the mark's meaning round again.
-void Store::finish_marking() {
-  for (Db* db : database_order_) {
-    db->for_each([&](Entry* entry) { entry->set_snapshot_mark(mark_parity_); });
+// A snapshot that was broken off leaves entries with the old mark; they get the new one, so that the next snapshot can
+// turn the mark's meaning round again.
+bool Store::finish_marking(size_t& budget) {
+  if (!marks_unfinished_ || snapshot_sink_ != nullptr) return true;
+  while (budget > 0) {
+    Table* table = table_at(database_order_, snapshot_cursor_);
+    if (table == nullptr) {
+      marks_unfinished_ = false;
+      return true;
+    }
+    size_t seen = 1;
+    snapshot_cursor_.position =
+        table->walk(snapshot_cursor_.position, Table::Which::kAll, [&](Entry* entry) {
+          ++seen;
+          entry->set_snapshot_mark(mark_parity_);
+        });
+    if (snapshot_cursor_.position == 0) ++snapshot_cursor_.partition;
+    budget -= std::min(budget, seen);
   }
-  marks_unfinished_ = false;
+  return false;
 }
 
 void Store::begin_snapshot(SnapshotSink& sink) {
   CHECK(snapshot_sink_ == nullptr);
-  if (marks_unfinished_) finish_marking();
+  // Usually the background has come to the end of this long ago.
+  for (size_t everything = SIZE_MAX; !finish_marking(everything); everything = SIZE_MAX) {
+  }
   snapshot_sink_ = &sink;
   mark_parity_ = !mark_parity_;
   snapshot_cursor_ = Cursor();
@@ -421,6 +458,7 @@ bool Store::walk_snapshot(size_t budget) {
 void Store::end_snapshot() {
   snapshot_sink_ = nullptr;
   snapshot_order_.clear();
+  snapshot_cursor_ = Cursor();  // of finish_marking() from here on
   for (DroppedTables& dropped : dropped_tables_) dropped.owed_to_snapshot = false;
   for (Db* db : database_order_) db->snapshot_index_ = db->index_;
 }

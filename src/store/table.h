@@ -90,6 +90,10 @@ class alignas(64) Table {
   template <class Random>
   Entry* sample(Random&& random) const;
 
+  // Visits all entries that share a bucket with `hash`, loading them side by side.
+  template <class Visit>
+  void visit_bucket(uint64_t hash, Visit&& visit) const;
+
   // Takes the entries of one bucket out and gives them to visit(Entry*), who owns them now.  False
   // when the table was empty already; then its memory is released.  For tables that are thrown
   // away: nothing else may be called in between.
@@ -288,6 +292,22 @@ bool Table::drain(Visit&& visit) {
     array = Array();
   }
   return true;
+}
+
+template <class Visit>
+void Table::visit_bucket(uint64_t hash, Visit&& visit) const {
+  if (size_ == 0) return;
+  const auto each = [this, hash](auto&& act) {
+    for (const Bucket* link = bucket_of(hash); link != nullptr;
+         link = link->has_child() ? link->child() : nullptr) {
+      uint32_t used = link->used();
+      if (link->has_child()) used &= (1u << (kPlaces - 1)) - 1;
+      for (; used != 0; used &= used - 1)
+        act(link->entry(static_cast<size_t>(__builtin_ctz(used))));
+    }
+  };
+  each([](Entry* entry) { __builtin_prefetch(entry); });
+  each(visit);
 }
 
 template <class Random>

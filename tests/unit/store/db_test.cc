@@ -235,13 +235,15 @@ TEST(Eviction, takes_the_longest_idle_keys_first) {
     world.store.set_now(index * 1000);
     world.db().set_string(world.key("k" + std::to_string(index)), "v", kNever);
   }
-  for (int index = 0; index < 300; ++index) EXPECT_TRUE(world.store.evict_one());
+  size_t budget = SIZE_MAX;
+  for (int index = 0; index < 300; ++index) EXPECT_TRUE(world.store.evict_one(budget));
+  EXPECT_LT(budget, SIZE_MAX);
   int old_left = 0;
   for (int index = 0; index < 300; ++index)
     old_left += world.db().find(world.key("k" + std::to_string(index))) != nullptr;
   EXPECT_LT(old_left, 60);
   world.settings.maxmemory_policy = EvictionPolicy::kVolatileTtl;
-  EXPECT_FALSE(world.store.evict_one());
+  EXPECT_FALSE(world.store.evict_one(budget));
 }
 
 }  // namespace
