@@ -1,11 +1,12 @@
-// Beats of one pair of nodes, from the side of one of them (REPLICATION.md 6).  Every 50 ms each node tells
-// the other that it lives, how it is, and which groups it leads towards it; the other echoes at once and
-// names the groups for which it does NOT confirm.  A round that confirms leaderships for reads is a beat
-// that does not wait for its turn.  One beat serves all groups of the pair, so an idle group costs nothing.
+// Beats of one pair of nodes, from the side of one of them (REPLICATION.md 6).  Every 50 ms each
+// node tells the other that it lives, how it is, and which groups it leads towards it; the other
+// echoes at once and names the groups for which it does NOT confirm.  A round that confirms
+// leaderships for reads is a beat that does not wait for its turn.  One beat serves all groups of
+// the pair, so an idle group costs nothing.
 //
-// Pure: no clock, no socket.  Beats travel on a connection of their own that never queues behind data.
-// What the groups' cores learn from here are the inputs LeaderHeard, LeadershipConfirmed, LeadershipRefused,
-// PeerSilent, PeerConnected and PeerRestarted of cluster/raft/input.h.
+// Pure: no clock, no socket.  Beats travel on a connection of their own that never queues behind
+// data. What the groups' cores learn from here are the inputs LeaderHeard, LeadershipConfirmed,
+// LeadershipRefused, PeerSilent, PeerConnected and PeerRestarted of cluster/raft/input.h.
 #pragma once
 
 #include <cstdint>
@@ -35,9 +36,9 @@ using raft::Term;
 
 // A group that the sender of a beat leads and in which the receiver has a replica.
 struct Led {
-  GroupId group;
-  ReplicaId leader;
-  Term term;
+  GroupId group = {};
+  ReplicaId leader = {};
+  Term term = {};
   friend auto operator<=>(const Led&, const Led&) = default;
 };
 
@@ -53,25 +54,31 @@ struct Health {
 };
 
 struct Beat {
-  Incarnation incarnation;  // of the sender
-  BeatNumber number;
+  Incarnation incarnation = {};  // of the sender
+  BeatNumber number = {};
   uint64_t nonce = 0;  // fresh and unguessable; the echo repeats it
-  Health health;
-  uint64_t led_version = 0;         // of the list of led groups
-  std::optional<std::vector<Led>> led;  // sorted; left out once the peer has echoed this version
+  Health health = {};
+  uint64_t led_version = 0;  // of the list of led groups
+  std::optional<std::vector<Led>> led =
+      {};  // sorted; left out once the peer has echoed this version
 };
 
 struct Echo {
-  Incarnation incarnation;         // of the sender of the echo
-  Incarnation beat_incarnation;    // of the beat
-  BeatNumber number;
+  Incarnation incarnation = {};       // of the sender of the echo
+  Incarnation beat_incarnation = {};  // of the beat
+  BeatNumber number = {};
   uint64_t nonce = 0;
-  uint64_t led_version = 0;    // that this echo speaks of; 0: the list is not known, nothing is confirmed
-  uint64_t support_epoch = 0;  // raised before a vote above the term of a confirmed group is answered
-  std::vector<GroupId> not_confirmed;  // sorted
+  uint64_t led_version =
+      0;  // that this echo speaks of; 0: the list is not known, nothing is confirmed
+  uint64_t support_epoch =
+      0;  // raised before a vote above the term of a confirmed group is answered
+  std::vector<GroupId> not_confirmed = {};  // sorted
 };
 
 using Packet = std::variant<Beat, Echo>;
+
+constexpr uint8_t kBeatVersion = 1;
+constexpr size_t kLedMax = 1 << 16;  // groups of one list
 
 void encode(const Packet& packet, Buffer& out);
 Result<Packet> decode_packet(std::string_view& bytes);
@@ -82,24 +89,25 @@ struct Timeout {};
 struct Connected {};
 struct Closed {};
 struct Receive {
-  Packet packet;
+  Packet packet = {};
 };
 // The list of what this node leads towards the peer, sorted by group.
 struct LedChanged {
-  std::vector<Led> led;
+  std::vector<Led> led = {};
 };
 struct HealthChanged {
-  Health health;
+  Health health = {};
 };
 // A core wants a round (Output::round_wanted): a beat leaves in this step.
 struct RoundWanted {};
 // The answer to Output::judge: of these groups the core does not confirm() what the beat claims.
 struct Judged {
-  std::vector<GroupId> not_confirmed;
+  std::vector<GroupId> not_confirmed = {};
 };
-// A core no longer supports a leader on the peer (Output::support_withdrawn), or its replica is gone.
+// A core no longer supports a leader on the peer (Output::support_withdrawn), or its replica is
+// gone.
 struct SupportWithdrawn {
-  GroupId group;
+  GroupId group = {};
 };
 }  // namespace in
 
@@ -108,50 +116,55 @@ using Input = std::variant<in::Timeout, in::Connected, in::Closed, in::Receive, 
 
 // The peer confirmed these leaderships for a beat.
 struct Confirmed {
-  BeatNumber beat;
+  BeatNumber beat = {};
   int64_t sent_us = 0;
-  std::vector<Led> groups;   // LeadershipConfirmed, by the peer's replica of each
-  std::vector<Led> refused;  // LeadershipRefused
+  std::vector<Led> groups = {};   // LeadershipConfirmed, by the peer's replica of each
+  std::vector<Led> refused = {};  // LeadershipRefused
 };
 
 struct Output {
-  std::vector<Packet> send;  // in order, at once
+  std::vector<Packet> send = {};  // in order, at once
   // The peer restarted: PeerRestarted for each group shared with it, before anything below.
   bool peer_restarted = false;
-  std::optional<raft::Silence> silent;  // PeerSilent for each group that follows a leader there
-  // Groups that the peer's beats listed and list no longer: PeerSilent{kLeadsNoLonger}; with every beat.
-  // The core ignores it while it has heard the leader otherwise.  Filled when the peer's list changed.
-  bool led_changed = false;
-  // Give LeaderHeard{received_us()} to the cores of these groups, ask confirms(), answer with Judged: the
-  // echo leaves then.  Empty when all that the peer claims was judged before; the echo is in `send`.
-  std::vector<Led> judge;
+  std::optional<raft::Silence> silent =
+      {};  // PeerSilent for each group that follows a leader there
+  // A beat arrived.  Groups that follow a leader there and are not in peer_leads() get
+  // PeerSilent{kLeadsNoLonger} (the core ignores it while it has heard the leader otherwise).
+  bool heard = false;
+  // Give LeaderHeard{received_us()} to the cores of these groups, ask confirms(), answer with
+  // Judged: the echo leaves then.  Empty when all that the peer claims was judged before; the echo
+  // is in `send`.
+  std::vector<Led> judge = {};
   bool judge_wanted = false;
-  std::optional<Confirmed> confirmed;
+  std::optional<Confirmed> confirmed = {};
   void clear();
 };
 
 struct Options {
-  NodeId self;
-  NodeId peer;
-  Incarnation incarnation;
+  NodeId self = {};
+  NodeId peer = {};
+  Incarnation incarnation = {};
   int64_t beat_us = 50'000;
   int64_t suspicion_us = 250'000;  // plus up to suspicion_spread_us by chance
   int64_t suspicion_spread_us = 50'000;
 };
 
-// Numbers the beats of a node, over all its pairs: a read that is evaluated when `last` had been sent needs
-// confirmations of greater numbers, whoever they come from.  Owned by the node, shared by its pairs.
+// Numbers the beats of a node, over all its pairs: a read that is evaluated when `last` had been
+// sent needs confirmations of greater numbers, whoever they come from.  Owned by the node, shared
+// by its pairs.
 struct BeatCounter {
-  BeatNumber last;
+  BeatNumber last = {};
 };
 
 // Owned by the node, one for each peer.  Calls: step* in time order.
-// Invariants: 1 an echo confirms only groups that were judged, and whose support was not withdrawn since;
-// 2 an echo counts only for the beat whose number and nonce it repeats, in both incarnations.
+// Invariants: 1 an echo confirms only groups that were judged, and whose support was not withdrawn
+// since; 2 an echo counts only for the beat whose number and nonce it repeats, in both
+// incarnations.
 class Pair {
  public:
   // Requires: `counter` outlives the pair.
-  Pair(const Options& options, BeatCounter& counter, uint64_t seed, const raft::Mistakes& mistakes = {});
+  Pair(const Options& options, BeatCounter& counter, uint64_t seed,
+       const raft::Mistakes& mistakes = {});
 
   void step(Instant now, const Input& input, Output& out);
   int64_t deadline() const;
@@ -167,21 +180,31 @@ class Pair {
 
  private:
   struct SentBeat {
-    BeatNumber number;
+    BeatNumber number = {};
     uint64_t nonce = 0;
     int64_t sent_us = 0;
     uint64_t led_version = 0;
   };
   struct LedVersion {
     uint64_t version = 0;
-    std::vector<Led> led;
+    std::vector<Led> led = {};
   };
 
+  void on(const in::Timeout&, Output& out);
+  void on(const in::Connected&, Output& out);
+  void on(const in::Closed&, Output& out);
+  void on(const in::Receive& input, Output& out);
+  void on(const in::LedChanged& input, Output& out);
+  void on(const in::HealthChanged& input, Output& out);
+  void on(const in::RoundWanted&, Output& out);
+  void on(const in::Judged& input, Output& out);
+  void on(const in::SupportWithdrawn& input, Output& out);
   void send_beat(Output& out);
   void send_echo(Output& out);
   void receive(const Beat& beat, Output& out);
   void receive(const Echo& echo, Output& out);
-  void take_incarnation(Incarnation incarnation, Output& out);
+  // False: the packet is of an older incarnation.
+  bool take_incarnation(Incarnation incarnation, Output& out);
 
   Options options_;
   BeatCounter& counter_;
@@ -206,6 +229,8 @@ class Pair {
   uint64_t peer_led_version_ = 0;
   std::vector<GroupId> not_confirmed_;  // of peer_led_, sorted
   uint64_t judged_version_ = 0;         // of peer_led_, 0: not yet
+  bool is_judging_ = false;             // Judged is awaited
+  std::vector<GroupId> withdrawn_;      // since then
   uint64_t support_epoch_ = 1;
   uint64_t peer_support_epoch_ = 0;
   int64_t received_us_ = INT64_MIN;

@@ -10,8 +10,9 @@
 
 namespace quorate::wire {
 
-// Takes fields off the front of bytes that may be anything.  After the first field that is not there or out
-// of range every further one is 0 and good() stays false: the caller asks once, at the end.
+// Takes fields off the front of bytes that may be anything.  After the first field that is not
+// there or out of range every further one is 0 and good() stays false: the caller asks once, at the
+// end.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
@@ -57,7 +58,9 @@ class Reader {
     return good_ ? value : std::string_view();
   }
   // How many things follow that take at least `bytes_each`; refuses more than there is room for.
-  size_t count(size_t bytes_each) { return static_cast<size_t>(varint_at_most(bytes_.size() / bytes_each)); }
+  size_t count(size_t bytes_each) {
+    return static_cast<size_t>(varint_at_most(bytes_.size() / bytes_each));
+  }
   template <class Tag>
   void read(raft::Tagged<Tag>& number) {
     number.value = varint();

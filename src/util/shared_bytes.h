@@ -1,6 +1,6 @@
-// Immutable bytes with several owners: a log entry is in memory once, for the log, the disk and N frames.
-// The count is a plain number: all owners live on one thread (who hands bytes to another thread copies
-// them or keeps an owner at home until the other is done).
+// Immutable bytes with several owners: a log entry is in memory once, for the log, the disk and N
+// frames. The count is a plain number: all owners live on one thread (who hands bytes to another
+// thread copies them or keeps an owner at home until the other is done).
 #pragma once
 
 #include <cstddef>

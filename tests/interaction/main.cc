@@ -6,8 +6,8 @@
 //   ----
 //   what they show
 //
-// The commands are in world.cc.  --rewrite puts what is shown now in place of what is written; the diff is
-// read like code.  Exits 0 as written, 1 otherwise, 2 usage.
+// The commands are in world.cc.  --rewrite puts what is shown now in place of what is written; the
+// diff is read like code.  Exits 0 as written, 1 otherwise, 2 usage.
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -69,7 +69,8 @@ int run_file(const std::string& path, bool rewrite) {
     if (!std::getline(old_lines, old_line)) old_line = "(end)";
     if (!std::getline(new_lines, new_line)) new_line = "(end)";
   } while (old_line == new_line);
-  std::fprintf(stderr, "%s:%d:\n  written: %s\n  shown:   %s\n(interaction --rewrite %s shows it all)\n",
+  std::fprintf(stderr,
+               "%s:%d:\n  written: %s\n  shown:   %s\n(interaction --rewrite %s shows it all)\n",
                path.c_str(), number, old_line.c_str(), new_line.c_str(), path.c_str());
   return 1;
 }

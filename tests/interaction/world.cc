@@ -6,18 +6,19 @@
 //   replica 4                    an empty replica, which knows nothing
 //   advance 100ms                time passes; each deadline on the way is a Timeout
 //   clock 100ms                  time passes for everybody, but nobody is told (a pause)
-//   deliver [1->2 | 1 | all] [once] [round]       what is on the way arrives; without `once` until nothing is
-//   drop [1->2], duplicate [1->2], queue          what is on the way is lost, doubled, shown
-//   cut 1 [2], heal              what 1 sends or is sent (to or from 2) from now on is lost
-//   beat 1 [2]                   node 1 sends a beat (to node 2); echoes are on the way like messages
-//   silent 2 1 [closed|restarted|leads-no-longer]   node 2 hears node 1 no more
-//   connected 1 2                a new stream from 1 to 2
-//   disk 1 hold|release|finish   writes wait; all are done and no longer wait; the oldest one is done
-//   crash 1, restart 1 [forgot N|forgot all|copied state]
-//   propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1, change 1 voters 1 2 4 [learners 3] [commit-quorum C]
-//   snapshot 1 4 [at INDEX] [of TERM]    replica 1 sends 4 a snapshot if it may leave
-//   corrupt 1 INDEX TEXT         replica 1's disk holds other bytes (takes effect at restart)
-//   status [1], log 1, lease 1, copies 1 W
+//   deliver [1->2 | 1 | all] [once] [round]       what is on the way arrives; without `once` until
+//   nothing is drop [1->2], duplicate [1->2], queue          what is on the way is lost, doubled,
+//   shown cut 1 [2], heal              what 1 sends or is sent (to or from 2) from now on is lost
+//   beat 1 [2]                   node 1 sends a beat (to node 2); echoes are on the way like
+//   messages silent 2 1 [closed|restarted|leads-no-longer]   node 2 hears node 1 no more connected
+//   1 2                a new stream from 1 to 2 disk 1 hold|release|finish   writes wait; all are
+//   done and no longer wait; the oldest one is done crash 1, restart 1 [forgot N|forgot all|lost N]
+//   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1,
+//   change 1 voters 1 2 4 [learners 3] [commit-quorum C] snapshot 1 4 [at INDEX] [of TERM] replica
+//   1 sends 4 a snapshot if it may leave corrupt 1 INDEX TEXT         replica 1's disk holds other
+//   bytes (takes effect at restart) status [1], log 1, lease 1, copies 1 W quietly COMMAND what it
+//   shows is left out (for the way to where a story begins) anew                         forgets
+//   everything: another story
 #include "tests/interaction/world.h"
 
 #include <algorithm>
@@ -65,22 +66,48 @@ raft::Member member(uint64_t id) { return {.replica = {id}, .node = {id}}; }
 
 std::string World::run(std::string_view line) {
   static const std::map<std::string, void (World::*)(const Words&)> kCommands = {
-      {"option", &World::do_option},     {"mistake", &World::do_mistake},   {"group", &World::do_group},
-      {"replica", &World::do_replica},   {"advance", &World::do_advance},   {"clock", &World::do_advance},
-      {"deliver", &World::do_deliver},   {"drop", &World::do_drop},         {"duplicate", &World::do_duplicate},
-      {"queue", &World::do_queue},       {"cut", &World::do_cut},           {"heal", &World::do_heal},
-      {"beat", &World::do_beat},         {"silent", &World::do_silent},     {"connected", &World::do_connected},
-      {"disk", &World::do_disk},         {"crash", &World::do_crash},       {"restart", &World::do_restart},
-      {"propose", &World::do_propose},   {"read", &World::do_read},         {"transfer", &World::do_transfer},
-      {"drain", &World::do_drain},       {"change", &World::do_change},     {"snapshot", &World::do_snapshot},
-      {"corrupt", &World::do_corrupt},   {"status", &World::do_status},     {"log", &World::do_log},
-      {"lease", &World::do_lease},       {"copies", &World::do_copies}};
+      {"option", &World::do_option},
+      {"mistake", &World::do_mistake},
+      {"group", &World::do_group},
+      {"replica", &World::do_replica},
+      {"advance", &World::do_advance},
+      {"clock", &World::do_advance},
+      {"deliver", &World::do_deliver},
+      {"drop", &World::do_drop},
+      {"duplicate", &World::do_duplicate},
+      {"queue", &World::do_queue},
+      {"cut", &World::do_cut},
+      {"heal", &World::do_heal},
+      {"beat", &World::do_beat},
+      {"silent", &World::do_silent},
+      {"connected", &World::do_connected},
+      {"disk", &World::do_disk},
+      {"crash", &World::do_crash},
+      {"restart", &World::do_restart},
+      {"propose", &World::do_propose},
+      {"read", &World::do_read},
+      {"transfer", &World::do_transfer},
+      {"drain", &World::do_drain},
+      {"change", &World::do_change},
+      {"snapshot", &World::do_snapshot},
+      {"corrupt", &World::do_corrupt},
+      {"status", &World::do_status},
+      {"log", &World::do_log},
+      {"lease", &World::do_lease},
+      {"copies", &World::do_copies}};
   std::istringstream in{std::string(line)};
   Words words;
   for (std::string word; in >> word;) words.push_back(word);
+  if (words.at(0) == "anew") {
+    *this = World();
+    return {};
+  }
+  if (words[0] == "quietly") {
+    run(line.substr(line.find(words.at(1))));
+    return {};
+  }
   const auto command = kCommands.find(words.at(0));
   if (command == kCommands.end()) give_up("unknown command: '" + std::string(line) + "'");
-  words.resize(std::max<size_t>(words.size(), 1));
   (this->*command->second)(words);
   return std::exchange(shown_, {});
 }
@@ -149,7 +176,9 @@ void World::do_group(const Words& words) {
   }
 }
 
-void World::do_replica(const Words& words) { start(number_from(words.at(1)), raft::empty_replica()); }
+void World::do_replica(const Words& words) {
+  start(number_from(words.at(1)), raft::empty_replica());
+}
 
 World::Replica& World::replica(const std::string& word) {
   const auto found = replicas_.find(number_from(word));
@@ -162,7 +191,8 @@ void World::start(uint64_t id, raft::Restored restored) {
   one.options = options_;
   one.options.group = {1};
   one.options.self = member(id);
-  one.disk = {.hard_state = restored.hard_state, .base = restored.base, .entries = restored.entries};
+  one.disk = {
+      .hard_state = restored.hard_state, .base = restored.base, .entries = restored.entries};
   one.writes.clear();
   one.applied = restored.base.last.index;
   one.core = std::make_unique<raft::Core>(one.options, std::move(restored), id, mistakes_);
@@ -208,7 +238,8 @@ void World::perform(uint64_t id, raft::Output& out) {
     say(name + " commits " + std::to_string(out.commit_index.value));
     one.applied = out.commit_index;
   }
-  for (const raft::Message& message : out.send) post({.from = id, .to = message.to.node.value, .message = message});
+  for (const raft::Message& message : out.send)
+    post({.from = id, .to = message.to.node.value, .message = message});
   if (out.write.writes() || !out.write.then_send.empty()) {
     one.writes.push_back(out.write);
     if (!one.disk_is_held) finish_write(id);
@@ -257,7 +288,8 @@ void World::do_advance(const Words& words) {
     now_us_ = std::max(now_us_, due_us);
     step(first, raft::in::Timeout{});
     const int64_t again = replicas_.at(first).core->deadline();
-    if (again <= now_us_) give_up("replica " + id_text(first) + " has a deadline that does not move");
+    if (again <= now_us_)
+      give_up("replica " + id_text(first) + " has a deadline that does not move");
   }
   now_us_ = end_us;
 }
@@ -272,25 +304,32 @@ void World::post(Packet packet) {
 std::string World::describe(const Packet& packet) const {
   if (packet.message) return show(*packet.message);
   const std::string head = id_text(packet.from) + "->" + id_text(packet.to) + " ";
-  if (packet.snapshot) return head + "snapshot up to " + std::to_string(packet.snapshot->mark.last.index.value);
+  if (packet.snapshot)
+    return head + "snapshot up to " + std::to_string(packet.snapshot->mark.last.index.value);
   const Beat& beat = *packet.beat;
-  const std::string which = " " + std::to_string(beat.number.value) + " t" + std::to_string(beat.term.value);
+  const std::string which =
+      " " + std::to_string(beat.number.value) + " t" + std::to_string(beat.term.value);
   switch (beat.kind) {
-    case Beat::Kind::kBeat: return head + "beat" + which;
-    case Beat::Kind::kConfirmed: return head + "echo" + which + " confirmed";
-    case Beat::Kind::kRefused: return head + "echo" + which + " NOT confirmed";
+    case Beat::Kind::kBeat:
+      return head + "beat" + which;
+    case Beat::Kind::kConfirmed:
+      return head + "echo" + which + " confirmed";
+    case Beat::Kind::kRefused:
+      return head + "echo" + which + " NOT confirmed";
   }
   return head;
 }
 
 bool World::matches(const Packet& packet, const Words& words) const {
-  if (words.size() < 2 || words[1] == "all" || words[1] == "once" || words[1] == "round") return true;
+  if (words.size() < 2 || words[1] == "all" || words[1] == "once" || words[1] == "round")
+    return true;
   const size_t arrow = words[1].find("->");
   if (arrow == std::string::npos) {
     const uint64_t id = number_from(words[1]);
     return packet.from == id || packet.to == id;
   }
-  return packet.from == number_from(words[1].substr(0, arrow)) && packet.to == number_from(words[1].substr(arrow + 2));
+  return packet.from == number_from(words[1].substr(0, arrow)) &&
+         packet.to == number_from(words[1].substr(arrow + 2));
 }
 
 void World::do_deliver(const Words& words) {
@@ -315,14 +354,17 @@ void World::arrive(const Packet& packet) {
   if (packet.snapshot) return step(packet.to, *packet.snapshot);
   const Beat& beat = *packet.beat;
   if (beat.kind == Beat::Kind::kBeat) {
-    step(packet.to, raft::in::LeaderHeard{.leader = beat.leader, .term = beat.term, .received_us = now_us_});
+    step(packet.to,
+         raft::in::LeaderHeard{.leader = beat.leader, .term = beat.term, .received_us = now_us_});
     Beat echo = beat;
     const bool confirms = found->second.core->confirms(beat.leader, beat.term);
     echo.kind = confirms ? Beat::Kind::kConfirmed : Beat::Kind::kRefused;
     post({.from = packet.to, .to = packet.from, .beat = echo});
   } else if (beat.kind == Beat::Kind::kConfirmed) {
-    step(packet.to, raft::in::LeadershipConfirmed{
-                        .voter = {packet.from}, .term = beat.term, .beat = beat.number, .sent_us = beat.sent_us});
+    step(packet.to, raft::in::LeadershipConfirmed{.voter = {packet.from},
+                                                  .term = beat.term,
+                                                  .beat = beat.number,
+                                                  .sent_us = beat.sent_us});
   } else {
     step(packet.to, raft::in::LeadershipRefused{.voter = {packet.from}, .term = beat.term});
   }
@@ -350,7 +392,9 @@ void World::do_cut(const Words& words) {
     cut_.insert({id, other});
     cut_.insert({other, id});
   }
-  std::erase_if(network_, [&](const Packet& packet) { return cut_.contains({packet.from, packet.to}); });
+  std::erase_if(network_, [&](const Packet& packet) {
+    return cut_.contains({packet.from, packet.to});
+  });
 }
 
 void World::do_heal(const Words&) { cut_.clear(); }
@@ -358,7 +402,8 @@ void World::do_heal(const Words&) { cut_.clear(); }
 void World::do_beat(const Words& words) {
   Replica& one = replica(words.at(1));
   const uint64_t id = number_from(words[1]);
-  if (one.core == nullptr || one.core->role() != raft::RoleName::kLeader) return say(words[1] + " leads nothing");
+  if (one.core == nullptr || one.core->role() != raft::RoleName::kLeader)
+    return say(words[1] + " leads nothing");
   one.last_beat = next(one.last_beat);
   for (const auto& [other, peer] : replicas_) {
     if (other == id || (words.size() > 2 && other != number_from(words[2]))) continue;
@@ -378,7 +423,8 @@ void World::do_silent(const Words& words) {
   if (words.size() > 3 && words[3] == "restarted") reason = raft::Silence::kRestarted;
   if (words.size() > 3 && words[3] == "leads-no-longer") reason = raft::Silence::kLeadsNoLonger;
   const raft::NodeId node{number_from(words.at(2))};
-  if (reason == raft::Silence::kRestarted) return step(number_from(words.at(1)), raft::in::PeerRestarted{node});
+  if (reason == raft::Silence::kRestarted)
+    return step(number_from(words.at(1)), raft::in::PeerRestarted{node});
   step(number_from(words.at(1)), raft::in::PeerSilent{.node = node, .reason = reason});
 }
 
@@ -408,9 +454,10 @@ void World::do_crash(const Words& words) {
 void World::do_restart(const Words& words) {
   Replica& one = replica(words.at(1));
   const uint64_t id = number_from(words[1]);
-  raft::Restored restored{.hard_state = one.disk.hard_state, .base = one.disk.base, .entries = one.disk.entries};
-  if (words.size() > 2 && words[2] == "forgot") {
-    restored.start = raft::StartKind::kMayHaveForgotten;
+  raft::Restored restored{
+      .hard_state = one.disk.hard_state, .base = one.disk.base, .entries = one.disk.entries};
+  if (words.size() > 2) {
+    if (words[2] == "forgot") restored.start = raft::StartKind::kMayHaveForgotten;
     if (words.at(3) == "all") {
       restored.base = {};
       restored.entries.clear();
@@ -427,7 +474,8 @@ void World::do_corrupt(const Words& words) {
   Stored& disk = replica(words.at(1)).disk;
   raft::Chain chain = disk.base.chain;
   for (raft::Entry& entry : disk.entries) {
-    if (entry.index.value == number_from(words.at(2))) entry.payload = SharedBytes(std::string_view(words.at(3)));
+    if (entry.index.value == number_from(words.at(2)))
+      entry.payload = SharedBytes(std::string_view(words.at(3)));
     entry.chain = raft::chain_after(chain, entry);
     chain = entry.chain;
   }
@@ -443,8 +491,10 @@ void World::do_propose(const Words& words) {
 
 void World::do_read(const Words& words) {
   Replica& one = replica(words.at(1));
-  if (one.core == nullptr || one.core->role() != raft::RoleName::kLeader) return say(words[1] + " leads nothing");
-  step(number_from(words[1]), raft::in::ReadBarrier{.token = {number_from(words.at(2))}, .last_beat = one.last_beat});
+  if (one.core == nullptr || one.core->role() != raft::RoleName::kLeader)
+    return say(words[1] + " leads nothing");
+  step(number_from(words[1]),
+       raft::in::ReadBarrier{.token = {number_from(words.at(2))}, .last_beat = one.last_beat});
 }
 
 void World::do_change(const Words& words) {
@@ -457,7 +507,8 @@ void World::do_change(const Words& words) {
 
 void World::do_transfer(const Words& words) {
   const raft::ReplicaId to{number_from(words.at(2))};
-  if (!replica(words.at(1)).core->may_transfer(to)) return say(words[1] + " may not transfer to " + words[2]);
+  if (!replica(words.at(1)).core->may_transfer(to))
+    return say(words[1] + " may not transfer to " + words[2]);
   step(number_from(words[1]), raft::in::TransferLeadership{to});
 }
 
@@ -481,7 +532,8 @@ void World::do_snapshot(const Words& words) {
       .configuration = core.configuration_at_index(last)};
   post({.from = number_from(words[1]),
         .to = number_from(words.at(2)),
-        .snapshot = raft::in::SnapshotReceived{.from = member(number_from(words[1])), .term = term, .mark = mark}});
+        .snapshot = raft::in::SnapshotReceived{
+            .from = member(number_from(words[1])), .term = term, .mark = mark}});
 }
 
 // ---- what is looked at

@@ -1,6 +1,6 @@
-// A few replicas driven by hand: the script says what is delivered, dropped, written and when time passes;
-// the world writes down what came out.  Nothing happens by itself, except that disks are quick unless told
-// otherwise.
+// A few replicas driven by hand: the script says what is delivered, dropped, written and when time
+// passes; the world writes down what came out.  Nothing happens by itself, except that disks are
+// quick unless told otherwise.
 #pragma once
 
 #include <cstdint>

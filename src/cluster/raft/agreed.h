@@ -1,4 +1,5 @@
-// What enough members of every active half agree on, read from the leader's rows.  For src/cluster/raft only.
+// What enough members of every active half agree on, read from the leader's rows.  For
+// src/cluster/raft only.
 #pragma once
 
 #include <algorithm>
@@ -39,9 +40,10 @@ uint64_t agreed(const Configuration& configuration, std::span<const Progress> ro
 
 // The same for times, which may be INT64_MIN ("never yet").
 template <class Value>
-int64_t agreed_time(const Configuration& configuration, std::span<const Progress> rows, QuorumKind kind,
-                    Value value) {
-  constexpr uint64_t kSign = uint64_t{1} << 63;  // turned, the order of signed numbers is that of unsigned
+int64_t agreed_time(const Configuration& configuration, std::span<const Progress> rows,
+                    QuorumKind kind, Value value) {
+  constexpr uint64_t kSign = uint64_t{1}
+                             << 63;  // turned, the order of signed numbers is that of unsigned
   return static_cast<int64_t>(
       agreed(configuration, rows, kind,
              [&](const Progress& row) { return static_cast<uint64_t>(value(row)) ^ kSign; }) ^

@@ -1,5 +1,5 @@
-// Configurations: one change at a time, through a joint one whenever quorums differ, adopted on append
-// (REPLICATION.md 7).
+// Configurations: one change at a time, through a joint one whenever quorums differ, adopted on
+// append (REPLICATION.md 7).
 #include <algorithm>
 
 #include "cluster/raft/core.h"
@@ -13,7 +13,8 @@ ChangeRefusal Core::change_refusal(const Configuration& target) const {
   if (failed_ || leading == nullptr) return ChangeRefusal::kNotLeader;
   if (leading->transfer) return ChangeRefusal::kHandingOver;
   if (leading->no_op > commit_) return ChangeRefusal::kStarting;
-  if (configuration().joint() || configuration_at().index > commit_) return ChangeRefusal::kInProgress;
+  if (configuration().joint() || configuration_at().index > commit_)
+    return ChangeRefusal::kInProgress;
   if (target.joint() || !validate(target).ok()) return ChangeRefusal::kInvalid;
   if (target == configuration()) return ChangeRefusal::kNoChange;
   return ChangeRefusal::kNone;
@@ -22,7 +23,8 @@ ChangeRefusal Core::change_refusal(const Configuration& target) const {
 void Core::on(const in::ChangeConfiguration& input, Output& out) {
   CHECK(change_refusal(input.target) == ChangeRefusal::kNone);
   append_configuration(
-      mistakes_.single_step_membership ? input.target : first_step(configuration(), input.target), out);
+      mistakes_.single_step_membership ? input.target : first_step(configuration(), input.target),
+      out);
   advance_commit(out);
 }
 
@@ -30,7 +32,10 @@ void Core::append_configuration(const Configuration& configuration, Output& out)
   CHECK(configuration_at().index <= commit_);  // I9
   CHECK(leader()->no_op <= commit_);
   const Index at = append_own(EntryKind::kConfiguration, encode_configuration(configuration), out);
-  adopt({.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at}, .configuration = configuration}, out);
+  send_appends(out);  // to the members of before: who leaves hears of it
+  adopt({.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at},
+         .configuration = configuration},
+        out);
   send_appends(out);
 }
 
@@ -58,10 +63,12 @@ void Core::take_back_configurations(Index last, Output& out) {
   out.configuration_changed = true;
 }
 
-// Any leader finishes a joint configuration once it is committed; one outside the new set transfers first.
+// Any leader finishes a joint configuration once it is committed; one outside the new set transfers
+// first.
 void Core::continue_change(Output& out) {
   Leader* const leading = leader();
-  if (leading == nullptr || leading->transfer || leading->suspended || !configuration().joint()) return;
+  if (leading == nullptr || leading->transfer || leading->suspended || !configuration().joint())
+    return;
   if (configuration_at().index > commit_ || leading->no_op > commit_) return;
   if (configuration().incoming.has(options_.self.replica)) {
     append_configuration(without_outgoing(configuration()), out);
@@ -81,6 +88,8 @@ const StoredConfiguration& Core::configuration_at_index(Index index) const {
   return configurations_[newest];
 }
 
-const StoredConfiguration& Core::committed_configuration() const { return configuration_at_index(commit_); }
+const StoredConfiguration& Core::committed_configuration() const {
+  return configuration_at_index(commit_);
+}
 
 }  // namespace quorate::raft

@@ -57,7 +57,8 @@ Result<Quorums> quorums_of(size_t voters, uint32_t commit_quorum) {
   const uint32_t election = count - commit + 1;
   // By this definition E + C > N always; 2E > N fails for a commit quorum above the usual one.
   if (2 * election <= count) {
-    return Error(ErrorCode::kInvalidArgument, "two leaders could be elected: commit quorum too large");
+    return Error(ErrorCode::kInvalidArgument,
+                 "two leaders could be elected: commit quorum too large");
   }
   return Quorums{.commit = commit, .election = election, .confirmation = count - election + 1};
 }
@@ -122,7 +123,8 @@ Configuration first_step(const Configuration& current, const Configuration& targ
   std::vector<Member> after = target.incoming.voters;
   std::sort(before.begin(), before.end());
   std::sort(after.begin(), after.end());
-  const bool same_quorums = before == after && current.incoming.commit_quorum == target.incoming.commit_quorum;
+  const bool same_quorums =
+      before == after && current.incoming.commit_quorum == target.incoming.commit_quorum;
   if (!same_quorums) step.outgoing = current.incoming;
   return step;
 }

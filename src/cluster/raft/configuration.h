@@ -1,5 +1,5 @@
-// Who belongs to a group and how many of them must agree (REPLICATION.md 2 and 7).  Plain values; what a
-// quorum has said so far is in quorum.h.
+// Who belongs to a group and how many of them must agree (REPLICATION.md 2 and 7).  Plain values;
+// what a quorum has said so far is in quorum.h.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ Result<Quorums> quorums_of(size_t voters, uint32_t commit_quorum);
 
 // A set of voters that decides by itself.  In a joint configuration two of them must both agree.
 struct Half {
-  // In ring order: the first is the preferred leader; the place is the rank by which candidates yield.
+  // In ring order: the first is the preferred leader; the place is the rank by which candidates
+  // yield.
   std::vector<Member> voters = {};
   uint32_t commit_quorum = 0;  // 0: ceil(N/2)
 
@@ -41,8 +42,8 @@ struct Half {
   friend bool operator==(const Half&, const Half&) = default;
 };
 
-// Invariant of a valid one (validate()): at least one voter in each half, I8 in each half, no replica twice
-// in one list, no learner that is an incoming voter, at most kMembersMax in a list.
+// Invariant of a valid one (validate()): at least one voter in each half, I8 in each half, no
+// replica twice in one list, no learner that is an incoming voter, at most kMembersMax in a list.
 struct Configuration {
   Half incoming = {};                 // the only half unless joint
   std::optional<Half> outgoing = {};  // set: joint, on the way from `outgoing` to `incoming`
@@ -66,22 +67,23 @@ struct Configuration {
 
 Status validate(const Configuration& configuration);
 
-// The first step from `current` towards `target` (whose `outgoing` must be empty): the joint configuration
-// if voters or commit quorum differ, else the target itself (only learners or durability change, so no
-// quorum does).  Requires: `current` is not joint.
+// The first step from `current` towards `target` (whose `outgoing` must be empty): the joint
+// configuration if voters or commit quorum differ, else the target itself (only learners or
+// durability change, so no quorum does).  Requires: `current` is not joint.
 Configuration first_step(const Configuration& current, const Configuration& target);
 // What follows a joint configuration.
 Configuration without_outgoing(const Configuration& joint);
 
-// A configuration and the entry that brought it.  Replicas compare them by (epoch, term, index) of that
-// entry when they look for the newest.
+// A configuration and the entry that brought it.  Replicas compare them by (epoch, term, index) of
+// that entry when they look for the newest.
 struct StoredConfiguration {
   Position at = {};
   Configuration configuration = {};
   friend bool operator==(const StoredConfiguration&, const StoredConfiguration&) = default;
 };
 
-// For log lines and scripts: "voters 1 2 3" or "voters 1 2 4 outgoing 1 2 3 learners 3 commit-quorum 1".
+// For log lines and scripts: "voters 1 2 3" or "voters 1 2 4 outgoing 1 2 3 learners 3
+// commit-quorum 1".
 std::string describe(const Configuration& configuration);
 
 }  // namespace quorate::raft

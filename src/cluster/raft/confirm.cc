@@ -1,5 +1,5 @@
-// Is this leader still the leader?  Leases, check-quorum, and rounds for reads, all from beats that named
-// voters confirmed (REPLICATION.md 4 and 6).
+// Is this leader still the leader?  Leases, check-quorum, and rounds for reads, all from beats that
+// named voters confirmed (REPLICATION.md 4 and 6).
 #include <algorithm>
 
 #include "cluster/raft/agreed.h"
@@ -15,7 +15,8 @@ constexpr int64_t kMistakenLeaseFactor = 3;
 
 int64_t Core::lease_until_us() const {
   const Leader* const leading = leader();
-  if (failed_ || leading == nullptr || leading->lease_dropped || leading->no_op > commit_) return INT64_MIN;
+  if (failed_ || leading == nullptr || leading->lease_dropped || leading->no_op > commit_)
+    return INT64_MIN;
   const int64_t sent_us = agreed_time(
       configuration(), progress(), QuorumKind::kConfirmation, [&](const Progress& member) {
         return member.member() == options_.self ? kNever : member.confirmed_sent_us;
@@ -28,13 +29,14 @@ int64_t Core::lease_until_us() const {
 
 // When the last beat left that L voters of every half confirmed; kNever: a lone voter asks nobody.
 int64_t Core::quorum_heard_us() const {
-  return agreed_time(configuration(), progress(), QuorumKind::kConfirmation, [&](const Progress& member) {
-    return member.member() == options_.self ? kNever : member.heard_us;
-  });
+  return agreed_time(configuration(), progress(), QuorumKind::kConfirmation,
+                     [&](const Progress& member) {
+                       return member.member() == options_.self ? kNever : member.heard_us;
+                     });
 }
 
-// Without a quorum that confirms it, it stops serving but keeps its term: it may be needed to bring up
-// voters that restarted and cannot vote (REPLICATION.md 5).
+// Without a quorum that confirms it, it stops serving but keeps its term: it may be needed to bring
+// up voters that restarted and cannot vote (REPLICATION.md 5).
 void Core::check_quorum() {
   const int64_t heard_us = quorum_heard_us();
   leader()->suspended = heard_us != kNever && now_us_ >= heard_us + options_.suspicion_us;

@@ -1,4 +1,5 @@
-// The core: what surrounds every step, the term rule, dispatch, and what the replica tells about itself.
+// The core: what surrounds every step, the term rule, dispatch, and what the replica tells about
+// itself.
 #include "cluster/raft/core.h"
 
 #include <algorithm>
@@ -38,7 +39,9 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
       mistakes_(mistakes),
       prng_(seed),
       hard_(std::move(restored.hard_state)),
-      log_({.index = restored.base.last.index, .term = restored.base.last.term, .chain = restored.base.chain}),
+      log_({.index = restored.base.last.index,
+            .term = restored.base.last.term,
+            .chain = restored.base.chain}),
       commit_(restored.base.last.index),
       applied_(restored.base.last.index),
       role_(Follower()),
@@ -80,9 +83,9 @@ void Core::step(Instant now, const Input& input, Output& out) {
   std::visit([&](const auto& one) { on(one, out); }, input);
   if (!failed_ && hard_.standing == Standing::kRecovering) end_recovery(out);
   finish(before, out);
-  CHECK(commit_ <= last_index());                                        // I4
-  CHECK(commit_ >= commit_before || hard_.epoch > epoch_before);         // I3
-  CHECK(applied_ <= commit_);                                            // I4
+  CHECK(commit_ <= last_index());                                 // I4
+  CHECK(commit_ >= commit_before || hard_.epoch > epoch_before);  // I3
+  CHECK(applied_ <= commit_);                                     // I4
   CHECK(stored_ <= last_index());
 }
 
@@ -107,7 +110,8 @@ void Core::finish(const RoleState& before, Output& out) {
   const RoleState after = role_state();
   if (after != before) out.role = after;
   const bool was_confirming = before.leader && before.leader->replica != options_.self.replica;
-  if (was_confirming && !confirms(before.leader->replica, before.term)) out.support_withdrawn = before.leader;
+  if (was_confirming && !confirms(before.leader->replica, before.term))
+    out.support_withdrawn = before.leader;
 }
 
 // The core stops.  What this step wanted to tell is not told; reads are lost.
@@ -122,7 +126,8 @@ void Core::fail(Failure failure, Output& out) {
   out.failure = std::move(failure);
   failed_ = true;
   if (role_state() != before) out.role = role_state();
-  if (before.leader && before.leader->replica != options_.self.replica) out.support_withdrawn = before.leader;
+  if (before.leader && before.leader->replica != options_.self.replica)
+    out.support_withdrawn = before.leader;
 }
 
 void Core::on(const in::Start&, Output& out) {
@@ -163,8 +168,9 @@ void Core::on(const in::Timeout&, Output& out) {
   if (now_us_ >= recovery_.retry_us) ask_recovery(out);
 }
 
-// The term rule: who sees a higher term takes it and follows; what has a lower one is answered so that the
-// sender sees the higher one.  Votes have rules of their own, since asking must not disturb a leader.
+// The term rule: who sees a higher term takes it and follows; what has a lower one is answered so
+// that the sender sees the higher one.  Votes have rules of their own, since asking must not
+// disturb a leader.
 void Core::on(const in::Receive& input, Output& out) {
   const Message& message = input.message;
   if (message.group != options_.group || message.to.replica != options_.self.replica) return;
@@ -178,7 +184,8 @@ void Core::on(const in::Receive& input, Output& out) {
   }
   if (message.term < hard_.term) {
     if (const auto* const append = std::get_if<Append>(&message.body)) {
-      tell(message.from, AppendAnswer{.result = AppendResult::kMismatch, .rejected = append->prev_index}, out);
+      tell(message.from,
+           AppendAnswer{.result = AppendResult::kMismatch, .rejected = append->prev_index}, out);
     }
     return;
   }
@@ -195,7 +202,8 @@ void Core::on(const in::Persisted& input, Output& out) {
     stored_ = std::max(stored_, pending_writes_[finished].last);
     ++finished;
   }
-  pending_writes_.erase(pending_writes_.begin(), pending_writes_.begin() + static_cast<ptrdiff_t>(finished));
+  pending_writes_.erase(pending_writes_.begin(),
+                        pending_writes_.begin() + static_cast<ptrdiff_t>(finished));
   if (leader() != nullptr) {
     if (Progress* const self = find(options_.self.replica)) self->stored_here(stored_);
     advance_commit(out);

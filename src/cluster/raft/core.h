@@ -1,8 +1,9 @@
-// The consensus core: one replica of one group.  Inputs in, outputs out; no clock, disk, network or timer.
-// REPLICATION.md has the rules, docs/REPLICATION.md says where each is in this folder.
+// The consensus core: one replica of one group.  Inputs in, outputs out; no clock, disk, network or
+// timer. REPLICATION.md has the rules, docs/REPLICATION.md says where each is in this folder.
 //
 // The leader's node executes commands before it proposes their effects, so the core never applies
-// anything: it says how far the log is committed.  A follower's node takes committed entries from log().
+// anything: it says how far the log is committed.  A follower's node takes committed entries from
+// log().
 #pragma once
 
 #include <cstdint>
@@ -30,23 +31,24 @@ namespace quorate::raft {
 // REPLICATION.md 5 (mode, clean mark, boot id); a flag in the hard state counts too.
 enum class StartKind : uint8_t { kRemembers, kMayHaveForgotten };
 
-// Fixed at construction.  Times in microseconds of the steady clock (which counts suspend) unless named.
+// Fixed at construction.  Times in microseconds of the steady clock (which counts suspend) unless
+// named.
 struct Options {
   GroupId group = {};
   Member self = {};
-  size_t window_bytes_max = size_t{64} << 20;   // log kept in memory for followers
-  size_t append_bytes_max = size_t{1} << 20;    // entries of one message (one entry may be larger)
+  size_t window_bytes_max = size_t{64} << 20;    // log kept in memory for followers
+  size_t append_bytes_max = size_t{1} << 20;     // entries of one message (one entry may be larger)
   size_t in_flight_bytes_max = size_t{8} << 20;  // to one follower
-  int64_t lease_us = 100'000;                   // promise of a voter, and lease before drift
-  int64_t drift_us = 10'000;                    // how far two clocks part in a lease, at most
-  int64_t suspicion_us = 300'000;               // check-quorum, and the first wait for a leader
-  int64_t yield_us = 30'000;                    // times the rank
-  int64_t back_off_us = 50'000;                 // doubles with each failure, with chance
+  int64_t lease_us = 100'000;                    // promise of a voter, and lease before drift
+  int64_t drift_us = 10'000;                     // how far two clocks part in a lease, at most
+  int64_t suspicion_us = 300'000;                // check-quorum, and the first wait for a leader
+  int64_t yield_us = 30'000;                     // times the rank
+  int64_t back_off_us = 50'000;                  // doubles with each failure, with chance
   int64_t back_off_us_max = 1'600'000;
-  int64_t retry_us = 200'000;                   // unanswered appends, recovery requests
-  int64_t commit_notice_us = 5'000;             // followers hear of a commit at the latest after this
-  int64_t transfer_us = 300'000;                // then a transfer is given up
-  bool recover_when_all_present = true;         // the all-present restart
+  int64_t retry_us = 200'000;            // unanswered appends, recovery requests
+  int64_t commit_notice_us = 5'000;      // followers hear of a commit at the latest after this
+  int64_t transfer_us = 300'000;         // then a transfer is given up
+  bool recover_when_all_present = true;  // the all-present restart
 };
 
 // What the driver found on its disk (or makes up for a new replica).
@@ -60,8 +62,8 @@ struct Restored {
   bool is_loaded = true;  // false: say in::Loaded later
 };
 
-// A new group's replica, the same for each of its first voters.  Its log begins behind index 1 of term 1,
-// which stands for the configuration.  Requires: validate(configuration).
+// A new group's replica, the same for each of its first voters.  Its log begins behind index 1 of
+// term 1, which stands for the configuration.  Requires: validate(configuration).
 Restored bootstrap(Configuration configuration);
 // A new replica that shall get everything from a leader.
 Restored empty_replica();
@@ -69,24 +71,27 @@ Restored empty_replica();
 enum class ChangeRefusal : uint8_t {
   kNone,
   kNotLeader,
-  kStarting,      // the term's no-op is not committed
-  kInProgress,    // a configuration is not committed, or joint
-  kInvalid,       // validate(), or I8
+  kStarting,    // the term's no-op is not committed
+  kInProgress,  // a configuration is not committed, or joint
+  kInvalid,     // validate(), or I8
   kNoChange,
   kHandingOver,
 };
 
-// Owned by the node's replica of the group.  Calls: step(Start), then step* in time order; queries between.
+// Owned by the node's replica of the group.  Calls: step(Start), then step* in time order; queries
+// between.
 //
-// Invariants, checked in production: 1 the term never falls, one vote a term, and both are in a DurableWrite
-// before a message that tells them; 2 commit_index() <= last_index(), never falls within a recovery epoch,
-// and nothing at or below it is truncated (I3, I4); 3 a leader commits by counting only entries of its term;
-// 4 at most one uncommitted configuration (I9), each with E + C > N and 2E > N (I8); 5 a RECOVERING replica
-// grants no vote, except to all voters together (I10); 6 the leader's own copy counts once written;
-// 7 lease_until_us() ends before the promises it stands on.
+// Invariants, checked in production: 1 the term never falls, one vote a term, and both are in a
+// DurableWrite before a message that tells them; 2 commit_index() <= last_index(), never falls
+// within a recovery epoch, and nothing at or below it is truncated (I3, I4); 3 a leader commits by
+// counting only entries of its term; 4 at most one uncommitted configuration (I9), each with E + C
+// > N and 2E > N (I8); 5 a RECOVERING replica grants no vote, except to all voters together (I10);
+// 6 the leader's own copy counts once written; 7 lease_until_us() ends before the promises it
+// stands on.
 class Core {
  public:
-  // Requires: a valid or unknown configuration; entries contiguous behind the base with right chains.
+  // Requires: a valid or unknown configuration; entries contiguous behind the base with right
+  // chains.
   Core(const Options& options, Restored restored, uint64_t seed, const Mistakes& mistakes = {});
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -131,16 +136,16 @@ class Core {
   bool can_propose() const;
   // Is `to` a voter of the incoming half, whose log is close, and is no transfer under way?
   bool may_transfer(ReplicaId to) const;
-  // The index that `level` copies hold, in every half (in a half with fewer voters: all of it).  Learners
-  // count only where a half has a single voter (REPLICATION.md 7).  Requires: level >= 1.
+  // The index that `level` copies hold, in every half (in a half with fewer voters: all of it).
+  // Learners count only where a half has a single voter (REPLICATION.md 7).  Requires: level >= 1.
   Index copies(uint32_t level) const;
-  // Local reads are linearizable while steady_us < this, for what was committed or is waited for by `need`;
-  // INT64_MIN: never.
+  // Local reads are linearizable while steady_us < this, for what was committed or is waited for by
+  // `need`; INT64_MIN: never.
   int64_t lease_until_us() const;
   // One row a member, this replica included; empty for others.
   std::span<const Progress> progress() const;
-  // May a snapshot that was begun by this leader in `term` and holds the log up to `last` be published,
-  // sent, or used to truncate?
+  // May a snapshot that was begun by this leader in `term` and holds the log up to `last` be
+  // published, sent, or used to truncate?
   bool snapshot_may_leave(Term term, Index last) const;
 
   // ---- voter
@@ -153,8 +158,9 @@ class Core {
   // Follows a leader, or nobody yet.
   struct Follower {
     std::optional<Member> leader = {};
-    int64_t heard_us = INT64_MIN;         // last append, notice or beat of `leader`
-    int64_t suspicious_since_us = kNever;  // it fell silent: this replica asks around, and still follows
+    int64_t heard_us = INT64_MIN;  // last append, notice or beat of `leader`
+    int64_t suspicious_since_us =
+        kNever;  // it fell silent: this replica asks around, and still follows
   };
   // Asks who would vote for it.
   struct PreCandidate {
@@ -184,12 +190,14 @@ class Core {
     BeatNumber last_beat;
   };
   struct Leader {
-    std::vector<Progress> progress = {};  // in the order of configuration().members(), self included
-    Index no_op = {};                // first entry of the term
+    std::vector<Progress> progress =
+        {};            // in the order of configuration().members(), self included
+    Index no_op = {};  // first entry of the term
     Takeover takeover = Takeover::kElection;
     std::deque<PendingRead> reads = {};  // last_beat never falls
     std::optional<Transfer> transfer = {};
-    int64_t lease_from_us = 0;   // confirmations of earlier beats do not count: the configuration changed
+    int64_t lease_from_us =
+        0;  // confirmations of earlier beats do not count: the configuration changed
     bool lease_dropped = false;  // a transfer was begun in this term
     bool suspended = false;
     int64_t notice_us = kNever;  // when followers are told the commit index
@@ -264,7 +272,8 @@ class Core {
   // receive_request_vote.cc, receive_vote_answer.cc
   void receive(const Message& message, const RequestVote& request, Output& out);
   VoteResult judge(const Message& message, const RequestVote& request, uint32_t& wait_ms) const;
-  VoteResult judge_time(const Message& message, const RequestVote& request, uint32_t& wait_ms) const;
+  VoteResult judge_time(const Message& message, const RequestVote& request,
+                        uint32_t& wait_ms) const;
   void receive(const Message& message, const VoteAnswer& answer, Output& out);
   void count_pre_vote(const Message& message, const VoteAnswer& answer, Output& out);
   bool comes_first(ReplicaId voter, const VoteAnswer& answer) const;
@@ -349,7 +358,8 @@ class Core {
 
   Index commit_;
   Index applied_;
-  // Follower: up to here the log is known to be the leader's of this term, and what that one has committed.
+  // Follower: up to here the log is known to be the leader's of this term, and what that one has
+  // committed.
   Index verified_;
   Index leader_commit_;
 

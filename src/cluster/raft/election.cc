@@ -26,8 +26,9 @@ bool Core::insists() const {
   const Follower* const follower = following();
   const bool has_leader =
       follower != nullptr && follower->leader && follower->suspicious_since_us == kNever;
-  return can_be_elected() && is_loaded_ && !has_leader && leader() == nullptr && !campaign_.has_yielded &&
-         campaign_.at_us != kNever && campaign_.failures < kFailuresToInsist;
+  return can_be_elected() && is_loaded_ && !has_leader && leader() == nullptr &&
+         !campaign_.has_yielded && campaign_.at_us != kNever &&
+         campaign_.failures < kFailuresToInsist;
 }
 
 void Core::schedule_campaign(int64_t delay_us) {
@@ -44,7 +45,8 @@ int64_t Core::back_off_us() {
 // The time to ask has come.
 void Core::campaign(Output& out) {
   const auto* const asking = std::get_if<PreCandidate>(&role_);
-  const bool failed = std::holds_alternative<Candidate>(role_) || (asking != nullptr && !asking->told_to_wait);
+  const bool failed =
+      std::holds_alternative<Candidate>(role_) || (asking != nullptr && !asking->told_to_wait);
   if (failed) ++campaign_.failures;
   if (!may_stand()) {
     campaign_.at_us = kNever;
@@ -67,7 +69,8 @@ Round Core::vote_round(VoteKind kind) const {
   const bool everyone = kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
   if (everyone) {
     const auto voters = static_cast<uint32_t>(configuration().voters().size());
-    return Round(configuration(), QuorumKind::kEveryone, mistakes_.lone_voter_restarts_all ? voters - 1 : 0);
+    return Round(configuration(), QuorumKind::kEveryone,
+                 mistakes_.lone_voter_restarts_all ? voters - 1 : 0);
   }
   return Round(configuration(), QuorumKind::kElection, mistakes_.election_quorum_one_short ? 1 : 0);
 }
@@ -88,15 +91,18 @@ void Core::start_pre_vote(VoteKind kind, Output& out) {
 
 void Core::start_vote(VoteKind kind, Term transfer_mark, Output& out) {
   CHECK(kind == VoteKind::kRecoveryVote || can_be_elected());  // I10
-  out.facts.push_back("enough voters would agree -> stand for term " + std::to_string(hard_.term.value + 1));
+  out.facts.push_back("enough voters would agree -> stand for term " +
+                      std::to_string(hard_.term.value + 1));
   hard_.term = next(hard_.term);
   hard_.voted_for = options_.self.replica;
   hard_changed_ = true;
   verified_ = {};
   leader_commit_ = {};
   recovery_ = {};
-  role_ = Candidate{
-      .kind = kind, .round = vote_round(kind), .own_vote = this_write(), .transfer_mark = transfer_mark};
+  role_ = Candidate{.kind = kind,
+                    .round = vote_round(kind),
+                    .own_vote = this_write(),
+                    .transfer_mark = transfer_mark};
   campaign_.at_us = now_us_ + options_.suspicion_us / 2 + back_off_us();
   ask_voters(kind, hard_.term, transfer_mark, out);
 }
@@ -123,7 +129,8 @@ void Core::become_leader(Output& out) {
     hard_.epoch = next(hard_.epoch);
     hard_.standing = Standing::kFull;
     hard_changed_ = true;
-    out.facts.push_back("every voter agreed -> lead recovery epoch " + std::to_string(hard_.epoch.value));
+    out.facts.push_back("every voter agreed -> lead recovery epoch " +
+                        std::to_string(hard_.epoch.value));
   }
   CHECK(hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);  // I10
   CHECK(hard_.voted_for == options_.self.replica);
@@ -146,17 +153,20 @@ bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
   if (hard_.standing == Standing::kFull) full.push_back(options_.self.replica);
   for (const Member& voter : configuration().voters()) {
     if (voter.replica == options_.self.replica) continue;
-    const auto found = std::find_if(asking.answers.begin(), asking.answers.end(),
-                                    [&](const PreCandidate::Answer& one) { return one.voter == voter.replica; });
+    const auto found =
+        std::find_if(asking.answers.begin(), asking.answers.end(),
+                     [&](const PreCandidate::Answer& one) { return one.voter == voter.replica; });
     if (found == asking.answers.end()) return mistakes_.lone_voter_restarts_all;
     const VoteAnswer& answer = found->answer;
     const bool may_still_follow = answer.result == VoteResult::kHearsLeader ||
-                                  answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet;
+                                  answer.result == VoteResult::kPromised ||
+                                  answer.result == VoteResult::kQuiet;
     if (may_still_follow) return false;
     if (answer.standing == Standing::kFull) full.push_back(voter.replica);
     // Only the greatest may go on; among equals the first of the ring.
     if (answer.position > position()) return false;
-    if (answer.position == position() && configuration().rank(voter.replica) < own_rank) return false;
+    if (answer.position == position() && configuration().rank(voter.replica) < own_rank)
+      return false;
   }
   Round electors(configuration(), QuorumKind::kElection);
   for (const Member& voter : configuration().voters()) {

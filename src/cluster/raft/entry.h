@@ -18,8 +18,8 @@ enum class EntryKind : uint8_t {
   kConfiguration = 3,  // a Configuration (message_codec.h)
 };
 
-// Invariant: chain == chain_after(chain of the entry before, *this).  Two replicas whose entries at one
-// index have the same chain hold the same log up to there.
+// Invariant: chain == chain_after(chain of the entry before, *this).  Two replicas whose entries at
+// one index have the same chain hold the same log up to there.
 struct Entry {
   Term term = {};
   Index index = {};

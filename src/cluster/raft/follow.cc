@@ -32,7 +32,8 @@ void Core::step_down(Output& out) {
 
 bool Core::follow(Member from, Output& out) {
   const Follower* const before = following();
-  const bool other_leads = before != nullptr && before->leader && before->leader->replica != from.replica;
+  const bool other_leads =
+      before != nullptr && before->leader && before->leader->replica != from.replica;
   if (leader() != nullptr || other_leads) {
     fail({.kind = Failure::Kind::kTwoLeaders,
           .text = "replica " + std::to_string(from.replica.value) + " leads term " +
@@ -57,8 +58,10 @@ void Core::on(const in::LeaderHeard& input, Output& out) {
   // A beat of a term this replica does not know: the leader's first append brings it.
   if (input.term != hard_.term) return;
   const Follower* const known = following();
-  const bool is_followed = known != nullptr && known->leader && known->leader->replica == input.leader;
-  const bool is_news = known == nullptr || !known->leader || input.received_us > known->suspicious_since_us;
+  const bool is_followed =
+      known != nullptr && known->leader && known->leader->replica == input.leader;
+  const bool is_news =
+      known == nullptr || !known->leader || input.received_us > known->suspicious_since_us;
   if (!is_followed || (is_news && std::holds_alternative<PreCandidate>(role_))) {
     const std::optional<Member> member = configuration().find(input.leader);
     if (!member || !follow(*member, out)) return;
@@ -92,7 +95,8 @@ void Core::on(const in::PeerSilent& input, Output& out) {
   const bool was_just_heard = now_us_ - follower->heard_us < options_.suspicion_us / 2;
   if (input.reason == Silence::kLeadsNoLonger && was_just_heard) return;
   follower->suspicious_since_us = now_us_;
-  out.facts.push_back("leader " + std::to_string(follower->leader->replica.value) + " is silent -> ask around");
+  out.facts.push_back("leader " + std::to_string(follower->leader->replica.value) +
+                      " is silent -> ask around");
   schedule_campaign(0);
 }
 

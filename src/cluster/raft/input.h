@@ -16,19 +16,21 @@ enum class Silence : uint8_t {
   kNoBeats,        // none for the suspicion time (250-300 ms)
   kClosed,         // its connection was closed: at once
   kRestarted,      // another incarnation answers
-  kLeadsNoLonger,  // its beats do not list this (group, term); repeated with every beat while it is so
+  kLeadsNoLonger,  // its beats do not list this (group, term); repeated with every beat while it is
+                   // so
 };
 
 namespace in {
 
-// The first input of a core, once: what it has to make durable before anything else comes out of it.
+// The first input of a core, once: what it has to make durable before anything else comes out of
+// it.
 struct Start {};
 
 // deadline() has passed.  Earlier does no harm.
 struct Timeout {};
 
-// A message for this replica.  The driver has dropped frames of another cluster, of older incarnations and
-// for other replica ids.  Loss, duplication and reordering are harmless.
+// A message for this replica.  The driver has dropped frames of another cluster, of older
+// incarnations and for other replica ids.  Loss, duplication and reordering are harmless.
 struct Receive {
   Message message = {};
 };
@@ -43,26 +45,27 @@ struct Persisted {
   WriteNumber number = {};
 };
 
-// A linearizable read was evaluated here; may its answer leave?  `last_beat` is the number of the last beat
-// or round this node sent to anybody before the evaluation.  Answered in Output::reads.  Requires: leader.
+// A linearizable read was evaluated here; may its answer leave?  `last_beat` is the number of the
+// last beat or round this node sent to anybody before the evaluation.  Answered in Output::reads.
+// Requires: leader.
 struct ReadBarrier {
   ReadToken token = {};
   BeatNumber last_beat = {};
 };
 
-// This node heard, at received_us of its steady clock, a beat of the leader's node that lists this group
-// with `term`.  A driver may hold these back while nothing happens, but gives the newest one before each
-// input that may lead to a vote (RequestVote, Timeout, PeerSilent).  After the step, confirms() says
-// whether the echo may confirm the group.
+// This node heard, at received_us of its steady clock, a beat of the leader's node that lists this
+// group with `term`.  A driver may hold these back while nothing happens, but gives the newest one
+// before each input that may lead to a vote (RequestVote, Timeout, PeerSilent).  After the step,
+// confirms() says whether the echo may confirm the group.
 struct LeaderHeard {
   ReplicaId leader = {};
   Term term = {};
   int64_t received_us = 0;
 };
 
-// The node of `voter` echoed the beat or round `beat`, which this node sent at sent_us, and did not list this
-// group as NOT confirmed; `term` is the one that the beat listed.  May be held back until the next
-// ReadBarrier, lease_until_us() or Timeout.
+// The node of `voter` echoed the beat or round `beat`, which this node sent at sent_us, and did not
+// list this group as NOT confirmed; `term` is the one that the beat listed.  May be held back until
+// the next ReadBarrier, lease_until_us() or Timeout.
 struct LeadershipConfirmed {
   ReplicaId voter = {};
   Term term = {};
@@ -70,7 +73,8 @@ struct LeadershipConfirmed {
   int64_t sent_us = 0;
 };
 
-// The echo listed this group as NOT confirmed (the voter has not seen the first append, or follows another).
+// The echo listed this group as NOT confirmed (the voter has not seen the first append, or follows
+// another).
 struct LeadershipRefused {
   ReplicaId voter = {};
   Term term = {};
@@ -102,20 +106,21 @@ struct TransferLeadership {
   ReplicaId to = {};
 };
 
-// The data set is in memory: this replica can serve at once (candidates that are loaded come first).
+// The data set is in memory: this replica can serve at once (candidates that are loaded come
+// first).
 struct Loaded {};
 
 // The node is being drained: it refuses leaderships.
 struct Draining {};
 
-// What became of the snapshot for a member (Output::snapshots_wanted).  Sent means received and stored is
-// still to be heard: the member's own kStored answer says it.
+// What became of the snapshot for a member (Output::snapshots_wanted).  Sent means received and
+// stored is still to be heard: the member's own kStored answer says it.
 struct SnapshotFailed {
   ReplicaId to = {};
 };
 
-// A snapshot from `from`, leading in `term`, is complete on this node and not yet in use.  Output::install
-// says whether to take it.
+// A snapshot from `from`, leading in `term`, is complete on this node and not yet in use.
+// Output::install says whether to take it.
 struct SnapshotReceived {
   Member from = {};
   Term term = {};
@@ -124,10 +129,10 @@ struct SnapshotReceived {
 
 }  // namespace in
 
-using Input = std::variant<in::Start, in::Timeout, in::Receive, in::Propose, in::Persisted, in::ReadBarrier,
-                           in::LeaderHeard, in::LeadershipConfirmed, in::LeadershipRefused, in::PeerSilent,
-                           in::PeerConnected, in::PeerRestarted, in::ChangeConfiguration,
-                           in::TransferLeadership, in::Loaded, in::Draining, in::SnapshotFailed,
-                           in::SnapshotReceived>;
+using Input = std::variant<in::Start, in::Timeout, in::Receive, in::Propose, in::Persisted,
+                           in::ReadBarrier, in::LeaderHeard, in::LeadershipConfirmed,
+                           in::LeadershipRefused, in::PeerSilent, in::PeerConnected,
+                           in::PeerRestarted, in::ChangeConfiguration, in::TransferLeadership,
+                           in::Loaded, in::Draining, in::SnapshotFailed, in::SnapshotReceived>;
 
 }  // namespace quorate::raft

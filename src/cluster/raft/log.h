@@ -1,5 +1,6 @@
-// The entries of a group that are in memory: what is not committed, what is not applied, and behind that a
-// window of bounded bytes, from which followers are brought up.  The log on disk is the driver's.
+// The entries of a group that are in memory: what is not committed, what is not applied, and behind
+// that a window of bounded bytes, from which followers are brought up.  The log on disk is the
+// driver's.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,8 @@
 
 namespace quorate::raft {
 
-// The place behind which a log begins: everything up to `index` is elsewhere (in a snapshot or forgotten).
+// The place behind which a log begins: everything up to `index` is elsewhere (in a snapshot or
+// forgotten).
 struct LogBase {
   Index index = {};
   Term term = {};
@@ -20,8 +22,9 @@ struct LogBase {
   friend bool operator==(const LogBase&, const LogBase&) = default;
 };
 
-// Owned by one Core.  Invariants: 1 indexes are contiguous from base().index + 1; 2 terms never fall;
-// 3 each entry's chain follows from the one before it; 4 bytes() is the sum of the entries' sizes.
+// Owned by one Core.  Invariants: 1 indexes are contiguous from base().index + 1; 2 terms never
+// fall; 3 each entry's chain follows from the one before it; 4 bytes() is the sum of the entries'
+// sizes.
 class Log {
  public:
   explicit Log(LogBase base) : base_(base) {}
@@ -39,7 +42,8 @@ class Log {
   // Known for the entries that are here and for the base; none for others.
   std::optional<Term> term_at(Index index) const;
   std::optional<Chain> chain_at(Index index) const;
-  // The last index <= `index` whose term is <= `term`; the base's index if none is known (conflict hints).
+  // The last index <= `index` whose term is <= `term`; the base's index if none is known (conflict
+  // hints).
   Index last_not_above(Index index, Term term) const;
 
   // Requires: entry.index == next(last_index()), its term >= last_term(), its chain is right.

@@ -1,7 +1,8 @@
 // What replicas of a group say to each other.  Plain values; their bytes are in message_codec.h.
 //
-// Not here, because they are of a node pair and not of a group: beats, rounds that confirm leaderships and
-// their echoes (cluster/beats.h), acknowledgement of frames by number, the stream of a snapshot's blocks.
+// Not here, because they are of a node pair and not of a group: beats, rounds that confirm
+// leaderships and their echoes (cluster/beats.h), acknowledgement of frames by number, the stream
+// of a snapshot's blocks.
 #pragma once
 
 #include <cstdint>
@@ -31,19 +32,23 @@ struct Append {
 };
 
 enum class AppendResult : uint8_t {
-  kStored = 1,    // everything up to `match` is stored in the group's mode and equals the leader's log
+  kStored =
+      1,  // everything up to `match` is stored in the group's mode and equals the leader's log
   kMismatch = 2,  // nothing taken: see the hint
 };
 
 // member -> leader.  kStored leaves only after the write.
-// A driver may replace kStored answers by the acknowledgement of the frame that brought the appends: the
-// leader's driver then gives its core the same AppendAnswer, match = last index of what the frame carried.
+// A driver may replace kStored answers by the acknowledgement of the frame that brought the
+// appends: the leader's driver then gives its core the same AppendAnswer, match = last index of
+// what the frame carried.
 struct AppendAnswer {
   AppendResult result = AppendResult::kStored;
-  Index match = {};      // kStored
-  Index rejected = {};   // kMismatch: the prev_index that did not match (an old answer is told by it)
-  Index hint = {};       // kMismatch: the last index that may still match, and the term of the entry there;
-  Term hint_term = {};   // 0, 0: this replica needs a snapshot
+  Index match = {};  // kStored
+  Index rejected =
+      {};  // kMismatch: the prev_index that did not match (an old answer is told by it)
+  Index hint =
+      {};  // kMismatch: the last index that may still match, and the term of the entry there;
+  Term hint_term = {};  // 0, 0: this replica needs a snapshot
 };
 
 // leader -> member whose log is already sent: the commit index has moved.
@@ -52,7 +57,7 @@ struct CommitNotice {
 };
 
 enum class VoteKind : uint8_t {
-  kPreVote = 1,   // "would you vote for me?"; changes nothing but who yields
+  kPreVote = 1,  // "would you vote for me?"; changes nothing but who yields
   kVote = 2,
   // The all-present restart: the same two questions, to be agreed to by every voter.
   kRecoveryPreVote = 3,
@@ -62,27 +67,29 @@ enum class VoteKind : uint8_t {
 // candidate -> voter.  Being asked names the receiver a voter, whatever its own configuration says.
 struct RequestVote {
   VoteKind kind = VoteKind::kPreVote;
-  Term proposed = {};      // the term that is asked for: Message::term + 1 for pre-votes, Message::term for votes
-  Position position = {};  // of the candidate's log
+  Term proposed =
+      {};  // the term that is asked for: Message::term + 1 for pre-votes, Message::term for votes
+  Position position = {};       // of the candidate's log
   Position configuration = {};  // where the candidate's newest configuration stands
   Standing standing = Standing::kFull;
   bool is_loaded = true;
   uint32_t rank = 0;  // ring rank of the candidate
-  // Leadership is being handed over by the leader of this term: its promises do not bind.  0: no transfer.
+  // Leadership is being handed over by the leader of this term: its promises do not bind.  0: no
+  // transfer.
   Term transfer_mark = {};
 };
 
 enum class VoteResult : uint8_t {
   kGranted = 1,
-  kHearsLeader = 2,    // follows a leader that it hears, or is one
-  kPromised = 3,       // has promised a leader for another wait_ms
-  kQuiet = 4,          // has just started: grants nothing for another wait_ms
-  kRecovering = 5,     // may have forgotten what it acknowledged
-  kBetterLog = 6,      // its own position is greater
-  kVotedForOther = 7,  // in this term
-  kOldTerm = 8,        // its term is higher
+  kHearsLeader = 2,         // follows a leader that it hears, or is one
+  kPromised = 3,            // has promised a leader for another wait_ms
+  kQuiet = 4,               // has just started: grants nothing for another wait_ms
+  kRecovering = 5,          // may have forgotten what it acknowledged
+  kBetterLog = 6,           // its own position is greater
+  kVotedForOther = 7,       // in this term
+  kOldTerm = 8,             // its term is higher
   kNewerConfiguration = 9,  // all-present restart: it knows of a newer configuration
-  kBetterCandidate = 10,   // pre-vote: it is about to stand itself, and comes first
+  kBetterCandidate = 10,    // pre-vote: it is about to stand itself, and comes first
 };
 
 // voter -> candidate.  A granted kVote or kRecoveryVote leaves only after the write.
@@ -112,8 +119,8 @@ struct RecoveryAnswer {
   Index last_index = {};
 };
 
-using MessageBody = std::variant<Append, AppendAnswer, CommitNotice, RequestVote, VoteAnswer, TimeoutNow,
-                                 TransferRefused, RecoveryRequest, RecoveryAnswer>;
+using MessageBody = std::variant<Append, AppendAnswer, CommitNotice, RequestVote, VoteAnswer,
+                                 TimeoutNow, TransferRefused, RecoveryRequest, RecoveryAnswer>;
 
 struct Message {
   GroupId group = {};

@@ -135,7 +135,8 @@ void write_body(const Append& append, Buffer& out) {
     out.append(entry.payload.view());
     term = entry.term.value;
   }
-  if (!append.entries.empty()) append_little<uint64_t>(out, append.entries.view().back().chain.value);
+  if (!append.entries.empty())
+    append_little<uint64_t>(out, append.entries.view().back().chain.value);
 }
 
 void read_body(Reader& in, Append& append) {
@@ -231,7 +232,9 @@ void read_body(Reader&, TimeoutNow&) {}
 void write_body(const TransferRefused&, Buffer&) {}
 void read_body(Reader&, TransferRefused&) {}
 
-void write_body(const RecoveryRequest& request, Buffer& out) { append_little<uint64_t>(out, request.nonce); }
+void write_body(const RecoveryRequest& request, Buffer& out) {
+  append_little<uint64_t>(out, request.nonce);
+}
 void read_body(Reader& in, RecoveryRequest& request) { request.nonce = in.fixed64(); }
 
 void write_body(const RecoveryAnswer& answer, Buffer& out) {
@@ -252,15 +255,24 @@ MessageBody read_as(Reader& in) {
 
 MessageBody read_message_body(Reader& in, MessageKind kind) {
   switch (kind) {
-    case MessageKind::kAppend: return read_as<Append>(in);
-    case MessageKind::kAppendAnswer: return read_as<AppendAnswer>(in);
-    case MessageKind::kCommitNotice: return read_as<CommitNotice>(in);
-    case MessageKind::kRequestVote: return read_as<RequestVote>(in);
-    case MessageKind::kVoteAnswer: return read_as<VoteAnswer>(in);
-    case MessageKind::kTimeoutNow: return read_as<TimeoutNow>(in);
-    case MessageKind::kTransferRefused: return read_as<TransferRefused>(in);
-    case MessageKind::kRecoveryRequest: return read_as<RecoveryRequest>(in);
-    case MessageKind::kRecoveryAnswer: return read_as<RecoveryAnswer>(in);
+    case MessageKind::kAppend:
+      return read_as<Append>(in);
+    case MessageKind::kAppendAnswer:
+      return read_as<AppendAnswer>(in);
+    case MessageKind::kCommitNotice:
+      return read_as<CommitNotice>(in);
+    case MessageKind::kRequestVote:
+      return read_as<RequestVote>(in);
+    case MessageKind::kVoteAnswer:
+      return read_as<VoteAnswer>(in);
+    case MessageKind::kTimeoutNow:
+      return read_as<TimeoutNow>(in);
+    case MessageKind::kTransferRefused:
+      return read_as<TransferRefused>(in);
+    case MessageKind::kRecoveryRequest:
+      return read_as<RecoveryRequest>(in);
+    case MessageKind::kRecoveryAnswer:
+      return read_as<RecoveryAnswer>(in);
   }
   CHECK(false);
 }

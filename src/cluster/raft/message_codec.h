@@ -1,5 +1,5 @@
-// The bytes of messages, configurations and marks (docs/FORMATS.md, "Messages of a group").  Versioned; every
-// length is checked; what does not decode is refused whole.
+// The bytes of messages, configurations and marks (docs/FORMATS.md, "Messages of a group").
+// Versioned; every length is checked; what does not decode is refused whole.
 #pragma once
 
 #include <string_view>
@@ -16,8 +16,9 @@ constexpr uint8_t kMessageVersion = 1;
 
 // Appends one message; a frame carries many.
 void encode(const Message& message, Buffer& out);
-// Takes one message off the front of `bytes`.  kCorrupt: cut off, an unknown version or kind, or a value out
-// of range.  Entries of an Append have index, term and payload; their chains are computed from prev_chain.
+// Takes one message off the front of `bytes`.  kCorrupt: cut off, an unknown version or kind, or a
+// value out of range.  Entries of an Append have index, term and payload; their chains are computed
+// from prev_chain.
 Result<Message> decode_message(std::string_view& bytes);
 
 // The payload of an EntryKind::kConfiguration.

@@ -1,11 +1,11 @@
-// Known ways to get replication wrong, switched on by tests only, to prove that they would be noticed
-// (REPLICATION.md 9).  The server never sets one.
+// Known ways to get replication wrong, switched on by tests only, to prove that they would be
+// noticed (REPLICATION.md 9).  The server never sets one.
 #pragma once
 
 namespace quorate::raft {
 
 struct Mistakes {
-  bool no_no_op = false;                  // a new leader serves without an entry of its term
+  bool no_no_op = false;                   // a new leader serves without an entry of its term
   bool commit_old_terms_by_count = false;  // copies of an older term's entry commit it
   bool vote_while_recovering = false;
   bool forget_recovering_flag = false;     // RECOVERING is kept in memory only
@@ -14,9 +14,10 @@ struct Mistakes {
   bool vote_right_after_restart = false;   // no quiet time after process start
   bool timeout_now_under_lease = false;    // a transfer keeps the lease
   bool single_step_membership = false;     // voters change without a joint configuration
-  bool beats_confirm_all_groups = false;   // an echo stands for groups it does not confirm (cluster/beats.h)
-  bool lone_voter_restarts_all = false;    // "all present" is said by one voter for all
-  bool snapshot_before_commit = false;     // a snapshot of uncommitted state may leave
+  bool beats_confirm_all_groups =
+      false;  // an echo stands for groups it does not confirm (cluster/beats.h)
+  bool lone_voter_restarts_all = false;  // "all present" is said by one voter for all
+  bool snapshot_before_commit = false;   // a snapshot of uncommitted state may leave
 };
 
 }  // namespace quorate::raft

@@ -25,9 +25,9 @@ void Output::clear() {
 }
 
 bool Output::empty() const {
-  return !failure && !role && !support_withdrawn && truncated.empty() && !log_archived && !install &&
-         !write.writes() && write.then_send.empty() && send.empty() && reads.empty() && !round_wanted &&
-         snapshots_wanted.empty() && !configuration_changed && facts.empty();
+  return !failure && !role && !support_withdrawn && truncated.empty() && !log_archived &&
+         !install && !write.writes() && write.then_send.empty() && send.empty() && reads.empty() &&
+         !round_wanted && snapshots_wanted.empty() && !configuration_changed && facts.empty();
 }
 
 }  // namespace quorate::raft

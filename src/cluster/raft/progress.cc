@@ -14,10 +14,12 @@ constexpr size_t kAppendsInFlightMax = 256;
 bool Progress::may_send(size_t bytes_in_flight_max) const {
   if (is_silent) return false;
   switch (state_) {
-    case State::kProbe: return !probe_sent_;
+    case State::kProbe:
+      return !probe_sent_;
     case State::kReplicate:
       return in_flight_count_ < kAppendsInFlightMax && bytes_in_flight_ < bytes_in_flight_max;
-    case State::kSnapshot: return false;
+    case State::kSnapshot:
+      return false;
   }
   CHECK(false);
 }

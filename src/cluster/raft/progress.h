@@ -1,5 +1,5 @@
-// What a leader knows about one member: how far its log matches, what is on the way to it, and which beat
-// it confirmed last.
+// What a leader knows about one member: how far its log matches, what is on the way to it, and
+// which beat it confirmed last.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace quorate::raft {
 
-// Per member and term of leadership.  Invariants: 1 match < next_index; 2 match never falls, except when
-// the member's node restarted or the link said that it did.
+// Per member and term of leadership.  Invariants: 1 match < next_index; 2 match never falls, except
+// when the member's node restarted or the link said that it did.
 class Progress {
  public:
   enum class State : uint8_t {
@@ -32,7 +32,8 @@ class Progress {
   // When the oldest unanswered thing was sent; kNever if nothing is on the way.
   int64_t waiting_since_us() const { return idle() ? kNever : waiting_since_us_; }
 
-  // May another append leave?  kProbe: none is on the way.  kReplicate: bytes and appends have room.
+  // May another append leave?  kProbe: none is on the way.  kReplicate: bytes and appends have
+  // room.
   bool may_send(size_t bytes_in_flight_max) const;
   // An append of entries [next_index(), last] with `bytes` leaves.  Requires: may_send().
   void sent(Index last, size_t bytes, int64_t now_us);
@@ -40,7 +41,8 @@ class Progress {
   void probe_sent(int64_t now_us);
   // Everything up to `match` is stored there.  Returns whether match grew.
   bool stored(Index match, int64_t now_us);
-  // The append behind `rejected` did not match; `next` is where to try.  Returns false for an old answer.
+  // The append behind `rejected` did not match; `next` is where to try.  Returns false for an old
+  // answer.
   bool mismatched(Index rejected, Index next);
   // Sends from match + 1 again, one at a time: what was on the way may be lost.
   void probe_again();
@@ -58,7 +60,8 @@ class Progress {
   // Changed by confirmations of leadership (beats.h), reset by a configuration entry.
   BeatNumber confirmed_beat;
   int64_t confirmed_sent_us = INT64_MIN;
-  // For check-quorum: the same, but not reset by a configuration entry; at first when the row was made.
+  // For check-quorum: the same, but not reset by a configuration entry; at first when the row was
+  // made.
   int64_t heard_us = INT64_MIN;
   // Its node fell silent: nothing is sent until it is heard again.
   bool is_silent = false;

@@ -10,10 +10,14 @@ namespace quorate::raft {
 
 uint32_t needed(const Half& half, QuorumKind kind) {
   switch (kind) {
-    case QuorumKind::kCommit: return half.quorums().commit;
-    case QuorumKind::kElection: return half.quorums().election;
-    case QuorumKind::kConfirmation: return half.quorums().confirmation;
-    case QuorumKind::kEveryone: return static_cast<uint32_t>(half.voters.size());
+    case QuorumKind::kCommit:
+      return half.quorums().commit;
+    case QuorumKind::kElection:
+      return half.quorums().election;
+    case QuorumKind::kConfirmation:
+      return half.quorums().confirmation;
+    case QuorumKind::kEveryone:
+      return static_cast<uint32_t>(half.voters.size());
   }
   CHECK(false);
 }
@@ -48,7 +52,8 @@ void Round::answer(ReplicaId voter, Answer answer) {
 bool Round::answered(ReplicaId voter) const {
   for (const Side& side : sides_) {
     for (size_t index = 0; index < side.voters.size(); ++index) {
-      if (side.voters[index] == voter && ((side.agreed | side.refused) >> index & 1) != 0) return true;
+      if (side.voters[index] == voter && ((side.agreed | side.refused) >> index & 1) != 0)
+        return true;
     }
   }
   return false;

@@ -25,8 +25,8 @@ uint32_t needed(const Half& half, QuorumKind kind);
 
 // Collects the answers of named voters to one question until it is decided.
 // Calls: (add | refuse | verdict)*.  Lives for one question under one configuration.
-// Invariants: 1 an answer of a replica that is no voter changes nothing; 2 the first answer of a voter
-// stays; 3 once won or lost, the verdict does not change.
+// Invariants: 1 an answer of a replica that is no voter changes nothing; 2 the first answer of a
+// voter stays; 3 once won or lost, the verdict does not change.
 class Round {
  public:
   Round(const Configuration& configuration, QuorumKind kind);
@@ -53,8 +53,8 @@ class Round {
   std::vector<Side> sides_;
 };
 
-// The largest value that at least `count` of `values` reach; 0 if there are fewer.  `values` is reordered.
-// Requires: count >= 1.
+// The largest value that at least `count` of `values` reach; 0 if there are fewer.  `values` is
+// reordered. Requires: count >= 1.
 uint64_t reached_by(std::span<uint64_t> values, uint32_t count);
 
 }  // namespace quorate::raft

@@ -18,15 +18,16 @@ void Core::receive(const Message& sent, const Append& append, Output& out) {
   }
   if (sent.epoch > hard_.epoch) archive_log(sent.epoch, out);
 
-  // Everything up to the commit index is the same on every leader; what is sent of it again is only compared.
+  // Everything up to the commit index is the same on every leader; what is sent of it again is only
+  // compared.
   const std::optional<Term> prev_term = log_.term_at(append.prev_index);
   const bool is_behind_window = append.prev_index < log_.base().index;
   if (!is_behind_window && prev_term != append.prev_term) {
     if (append.prev_index <= commit_) {
       fail({.kind = Failure::Kind::kCommittedConflict,
             .index = append.prev_index,
-            .text = "the leader has another term at committed index " + std::to_string(append.prev_index.value) +
-                    " -> stop this replica"},
+            .text = "the leader has another term at committed index " +
+                    std::to_string(append.prev_index.value) + " -> stop this replica"},
            out);
       return;
     }
@@ -50,7 +51,8 @@ void Core::receive(const Message& sent, const Append& append, Output& out) {
     return;
   }
   if (!take_entries(append, out)) return;
-  const Index last = append.entries.empty() ? append.prev_index : append.entries.view().back().index;
+  const Index last =
+      append.entries.empty() ? append.prev_index : append.entries.view().back().index;
   verified_ = std::max(verified_, last);
   leader_commit_ = std::max(leader_commit_, append.commit);
   commit_verified(out);
@@ -63,12 +65,25 @@ bool Core::take_entries(const Append& append, Output& out) {
   Index expected = next(append.prev_index);
   for (const Entry& entry : append.entries.view()) {
     if (entry.index != expected || entry.term > hard_.term) {
-      fail({.kind = Failure::Kind::kBadEntry, .index = entry.index, .text = "entries do not follow -> stop this replica"},
+      fail({.kind = Failure::Kind::kBadEntry,
+            .index = entry.index,
+            .text = "entries do not follow -> stop this replica"},
            out);
       return false;
     }
     expected = next(expected);
-    if (entry.index <= log_.base().index) continue;
+    if (entry.index < log_.base().index) continue;
+    if (entry.index == log_.base().index) {
+      if (entry.chain == log_.base().chain) continue;
+      fail({.kind = Failure::Kind::kCommittedConflict,
+            .index = entry.index,
+            .ours = log_.base().chain,
+            .theirs = entry.chain,
+            .text = "the leader has another log at committed index " +
+                    std::to_string(entry.index.value) + " -> stop this replica"},
+           out);
+      return false;
+    }
     if (log_.has(entry.index)) {
       const Entry& ours = log_.at(entry.index);
       if (ours.term == entry.term) {
@@ -100,7 +115,8 @@ bool Core::append_received(const Entry& entry, Output& out) {
   if (!is_whole || !is_readable || entry.term < log_.last_term()) {
     fail({.kind = Failure::Kind::kBadEntry,
           .index = entry.index,
-          .text = "entry " + std::to_string(entry.index.value) + " cannot be right -> stop this replica"},
+          .text = "entry " + std::to_string(entry.index.value) +
+                  " cannot be right -> stop this replica"},
          out);
     return false;
   }
@@ -111,14 +127,17 @@ bool Core::append_received(const Entry& entry, Output& out) {
     take_back_configurations(before(entry.index), out);
   }
   if (brought) {
-    adopt({.at = {.epoch = hard_.epoch, .term = entry.term, .index = entry.index}, .configuration = *brought}, out);
+    adopt({.at = {.epoch = hard_.epoch, .term = entry.term, .index = entry.index},
+           .configuration = *brought},
+          out);
   }
   return true;
 }
 
 // Takes back the tail from `from` on.  False: the core failed, since some of it is committed.
 bool Core::truncate(Index from, Output& out) {
-  // What the leader of this term sent before is as good as committed here: it would contradict itself.
+  // What the leader of this term sent before is as good as committed here: it would contradict
+  // itself.
   if (from <= std::max(commit_, verified_)) {
     fail({.kind = Failure::Kind::kCommittedConflict,
           .index = from,
@@ -139,7 +158,8 @@ bool Core::truncate(Index from, Output& out) {
 // An all-present restart has chosen another log: this one goes to a loss record, whole.
 void Core::archive_log(RecoveryEpoch epoch, Output& out) {
   CHECK(epoch > hard_.epoch);
-  out.facts.push_back("recovery epoch " + std::to_string(epoch.value) + " is led by another log -> archive this one");
+  out.facts.push_back("recovery epoch " + std::to_string(epoch.value) +
+                      " is led by another log -> archive this one");
   log_.truncate_from(log_.first_index(), out.truncated);
   out.log_archived = true;
   hard_.epoch = epoch;

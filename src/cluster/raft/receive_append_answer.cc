@@ -19,7 +19,8 @@ void Core::receive(const Message& answered, const AppendAnswer& answer, Output& 
                           (likely > log_.base().index || log_.base().term <= answer.hint_term);
     // If nothing in the window can match, next_index() goes behind it and a snapshot is sent.
     const Index next_index = is_known ? next(likely) : log_.base().index;
-    if (member->mismatched(answer.rejected, std::max(next_index, Index{1}))) send_appends(*member, out);
+    if (member->mismatched(answer.rejected, std::max(next_index, Index{1})))
+      send_appends(*member, out);
     return;
   }
   if (answer.match > last_index() || answered.epoch != hard_.epoch) return;

@@ -8,7 +8,9 @@ namespace quorate::raft {
 
 namespace {
 
-bool is_pre(VoteKind kind) { return kind == VoteKind::kPreVote || kind == VoteKind::kRecoveryPreVote; }
+bool is_pre(VoteKind kind) {
+  return kind == VoteKind::kPreVote || kind == VoteKind::kRecoveryPreVote;
+}
 bool is_of_recovery(VoteKind kind) {
   return kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
 }
@@ -25,7 +27,8 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
   const bool granted = answer.result == VoteResult::kGranted;
   if (!is_pre(request.kind)) {
     // A refusal for the sake of a leader does not take the higher term: the term would depose it.
-    const bool protects_leader = answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet ||
+    const bool protects_leader = answer.result == VoteResult::kPromised ||
+                                 answer.result == VoteResult::kQuiet ||
                                  answer.result == VoteResult::kHearsLeader;
     if (request.proposed > hard_.term && !protects_leader) adopt_term(request.proposed, out);
     if (granted) {
@@ -49,14 +52,18 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
 VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_t& wait_ms) const {
   const bool pre = is_pre(request.kind);
   const bool of_recovery = is_of_recovery(request.kind);
-  if (pre ? request.proposed <= hard_.term : request.proposed < hard_.term) return VoteResult::kOldTerm;
+  if (pre ? request.proposed <= hard_.term : request.proposed < hard_.term)
+    return VoteResult::kOldTerm;
   const VoteResult in_time = judge_time(asked, request, wait_ms);
   if (in_time != VoteResult::kGranted) return in_time;
-  // What it acknowledged and forgot could be missing from the candidate's log: its vote proves nothing.
-  const bool recovering = hard_.standing == Standing::kRecovering && !mistakes_.vote_while_recovering;
+  // What it acknowledged and forgot could be missing from the candidate's log: its vote proves
+  // nothing.
+  const bool recovering =
+      hard_.standing == Standing::kRecovering && !mistakes_.vote_while_recovering;
   if (recovering && !of_recovery) return VoteResult::kRecovering;
   if (position() > request.position) return VoteResult::kBetterLog;
-  if (of_recovery && configuration_at() > request.configuration) return VoteResult::kNewerConfiguration;
+  if (of_recovery && configuration_at() > request.configuration)
+    return VoteResult::kNewerConfiguration;
   const bool voted_for_other = !hard_.voted_for.none() && hard_.voted_for != asked.from.replica;
   if (!pre && request.proposed == hard_.term && (voted_for_other || role_state().leader)) {
     return VoteResult::kVotedForOther;
@@ -70,7 +77,8 @@ VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_
 }
 
 // Promises, the quiet time after a start, and leaders that are heard.
-VoteResult Core::judge_time(const Message& asked, const RequestVote& request, uint32_t& wait_ms) const {
+VoteResult Core::judge_time(const Message& asked, const RequestVote& request,
+                            uint32_t& wait_ms) const {
   if (now_us_ < quiet_until_us_) {
     wait_ms = milliseconds_until(quiet_until_us_, now_us_);
     return VoteResult::kQuiet;

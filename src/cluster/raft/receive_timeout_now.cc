@@ -5,7 +5,8 @@ namespace quorate::raft {
 
 void Core::receive(const Message& sent, const TimeoutNow&, Output& out) {
   if (!follow(sent.from, out)) return;
-  const bool is_willing = can_be_elected() && !is_draining_ && is_loaded_ && now_us_ >= quiet_until_us_;
+  const bool is_willing =
+      can_be_elected() && !is_draining_ && is_loaded_ && now_us_ >= quiet_until_us_;
   if (!is_willing || (now_us_ < promise_until_us_ && sent.term < promise_term_)) {
     tell(sent.from, TransferRefused(), out);
     return;
@@ -16,7 +17,8 @@ void Core::receive(const Message& sent, const TimeoutNow&, Output& out) {
 void Core::receive(const Message& sent, const TransferRefused&, Output& out) {
   Leader* const leading = leader();
   if (leading == nullptr || !leading->transfer || leading->transfer->to != sent.from) return;
-  out.facts.push_back("replica " + std::to_string(sent.from.replica.value) + " refuses -> keep leading");
+  out.facts.push_back("replica " + std::to_string(sent.from.replica.value) +
+                      " refuses -> keep leading");
   leading->transfer.reset();
   continue_change(out);
 }

@@ -7,7 +7,8 @@
 namespace quorate::raft {
 
 void Core::receive(const Message& answered, const VoteAnswer& answer, Output& out) {
-  if (!std::holds_alternative<PreCandidate>(role_) && !std::holds_alternative<Candidate>(role_)) return;
+  if (!std::holds_alternative<PreCandidate>(role_) && !std::holds_alternative<Candidate>(role_))
+    return;
   if (answered.term > hard_.term) {
     adopt_term(answered.term, out);
     return;
@@ -18,7 +19,8 @@ void Core::receive(const Message& answered, const VoteAnswer& answer, Output& ou
     return;
   }
   auto* const candidate = std::get_if<Candidate>(&role_);
-  if (candidate == nullptr || answer.kind != candidate->kind || answer.proposed != hard_.term) return;
+  if (candidate == nullptr || answer.kind != candidate->kind || answer.proposed != hard_.term)
+    return;
   if (answer.result != VoteResult::kGranted) {
     candidate->round.refuse(answered.from.replica);
     return;
@@ -29,16 +31,19 @@ void Core::receive(const Message& answered, const VoteAnswer& answer, Output& ou
 
 void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Output& out) {
   auto& asking = std::get<PreCandidate>(role_);
-  std::erase_if(asking.answers,
-                [&](const PreCandidate::Answer& one) { return one.voter == answered.from.replica; });
+  std::erase_if(asking.answers, [&](const PreCandidate::Answer& one) {
+    return one.voter == answered.from.replica;
+  });
   asking.answers.push_back({answered.from.replica, answer});
-  const bool must_wait = answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet;
+  const bool must_wait =
+      answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet;
   const int64_t wait_us = int64_t{answer.wait_ms} * 1000;
   if (answer.result == VoteResult::kGranted) {
     asking.round.add(answered.from.replica);
   } else if (comes_first(answered.from.replica, answer) && !campaign_.has_yielded) {
     const int64_t rank = std::max<int64_t>(1, configuration().rank(options_.self.replica));
-    out.facts.push_back("replica " + std::to_string(answered.from.replica.value) + " comes first -> yield");
+    out.facts.push_back("replica " + std::to_string(answered.from.replica.value) +
+                        " comes first -> yield");
     const Follower before = asking.before;
     role_ = before;
     campaign_.has_yielded = true;
@@ -56,7 +61,8 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
     if (asking.round.verdict() == Verdict::kWon) {
       start_vote(VoteKind::kVote, Term(), out);
     } else if (may_restart) {
-      out.facts.push_back("every voter is here, too few may vote -> ask for an all-present restart");
+      out.facts.push_back(
+          "every voter is here, too few may vote -> ask for an all-present restart");
       start_pre_vote(VoteKind::kRecoveryPreVote, out);
     }
   } else if (asking.round.verdict() == Verdict::kWon && may_restart) {
@@ -67,6 +73,11 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
 // Would the answering voter be the better candidate, by (loaded, position, place in the ring)?
 bool Core::comes_first(ReplicaId voter, const VoteAnswer& answer) const {
   if (answer.standing != Standing::kFull || hard_.standing != Standing::kFull) return false;
+  // It will not stand: it hears the leader, or is bound in this term.
+  const bool may_stand_soon =
+      answer.result == VoteResult::kBetterLog || answer.result == VoteResult::kPromised ||
+      answer.result == VoteResult::kBetterCandidate || answer.result == VoteResult::kQuiet;
+  if (!may_stand_soon) return false;
   if (answer.is_loaded != is_loaded_) return answer.is_loaded;
   if (answer.position != position()) return answer.position > position();
   return configuration().rank(voter) < configuration().rank(options_.self.replica);

@@ -1,5 +1,5 @@
-// RECOVERING: a replica that may have forgotten what it acknowledged asks a leader how far it must come
-// before it votes again (REPLICATION.md 5).
+// RECOVERING: a replica that may have forgotten what it acknowledged asks a leader how far it must
+// come before it votes again (REPLICATION.md 5).
 #include <algorithm>
 
 #include "cluster/raft/core.h"
@@ -12,7 +12,8 @@ void Core::ask_recovery(Output& out) {
   const Follower* const follower = following();
   if (hard_.standing != Standing::kRecovering || follower == nullptr || !follower->leader) return;
   // A fresh nonce: an answer to an older question may not reach what was acknowledged since.
-  recovery_ = {.nonce = prng_.next() | 1, .target = std::nullopt, .retry_us = now_us_ + options_.retry_us};
+  recovery_ = {
+      .nonce = prng_.next() | 1, .target = std::nullopt, .retry_us = now_us_ + options_.retry_us};
   tell(*follower->leader, RecoveryRequest{.nonce = recovery_.nonce}, out);
 }
 
@@ -44,7 +45,8 @@ void Core::receive(const Message& answered, const RecoveryAnswer& answer, Output
 void Core::end_recovery(Output& out) {
   if (!recovery_.target) return;
   if (stored_ < *recovery_.target || verified_ < *recovery_.target) return;
-  out.facts.push_back("holds everything up to " + std::to_string(recovery_.target->value) + " -> full again");
+  out.facts.push_back("holds everything up to " + std::to_string(recovery_.target->value) +
+                      " -> full again");
   hard_.standing = Standing::kFull;
   hard_changed_ = true;
   recovery_ = {};

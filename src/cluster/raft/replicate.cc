@@ -20,7 +20,8 @@ void Core::on(const in::Propose& input, Output& out) {
 
 Index Core::append_own(EntryKind kind, SharedBytes payload, Output& out) {
   CHECK(leader() != nullptr);
-  Entry entry{.term = hard_.term, .index = next(last_index()), .payload = std::move(payload), .kind = kind};
+  Entry entry{
+      .term = hard_.term, .index = next(last_index()), .payload = std::move(payload), .kind = kind};
   entry.chain = chain_after(log_.last_chain(), entry);
   out.write.append.push_back(entry);
   log_.append(std::move(entry));
@@ -46,8 +47,11 @@ void Core::send_appends(Progress& member, Output& out) {
     }
     const bool is_probe = member.state() == Progress::State::kProbe;
     if (!is_probe && prev == last_index()) return;
-    Append append{
-        .prev_index = prev, .prev_term = *prev_term, .prev_chain = *log_.chain_at(prev), .commit = commit_, .entries = {}};
+    Append append{.prev_index = prev,
+                  .prev_term = *prev_term,
+                  .prev_chain = *log_.chain_at(prev),
+                  .commit = commit_,
+                  .entries = {}};
     size_t bytes = 0;
     Index last = prev;
     while (last < last_index()) {
@@ -130,7 +134,8 @@ std::span<const Progress> Core::progress() const {
   return leading->progress;
 }
 
-// Rows for the members of the active configuration; those that were there keep what is known of them.
+// Rows for the members of the active configuration; those that were there keep what is known of
+// them.
 void Core::rebuild_progress() {
   Leader& leading = *leader();
   std::vector<Progress> rows;
@@ -158,8 +163,8 @@ Index Core::quorum_match() const {
 void Core::advance_commit(Output& out) {
   const Index reached = quorum_match();
   if (reached > commit_) {
-    // Copies of an older term's entry prove nothing: a later leader may still overwrite it.  It is committed
-    // underneath an entry of this term.
+    // Copies of an older term's entry prove nothing: a later leader may still overwrite it.  It is
+    // committed underneath an entry of this term.
     const bool is_own_term = log_.at(reached).term == hard_.term;
     if (is_own_term || mistakes_.commit_old_terms_by_count) set_commit(reached, out);
   }

@@ -6,7 +6,8 @@
 
 namespace quorate::raft {
 
-// The leader's state is ahead of its commit index; a snapshot of it may hold what will be truncated.
+// The leader's state is ahead of its commit index; a snapshot of it may hold what will be
+// truncated.
 bool Core::snapshot_may_leave(Term term, Index last) const {
   if (failed_ || leader() == nullptr || term != hard_.term) return false;
   return last <= commit_ || mistakes_.snapshot_before_commit;
@@ -28,7 +29,8 @@ void Core::on(const in::SnapshotReceived& input, Output& out) {
   if (mark.last.epoch > hard_.epoch) archive_log(mark.last.epoch, out);
   const AppendAnswer stored{.result = AppendResult::kStored, .match = mark.last.index};
   if (mark.last.index > commit_) {
-    const bool has_it = log_.has(mark.last.index) && log_.at(mark.last.index).term == mark.last.term;
+    const bool has_it =
+        log_.has(mark.last.index) && log_.at(mark.last.index).term == mark.last.term;
     if (has_it && log_.at(mark.last.index).chain != mark.chain) {
       fail({.kind = Failure::Kind::kDivergence,
             .index = mark.last.index,
@@ -52,15 +54,19 @@ void Core::on(const in::SnapshotReceived& input, Output& out) {
 }
 
 void Core::install(const SnapshotMark& mark, Output& out) {
-  out.facts.push_back("snapshot up to " + std::to_string(mark.last.index.value) + " -> take it for the state");
-  // What was not committed here goes; a part of it may have been acknowledged weakly.
-  log_.truncate_from(std::max(next(commit_), log_.first_index()), out.truncated);
+  out.facts.push_back("snapshot up to " + std::to_string(mark.last.index.value) +
+                      " -> take it for the state");
+  // What is not known to be the leader's may be lost, and may have been acknowledged weakly.
+  const Index known = std::max(commit_, verified_);
+  log_.truncate_from(std::max(next(known), log_.first_index()), out.truncated);
   start_log_anew(mark, out);
   out.install = mark;
   const StoredConfiguration remembered = hard_.configuration;
   configurations_ = {mark.configuration};
-  // In mode `memory` it may remember a newer one than the snapshot's: that stays the newest it knows.
-  const bool is_newer = remembered.at > mark.configuration.at && remembered.at.index > mark.last.index;
+  // In mode `memory` it may remember a newer one than the snapshot's: that stays the newest it
+  // knows.
+  const bool is_newer =
+      remembered.at > mark.configuration.at && remembered.at.index > mark.last.index;
   if (is_newer && !remembered.configuration.unknown()) configurations_.push_back(remembered);
   hard_.configuration = configurations_.back();
   hard_changed_ = true;

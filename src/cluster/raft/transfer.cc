@@ -1,5 +1,5 @@
-// Handing leadership over (REPLICATION.md 6): the lease is dropped for the rest of the term, then the target
-// stands at once with the mark of this term.
+// Handing leadership over (REPLICATION.md 6): the lease is dropped for the rest of the term, then
+// the target stands at once with the mark of this term.
 #include <algorithm>
 
 #include "cluster/raft/core.h"
@@ -9,11 +9,13 @@ namespace quorate::raft {
 
 bool Core::may_transfer(ReplicaId to) const {
   const Leader* const leading = leader();
-  if (failed_ || leading == nullptr || leading->transfer || to == options_.self.replica) return false;
-  return std::any_of(leading->progress.begin(), leading->progress.end(), [&](const Progress& member) {
-    return member.member().replica == to && member.in_incoming && !member.is_silent &&
-           member.state() == Progress::State::kReplicate;
-  });
+  if (failed_ || leading == nullptr || leading->transfer || to == options_.self.replica)
+    return false;
+  return std::any_of(leading->progress.begin(), leading->progress.end(),
+                     [&](const Progress& member) {
+                       return member.member().replica == to && member.in_incoming &&
+                              !member.is_silent && member.state() == Progress::State::kReplicate;
+                     });
 }
 
 void Core::on(const in::TransferLeadership& input, Output& out) {
@@ -23,7 +25,8 @@ void Core::on(const in::TransferLeadership& input, Output& out) {
 
 void Core::begin_transfer(Member to, Output& out) {
   Leader& leading = *leader();
-  out.facts.push_back("hand over to replica " + std::to_string(to.replica.value) + " -> drop the lease");
+  out.facts.push_back("hand over to replica " + std::to_string(to.replica.value) +
+                      " -> drop the lease");
   leading.transfer = Transfer{.to = to, .give_up_us = now_us_ + options_.transfer_us};
   // For the rest of the term: the message may arrive late, after the transfer was given up.
   if (!mistakes_.timeout_now_under_lease) leading.lease_dropped = true;

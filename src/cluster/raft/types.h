@@ -1,5 +1,5 @@
-// The numbers of the replication core.  Each is a type of its own, so that a term cannot be given where an
-// index is wanted.
+// The numbers of the replication core.  Each is a type of its own, so that a term cannot be given
+// where an index is wanted.
 #pragma once
 
 #include <compare>
@@ -15,17 +15,20 @@ struct Tagged {
   bool none() const { return value == 0; }
 };
 
-using Term = Tagged<struct TermTag>;                // one leader a term (I1)
-using Index = Tagged<struct IndexTag>;              // place in a group's log; the first is 1
-using ReplicaId = Tagged<struct ReplicaTag>;        // one copy of one group; never used again once removed
-using NodeId = Tagged<struct NodeTag>;              // a process with its directory
-using GroupId = Tagged<struct GroupTag>;            // a partition, or the meta group
+using Term = Tagged<struct TermTag>;    // one leader a term (I1)
+using Index = Tagged<struct IndexTag>;  // place in a group's log; the first is 1
+using ReplicaId =
+    Tagged<struct ReplicaTag>;            // one copy of one group; never used again once removed
+using NodeId = Tagged<struct NodeTag>;    // a process with its directory
+using GroupId = Tagged<struct GroupTag>;  // a partition, or the meta group
 using Incarnation = Tagged<struct IncarnationTag>;  // which start of a node
-using RecoveryEpoch = Tagged<struct EpochTag>;      // how often an all-present restart has chosen the log
-using WriteNumber = Tagged<struct WriteTag>;        // a durable write of one core; 1, 2, ...
-using BeatNumber = Tagged<struct BeatTag>;          // a beat (or round) of one node; grows with every sending
-using ReadToken = Tagged<struct ReadTag>;           // the caller's name for a read that waits
-using Chain = Tagged<struct ChainTag>;              // hash of the log up to and with an entry
+using RecoveryEpoch =
+    Tagged<struct EpochTag>;                  // how often an all-present restart has chosen the log
+using WriteNumber = Tagged<struct WriteTag>;  // a durable write of one core; 1, 2, ...
+using BeatNumber =
+    Tagged<struct BeatTag>;  // a beat (or round) of one node; grows with every sending
+using ReadToken = Tagged<struct ReadTag>;  // the caller's name for a read that waits
+using Chain = Tagged<struct ChainTag>;     // hash of the log up to and with an entry
 
 template <class Tag>
 constexpr Tagged<Tag> next(Tagged<Tag> number) {

@@ -1,0 +1,225 @@
+// Beats of one pair of nodes.
+#include "cluster/beats.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "util/check.h"
+
+namespace quorate::beats {
+
+namespace {
+constexpr size_t kSentMax = 64;        // beats whose echo is awaited
+constexpr size_t kLedVersionsMax = 8;  // lists that echoes on their way may speak of
+
+bool contains(const std::vector<GroupId>& sorted, GroupId group) {
+  return std::binary_search(sorted.begin(), sorted.end(), group);
+}
+
+void sort_once(std::vector<GroupId>& groups) {
+  std::sort(groups.begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+}
+}  // namespace
+
+void Output::clear() {
+  send.clear();
+  peer_restarted = false;
+  silent.reset();
+  heard = false;
+  judge.clear();
+  judge_wanted = false;
+  confirmed.reset();
+}
+
+Pair::Pair(const Options& options, BeatCounter& counter, uint64_t seed,
+           const raft::Mistakes& mistakes)
+    : options_(options), counter_(counter), mistakes_(mistakes), prng_(seed) {
+  led_.push_back({.version = 1, .led = {}});
+}
+
+void Pair::step(Instant now, const Input& input, Output& out) {
+  CHECK(now.steady_us >= now_us_);
+  now_us_ = now.steady_us;
+  std::visit([&](const auto& one) { on(one, out); }, input);
+}
+
+int64_t Pair::deadline() const {
+  return std::min(is_connected_ ? next_beat_us_ : kNever, suspect_at_us_);
+}
+
+void Pair::on(const in::Timeout&, Output& out) {
+  if (is_connected_ && now_us_ >= next_beat_us_) send_beat(out);
+  if (now_us_ >= suspect_at_us_) {
+    suspect_at_us_ = kNever;
+    peer_is_heard_ = false;
+    out.silent = raft::Silence::kNoBeats;
+  }
+}
+
+void Pair::on(const in::Connected&, Output& out) {
+  is_connected_ = true;
+  peer_knows_version_ = 0;
+  send_beat(out);
+}
+
+void Pair::on(const in::Closed&, Output& out) {
+  is_connected_ = false;
+  sent_.clear();
+  suspect_at_us_ = kNever;
+  if (peer_is_heard_) out.silent = raft::Silence::kClosed;
+  peer_is_heard_ = false;
+}
+
+void Pair::on(const in::LedChanged& input, Output& out) {
+  CHECK(std::is_sorted(input.led.begin(), input.led.end()));
+  CHECK(input.led.size() <= kLedMax);
+  if (input.led == led_.back().led) return;
+  led_.push_back({.version = led_.back().version + 1, .led = input.led});
+  if (led_.size() > kLedVersionsMax) led_.pop_front();
+  // A new leader's lease begins with the first beat that lists it.
+  if (is_connected_) send_beat(out);
+}
+
+void Pair::on(const in::HealthChanged& input, Output&) { health_ = input.health; }
+
+void Pair::on(const in::RoundWanted&, Output& out) {
+  if (is_connected_) send_beat(out);
+}
+
+void Pair::send_beat(Output& out) {
+  next_beat_us_ = now_us_ + options_.beat_us;
+  counter_.last = next(counter_.last);
+  const LedVersion& newest = led_.back();
+  Beat beat{.incarnation = options_.incarnation,
+            .number = counter_.last,
+            .nonce = prng_.next(),
+            .health = health_,
+            .led_version = newest.version};
+  if (peer_knows_version_ != newest.version) beat.led = newest.led;
+  sent_.push_back({.number = beat.number,
+                   .nonce = beat.nonce,
+                   .sent_us = now_us_,
+                   .led_version = newest.version});
+  if (sent_.size() > kSentMax) sent_.pop_front();
+  out.send.push_back(std::move(beat));
+}
+
+void Pair::on(const in::Receive& input, Output& out) {
+  std::visit([&](const auto& packet) { receive(packet, out); }, input.packet);
+}
+
+bool Pair::take_incarnation(Incarnation incarnation, Output& out) {
+  if (incarnation < peer_incarnation_) return false;
+  if (incarnation == peer_incarnation_) return true;
+  out.peer_restarted = !peer_incarnation_.none();
+  peer_incarnation_ = incarnation;
+  peer_beat_ = {};
+  peer_led_.clear();
+  peer_led_version_ = 0;
+  peer_support_epoch_ = 0;
+  peer_knows_version_ = 0;
+  not_confirmed_.clear();
+  judged_version_ = 0;
+  is_judging_ = false;
+  sent_.clear();  // the echoes of the old one count no more
+  return true;
+}
+
+void Pair::receive(const Beat& beat, Output& out) {
+  if (!take_incarnation(beat.incarnation, out)) return;
+  if (beat.number <= peer_beat_) return;  // late or doubled: the newer one says more
+  peer_beat_ = beat.number;
+  peer_nonce_ = beat.nonce;
+  peer_health_ = beat.health;
+  received_us_ = now_us_;
+  peer_is_heard_ = true;
+  suspect_at_us_ =
+      now_us_ + options_.suspicion_us +
+      static_cast<int64_t>(prng_.below(static_cast<uint64_t>(options_.suspicion_spread_us) + 1));
+  out.heard = true;
+  if (beat.led && beat.led_version > peer_led_version_) {
+    peer_led_ = *beat.led;
+    peer_led_version_ = beat.led_version;
+    not_confirmed_.clear();
+    judged_version_ = 0;
+  }
+  if (beat.led_version != peer_led_version_) {
+    peer_led_version_ = 0;  // a list was missed: the echo asks for it
+    peer_led_.clear();
+    judged_version_ = 0;
+  }
+  const bool is_judged = judged_version_ == peer_led_version_;
+  for (const Led& led : peer_led_) {
+    if (!is_judged || contains(not_confirmed_, led.group)) out.judge.push_back(led);
+  }
+  if (out.judge.empty()) {
+    judged_version_ = peer_led_version_;
+    send_echo(out);
+    return;
+  }
+  out.judge_wanted = true;
+  is_judging_ = true;
+  withdrawn_.clear();
+}
+
+void Pair::on(const in::Judged& input, Output& out) {
+  if (!is_judging_) return;  // the peer restarted meanwhile
+  is_judging_ = false;
+  not_confirmed_ = input.not_confirmed;
+  not_confirmed_.insert(not_confirmed_.end(), withdrawn_.begin(), withdrawn_.end());
+  sort_once(not_confirmed_);
+  judged_version_ = peer_led_version_;
+  send_echo(out);
+}
+
+// From now on no echo confirms the group, until it is judged again.
+void Pair::on(const in::SupportWithdrawn& input, Output&) {
+  ++support_epoch_;
+  if (is_judging_) withdrawn_.push_back(input.group);
+  not_confirmed_.push_back(input.group);
+  sort_once(not_confirmed_);
+}
+
+void Pair::send_echo(Output& out) {
+  Echo echo{.incarnation = options_.incarnation,
+            .beat_incarnation = peer_incarnation_,
+            .number = peer_beat_,
+            .nonce = peer_nonce_,
+            .led_version = peer_led_version_,
+            .support_epoch = support_epoch_};
+  for (const Led& led : peer_led_) {
+    if (contains(not_confirmed_, led.group)) echo.not_confirmed.push_back(led.group);
+  }
+  out.send.push_back(std::move(echo));
+}
+
+void Pair::receive(const Echo& echo, Output& out) {
+  if (!take_incarnation(echo.incarnation, out)) return;
+  if (echo.beat_incarnation != options_.incarnation) return;
+  const auto sent = std::find_if(sent_.begin(), sent_.end(), [&](const SentBeat& one) {
+    return one.number == echo.number && one.nonce == echo.nonce;
+  });
+  if (sent == sent_.end()) return;
+  const SentBeat beat = *sent;
+  sent_.erase(sent);
+  if (echo.support_epoch < peer_support_epoch_) return;  // overtaken by one that withdrew support
+  peer_support_epoch_ = echo.support_epoch;
+  if (echo.led_version != beat.led_version) {
+    peer_knows_version_ = 0;
+    return;
+  }
+  peer_knows_version_ = std::max(peer_knows_version_, echo.led_version);
+  const auto spoken_of = std::find_if(led_.begin(), led_.end(), [&](const LedVersion& one) {
+    return one.version == echo.led_version;
+  });
+  if (spoken_of == led_.end()) return;
+  out.confirmed = Confirmed{.beat = beat.number, .sent_us = beat.sent_us};
+  for (const Led& led : spoken_of->led) {
+    const bool is_confirmed =
+        mistakes_.beats_confirm_all_groups || !contains(echo.not_confirmed, led.group);
+    (is_confirmed ? out.confirmed->groups : out.confirmed->refused).push_back(led);
+  }
+}
+
+}  // namespace quorate::beats
