@@ -125,7 +125,7 @@ void Connection::on_alloc(uv_handle_t* handle, size_t /*suggested*/, uv_buf_t* b
   // libuv reads on while buffers come back full, up to 32 of them: a client that sends a lot would make the turn
   // long for everybody.  Without a place it stops, and the rest is read in the next turn.
   const uint64_t turn = connection->driver_.turn();
-  if (connection->read_in_turn_ == turn) {
+  if (turn != 0 && connection->read_in_turn_ == turn) {
     *buffer = uv_buf_init(nullptr, 0);
     return;
   }

@@ -56,8 +56,8 @@ class UvDriver : public Driver {
   void arm_timer(int64_t steady_us) override;
 
   // For Connection.
-  // Tells one iteration of the loop from the next; never 0.
-  uint64_t turn() const { return turn_; }
+  // Tells one iteration of the loop from the next; 0 while there is no node, and so no turns.
+  uint64_t turn() const { return node_ == nullptr ? 0 : turn_; }
   std::span<char> read_place(Session* session);
   void received(Connection& connection, std::string_view bytes);
   void hung_up(Connection& connection, Hangup hangup);
