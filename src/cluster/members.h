@@ -25,12 +25,12 @@ using placement::NodeId;
 // Where a member is and what it can carry.
 struct MemberRecord {
   NodeId id = 0;
-  std::string host;            // as others reach it: address or name
+  std::string host = {};       // as others reach it: address or name
   uint16_t port = 0;           // clients, always forwarding
   uint16_t cluster_port = 0;   // peers
   uint16_t client_port = 0;    // cluster-aware clients (cluster-client-port); 0: none
   uint16_t http_port = 0;
-  std::string zone;
+  std::string zone = {};
   uint32_t weight = placement::kWeightDefault;
   MemberState state = MemberState::kActive;
   friend bool operator==(const MemberRecord&, const MemberRecord&) = default;

@@ -256,7 +256,12 @@ void Peers::received(Instant now, ConnectionId id, std::string_view bytes) {
   Connection* const connection = find(id);
   if (connection == nullptr) return;
   connection->link.receive(bytes);
-  if (connection->is_readable) return;
+  look_again(id);
+}
+
+void Peers::look_again(ConnectionId id) {
+  Connection* const connection = find(id);
+  if (connection == nullptr || connection->is_readable) return;
   connection->is_readable = true;
   readable_.push_back(id);
 }

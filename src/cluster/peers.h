@@ -113,6 +113,8 @@ class Peers {
     PeerMessage message;
   };
   bool next(Incoming& incoming);
+  // The owner has refused the link: next() takes note of it.
+  void look_again(ConnectionId connection);
 
   // Null: not up.  What is added leaves with the next end_turn().
   Link* link(uint64_t node, PeerLane lane);

@@ -1,0 +1,301 @@
+// Founding, joining, and passing events to the part they are for.
+#include "cluster/cluster_node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "util/check.h"
+#include "util/varint.h"
+
+namespace quorate {
+
+namespace {
+
+PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
+  return {.partitions = options.partitions,
+          .node = options.own.id,
+          .incarnation = options.incarnation,
+          .seed = random.next()};
+}
+
+GroupsOptions groups_options(const ClusterNodeOptions& options, Prng& random) {
+  return {.self = {options.own.id},
+          .incarnation = {options.incarnation},
+          .partitions = options.partitions,
+          .group = options.group,
+          .seed = random.next()};
+}
+
+}  // namespace
+
+ClusterNode::ClusterNode(const ClusterNodeOptions& options, GroupsClient& data)
+    : options_(options),
+      data_(data),
+      random_(options.seed),
+      peers_(peers_options(options, random_)),
+      groups_(groups_options(options, random_), *this),
+      meta_({.self = options.own.id, .incarnation = {options.incarnation}, .partitions = options.partitions}, groups_) {
+  CHECK(options.own.id != 0);
+}
+ClusterNode::~ClusterNode() = default;
+
+Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery, uint32_t partitions) {
+  if (recovery.meta_state().empty()) return std::optional<RestoredCluster>();
+  TRY(ClusterState state, ClusterState::decode(recovery.meta_state()));
+  if (state.partitions() != partitions) {
+    return Error(ErrorCode::kInvalidArgument, "the cluster has " + std::to_string(state.partitions()) + " partitions, not " +
+                                                  std::to_string(partitions));
+  }
+  return std::optional<RestoredCluster>(
+      {.meta = std::move(recovery.groups()[meta_group(partitions)]), .state = std::move(state)});
+}
+
+void ClusterNode::start(Instant now, std::optional<RestoredCluster> restored) {
+  if (restored) {
+    become_member(restored->state.cluster());
+    meta_.restore(now, std::move(restored->meta), std::move(restored->state));
+    follow_members(now);
+  } else if (!options_.join.empty()) {
+    membership_ = Membership::kJoining;
+  }
+  // On a directory that belongs to a cluster they are only hints where to look (addresses may have changed).
+  for (const PeerAddress& address : options_.join) peers_.add_seed(now, address);
+}
+
+void ClusterNode::become_member(const ClusterId& cluster) {
+  membership_ = Membership::kMember;
+  peers_.set_cluster(cluster);
+}
+
+// The first other node has come: from here on there are groups.
+void ClusterNode::found(Instant now) {
+  ClusterId cluster{};
+  for (char& byte : cluster) byte = static_cast<char>(random_.below(256));
+  ClusterState state;
+  const Status founded = state.apply(meta::Found{.cluster = cluster, .partitions = options_.partitions, .first = options_.own});
+  CHECK(founded.ok());
+  become_member(cluster);
+  note("another node wants to join -> founding a cluster as " + node_name(options_.own.id));
+  meta_.begin(now, std::move(state));
+}
+
+// ---- joining ---------------------------------------------------------------------------------------------
+
+// Asks everywhere at once: whoever answers first lets us in, and asking twice does no harm.
+void ClusterNode::knock(Instant now) {
+  next_knock_us_ = kNever;
+  if (membership_ != Membership::kJoining || seed_connections_.empty()) return;
+  Buffer bytes;
+  meta::encode(meta::Enrol{options_.own}, bytes);
+  for (const ConnectionId connection : seed_connections_) {
+    if (Link* const link = peers_.link_of(connection)) link->add(kJoin, bytes.view());
+  }
+  next_knock_us_ = now.steady_us + options_.knock_us;
+}
+
+Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
+  TRY(const meta::Command command, meta::decode(incoming.message.bytes));
+  const auto* const enrol = std::get_if<meta::Enrol>(&command);
+  if (enrol == nullptr || enrol->member.id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
+  if (membership_ == Membership::kJoining || membership_ == Membership::kRefused) return done();  // it asks again
+  if (membership_ == Membership::kAlone) found(now);
+  const auto known = std::find_if(knocks_.begin(), knocks_.end(),
+                                  [&](const Knock& each) { return each.node == incoming.node; });
+  if (known != knocks_.end()) {
+    known->connection = incoming.connection;
+    return done();
+  }
+  const ProposalToken token = meta_.propose(now, command);
+  if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token});
+  return done();
+}
+
+// Tells guests what has become of their wish.
+void ClusterNode::answer_knocks() {
+  for (const MetaGroup::Outcome& outcome : std::exchange(meta_.outcomes(), {})) {
+    const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
+                                    [&](const Knock& each) { return each.token == outcome.token; });
+    if (knock == knocks_.end()) continue;
+    if (Link* const link = peers_.link_of(knock->connection)) {
+      Buffer bytes;
+      if (outcome.status.ok()) {
+        meta_.state().encode(bytes);
+      } else {
+        bytes.append(outcome.status.error().detail());
+      }
+      link->add(outcome.status.ok() ? kWelcome : kNotWelcome, bytes.view());
+    }
+    knocks_.erase(knock);
+  }
+}
+
+// The state comes with the welcome, so that we know whom to talk to; our replica of the meta group gets it again by its own road.
+Status ClusterNode::on_welcome(Instant now, const Peers::Incoming& incoming) {
+  if (membership_ != Membership::kJoining) return done();
+  TRY(ClusterState state, ClusterState::decode(incoming.message.bytes));
+  if (!state.is_founded() || state.find(options_.own.id) == nullptr || state.partitions() != options_.partitions) {
+    return Error(ErrorCode::kCorrupt, "welcome: not a cluster that holds us");
+  }
+  become_member(state.cluster());
+  note("let in by " + node_name(incoming.node) + " -> member of a cluster of " + std::to_string(state.members().size()));
+  meta_.restore(now, raft::empty_replica(), std::move(state));
+  peers_.clear_seeds();
+  seed_connections_.clear();
+  return done();
+}
+
+// ---- events ----------------------------------------------------------------------------------------------
+
+void ClusterNode::take_events(Instant now) {
+  for (const PeerEvent& event : std::exchange(peers_.events(), {})) {
+    groups_.peer_event(now, event);
+    if (event.kind == PeerEvent::Kind::kRefused) {
+      note("connection with " + node_name(event.node) + " refused: " + std::string(refusal_text(event.refusal)));
+    }
+    if (membership_ != Membership::kJoining) continue;
+    if (event.kind == PeerEvent::Kind::kUp) {
+      seed_connections_.push_back(event.connection);
+      next_knock_us_ = now.steady_us;
+    } else if (event.kind == PeerEvent::Kind::kDown) {
+      std::erase(seed_connections_, event.connection);
+    }
+  }
+}
+
+Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
+  const uint64_t kind = incoming.message.kind;
+  const std::string_view bytes = incoming.message.bytes;
+  if (kind == kJoin) return on_join(now, incoming);
+  if (kind == kWelcome) return on_welcome(now, incoming);
+  if (kind == kNotWelcome) {
+    if (membership_ != Membership::kJoining) return done();
+    membership_ = Membership::kRefused;
+    refusal_ = bytes;
+    note("the cluster refuses us: " + refusal_);
+    return done();
+  }
+  // What follows is between members.
+  if (incoming.is_guest) return Error(ErrorCode::kCorrupt, "a guest that talks like a member");
+  switch (kind) {
+    case static_cast<uint64_t>(PeerMessageKind::kGroup):
+      return groups_.receive(now, {incoming.node}, PeerMessageKind::kGroup, bytes);
+    case static_cast<uint64_t>(PeerMessageKind::kBeat):
+      return groups_.receive(now, {incoming.node}, PeerMessageKind::kBeat, bytes);
+    case MetaGroup::kProposal:
+    case MetaGroup::kSnapshot: return meta_.receive(now, incoming.node, kind, bytes);
+    default: break;
+  }
+  if (kind >= kFirstOfOwner && on_message_) {
+    on_message_(incoming.node, kind, bytes);
+    return done();
+  }
+  return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
+}
+
+void ClusterNode::take_messages(Instant now) {
+  Peers::Incoming incoming;
+  while (peers_.next(incoming)) {
+    take_events(now);
+    if (const Status taken = take_message(now, incoming); !taken.ok()) {
+      note("from " + node_name(incoming.node) + ": " + std::string(taken.error().detail()) + " -> connection closed");
+      if (Link* const link = peers_.link_of(incoming.connection)) link->refuse(Refusal::kDamaged);
+      peers_.look_again(incoming.connection);
+    }
+  }
+  take_events(now);
+}
+
+// Connects with whom the state names.
+void ClusterNode::follow_members(Instant now) {
+  if (followed_version_ == meta_.version()) return;
+  followed_version_ = meta_.version();
+  std::vector<PeerTarget> targets;
+  std::vector<raft::NodeId> others;
+  for (const MemberRecord& member : meta_.address_book().members()) {
+    if (member.id == options_.own.id || member.state == MemberState::kRemoved) continue;
+    targets.push_back({.node = member.id, .address = {.host = member.host, .port = member.cluster_port}});
+    others.push_back({member.id});
+  }
+  peers_.set_members(now, targets);
+  groups_.set_members(now, others);
+  const MemberRecord* const own_record = state().find(options_.own.id);
+  if (own_record != nullptr && own_record->state == MemberState::kRemoved) {
+    membership_ = Membership::kRefused;
+    refusal_ = "the node was removed from the cluster for good";
+    note(refusal_);
+  }
+}
+
+void ClusterNode::tick(Instant now) {
+  peers_.tick(now);
+  groups_.tick(now);
+  if (now.steady_us >= next_knock_us_) knock(now);
+}
+
+int64_t ClusterNode::deadline() const {
+  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), next_knock_us_});
+}
+
+void ClusterNode::end_turn(Instant now) {
+  take_messages(now);
+  if (now.steady_us >= next_knock_us_) knock(now);
+  meta_.work(now, peers_);
+  answer_knocks();
+  follow_members(now);
+  groups_.end_turn(now, peers_);
+  peers_.end_turn();
+}
+
+void ClusterNode::begin_record(uint64_t record, Buffer& out) {
+  const std::vector<GroupWrite>& writes = groups_.begin_record(record);
+  const auto& base = meta_.base_to_store();
+  encode_group_record(meta_.group(), base ? &*base : nullptr, writes, out);
+  meta_.base_to_store().reset();
+}
+
+// ---- what the groups tell ----------------------------------------------------------------------------------
+
+void ClusterNode::on_role(raft::GroupId group, const raft::RoleState& role) {
+  if (is_meta(group)) return meta_.on_role();
+  data_.on_role(group, role);
+}
+
+void ClusterNode::on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, Lost lost) {
+  // The meta group applies what is committed only, so there is nothing to undo.
+  if (!is_meta(group)) data_.on_truncated(group, entries, lost);
+}
+
+void ClusterNode::on_install(raft::GroupId group, const raft::SnapshotMark& mark) {
+  if (is_meta(group)) return meta_.on_install(mark);
+  data_.on_install(group, mark);
+}
+
+void ClusterNode::on_commit(raft::GroupId group, raft::Index commit) {
+  if (is_meta(group)) return meta_.on_commit(commit);
+  data_.on_commit(group, commit);
+}
+
+void ClusterNode::on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) {
+  if (!is_meta(group)) data_.on_read(group, token, verdict);
+}
+
+void ClusterNode::on_snapshot_wanted(raft::GroupId group, const raft::Member& to) {
+  if (is_meta(group)) return meta_.on_snapshot_wanted(to);
+  data_.on_snapshot_wanted(group, to);
+}
+
+void ClusterNode::on_configuration(raft::GroupId group) {
+  if (!is_meta(group)) data_.on_configuration(group);
+}
+
+void ClusterNode::on_fact(raft::GroupId group, std::string_view fact) {
+  if (is_meta(group)) return note("meta group: " + std::string(fact));
+  data_.on_fact(group, fact);
+}
+
+void ClusterNode::on_failure(raft::GroupId group, const raft::Failure& failure) {
+  note("group " + std::to_string(group.value) + ": " + failure.text);
+  if (!is_meta(group)) data_.on_failure(group, failure);
+}
+
+}  // namespace quorate

@@ -1,0 +1,143 @@
+// One node of a cluster: founding and joining, the connections with the other members, its replicas.  Alone it does nothing until the first
+// other node knocks.  Pure: the node (src/node) and the simulator drive it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/group_record.h"
+#include "cluster/groups.h"
+#include "cluster/members.h"
+#include "cluster/meta_group.h"
+#include "cluster/peers.h"
+#include "util/prng.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate {
+
+// Where a node stands.
+enum class Membership : uint8_t {
+  kAlone,    // a cluster of one that has no groups yet
+  kJoining,  // looks for the cluster that it was told of
+  kMember,
+  kRefused,  // the cluster will not have it; refusal() says why
+};
+
+struct ClusterNodeOptions {
+  MemberRecord own;                    // id and where others reach it
+  uint64_t incarnation = 1;
+  uint32_t partitions = 128;
+  std::vector<PeerAddress> join = {};  // empty: alone until somebody comes
+  uint64_t seed = 1;
+  raft::Options group = {};
+  int64_t knock_us = 500'000;          // how often a joining node asks again
+};
+
+// What was on disk.
+struct RestoredCluster {
+  raft::Restored meta;   // its base stands for `state`
+  ClusterState state;
+};
+// From the records of the log.  Nothing: the directory belongs to no cluster.
+Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery, uint32_t partitions);
+
+// Owned by the node.  Calls: start; then inputs in time order; at the end of a turn end_turn(), after which the record is written, if
+// there is one (has_record, begin_record; later stored), and peers_output() carried out.
+class ClusterNode final : private GroupsClient {
+ public:
+  // `data` is told about the groups of partitions.
+  ClusterNode(const ClusterNodeOptions& options, GroupsClient& data);
+  ~ClusterNode() override;
+
+  // Requires: `restored` is given if the directory belongs to a cluster.
+  void start(Instant now, std::optional<RestoredCluster> restored);
+
+  // ---- inputs: connections (cluster/peers.h), time, the disk -----------------------------------------------
+  ConnectionId accepted(Instant now) { return peers_.accepted(now); }
+  void dialled(Instant now, ConnectionId connection) { peers_.dialled(now, connection); }
+  void closed(Instant now, ConnectionId connection) { peers_.closed(now, connection); }
+  void received(Instant now, ConnectionId connection, std::string_view bytes) { peers_.received(now, connection, bytes); }
+  void stored(Instant now, uint64_t record) { groups_.stored(now, record); }
+  void tick(Instant now);
+  int64_t deadline() const;
+
+  // ---- outputs ----------------------------------------------------------------------------------------
+  void end_turn(Instant now);
+  bool has_record() const { return groups_.has_writes() || meta_has_base(); }
+  // Appends what the record `record` of the log must hold.
+  void begin_record(uint64_t record, Buffer& out);
+  PeersOutput& peers_output() { return peers_.output(); }
+  Buffer& output_of(ConnectionId connection) { return peers_.output_of(connection); }
+  // Messages that are the node's own (kinds from kFirstOfOwner on) of members.
+  static constexpr uint64_t kFirstOfOwner = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 16;
+  using OnMessage = std::function<void(NodeId from, uint64_t kind, std::string_view bytes)>;
+  void set_on_message(OnMessage on_message) { on_message_ = std::move(on_message); }
+
+  // ---- facts and wishes -----------------------------------------------------------------------------------
+  Membership membership() const { return membership_; }
+  std::string_view refusal() const { return refusal_; }
+  const MemberRecord& own() const { return options_.own; }
+  const ClusterState& state() const { return meta_.state(); }
+  MetaGroup& meta() { return meta_; }
+  Groups& groups() { return groups_; }
+  Peers& peers() { return peers_; }
+  // Facts and decisions since the last call, for the log.
+  std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
+
+ private:
+  static constexpr auto kJoin = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 2;
+  static constexpr auto kWelcome = kJoin + 1;
+  static constexpr auto kNotWelcome = kJoin + 2;
+  // A guest that waits for the outcome of its enrolment.
+  struct Knock {
+    ConnectionId connection = 0;
+    NodeId node = 0;
+    ProposalToken token = 0;
+  };
+
+  void on_role(raft::GroupId group, const raft::RoleState& role) override;
+  void on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, Lost lost) override;
+  void on_install(raft::GroupId group, const raft::SnapshotMark& mark) override;
+  void on_commit(raft::GroupId group, raft::Index commit) override;
+  void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) override;
+  void on_snapshot_wanted(raft::GroupId group, const raft::Member& to) override;
+  void on_configuration(raft::GroupId group) override;
+  void on_fact(raft::GroupId group, std::string_view fact) override;
+  void on_failure(raft::GroupId group, const raft::Failure& failure) override;
+
+  bool meta_has_base() const { return meta_.base_to_store().has_value(); }
+  bool is_meta(raft::GroupId group) const { return group == meta_.group(); }
+  void become_member(const ClusterId& cluster);
+  void found(Instant now);
+  void knock(Instant now);
+  void take_events(Instant now);
+  void take_messages(Instant now);
+  Status take_message(Instant now, const Peers::Incoming& incoming);
+  Status on_join(Instant now, const Peers::Incoming& incoming);
+  Status on_welcome(Instant now, const Peers::Incoming& incoming);
+  void answer_knocks();
+  void follow_members(Instant now);
+  void note(std::string line) { notes_.push_back(std::move(line)); }
+
+  const ClusterNodeOptions options_;
+  GroupsClient& data_;
+  Prng random_;
+  Peers peers_;
+  Groups groups_;
+  MetaGroup meta_;
+  Membership membership_ = Membership::kAlone;
+  std::string refusal_;
+  std::vector<ConnectionId> seed_connections_;
+  int64_t next_knock_us_ = kNever;
+  std::vector<Knock> knocks_;
+  uint64_t followed_version_ = 0;
+  OnMessage on_message_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace quorate

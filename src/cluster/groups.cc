@@ -1,0 +1,355 @@
+// Steps of cores and pairs, and the order in which what they want is carried out.
+#include "cluster/groups.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/raft/message_codec.h"
+#include "util/check.h"
+
+namespace quorate {
+
+using raft::GroupId;
+using raft::NodeId;
+
+Groups::Groups(const GroupsOptions& options, GroupsClient& client)
+    : options_(options), client_(client), random_(options.seed), slots_(size_t{options.partitions} + 2) {}
+Groups::~Groups() = default;
+
+// ---- replicas -------------------------------------------------------------------------------------------
+
+void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Restored restored) {
+  CHECK(find(group) == nullptr);
+  CHECK(group.value < slots_.size());
+  raft::Options options = options_.group;
+  options.group = group;
+  options.self = {.replica = replica, .node = options_.self};
+  auto& slot = slots_[group.value];
+  slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next());
+  run(now, *slot, raft::in::Start{});
+}
+
+void Groups::remove(Instant now, GroupId group) {
+  const raft::Core* const core = find(group);
+  CHECK(core != nullptr);
+  if (const auto leader = core->role_state().leader; leader && leader->node != options_.self) {
+    const auto pair = pairs_.find(leader->node);
+    if (pair != pairs_.end()) step_pair(now, pair->first, *pair->second, beats::in::SupportWithdrawn{group});
+  }
+  slots_[group.value].reset();
+  std::erase_if(writes_, [&](const GroupWrite& each) { return each.group == group; });
+  for (PendingRecord& record : pending_) {
+    std::erase_if(record.writes, [&](const GroupWrite& each) { return each.group == group; });
+  }
+  led_is_stale_ = true;
+}
+
+raft::Core* Groups::find(GroupId group) const {
+  if (group.value >= slots_.size() || slots_[group.value] == nullptr) return nullptr;
+  return &slots_[group.value]->core;
+}
+
+// ---- steps of cores -------------------------------------------------------------------------------------
+
+void Groups::step(Instant now, GroupId group, const raft::Input& input) {
+  CHECK(find(group) != nullptr);
+  run(now, *slots_[group.value], input);
+}
+
+void Groups::run(Instant now, Slot& slot, const raft::Input& input) {
+  // A step may lead to another (support withdrawn from a leader), so each has an output of its own; the vectors of the outermost are
+  // kept.
+  raft::Output output = std::exchange(output_, raft::Output());
+  slot.core.step(now, input, output);
+  carry_out(now, slot, output);
+  output.clear();
+  output_ = std::move(output);
+}
+
+// The order is that of the fields of raft::Output.
+void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
+  const GroupId group = slot.group;
+  for (const std::string& fact : output.facts) client_.on_fact(group, fact);
+  if (output.failure) client_.on_failure(group, *output.failure);
+  if (output.role) {
+    client_.on_role(group, *output.role);
+    led_is_stale_ = true;
+  }
+  if (output.support_withdrawn) {
+    const auto pair = pairs_.find(output.support_withdrawn->node);
+    if (pair != pairs_.end()) step_pair(now, pair->first, *pair->second, beats::in::SupportWithdrawn{group});
+  }
+  if (!output.truncated.empty() || output.log_archived) {
+    client_.on_truncated(group, output.truncated,
+                         output.log_archived ? GroupsClient::Lost::kEverything : GroupsClient::Lost::kTail);
+  }
+  if (output.install) client_.on_install(group, *output.install);
+  if (output.write.writes() || !output.write.then_send.empty()) {
+    // Nothing to write, but messages that wait for what was written before: they queue behind it.
+    const bool waits = output.write.writes() || !pending_.empty() || !writes_.empty();
+    if (waits) {
+      writes_.push_back({group, std::move(output.write)});
+    } else {
+      std::move(output.write.then_send.begin(), output.write.then_send.end(), std::back_inserter(to_send_));
+    }
+    output.write = {};
+  }
+  std::move(output.send.begin(), output.send.end(), std::back_inserter(to_send_));
+  client_.on_commit(group, output.commit_index);
+  for (const raft::ReadReady& read : output.reads) client_.on_read(group, read.token, read.verdict);
+  if (output.round_wanted) round_wanted_ = true;
+  for (const raft::Member& member : output.snapshots_wanted) client_.on_snapshot_wanted(group, member);
+  if (output.configuration_changed) {
+    client_.on_configuration(group);
+    led_is_stale_ = true;
+  }
+}
+
+// Gives the input to every core that `concerns` picks.
+template <class Concerns>
+void Groups::step_all(Instant now, const raft::Input& input, Concerns&& concerns) {
+  for (const auto& slot : slots_) {
+    if (slot != nullptr && concerns(slot->core)) run(now, *slot, input);
+  }
+}
+
+namespace {
+
+bool follows_somebody_on(const raft::Core& core, NodeId node) {
+  const auto leader = core.role_state().leader;
+  return leader && leader->node == node;
+}
+
+// The replica of the core's group on that node.
+std::optional<raft::Member> member_on(const raft::Core& core, NodeId node) {
+  for (const raft::Member& member : core.configuration().members()) {
+    if (member.node == node) return member;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+// ---- beats ----------------------------------------------------------------------------------------------
+
+void Groups::set_members(Instant now, std::span<const NodeId> others) {
+  std::map<NodeId, std::unique_ptr<PairSlot>> before;
+  before.swap(pairs_);
+  for (const NodeId node : others) {
+    auto known = before.find(node);
+    if (known != before.end()) {
+      pairs_[node] = std::move(known->second);
+      continue;
+    }
+    const beats::Options options{.self = options_.self,
+                                 .peer = node,
+                                 .incarnation = options_.incarnation,
+                                 .beat_us = options_.beat_us};
+    auto slot = std::make_unique<PairSlot>(options, beat_counter_, random_.next());
+    PairSlot& added = *slot;
+    pairs_[node] = std::move(slot);
+    step_pair(now, node, added, beats::in::HealthChanged{health_});
+  }
+  led_is_stale_ = true;
+}
+
+void Groups::set_health(Instant now, const beats::Health& health) {
+  health_ = health;
+  for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::HealthChanged{health});
+}
+
+const beats::Pair* Groups::pair(NodeId node) const {
+  const auto found = pairs_.find(node);
+  return found == pairs_.end() ? nullptr : &found->second->pair;
+}
+
+void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::Input& input) {
+  const int64_t received_before = slot.pair.received_us();
+  beats::Output output;
+  slot.pair.step(now, input, output);
+  if (output.peer_restarted) {
+    step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+  }
+  if (output.silent) {
+    step_all(now, raft::in::PeerSilent{node, *output.silent},
+             [&](const raft::Core& core) { return follows_somebody_on(core, node); });
+  }
+  std::move(output.send.begin(), output.send.end(), std::back_inserter(slot.to_send));
+  if (slot.pair.received_us() != received_before) tell_heard(now, node, slot);
+  if (output.judge_wanted) judge(now, node, slot);
+  if (output.confirmed) tell_confirmed(now, node, *output.confirmed);
+}
+
+// A beat has come: the leaders it lists were heard, those it does not list lead no longer.
+void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
+  const std::span<const beats::Led> leads = slot.pair.peer_leads();
+  const std::vector<beats::Led> listed(leads.begin(), leads.end());
+  for (const beats::Led& led : listed) {
+    if (find(led.group) == nullptr) continue;
+    run(now, *slots_[led.group.value],
+        raft::in::LeaderHeard{.leader = led.leader, .term = led.term, .received_us = slot.pair.received_us()});
+  }
+  step_all(now, raft::in::PeerSilent{node, raft::Silence::kLeadsNoLonger}, [&](const raft::Core& core) {
+    if (!follows_somebody_on(core, node)) return false;
+    const GroupId group = core.options().group;
+    return std::none_of(listed.begin(), listed.end(), [&](const beats::Led& led) { return led.group == group; });
+  });
+}
+
+void Groups::judge(Instant now, NodeId node, PairSlot& slot) {
+  std::vector<GroupId> not_confirmed;
+  for (const beats::Led& led : slot.pair.peer_leads()) {
+    const raft::Core* const core = find(led.group);
+    if (core == nullptr || !core->confirms(led.leader, led.term)) not_confirmed.push_back(led.group);
+  }
+  step_pair(now, node, slot, beats::in::Judged{std::move(not_confirmed)});
+}
+
+void Groups::tell_confirmed(Instant now, NodeId node, const beats::Confirmed& confirmed) {
+  const auto tell = [&](const beats::Led& led, bool is_confirmed) {
+    raft::Core* const core = find(led.group);
+    if (core == nullptr) return;
+    const auto voter = member_on(*core, node);
+    if (!voter) return;
+    if (is_confirmed) {
+      run(now, *slots_[led.group.value],
+          raft::in::LeadershipConfirmed{.voter = voter->replica, .term = led.term, .beat = confirmed.beat, .sent_us = confirmed.sent_us});
+    } else {
+      run(now, *slots_[led.group.value], raft::in::LeadershipRefused{.voter = voter->replica, .term = led.term});
+    }
+  };
+  for (const beats::Led& led : confirmed.groups) tell(led, true);
+  for (const beats::Led& led : confirmed.refused) tell(led, false);
+}
+
+// Who is told which leaderships; only what changed.
+void Groups::tell_led(Instant now) {
+  led_is_stale_ = false;
+  std::map<NodeId, std::vector<beats::Led>> led_towards;
+  for (const auto& slot : slots_) {
+    if (slot == nullptr || slot->core.role() != raft::RoleName::kLeader) continue;
+    const beats::Led led{.group = slot->group, .leader = slot->core.options().self.replica, .term = slot->core.term()};
+    for (const raft::Member& member : slot->core.configuration().members()) {
+      if (member.node == options_.self) continue;
+      std::vector<beats::Led>& list = led_towards[member.node];
+      if (list.empty() || list.back().group != led.group) list.push_back(led);
+    }
+  }
+  for (const auto& [node, slot] : pairs_) {
+    std::vector<beats::Led>& led = led_towards[node];
+    if (led == slot->led) continue;
+    slot->led = led;
+    step_pair(now, node, *slot, beats::in::LedChanged{std::move(led)});
+  }
+}
+
+// ---- peers ----------------------------------------------------------------------------------------------
+
+void Groups::peer_event(Instant now, const PeerEvent& event) {
+  const NodeId node{event.node};
+  const auto pair = pairs_.find(node);
+  if (pair == pairs_.end()) return;
+  if (event.lane == PeerLane::kBeats) {
+    if (event.kind == PeerEvent::Kind::kUp) step_pair(now, node, *pair->second, beats::in::Connected{});
+    if (event.kind == PeerEvent::Kind::kDown) step_pair(now, node, *pair->second, beats::in::Closed{});
+  } else if (event.kind == PeerEvent::Kind::kUp) {
+    step_all(now, raft::in::PeerConnected{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+  }
+}
+
+Status Groups::receive(Instant now, NodeId from, PeerMessageKind kind, std::string_view bytes) {
+  return kind == PeerMessageKind::kBeat ? receive_packet(now, from, bytes) : receive_message(now, from, bytes);
+}
+
+Status Groups::receive_message(Instant now, NodeId from, std::string_view bytes) {
+  TRY(raft::Message message, raft::decode_message(bytes));
+  if (!bytes.empty()) return Error(ErrorCode::kCorrupt, "group message: more than the end");
+  const raft::Core* const core = find(message.group);
+  const bool is_for_us = core != nullptr && message.to == core->options().self && message.from.node == from;
+  if (!is_for_us) {
+    ++messages_dropped_;
+    return done();
+  }
+  run(now, *slots_[message.group.value], raft::in::Receive{std::move(message)});
+  return done();
+}
+
+Status Groups::receive_packet(Instant now, NodeId from, std::string_view bytes) {
+  TRY(beats::Packet packet, beats::decode_packet(bytes));
+  if (!bytes.empty()) return Error(ErrorCode::kCorrupt, "beat: more than the end");
+  const auto pair = pairs_.find(from);
+  if (pair == pairs_.end()) {
+    ++messages_dropped_;
+    return done();
+  }
+  step_pair(now, from, *pair->second, beats::in::Receive{std::move(packet)});
+  return done();
+}
+
+// ---- time, turns ----------------------------------------------------------------------------------------
+
+void Groups::tick(Instant now) {
+  for (const auto& [node, slot] : pairs_) {
+    if (slot->pair.deadline() <= now.steady_us) step_pair(now, node, *slot, beats::in::Timeout{});
+  }
+  for (const auto& slot : slots_) {
+    if (slot != nullptr && slot->core.deadline() <= now.steady_us) run(now, *slot, raft::in::Timeout{});
+  }
+}
+
+int64_t Groups::deadline() const {
+  int64_t deadline = kNever;
+  for (const auto& slot : slots_) {
+    if (slot != nullptr) deadline = std::min(deadline, slot->core.deadline());
+  }
+  for (const auto& [node, slot] : pairs_) deadline = std::min(deadline, slot->pair.deadline());
+  return deadline;
+}
+
+void Groups::end_turn(Instant now, Peers& peers) {
+  if (led_is_stale_) tell_led(now);
+  if (round_wanted_) {
+    round_wanted_ = false;
+    for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::RoundWanted{});
+  }
+  Buffer bytes;
+  for (const raft::Message& message : to_send_) {
+    Link* const link = peers.link(message.to.node.value, PeerLane::kData);
+    // Nobody is there: cores send again what matters.
+    if (link == nullptr) continue;
+    bytes.clear();
+    raft::encode(message, bytes);
+    link->add(static_cast<uint64_t>(PeerMessageKind::kGroup), bytes.view());
+  }
+  to_send_.clear();
+  for (const auto& [node, slot] : pairs_) {
+    Link* const link = peers.link(node.value, PeerLane::kBeats);
+    for (const beats::Packet& packet : slot->to_send) {
+      if (link == nullptr) break;
+      bytes.clear();
+      beats::encode(packet, bytes);
+      link->add(static_cast<uint64_t>(PeerMessageKind::kBeat), bytes.view());
+    }
+    slot->to_send.clear();
+  }
+}
+
+const std::vector<GroupWrite>& Groups::begin_record(uint64_t record) {
+  CHECK(pending_.empty() || pending_.back().record < record);
+  pending_.push_back({record, std::exchange(writes_, {})});
+  return pending_.back().writes;
+}
+
+void Groups::stored(Instant now, uint64_t record) {
+  while (!pending_.empty() && pending_.front().record <= record) {
+    PendingRecord done_with = std::move(pending_.front());
+    pending_.pop_front();
+    for (GroupWrite& each : done_with.writes) {
+      std::move(each.write.then_send.begin(), each.write.then_send.end(), std::back_inserter(to_send_));
+      if (each.write.number.none() || find(each.group) == nullptr) continue;
+      run(now, *slots_[each.group.value], raft::in::Persisted{each.write.number});
+    }
+  }
+}
+
+}  // namespace quorate

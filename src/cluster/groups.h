@@ -1,0 +1,163 @@
+// All replicas of one node: their cores, the beats with other nodes, and the messages between them.  It knows in which order what
+// a step wants is carried out; what entries mean, where bytes are stored and when, is the node's.  Pure.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "cluster/beats.h"
+#include "cluster/link/link.h"
+#include "cluster/peers.h"
+#include "cluster/raft/core.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate {
+
+// Kinds of messages on links (PeerMessage::kind).
+enum class PeerMessageKind : uint64_t {
+  kRefusal = 0,  // Link's own
+  kGroup = 1,    // raft::Message
+  kBeat = 2,     // beats::Packet
+  kOfNode = 16,  // from here on they are the node's
+};
+
+// Partitions are groups 1 to P; the meta group is P + 1.
+constexpr raft::GroupId group_of_partition(uint32_t partition) { return {uint64_t{partition} + 1}; }
+constexpr raft::GroupId meta_group(uint32_t partitions) { return {uint64_t{partitions} + 1}; }
+
+// What a node is told while inputs are dealt with.  It notes what it has to do and does it before the turn ends: nothing that is sent
+// meanwhile leaves before.  It must not call Groups from here.
+class GroupsClient {
+ public:
+  virtual ~GroupsClient() = default;
+  virtual void on_role(raft::GroupId group, const raft::RoleState& role) = 0;
+  // The log lost its tail; `everything`: state and log are of a recovery epoch that lost.
+  enum class Lost : uint8_t { kTail, kEverything };
+  virtual void on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, Lost lost) = 0;
+  virtual void on_install(raft::GroupId group, const raft::SnapshotMark& mark) = 0;
+  // The commit index has grown, or entries below it have come.
+  virtual void on_commit(raft::GroupId group, raft::Index commit) = 0;
+  virtual void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) = 0;
+  virtual void on_snapshot_wanted(raft::GroupId group, const raft::Member& to) = 0;
+  virtual void on_configuration(raft::GroupId group) = 0;
+  // "fact -> decision", for the log.
+  virtual void on_fact(raft::GroupId group, std::string_view fact) = 0;
+  // The replica has stopped: a contradiction from outside (REPLICATION 8).
+  virtual void on_failure(raft::GroupId group, const raft::Failure& failure) = 0;
+};
+
+struct GroupsOptions {
+  raft::NodeId self;
+  raft::Incarnation incarnation;
+  uint32_t partitions = 128;
+  raft::Options group;            // what all groups share; group and self are filled in
+  int64_t beat_us = 50'000;
+  uint64_t seed = 1;
+};
+
+// One durable write of one group, in the order they must be carried out.
+struct GroupWrite {
+  raft::GroupId group;
+  raft::DurableWrite write;
+};
+
+// One a shard.  Calls: inputs in time order (step, peer_event, receive, tick); at the end of a turn end_turn(), then
+// take_writes() if there are writes, each later reported by stored(), in order.
+// Invariant: a message that waits for a write leaves only after stored() of it and of all before it.
+class Groups {
+ public:
+  Groups(const GroupsOptions& options, GroupsClient& client);
+  ~Groups();
+
+  // ---- replicas -----------------------------------------------------------------------------------------
+  // Requires: there is none of this group.
+  void add(Instant now, raft::GroupId group, raft::ReplicaId replica, raft::Restored restored);
+  // Forgets it; what it has on its way is dropped.
+  void remove(Instant now, raft::GroupId group);
+  // Null: none here.
+  raft::Core* find(raft::GroupId group) const;
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const auto& slot : slots_) {
+      if (slot != nullptr) visit(slot->group, slot->core);
+    }
+  }
+
+  // ---- inputs -------------------------------------------------------------------------------------------
+  // Requires: find(group) != nullptr.
+  void step(Instant now, raft::GroupId group, const raft::Input& input);
+  void peer_event(Instant now, const PeerEvent& event);
+  // A message of kind kGroup or kBeat.  kCorrupt: it cannot be read; the link should be refused.
+  Status receive(Instant now, raft::NodeId from, PeerMessageKind kind, std::string_view bytes);
+  void set_members(Instant now, std::span<const raft::NodeId> others);
+  void set_health(Instant now, const beats::Health& health);
+  void tick(Instant now);
+  int64_t deadline() const;
+
+  // ---- the end of a turn -------------------------------------------------------------------------------
+  // Puts what may leave on the links, and asks for rounds that reads wait for.
+  void end_turn(Instant now, Peers& peers);
+  bool has_writes() const { return !writes_.empty(); }
+  // Everything to be made durable, as one record of the log.  `record` is the node's number for it, larger than the one before.
+  const std::vector<GroupWrite>& begin_record(uint64_t record);
+  // Records up to `record` are stored in the groups' mode, and synced where they hold a hard state.
+  void stored(Instant now, uint64_t record);
+
+  // The last beat or round that left: what a read barrier needs confirmations behind of.
+  raft::BeatNumber last_beat() const { return beat_counter_.last; }
+  const beats::Pair* pair(raft::NodeId node) const;
+  uint64_t messages_dropped() const { return messages_dropped_; }
+
+ private:
+  struct Slot {
+    Slot(raft::GroupId group_in, const raft::Options& options, raft::Restored restored, uint64_t seed)
+        : group(group_in), core(options, std::move(restored), seed) {}
+    const raft::GroupId group;
+    raft::Core core;
+  };
+  struct PairSlot {
+    PairSlot(const beats::Options& options, beats::BeatCounter& counter, uint64_t seed) : pair(options, counter, seed) {}
+    beats::Pair pair;
+    std::vector<beats::Packet> to_send;
+    std::vector<beats::Led> led;      // as told last
+  };
+  struct PendingRecord {
+    uint64_t record = 0;
+    std::vector<GroupWrite> writes;
+  };
+
+  void run(Instant now, Slot& slot, const raft::Input& input);
+  void carry_out(Instant now, Slot& slot, raft::Output& output);
+  void step_pair(Instant now, raft::NodeId node, PairSlot& slot, const beats::Input& input);
+  void tell_heard(Instant now, raft::NodeId node, const PairSlot& slot);
+  void judge(Instant now, raft::NodeId node, PairSlot& slot);
+  void tell_confirmed(Instant now, raft::NodeId node, const beats::Confirmed& confirmed);
+  Status receive_message(Instant now, raft::NodeId from, std::string_view bytes);
+  Status receive_packet(Instant now, raft::NodeId from, std::string_view bytes);
+  void tell_led(Instant now);
+  template <class Concerns>
+  void step_all(Instant now, const raft::Input& input, Concerns&& concerns);
+
+  const GroupsOptions options_;
+  GroupsClient& client_;
+  Prng random_;
+  beats::BeatCounter beat_counter_;
+  std::vector<std::unique_ptr<Slot>> slots_;    // by group
+  std::map<raft::NodeId, std::unique_ptr<PairSlot>> pairs_;
+  beats::Health health_;
+  bool led_is_stale_ = false;
+  bool round_wanted_ = false;
+  raft::Output output_;                         // of the running step; reused
+  std::vector<raft::Message> to_send_;
+  std::vector<GroupWrite> writes_;
+  std::deque<PendingRecord> pending_;
+  uint64_t messages_dropped_ = 0;
+};
+
+}  // namespace quorate

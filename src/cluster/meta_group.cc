@@ -1,0 +1,291 @@
+// Proposing, applying, and who votes.
+#include "cluster/meta_group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/raft/message_codec.h"
+#include "util/check.h"
+#include "util/number.h"
+#include "util/varint.h"
+
+namespace quorate {
+
+namespace {
+
+// How far behind a learner may be when it is made a voter: a few commands.
+constexpr uint64_t kCaughtUpWithin = 16;
+constexpr int64_t kReplicationDefault = 3;
+
+struct Payload {
+  NodeId origin = 0;
+  uint64_t incarnation = 0;
+  ProposalToken token = 0;
+  std::string_view command;
+};
+
+SharedBytes encode_payload(const Payload& payload) {
+  Buffer out;
+  append_little<uint64_t>(out, payload.origin);
+  append_varint(out, payload.incarnation);
+  append_varint(out, payload.token);
+  out.append(payload.command);
+  return SharedBytes(out.view());
+}
+
+bool decode_payload(std::string_view bytes, Payload& payload) {
+  if (!take_little<uint64_t>(bytes, payload.origin) || !take_varint(bytes, payload.incarnation) ||
+      !take_varint(bytes, payload.token)) {
+    return false;
+  }
+  payload.command = bytes;
+  return true;
+}
+
+Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "meta group: " + std::string(what)); }
+
+}  // namespace
+
+MetaGroup::MetaGroup(const MetaGroupOptions& options, Groups& groups) : options_(options), groups_(groups) {}
+
+void MetaGroup::begin(Instant now, ClusterState state) {
+  CHECK(state.is_founded());
+  raft::Configuration configuration;
+  configuration.incoming.voters = {{.replica = own_replica(), .node = {options_.self}}};
+  raft::Restored restored = raft::bootstrap(std::move(configuration));
+  store_base(restored.base, state);
+  restore(now, std::move(restored), std::move(state));
+}
+
+// What the state will be if all of `tail` is committed.
+void MetaGroup::expect(std::span<const raft::Entry> tail) {
+  expected_.reset();
+  if (tail.empty()) return;
+  expected_ = state_;
+  expected_index_ = tail.back().index;
+  for (const raft::Entry& entry : tail) {
+    Payload payload;
+    if (entry.kind != raft::EntryKind::kCommand || !decode_payload(entry.payload.view(), payload)) continue;
+    const Result<meta::Command> command = meta::decode(payload.command);
+    // One that is refused now was refused then.
+    if (command.ok()) static_cast<void>(expected_->apply(command.value()).ok());
+  }
+}
+
+void MetaGroup::store_base(const raft::SnapshotMark& mark, const ClusterState& state) {
+  Buffer bytes;
+  state.encode(bytes);
+  base_to_store_ = {.mark = mark, .state = std::string(bytes.view())};
+}
+
+void MetaGroup::restore(Instant now, raft::Restored restored, ClusterState state) {
+  state_ = std::move(state);
+  ++version_;
+  applied_ = restored.base.last.index;
+  committed_ = applied_;
+  expect(restored.entries);
+  groups_.add(now, group(), own_replica(), std::move(restored));
+}
+
+// ---- proposing -------------------------------------------------------------------------------------------
+
+ProposalToken MetaGroup::propose(Instant now, const meta::Command& command) {
+  (void)now;
+  if (proposals_.size() >= options_.proposals_max) return 0;
+  Buffer bytes;
+  meta::encode(command, bytes);
+  const ProposalToken token = next_token_++;
+  proposals_.push_back({.token = token,
+                        .payload = encode_payload({.origin = options_.self,
+                                                   .incarnation = options_.incarnation.value,
+                                                   .token = token,
+                                                   .command = bytes.view()})});
+  return token;
+}
+
+void MetaGroup::send_proposals(Instant now, Peers& peers) {
+  const raft::Core* const core = groups_.find(group());
+  const bool repeat_now = std::exchange(repeat_now_, false);
+  if (proposals_.empty() || core == nullptr) return;
+  const auto leader = core->role_state().leader;
+  if (!leader) return;
+  Link* const link = leader->node.value == options_.self ? nullptr : peers.link(leader->node.value, PeerLane::kData);
+  for (Proposal& proposal : proposals_) {
+    if (!repeat_now && proposal.sent_us != INT64_MIN && now.steady_us < proposal.sent_us + options_.repeat_us) continue;
+    if (leader->node.value == options_.self) {
+      if (!core->can_propose()) return;
+      groups_.step(now, group(), raft::in::Propose{proposal.payload});
+    } else {
+      if (link == nullptr) return;
+      link->add(kProposal, proposal.payload.view());
+    }
+    proposal.sent_us = now.steady_us;
+  }
+}
+
+Status MetaGroup::receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes) {
+  if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
+  Payload payload;
+  if (!decode_payload(bytes, payload) || !meta::decode(payload.command).ok()) return damaged("a proposal cannot be read");
+  const raft::Core* const core = groups_.find(group());
+  // Who asked asks again.
+  if (core != nullptr && core->can_propose()) groups_.step(now, group(), raft::in::Propose{SharedBytes(bytes)});
+  return done();
+}
+
+// ---- applying --------------------------------------------------------------------------------------------
+
+void MetaGroup::apply_committed(Instant now) {
+  (void)now;
+  raft::Core* const core = groups_.find(group());
+  bool has_applied = false;
+  while (applied_ < committed_ && core->log().has(raft::next(applied_))) {
+    applied_ = raft::next(applied_);
+    apply(core->log().at(applied_));
+    has_applied = true;
+  }
+  if (has_applied) core->note_applied(applied_);
+  if (expected_ && (applied_ >= expected_index_ || core->last_index() < expected_index_)) {
+    expected_.reset();
+    ++version_;
+  }
+}
+
+void MetaGroup::apply(const raft::Entry& entry) {
+  if (entry.kind != raft::EntryKind::kCommand) return;
+  Payload payload;
+  CHECK(decode_payload(entry.payload.view(), payload));  // it was read before it was proposed
+  const Result<meta::Command> command = meta::decode(payload.command);
+  CHECK(command.ok());
+  Status status = state_.apply(command.value());
+  if (status.ok()) ++version_;
+  if (payload.origin != options_.self || payload.incarnation != options_.incarnation.value) return;
+  const auto own = std::find_if(proposals_.begin(), proposals_.end(),
+                                [&](const Proposal& each) { return each.token == payload.token; });
+  if (own == proposals_.end()) return;  // applied before
+  proposals_.erase(own);
+  outcomes_.push_back({payload.token, std::move(status)});
+}
+
+// ---- snapshots -------------------------------------------------------------------------------------------
+//
+//   message = u64 replica of the sender, varint term, mark, state
+
+void MetaGroup::send_snapshot(const raft::Member& to, Peers& peers) {
+  const raft::Core* const core = groups_.find(group());
+  Link* const link = peers.link(to.node.value, PeerLane::kData);
+  const auto term = core->log().term_at(applied_);
+  const auto chain = core->log().chain_at(applied_);
+  if (link == nullptr || !term || !chain || !core->snapshot_may_leave(core->term(), applied_)) return;
+  Buffer bytes;
+  append_little<uint64_t>(bytes, own_replica().value);
+  append_varint(bytes, core->term().value);
+  raft::encode(raft::SnapshotMark{.last = {.epoch = core->epoch(), .term = *term, .index = applied_},
+                                  .chain = *chain,
+                                  .configuration = core->configuration_at_index(applied_)},
+               bytes);
+  state_.encode(bytes);
+  link->add(kSnapshot, bytes.view());
+}
+
+Status MetaGroup::receive_snapshot(Instant now, NodeId from, std::string_view bytes) {
+  raft::Member sender{.replica = {}, .node = {from}};
+  raft::Term term;
+  if (!take_little<uint64_t>(bytes, sender.replica.value) || !take_varint(bytes, term.value)) return damaged("a snapshot is cut off");
+  TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
+  TRY(ClusterState state, ClusterState::decode(bytes));
+  if (!is_started()) return done();
+  received_ = {.last = mark.last.index, .state = std::move(state)};
+  groups_.step(now, group(), raft::in::SnapshotReceived{.from = sender, .term = term, .mark = std::move(mark)});
+  received_.reset();
+  return done();
+}
+
+void MetaGroup::on_install(const raft::SnapshotMark& mark) {
+  CHECK(received_ && received_->last == mark.last.index);
+  state_ = std::move(received_->state);
+  expected_.reset();
+  ++version_;
+  applied_ = mark.last.index;
+  store_base(mark, state_);
+}
+
+// ---- who votes -------------------------------------------------------------------------------------------
+
+// Voters: as many active members as replication-n says (two: one, REPLICATION 7), those that vote already first; nothing changes until
+// enough have caught up.  All other members learn.
+std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
+  const raft::Core& core = *groups_.find(group());
+  const raft::Configuration& current = core.configuration();
+  const auto has_caught_up = [&](const raft::Member& member) {
+    for (const raft::Progress& progress : core.progress()) {
+      if (progress.member() != member) continue;
+      return !progress.match().none() && progress.match().value + kCaughtUpWithin >= core.last_index().value;
+    }
+    return false;
+  };
+  std::vector<raft::Member> voting;
+  std::vector<raft::Member> ready;
+  size_t active = 0;
+  for (const MemberRecord& record : state_.members()) {
+    if (record.state != MemberState::kActive) continue;
+    ++active;
+    const raft::Member member{.replica = {record.id}, .node = {record.id}};
+    if (current.incoming.has(member.replica)) {
+      voting.push_back(member);
+    } else if (has_caught_up(member)) {
+      ready.push_back(member);
+    }
+  }
+  const auto replication = parse_int(state_.setting("replication-n")).value_or(kReplicationDefault);
+  size_t wanted = std::clamp<size_t>(static_cast<size_t>(std::max<int64_t>(replication, 1)), 1, raft::kMembersMax);
+  wanted = std::min(wanted, active);
+  if (wanted == 2) wanted = 1;
+  raft::Configuration target = current;
+  if (voting.size() + ready.size() >= wanted) {
+    voting.insert(voting.end(), ready.begin(), ready.end());
+    target.incoming.voters.assign(voting.begin(), voting.begin() + static_cast<std::ptrdiff_t>(wanted));
+  }
+  target.learners.clear();
+  for (const MemberRecord& record : state_.members()) {
+    const raft::Member member{.replica = {record.id}, .node = {record.id}};
+    const bool learns = record.state != MemberState::kRemoved && !target.incoming.has(member.replica);
+    if (learns && target.learners.size() < raft::kMembersMax) target.learners.push_back(member);
+  }
+  if (target == current) return std::nullopt;
+  return target;
+}
+
+void MetaGroup::keep_configuration(Instant now) {
+  const raft::Core* const core = groups_.find(group());
+  if (core->role_state().serving != raft::Serving::kYes || core->configuration().joint()) return;
+  const auto target = wanted_configuration();
+  if (target && core->change_refusal(*target) == raft::ChangeRefusal::kNone) {
+    groups_.step(now, group(), raft::in::ChangeConfiguration{*target});
+  }
+}
+
+// ---- turns -----------------------------------------------------------------------------------------------
+
+void MetaGroup::work(Instant now, Peers& peers) {
+  if (!is_started()) return;
+  apply_committed(now);
+  send_proposals(now, peers);
+  keep_configuration(now);
+  apply_committed(now);
+  for (const raft::Member& to : std::exchange(snapshots_wanted_, {})) {
+    send_snapshot(to, peers);
+    // Whether it arrived shows in the member's answers; if none come, it is sent again.
+    groups_.step(now, group(), raft::in::SnapshotFailed{to.replica});
+  }
+}
+
+int64_t MetaGroup::deadline() const {
+  int64_t deadline = kNever;
+  for (const Proposal& proposal : proposals_) {
+    if (proposal.sent_us != INT64_MIN) deadline = std::min(deadline, proposal.sent_us + options_.repeat_us);
+  }
+  return deadline;
+}
+
+}  // namespace quorate

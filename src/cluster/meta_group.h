@@ -1,0 +1,124 @@
+// This node's replica of the meta group: every member has one, so every member knows members, plan and settings.  Commands are proposed from
+// any node and take effect when they are applied; who proposed learns the outcome from its own replica.  On the leader it also keeps the
+// group's own configuration: some members vote, the others learn.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/group_record.h"
+#include "cluster/groups.h"
+#include "cluster/members.h"
+#include "cluster/peers.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate {
+
+// The name by which a proposer knows its proposal; drawn by MetaGroup.
+using ProposalToken = uint64_t;
+
+struct MetaGroupOptions {
+  NodeId self = 0;
+  raft::Incarnation incarnation;
+  uint32_t partitions = 0;
+  int64_t repeat_us = 200'000;       // a proposal that is not applied by then is sent again
+  size_t proposals_max = 1024;       // that wait here
+};
+
+// Owned by ClusterNode, which passes on what Groups and links tell about the meta group.  Calls: begin or restore once; then events in any
+// order, and work() before the turn ends.
+// A proposal is sent until it is applied, so it may be applied twice: commands are made so that this does no harm (members.h).
+class MetaGroup {
+ public:
+  // Messages of links that are for this class.
+  static constexpr auto kProposal = static_cast<uint64_t>(PeerMessageKind::kOfNode);
+  static constexpr auto kSnapshot = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 1;
+
+  MetaGroup(const MetaGroupOptions& options, Groups& groups);
+
+  raft::GroupId group() const { return meta_group(options_.partitions); }
+  // The replica's id is the node's: an id that was removed never comes back, so neither is used twice.
+  raft::ReplicaId own_replica() const { return {options_.self}; }
+
+  // The first member of a new cluster; `state` is founded.
+  void begin(Instant now, ClusterState state);
+  // What was on disk, or nothing for a node that has just been let in.  `state` is what the base of `restored` stands for.
+  void restore(Instant now, raft::Restored restored, ClusterState state);
+  bool is_started() const { return groups_.find(group()) != nullptr; }
+
+  // What the next record of the log must begin with (group_record.h); the caller resets it when that record is made.
+  std::optional<MetaBase>& base_to_store() { return base_to_store_; }
+  const std::optional<MetaBase>& base_to_store() const { return base_to_store_; }
+
+  const ClusterState& state() const { return state_; }
+  // Whom to connect with: state(), but right after a start what the log says beyond what is known to be committed: without the others
+  // nobody could tell what is.
+  const ClusterState& address_book() const { return expected_ ? *expected_ : state_; }
+  // Grows with every change of address_book().
+  uint64_t version() const { return version_; }
+
+  // Asks for a command to be applied.  0: too many wait.
+  ProposalToken propose(Instant now, const meta::Command& command);
+  struct Outcome {
+    ProposalToken token = 0;
+    Status status;
+  };
+  // Of proposals made here, in the order they were applied; the caller empties it.
+  std::vector<Outcome>& outcomes() { return outcomes_; }
+
+  // ---- events -----------------------------------------------------------------------------------------
+  void on_role() { repeat_now_ = true; }
+  void on_commit(raft::Index commit) { committed_ = commit; }
+  void on_install(const raft::SnapshotMark& mark);
+  void on_snapshot_wanted(const raft::Member& to) { snapshots_wanted_.push_back(to); }
+  Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
+
+  // Applies what is committed, sends proposals and snapshots, keeps the configuration.
+  void work(Instant now, Peers& peers);
+  int64_t deadline() const;
+
+ private:
+  struct Proposal {
+    ProposalToken token = 0;
+    SharedBytes payload;
+    int64_t sent_us = INT64_MIN;
+  };
+  struct ReceivedSnapshot {
+    raft::Index last;
+    ClusterState state;
+  };
+
+  void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
+  void apply_committed(Instant now);
+  void apply(const raft::Entry& entry);
+  void expect(std::span<const raft::Entry> tail);
+  void send_proposals(Instant now, Peers& peers);
+  void send_snapshot(const raft::Member& to, Peers& peers);
+  Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
+  void keep_configuration(Instant now);
+  std::optional<raft::Configuration> wanted_configuration() const;
+
+  const MetaGroupOptions options_;
+  Groups& groups_;
+  ClusterState state_;
+  std::optional<ClusterState> expected_;   // state_ with the log's tail; until that is applied or gone
+  raft::Index expected_index_;
+  uint64_t version_ = 0;
+  raft::Index applied_;
+  raft::Index committed_;
+  ProposalToken next_token_ = 1;
+  std::deque<Proposal> proposals_;
+  std::vector<Outcome> outcomes_;
+  bool repeat_now_ = false;
+  std::vector<raft::Member> snapshots_wanted_;
+  std::optional<ReceivedSnapshot> received_;
+  std::optional<MetaBase> base_to_store_;
+};
+
+}  // namespace quorate
