@@ -176,15 +176,11 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   }
   // What follows is between members.
   if (incoming.is_guest) return Error(ErrorCode::kCorrupt, "a guest that talks like a member");
-  switch (kind) {
-    case static_cast<uint64_t>(PeerMessageKind::kGroup):
-      return groups_.receive(now, {incoming.node}, PeerMessageKind::kGroup, bytes);
-    case static_cast<uint64_t>(PeerMessageKind::kBeat):
-      return groups_.receive(now, {incoming.node}, PeerMessageKind::kBeat, bytes);
-    case MetaGroup::kProposal:
-    case MetaGroup::kSnapshot: return meta_.receive(now, incoming.node, kind, bytes);
-    default: break;
+  const auto group_kind = static_cast<PeerMessageKind>(kind);
+  if (group_kind == PeerMessageKind::kGroup || group_kind == PeerMessageKind::kBeat) {
+    return groups_.receive(now, {incoming.node}, group_kind, bytes);
   }
+  if (kind == MetaGroup::kProposal || kind == MetaGroup::kSnapshot) return meta_.receive(now, incoming.node, kind, bytes);
   if (kind >= kFirstOfOwner && on_message_) {
     on_message_(incoming.node, kind, bytes);
     return done();
