@@ -112,8 +112,10 @@ void Pair::on(const in::Receive& input, Output& out) {
 bool Pair::take_incarnation(Incarnation incarnation, Output& out) {
   if (incarnation < peer_incarnation_) return false;
   if (incarnation == peer_incarnation_) return true;
-  out.peer_restarted = !peer_incarnation_.none();
+  const bool is_first = peer_incarnation_.none();
   peer_incarnation_ = incarnation;
+  if (is_first) return true;
+  out.peer_restarted = true;
   peer_beat_ = {};
   peer_led_.clear();
   peer_led_version_ = 0;

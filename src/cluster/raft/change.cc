@@ -31,6 +31,7 @@ void Core::on(const in::ChangeConfiguration& input, Output& out) {
 void Core::append_configuration(const Configuration& configuration, Output& out) {
   CHECK(configuration_at().index <= commit_);  // I9
   CHECK(leader()->no_op <= commit_);
+  hard_changed_ = true;  // what is sent from here on tells of it
   const Index at = append_own(EntryKind::kConfiguration, encode_configuration(configuration), out);
   send_appends(out);  // to the members of before: who leaves hears of it
   adopt({.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at},

@@ -230,8 +230,8 @@ Message Core::message(Member to, MessageBody body) const {
 }
 
 void Core::tell(Member to, MessageBody body, Output& out) {
-  const bool term_is_stored = !hard_changed_ && last_hard_write_ <= persisted_;
-  (term_is_stored ? out.send : out.write.then_send).push_back(message(to, std::move(body)));
+  const bool is_stored = !hard_changed_ && last_hard_write_ <= persisted_;
+  (is_stored ? out.send : out.write.then_send).push_back(message(to, std::move(body)));
 }
 
 int64_t Core::deadline() const {

@@ -235,7 +235,9 @@ class Core {
   void finish(const RoleState& before, Output& out);
   void fail(Failure failure, Output& out);
   Message message(Member to, MessageBody body) const;
-  // Sends a message that tells the term: at once if the term is on disk, else behind the write.
+  // Sends a message that tells the hard state (term, epoch, configuration): at once if that is on
+  // disk, else behind the write.  Without it a follower could archive its log for a recovery epoch
+  // that its leader forgets.
   void tell(Member to, MessageBody body, Output& out);
   WriteNumber this_write() const { return next(last_write_); }
   Leader* leader() { return std::get_if<Leader>(&role_); }

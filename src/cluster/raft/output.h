@@ -28,7 +28,7 @@ struct HardState {
 
 // One durable write, and the messages that may leave only once it is done.  They travel together so
 // that no driver can send the promise before keeping it.  Writes of one core are carried out in
-// order.
+// order; within a write the hard state is on disk first, since no log may be of a higher term.
 struct DurableWrite {
   WriteNumber number = {};  // to be given back by in::Persisted; none if there is nothing to write
   std::optional<HardState> hard_state = {};

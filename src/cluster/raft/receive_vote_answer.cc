@@ -31,6 +31,7 @@ void Core::receive(const Message& answered, const VoteAnswer& answer, Output& ou
 
 void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Output& out) {
   auto& asking = std::get<PreCandidate>(role_);
+  if (!configuration().is_voter(answered.from.replica)) return;
   std::erase_if(asking.answers, [&](const PreCandidate::Answer& one) {
     return one.voter == answered.from.replica;
   });

@@ -67,7 +67,7 @@ void Core::send_appends(Progress& member, Output& out) {
       member.sent(last, bytes, now_us_);
     }
     member.told_commit = commit_;
-    out.send.push_back(message(member.member(), std::move(append)));
+    tell(member.member(), std::move(append), out);
   }
 }
 
@@ -79,7 +79,7 @@ void Core::send_notices(Output& out) {
     const bool is_reached = member.state() == Progress::State::kReplicate && !member.is_silent;
     if (member.member() == options_.self || !is_reached || member.told_commit >= commit_) continue;
     member.told_commit = commit_;
-    out.send.push_back(message(member.member(), CommitNotice{.commit = commit_}));
+    tell(member.member(), CommitNotice{.commit = commit_}, out);
   }
 }
 

@@ -45,7 +45,7 @@ void Core::continue_transfer(Output& out) {
   if (target->match() < last_index()) return;
   CHECK(leading->lease_dropped || mistakes_.timeout_now_under_lease);
   leading->transfer->told = true;
-  out.send.push_back(message(leading->transfer->to, TimeoutNow()));
+  tell(leading->transfer->to, TimeoutNow(), out);
 }
 
 }  // namespace quorate::raft

@@ -17,18 +17,18 @@ struct Tagged {
 
 using Term = Tagged<struct TermTag>;    // one leader a term (I1)
 using Index = Tagged<struct IndexTag>;  // place in a group's log; the first is 1
-using ReplicaId =
-    Tagged<struct ReplicaTag>;            // one copy of one group; never used again once removed
-using NodeId = Tagged<struct NodeTag>;    // a process with its directory
-using GroupId = Tagged<struct GroupTag>;  // a partition, or the meta group
+using Chain = Tagged<struct ChainTag>;  // hash of the log up to and with an entry
+// One copy of one group; never used again once removed.
+using ReplicaId = Tagged<struct ReplicaTag>;
+using NodeId = Tagged<struct NodeTag>;              // a process with its directory
 using Incarnation = Tagged<struct IncarnationTag>;  // which start of a node
-using RecoveryEpoch =
-    Tagged<struct EpochTag>;                  // how often an all-present restart has chosen the log
+using GroupId = Tagged<struct GroupTag>;            // a partition, or the meta group
+// How often an all-present restart has chosen the log.
+using RecoveryEpoch = Tagged<struct EpochTag>;
 using WriteNumber = Tagged<struct WriteTag>;  // a durable write of one core; 1, 2, ...
-using BeatNumber =
-    Tagged<struct BeatTag>;  // a beat (or round) of one node; grows with every sending
+// A beat (or round) of one node; grows with every sending.
+using BeatNumber = Tagged<struct BeatTag>;
 using ReadToken = Tagged<struct ReadTag>;  // the caller's name for a read that waits
-using Chain = Tagged<struct ChainTag>;     // hash of the log up to and with an entry
 
 template <class Tag>
 constexpr Tagged<Tag> next(Tagged<Tag> number) {

@@ -1,0 +1,202 @@
+// Beats of a node pair: what an echo confirms, and what it does not.
+#include "cluster/beats.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace quorate::beats {
+namespace {
+
+constexpr int64_t kMillisecond = 1000;
+
+// Two nodes and the connection between them; packets are carried by hand.
+struct Two {
+  explicit Two(const raft::Mistakes& mistakes = {})
+      : one({.self = {1}, .peer = {2}, .incarnation = {5}}, counter_one, 11, mistakes),
+        two({.self = {2}, .peer = {1}, .incarnation = {8}}, counter_two, 22) {}
+  Output at_one(const Input& input) { return step(one, input); }
+  Output at_two(const Input& input) { return step(two, input); }
+  Output step(Pair& pair, const Input& input) {
+    Output out;
+    pair.step({.steady_us = now_us}, input, out);
+    return out;
+  }
+  int64_t now_us = 1'000'000;
+  BeatCounter counter_one, counter_two;
+  Pair one, two;
+};
+
+std::vector<Led> leads(std::initializer_list<uint64_t> groups, uint64_t term = 7) {
+  std::vector<Led> led;
+  for (const uint64_t group : groups) led.push_back({{group}, {group * 10}, {term}});
+  return led;
+}
+
+// The beat of `one` arrives at `two`, which does not confirm `not_confirmed`; the echo comes back.
+Output beat_and_echo(Two& nodes, const Packet& beat, std::vector<GroupId> not_confirmed) {
+  Output heard = nodes.at_two(in::Receive{beat});
+  if (heard.judge_wanted) heard = nodes.at_two(in::Judged{std::move(not_confirmed)});
+  EXPECT_EQ(heard.send.size(), 1u);
+  return nodes.at_one(in::Receive{heard.send.at(0)});
+}
+
+TEST(Beats, an_echo_confirms_the_groups_that_were_judged_good) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1, 2, 3})});
+  Output out = nodes.at_one(in::Connected{});
+  ASSERT_EQ(out.send.size(), 1u);
+  const int64_t sent_us = nodes.now_us;
+  nodes.now_us += 3 * kMillisecond;
+  out = beat_and_echo(nodes, out.send[0], {{2}});
+  ASSERT_TRUE(out.confirmed.has_value());
+  EXPECT_EQ(out.confirmed->sent_us, sent_us);
+  EXPECT_EQ(out.confirmed->beat, nodes.counter_one.last);
+  EXPECT_EQ(out.confirmed->groups, leads({1, 3}));
+  EXPECT_EQ(out.confirmed->refused, leads({2}));
+  EXPECT_EQ(nodes.two.received_us(), nodes.now_us);
+}
+
+TEST(Beats, only_what_was_refused_is_judged_again) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1, 2})});
+  Output out = nodes.at_one(in::Connected{});
+  beat_and_echo(nodes, out.send[0], {{2}});
+  nodes.now_us += 50 * kMillisecond;
+  out = nodes.at_one(in::Timeout{});
+  ASSERT_EQ(out.send.size(), 1u);
+  EXPECT_FALSE(std::get<Beat>(out.send[0]).led.has_value());  // the list is known there
+  Output heard = nodes.at_two(in::Receive{out.send[0]});
+  EXPECT_EQ(heard.judge, leads({2}));
+  heard = nodes.at_two(in::Judged{});
+  out = nodes.at_one(in::Receive{heard.send.at(0)});
+  EXPECT_EQ(out.confirmed->groups, leads({1, 2}));
+  // From now on the echo leaves without a question.
+  nodes.now_us += 50 * kMillisecond;
+  out = nodes.at_one(in::Timeout{});
+  heard = nodes.at_two(in::Receive{out.send[0]});
+  EXPECT_FALSE(heard.judge_wanted);
+  ASSERT_EQ(heard.send.size(), 1u);
+}
+
+TEST(Beats, withdrawn_support_is_not_confirmed_until_it_is_judged_again) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1, 2})});
+  Output out = nodes.at_one(in::Connected{});
+  // The echo is made, then a vote is granted in group 1, then the echo of a further beat overtakes
+  // it.
+  Output heard = nodes.at_two(in::Receive{out.send[0]});
+  const Output early = nodes.at_two(in::Judged{});
+  nodes.at_two(in::SupportWithdrawn{{1}});
+  out = nodes.at_one(in::RoundWanted{});
+  out = beat_and_echo(nodes, out.send.at(0), {{1}});
+  EXPECT_EQ(out.confirmed->groups, leads({2}));
+  out = nodes.at_one(in::Receive{early.send.at(0)});
+  EXPECT_FALSE(out.confirmed.has_value());
+}
+
+TEST(Beats, support_withdrawn_while_it_is_judged_stays_withdrawn) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1})});
+  Output out = nodes.at_one(in::Connected{});
+  Output heard = nodes.at_two(in::Receive{out.send[0]});
+  nodes.at_two(in::SupportWithdrawn{{1}});
+  heard = nodes.at_two(in::Judged{});
+  out = nodes.at_one(in::Receive{heard.send.at(0)});
+  EXPECT_TRUE(out.confirmed->groups.empty());
+}
+
+TEST(Beats, an_echo_counts_once_and_only_for_its_beat_and_incarnation) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1})});
+  const Output beat = nodes.at_one(in::Connected{});
+  Output heard = nodes.at_two(in::Receive{beat.send[0]});
+  heard = nodes.at_two(in::Judged{});
+  Echo forged = std::get<Echo>(heard.send.at(0));
+  forged.nonce ^= 1;
+  EXPECT_FALSE(nodes.at_one(in::Receive{forged}).confirmed.has_value());
+  forged = std::get<Echo>(heard.send[0]);
+  forged.beat_incarnation = {4};
+  EXPECT_FALSE(nodes.at_one(in::Receive{forged}).confirmed.has_value());
+  EXPECT_TRUE(nodes.at_one(in::Receive{heard.send[0]}).confirmed.has_value());
+  EXPECT_FALSE(nodes.at_one(in::Receive{heard.send[0]}).confirmed.has_value());
+}
+
+TEST(Beats, a_doubled_or_late_beat_is_not_echoed) {
+  Two nodes;
+  const Output first = nodes.at_one(in::Connected{});
+  const Output second = nodes.at_one(in::RoundWanted{});
+  EXPECT_EQ(nodes.at_two(in::Receive{second.send[0]}).send.size(), 1u);
+  EXPECT_TRUE(nodes.at_two(in::Receive{first.send[0]}).send.empty());
+  EXPECT_TRUE(nodes.at_two(in::Receive{second.send[0]}).send.empty());
+}
+
+TEST(Beats, a_restart_voids_what_was_known_of_the_peer) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1})});
+  const Output beat = nodes.at_one(in::Connected{});
+  nodes.at_two(in::Receive{beat.send[0]});
+  Beat again = std::get<Beat>(beat.send[0]);
+  again.incarnation = {6};
+  again.number = {1};
+  again.led = leads({2});
+  const Output heard = nodes.at_two(in::Receive{again});
+  EXPECT_TRUE(heard.peer_restarted);
+  EXPECT_EQ(heard.judge, leads({2}));
+  // The old life says nothing more.
+  const Output old = nodes.at_two(in::Receive{beat.send[0]});
+  EXPECT_FALSE(old.heard);
+  EXPECT_EQ(nodes.two.peer_leads().size(), 1u);
+}
+
+TEST(Beats, silence_and_a_closed_connection_are_told_once) {
+  Two nodes;
+  const Output beat = nodes.at_one(in::Connected{});
+  nodes.at_two(in::Receive{beat.send[0]});
+  EXPECT_TRUE(nodes.two.peer_is_heard());
+  nodes.now_us += 249 * kMillisecond;
+  EXPECT_FALSE(nodes.at_two(in::Timeout{}).silent.has_value());
+  nodes.now_us = nodes.two.deadline();
+  EXPECT_EQ(nodes.at_two(in::Timeout{}).silent, raft::Silence::kNoBeats);
+  EXPECT_FALSE(nodes.two.peer_is_heard());
+  EXPECT_EQ(nodes.two.deadline(), kNever);
+  EXPECT_FALSE(nodes.at_two(in::Closed{}).silent.has_value());
+  const Output more = nodes.at_one(in::RoundWanted{});
+  nodes.at_two(in::Receive{more.send[0]});
+  EXPECT_EQ(nodes.at_two(in::Closed{}).silent, raft::Silence::kClosed);
+}
+
+TEST(Beats, a_list_that_was_missed_is_sent_again) {
+  Two nodes;
+  nodes.at_one(in::Connected{});
+  nodes.at_one(in::LedChanged{leads({1})});
+  Beat without = std::get<Beat>(nodes.at_one(in::RoundWanted{}).send.at(0));
+  without.led.reset();
+  Output heard = nodes.at_two(in::Receive{without});
+  ASSERT_EQ(heard.send.size(), 1u);
+  const Output out = nodes.at_one(in::Receive{heard.send[0]});
+  EXPECT_FALSE(out.confirmed.has_value());
+  EXPECT_TRUE(std::get<Beat>(nodes.at_one(in::RoundWanted{}).send.at(0)).led.has_value());
+}
+
+TEST(Beats, the_planted_mistake_takes_a_refusal_for_a_confirmation) {
+  Two nodes({.beats_confirm_all_groups = true});
+  nodes.at_one(in::LedChanged{leads({1, 2})});
+  Output out = nodes.at_one(in::Connected{});
+  out = beat_and_echo(nodes, out.send[0], {{1}, {2}});
+  EXPECT_EQ(out.confirmed->groups, leads({1, 2}));
+}
+
+TEST(Beats, an_idle_pair_beats_every_fifty_milliseconds) {
+  Two nodes;
+  nodes.at_one(in::Connected{});
+  EXPECT_EQ(nodes.one.deadline(), nodes.now_us + 50 * kMillisecond);
+  EXPECT_TRUE(nodes.at_one(in::Timeout{}).send.empty());
+  nodes.now_us += 50 * kMillisecond;
+  EXPECT_EQ(nodes.at_one(in::Timeout{}).send.size(), 1u);
+  EXPECT_TRUE(nodes.at_one(in::Closed{}).send.empty());
+  EXPECT_EQ(nodes.one.deadline(), kNever);
+}
+
+}  // namespace
+}  // namespace quorate::beats
