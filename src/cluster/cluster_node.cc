@@ -5,11 +5,13 @@
 #include <utility>
 
 #include "util/check.h"
-#include "util/varint.h"
+#include "util/number.h"
 
 namespace quorate {
 
 namespace {
+
+constexpr int64_t kReplicationDefault = 3;
 
 PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
   return {.partitions = options.partitions,
@@ -28,32 +30,34 @@ GroupsOptions groups_options(const ClusterNodeOptions& options, Prng& random) {
 
 }  // namespace
 
-ClusterNode::ClusterNode(const ClusterNodeOptions& options, GroupsClient& data)
+ClusterNode::ClusterNode(const ClusterNodeOptions& options, PartitionData& data)
     : options_(options),
-      data_(data),
       random_(options.seed),
       peers_(peers_options(options, random_)),
       groups_(groups_options(options, random_), *this),
-      meta_({.self = options.own.id, .incarnation = {options.incarnation}, .partitions = options.partitions}, groups_) {
+      meta_({.self = options.own.id, .incarnation = {options.incarnation}, .partitions = options.partitions}, groups_),
+      partitions_({.self = options.own.id, .partitions = options.partitions}, groups_, data) {
   CHECK(options.own.id != 0);
 }
 ClusterNode::~ClusterNode() = default;
 
 Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery, uint32_t partitions) {
-  if (recovery.meta_state().empty()) return std::optional<RestoredCluster>();
-  TRY(ClusterState state, ClusterState::decode(recovery.meta_state()));
-  if (state.partitions() != partitions) {
-    return Error(ErrorCode::kInvalidArgument, "the cluster has " + std::to_string(state.partitions()) + " partitions, not " +
-                                                  std::to_string(partitions));
+  const auto meta = recovery.groups().find(meta_group(partitions));
+  if (meta == recovery.groups().end()) {
+    if (recovery.groups().empty()) return std::optional<RestoredCluster>();
+    return Error(ErrorCode::kInvalidArgument, "the directory belongs to a cluster with another number of partitions");
   }
-  return std::optional<RestoredCluster>(
-      {.meta = std::move(recovery.groups()[meta_group(partitions)]), .state = std::move(state)});
+  if (!meta->second.state) return Error(ErrorCode::kCorrupt, "the meta group has no state");
+  TRY(ClusterState state, ClusterState::decode(*meta->second.state));
+  return std::optional<RestoredCluster>({.state = std::move(state), .groups = std::move(recovery.groups())});
 }
 
 void ClusterNode::start(Instant now, std::optional<RestoredCluster> restored) {
   if (restored) {
     become_member(restored->state.cluster());
-    meta_.restore(now, std::move(restored->meta), std::move(restored->state));
+    raft::Restored& meta = restored->groups.at(meta_.group()).restored;
+    meta_.restore(now, std::move(meta), std::move(restored->state));
+    partitions_.restore(now, restored->groups);
     follow_members(now);
   } else if (!options_.join.empty()) {
     membership_ = Membership::kJoining;
@@ -76,6 +80,7 @@ void ClusterNode::found(Instant now) {
   CHECK(founded.ok());
   become_member(cluster);
   note("another node wants to join -> founding a cluster as " + node_name(options_.own.id));
+  partitions_.begin(now, state);
   meta_.begin(now, std::move(state));
 }
 
@@ -113,6 +118,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
 // Tells guests what has become of their wish.
 void ClusterNode::answer_knocks() {
   for (const MetaGroup::Outcome& outcome : std::exchange(meta_.outcomes(), {})) {
+    if (outcome.token == plan_token_) plan_token_ = 0;
     const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
                                     [&](const Knock& each) { return each.token == outcome.token; });
     if (knock == knocks_.end()) continue;
@@ -138,7 +144,7 @@ Status ClusterNode::on_welcome(Instant now, const Peers::Incoming& incoming) {
   }
   become_member(state.cluster());
   note("let in by " + node_name(incoming.node) + " -> member of a cluster of " + std::to_string(state.members().size()));
-  meta_.restore(now, raft::empty_replica(), std::move(state));
+  meta_.begin_empty(now, std::move(state));
   peers_.clear_seeds();
   seed_connections_.clear();
   return done();
@@ -174,13 +180,15 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
     note("the cluster refuses us: " + refusal_);
     return done();
   }
-  // What follows is between members.
+  // What follows is between members.  One that knows us as a member already, before we do, will dial again.
+  if (membership_ == Membership::kJoining) return done();
   if (incoming.is_guest) return Error(ErrorCode::kCorrupt, "a guest that talks like a member");
   const auto group_kind = static_cast<PeerMessageKind>(kind);
   if (group_kind == PeerMessageKind::kGroup || group_kind == PeerMessageKind::kBeat) {
     return groups_.receive(now, {incoming.node}, group_kind, bytes);
   }
   if (kind == MetaGroup::kProposal || kind == MetaGroup::kSnapshot) return meta_.receive(now, incoming.node, kind, bytes);
+  if (Partitions::takes(kind)) return partitions_.receive(now, incoming.node, kind, bytes);
   if (kind >= kFirstOfOwner && on_message_) {
     on_message_(incoming.node, kind, bytes);
     return done();
@@ -222,6 +230,25 @@ void ClusterNode::follow_members(Instant now) {
   }
 }
 
+// On the leader of the meta group: proposes a plan that fits the members, if the one there is does not.
+void ClusterNode::keep_plan(Instant now) {
+  const raft::Core* const core = groups_.find(meta_.group());
+  if (core == nullptr || core->role_state().serving != raft::Serving::kYes) return;
+  if (plan_token_ != 0 || meta_.version() == planned_version_ || now.steady_us < next_plan_us_) return;
+  next_plan_us_ = now.steady_us + options_.plan_us;
+  const auto replication = parse_int(state().setting("replication-n")).value_or(kReplicationDefault);
+  placement::PlacementInput input{.members = state().placement_members(),
+                                  .replication = static_cast<uint32_t>(std::clamp<int64_t>(replication, 1, placement::kReplicationMax)),
+                                  .partitions = options_.partitions,
+                                  .current = state().placement_plan()};
+  placement::Plan plan = placement::propose(input);
+  if (plan == input.current) {
+    planned_version_ = meta_.version();
+    return;
+  }
+  plan_token_ = meta_.propose(now, meta::SetPlan{.based_on = state().plan_version(), .plan = std::move(plan)});
+}
+
 void ClusterNode::tick(Instant now) {
   peers_.tick(now);
   groups_.tick(now);
@@ -229,7 +256,7 @@ void ClusterNode::tick(Instant now) {
 }
 
 int64_t ClusterNode::deadline() const {
-  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), next_knock_us_});
+  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), partitions_.deadline(), next_knock_us_});
 }
 
 void ClusterNode::end_turn(Instant now) {
@@ -238,60 +265,66 @@ void ClusterNode::end_turn(Instant now) {
   meta_.work(now, peers_);
   answer_knocks();
   follow_members(now);
+  keep_plan(now);
+  if (membership_ == Membership::kMember) partitions_.work(now, state(), peers_);
   groups_.end_turn(now, peers_);
   peers_.end_turn();
 }
 
+bool ClusterNode::has_record() const {
+  return groups_.has_writes() || meta_.base_to_store() || !partitions_.bases_to_store().empty() ||
+         !partitions_.gone_to_store().empty();
+}
+
 void ClusterNode::begin_record(uint64_t record, Buffer& out) {
-  const std::vector<GroupWrite>& writes = groups_.begin_record(record);
-  const auto& base = meta_.base_to_store();
-  encode_group_record(meta_.group(), base ? &*base : nullptr, writes, out);
-  meta_.base_to_store().reset();
+  std::vector<GroupBase> bases = std::exchange(partitions_.bases_to_store(), {});
+  if (auto meta = std::exchange(meta_.base_to_store(), std::nullopt)) bases.push_back(std::move(*meta));
+  const std::vector<raft::GroupId> gone = std::exchange(partitions_.gone_to_store(), {});
+  encode({.gone = gone, .bases = bases, .writes = groups_.begin_record(record)}, out);
 }
 
 // ---- what the groups tell ----------------------------------------------------------------------------------
 
 void ClusterNode::on_role(raft::GroupId group, const raft::RoleState& role) {
   if (is_meta(group)) return meta_.on_role();
-  data_.on_role(group, role);
+  partitions_.on_role(group, role);
 }
 
 void ClusterNode::on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, Lost lost) {
   // The meta group applies what is committed only, so there is nothing to undo.
-  if (!is_meta(group)) data_.on_truncated(group, entries, lost);
+  if (!is_meta(group)) partitions_.on_truncated(group, entries, lost);
 }
 
 void ClusterNode::on_install(raft::GroupId group, const raft::SnapshotMark& mark) {
   if (is_meta(group)) return meta_.on_install(mark);
-  data_.on_install(group, mark);
+  partitions_.on_install(group, mark);
 }
 
 void ClusterNode::on_commit(raft::GroupId group, raft::Index commit) {
   if (is_meta(group)) return meta_.on_commit(commit);
-  data_.on_commit(group, commit);
+  partitions_.on_commit(group, commit);
 }
 
 void ClusterNode::on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) {
-  if (!is_meta(group)) data_.on_read(group, token, verdict);
+  if (!is_meta(group)) partitions_.on_read(group, token, verdict);
 }
 
 void ClusterNode::on_snapshot_wanted(raft::GroupId group, const raft::Member& to) {
   if (is_meta(group)) return meta_.on_snapshot_wanted(to);
-  data_.on_snapshot_wanted(group, to);
+  partitions_.on_snapshot_wanted(group, to);
 }
 
 void ClusterNode::on_configuration(raft::GroupId group) {
-  if (!is_meta(group)) data_.on_configuration(group);
+  if (!is_meta(group)) partitions_.on_configuration(group);
 }
 
 void ClusterNode::on_fact(raft::GroupId group, std::string_view fact) {
-  if (is_meta(group)) return note("meta group: " + std::string(fact));
-  data_.on_fact(group, fact);
+  note((is_meta(group) ? "meta group: " : "partition " + std::to_string(group.value - 1) + ": ") + std::string(fact));
 }
 
 void ClusterNode::on_failure(raft::GroupId group, const raft::Failure& failure) {
-  note("group " + std::to_string(group.value) + ": " + failure.text);
-  if (!is_meta(group)) data_.on_failure(group, failure);
+  // The replica has stopped; the others go on without it.
+  on_fact(group, failure.text);
 }
 
 }  // namespace quorate

@@ -13,6 +13,7 @@
 #include "cluster/groups.h"
 #include "cluster/members.h"
 #include "cluster/meta_group.h"
+#include "cluster/partitions.h"
 #include "cluster/peers.h"
 #include "util/prng.h"
 #include "util/result.h"
@@ -36,12 +37,14 @@ struct ClusterNodeOptions {
   uint64_t seed = 1;
   raft::Options group = {};
   int64_t knock_us = 500'000;          // how often a joining node asks again
+  int64_t plan_us = 200'000;           // between two looks at the plan on the leader of the meta group
 };
 
 // What was on disk.
 struct RestoredCluster {
-  raft::Restored meta;   // its base stands for `state`
-  ClusterState state;
+  ClusterState state;   // what the base of the meta group stands for
+  // Of all groups; the states of partitions are given to the data before the node starts.
+  std::map<raft::GroupId, GroupRecovery::Found> groups = {};
 };
 // From the records of the log.  Nothing: the directory belongs to no cluster.
 Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery, uint32_t partitions);
@@ -50,8 +53,8 @@ Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery,
 // there is one (has_record, begin_record; later stored), and peers_output() carried out.
 class ClusterNode final : private GroupsClient {
  public:
-  // `data` is told about the groups of partitions.
-  ClusterNode(const ClusterNodeOptions& options, GroupsClient& data);
+  // `data` is what the replicas of partitions hold.
+  ClusterNode(const ClusterNodeOptions& options, PartitionData& data);
   ~ClusterNode() override;
 
   // Requires: `restored` is given if the directory belongs to a cluster.
@@ -68,7 +71,7 @@ class ClusterNode final : private GroupsClient {
 
   // ---- outputs ----------------------------------------------------------------------------------------
   void end_turn(Instant now);
-  bool has_record() const { return groups_.has_writes() || meta_has_base(); }
+  bool has_record() const;
   // Appends what the record `record` of the log must hold.
   void begin_record(uint64_t record, Buffer& out);
   PeersOutput& peers_output() { return peers_.output(); }
@@ -84,6 +87,7 @@ class ClusterNode final : private GroupsClient {
   const MemberRecord& own() const { return options_.own; }
   const ClusterState& state() const { return meta_.state(); }
   MetaGroup& meta() { return meta_; }
+  Partitions& partitions() { return partitions_; }
   Groups& groups() { return groups_; }
   Peers& peers() { return peers_; }
   // Facts and decisions since the last call, for the log.
@@ -110,7 +114,6 @@ class ClusterNode final : private GroupsClient {
   void on_fact(raft::GroupId group, std::string_view fact) override;
   void on_failure(raft::GroupId group, const raft::Failure& failure) override;
 
-  bool meta_has_base() const { return meta_.base_to_store().has_value(); }
   bool is_meta(raft::GroupId group) const { return group == meta_.group(); }
   void become_member(const ClusterId& cluster);
   void found(Instant now);
@@ -122,14 +125,18 @@ class ClusterNode final : private GroupsClient {
   Status on_welcome(Instant now, const Peers::Incoming& incoming);
   void answer_knocks();
   void follow_members(Instant now);
+  void keep_plan(Instant now);
   void note(std::string line) { notes_.push_back(std::move(line)); }
 
   const ClusterNodeOptions options_;
-  GroupsClient& data_;
   Prng random_;
   Peers peers_;
   Groups groups_;
   MetaGroup meta_;
+  Partitions partitions_;
+  ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
+  uint64_t planned_version_ = 0;   // of the members that the plan is known to fit
+  int64_t next_plan_us_ = INT64_MIN;
   Membership membership_ = Membership::kAlone;
   std::string refusal_;
   std::vector<ConnectionId> seed_connections_;

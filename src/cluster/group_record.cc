@@ -2,8 +2,9 @@
 //
 //   record = item*          item = varint group, u8 tag, sized bytes
 //   tag 1: a hard state     tag 2: the log begins anew behind a mark     tag 3: an entry
-//   tag 4: the log of the meta group begins behind a mark, and the state that stands for what came before
+//   tag 4: a base           tag 5: the replica is gone
 //   entry = u8 kind, varint term, varint index, payload (the rest)
+//   base  = u64 replica, u8 1 if a state follows, mark, state (the rest)
 #include "cluster/group_record.h"
 
 #include <string>
@@ -15,7 +16,7 @@ namespace quorate {
 
 namespace {
 
-enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kMetaBase = 4 };
+enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "group record: " + std::string(what)); }
 
@@ -39,14 +40,18 @@ void append_entry(Buffer& out, raft::GroupId group, const raft::Entry& entry) {
 
 }  // namespace
 
-void encode_group_record(raft::GroupId meta_group, const MetaBase* meta, std::span<const GroupWrite> writes, Buffer& out) {
+void encode(const GroupRecord& record, Buffer& out) {
   Buffer part;
-  if (meta != nullptr) {
-    raft::encode(meta->mark, part);
-    part.append(meta->state);
-    append_item(out, meta_group, Tag::kMetaBase, part.view());
+  for (const raft::GroupId group : record.gone) append_item(out, group, Tag::kGone, {});
+  for (const GroupBase& base : record.bases) {
+    part.clear();
+    append_little<uint64_t>(part, base.replica.value);
+    part.push_back(base.state ? 1 : 0);
+    raft::encode(base.mark, part);
+    if (base.state) part.append(*base.state);
+    append_item(out, base.group, Tag::kGroupBase, part.view());
   }
-  for (const GroupWrite& each : writes) {
+  for (const GroupWrite& each : record.writes) {
     // The order in which a core means them: what the log begins behind, what follows it, and who it is by then.
     if (each.write.log_base) {
       part.clear();
@@ -62,8 +67,6 @@ void encode_group_record(raft::GroupId meta_group, const MetaBase* meta, std::sp
   }
 }
 
-void GroupRecovery::snapshot(raft::GroupId group, const raft::SnapshotMark& mark) { groups_[group].base = mark; }
-
 Status GroupRecovery::record(std::string_view bytes) {
   while (!bytes.empty()) {
     raft::GroupId group;
@@ -72,46 +75,63 @@ Status GroupRecovery::record(std::string_view bytes) {
     if (!take_varint(bytes, group.value) || group.none() || !take_little<uint8_t>(bytes, tag) || !take_sized(bytes, item)) {
       return damaged("an item is cut off");
     }
-    switch (tag) {
-      case static_cast<uint8_t>(Tag::kHardState): TRY(take_hard_state(group, item)); break;
-      case static_cast<uint8_t>(Tag::kBase): TRY(take_base(group, item)); break;
-      case static_cast<uint8_t>(Tag::kEntry): TRY(take_entry(group, item)); break;
-      case static_cast<uint8_t>(Tag::kMetaBase): TRY(take_meta_base(group, item)); break;
-      default: return damaged("unknown tag " + std::to_string(tag));
+    if (tag == static_cast<uint8_t>(Tag::kGroupBase)) {
+      TRY(take_base(group, item));
+    } else if (tag == static_cast<uint8_t>(Tag::kGone)) {
+      groups_.erase(group);
+    } else if (groups_.find(group) == groups_.end()) {
+      return damaged("group " + std::to_string(group.value) + " has no beginning");
+    } else if (tag == static_cast<uint8_t>(Tag::kHardState)) {
+      TRY(take_hard_state(group, item));
+    } else if (tag == static_cast<uint8_t>(Tag::kBase)) {
+      TRY(take_log_base(group, item));
+    } else if (tag == static_cast<uint8_t>(Tag::kEntry)) {
+      TRY(take_entry(group, item));
+    } else {
+      return damaged("unknown tag " + std::to_string(tag));
     }
   }
+  return done();
+}
+
+Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
+  raft::ReplicaId replica;
+  uint8_t has_state = 0;
+  if (!take_little<uint64_t>(bytes, replica.value) || !take_little<uint8_t>(bytes, has_state)) return damaged("a base is cut off");
+  TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
+  Found& found = groups_[group];
+  raft::HardState& hard_state = found.restored.hard_state;
+  // A replica that was cut off right after it was made has no hard state yet.
+  if (hard_state.term < mark.last.term) hard_state.term = mark.last.term;
+  if (hard_state.configuration.configuration.unknown()) hard_state.configuration = mark.configuration;
+  found.replica = replica;
+  found.restored.base = std::move(mark);
+  found.restored.entries.clear();
+  found.state.reset();
+  if (has_state != 0) found.state = bytes;
   return done();
 }
 
 Status GroupRecovery::take_hard_state(raft::GroupId group, std::string_view bytes) {
   TRY(raft::HardState state, raft::decode_hard_state(bytes));
   if (!bytes.empty()) return damaged("more than a hard state");
-  raft::Restored& restored = groups_[group];
-  if (state.term < restored.hard_state.term) return damaged("a term falls");
-  restored.hard_state = std::move(state);
+  raft::HardState& known = groups_[group].restored.hard_state;
+  if (state.term < known.term) return damaged("a term falls");
+  known = std::move(state);
   return done();
 }
 
-Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
+Status GroupRecovery::take_log_base(raft::GroupId group, std::string_view bytes) {
   TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
   if (!bytes.empty()) return damaged("more than a mark");
-  raft::Restored& restored = groups_[group];
-  // A snapshot of the shard that was made later holds it already.
-  if (mark.last <= restored.base.last && !mark.last.index.none()) return done();
-  restored.base = std::move(mark);
-  restored.entries.clear();
-  return done();
-}
-
-Status GroupRecovery::take_meta_base(raft::GroupId group, std::string_view bytes) {
-  TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
-  raft::Restored& restored = groups_[group];
-  // A replica that was cut off right after its cluster's founding has no hard state yet.
-  if (restored.hard_state.term < mark.last.term) restored.hard_state.term = mark.last.term;
-  if (restored.hard_state.configuration.configuration.unknown()) restored.hard_state.configuration = mark.configuration;
-  restored.base = std::move(mark);
-  restored.entries.clear();
-  meta_state_ = bytes;
+  raft::Restored& restored = groups_[group].restored;
+  if (mark.last.index.none()) {
+    // Everything was archived as lost.
+    restored.base = std::move(mark);
+    restored.entries.clear();
+  } else if (mark.last != restored.base.last) {
+    return damaged("a log begins behind a mark without a state");
+  }
   return done();
 }
 
@@ -123,8 +143,8 @@ Status GroupRecovery::take_entry(raft::GroupId group, std::string_view bytes) {
     return damaged("an entry is cut off");
   }
   entry.kind = static_cast<raft::EntryKind>(kind);
-  raft::Restored& restored = groups_[group];
-  if (entry.index <= restored.base.last.index) return done();
+  raft::Restored& restored = groups_[group].restored;
+  if (entry.index <= restored.base.last.index) return damaged("an entry before the beginning of its log");
   // An append at index i supersedes everything at and behind i (REPLICATION 5).
   std::vector<raft::Entry>& entries = restored.entries;
   while (!entries.empty() && entries.back().index >= entry.index) entries.pop_back();

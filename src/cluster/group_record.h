@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,37 +16,44 @@
 
 namespace quorate {
 
-// Where the log of the meta group begins, and the state that stands for what came before.
-struct MetaBase {
-  raft::SnapshotMark mark;
-  std::string state;   // ClusterState::encode
+// A replica and where its log begins: it was made, or a snapshot took the place of what it had.
+struct GroupBase {
+  raft::GroupId group = {};
+  raft::ReplicaId replica = {};
+  raft::SnapshotMark mark = {};               // all zero: nothing yet
+  std::optional<std::string> state = {};      // what the mark stands for; absent: what this node holds already
 };
 
-// Appends the durable writes of a turn.  Writes without anything to store take no bytes.  `meta` (may be null) goes in front: the founding
-// of a cluster, or a snapshot that was installed in this turn (its write has the same mark).
-void encode_group_record(raft::GroupId meta_group, const MetaBase* meta, std::span<const GroupWrite> writes, Buffer& out);
+// What one turn stores, in the order in which it is read back.
+struct GroupRecord {
+  std::span<const raft::GroupId> gone = {};   // replicas that were dropped
+  std::span<const GroupBase> bases = {};
+  // Those without anything to store take no bytes.  One with a log base follows the base of its group with the same mark.
+  std::span<const GroupWrite> writes = {};
+};
+void encode(const GroupRecord& record, Buffer& out);
 
 // Reads a log's group records in order and knows for each group what its replica must remember.
 class GroupRecovery {
  public:
-  // Where the state of a group stands that a snapshot of the shard brought: nothing up to there is needed from the log.
-  void snapshot(raft::GroupId group, const raft::SnapshotMark& mark);
   // The next record.  kCorrupt: it cannot be read, or does not follow from those before; the detail says why.
   Status record(std::string_view bytes);
 
+  struct Found {
+    raft::ReplicaId replica;
+    raft::Restored restored;
+    std::optional<std::string> state;   // what restored.base stands for; absent: what this node held then
+  };
   // By group.  Complete once all records were read.
-  std::map<raft::GroupId, raft::Restored>& groups() { return groups_; }
-  // What the base of the meta group stands for; empty: there is none.
-  const std::string& meta_state() const { return meta_state_; }
+  std::map<raft::GroupId, Found>& groups() { return groups_; }
 
  private:
-  Status take_meta_base(raft::GroupId group, std::string_view bytes);
-  Status take_hard_state(raft::GroupId group, std::string_view bytes);
   Status take_base(raft::GroupId group, std::string_view bytes);
+  Status take_hard_state(raft::GroupId group, std::string_view bytes);
+  Status take_log_base(raft::GroupId group, std::string_view bytes);
   Status take_entry(raft::GroupId group, std::string_view bytes);
 
-  std::map<raft::GroupId, raft::Restored> groups_;
-  std::string meta_state_;
+  std::map<raft::GroupId, Found> groups_;
 };
 
 }  // namespace quorate

@@ -57,6 +57,12 @@ void MetaGroup::begin(Instant now, ClusterState state) {
   restore(now, std::move(restored), std::move(state));
 }
 
+void MetaGroup::begin_empty(Instant now, ClusterState state) {
+  raft::Restored restored = raft::empty_replica();
+  store_base(restored.base, state);
+  restore(now, std::move(restored), std::move(state));
+}
+
 // What the state will be if all of `tail` is committed.
 void MetaGroup::expect(std::span<const raft::Entry> tail) {
   expected_.reset();
@@ -75,7 +81,7 @@ void MetaGroup::expect(std::span<const raft::Entry> tail) {
 void MetaGroup::store_base(const raft::SnapshotMark& mark, const ClusterState& state) {
   Buffer bytes;
   state.encode(bytes);
-  base_to_store_ = {.mark = mark, .state = std::string(bytes.view())};
+  base_to_store_ = {.group = group(), .replica = own_replica(), .mark = mark, .state = std::string(bytes.view())};
 }
 
 void MetaGroup::restore(Instant now, raft::Restored restored, ClusterState state) {

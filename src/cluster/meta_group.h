@@ -48,13 +48,15 @@ class MetaGroup {
 
   // The first member of a new cluster; `state` is founded.
   void begin(Instant now, ClusterState state);
-  // What was on disk, or nothing for a node that has just been let in.  `state` is what the base of `restored` stands for.
+  // A node that has just been let in, and was told `state`; the replica gets its own by snapshot.
+  void begin_empty(Instant now, ClusterState state);
+  // What was on disk.  `state` is what the base of `restored` stands for.
   void restore(Instant now, raft::Restored restored, ClusterState state);
   bool is_started() const { return groups_.find(group()) != nullptr; }
 
   // What the next record of the log must begin with (group_record.h); the caller resets it when that record is made.
-  std::optional<MetaBase>& base_to_store() { return base_to_store_; }
-  const std::optional<MetaBase>& base_to_store() const { return base_to_store_; }
+  std::optional<GroupBase>& base_to_store() { return base_to_store_; }
+  const std::optional<GroupBase>& base_to_store() const { return base_to_store_; }
 
   const ClusterState& state() const { return state_; }
   // Whom to connect with: state(), but right after a start what the log says beyond what is known to be committed: without the others
@@ -118,7 +120,7 @@ class MetaGroup {
   bool repeat_now_ = false;
   std::vector<raft::Member> snapshots_wanted_;
   std::optional<ReceivedSnapshot> received_;
-  std::optional<MetaBase> base_to_store_;
+  std::optional<GroupBase> base_to_store_;
 };
 
 }  // namespace quorate

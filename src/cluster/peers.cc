@@ -69,6 +69,13 @@ void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
       if (line.connection != 0) close(line.connection);
     }
   }
+  // Members that have called us before we knew them were taken for guests; they dial again.
+  std::vector<ConnectionId> mistaken;
+  for (const auto& [id, connection] : connections_) {
+    const bool wanted_us = connection->is_up && connection->counts_as_guest && connection->link.peer().wanted_node != 0;
+    if (wanted_us && members_.find(connection->node) != members_.end()) mistaken.push_back(id);
+  }
+  for (const ConnectionId id : mistaken) close(id);
   dial_due();
 }
 

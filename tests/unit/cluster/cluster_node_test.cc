@@ -17,17 +17,38 @@ constexpr int64_t kWireUs = 500;
 constexpr int64_t kDiskUs = 300;
 constexpr int64_t kStepUs = 100;
 
-// Groups of partitions are not part of these tests.
-class NoData final : public GroupsClient {
-  void on_role(raft::GroupId, const raft::RoleState&) override {}
-  void on_truncated(raft::GroupId, std::span<const raft::Entry>, Lost) override {}
-  void on_install(raft::GroupId, const raft::SnapshotMark&) override {}
-  void on_commit(raft::GroupId, raft::Index) override {}
-  void on_read(raft::GroupId, raft::ReadToken, raft::ReadVerdict) override {}
-  void on_snapshot_wanted(raft::GroupId, const raft::Member&) override {}
-  void on_configuration(raft::GroupId) override {}
-  void on_fact(raft::GroupId, std::string_view) override {}
-  void on_failure(raft::GroupId, const raft::Failure&) override {}
+constexpr uint32_t kPartitions = 16;
+
+// Each partition holds words with values; a batch is "word=value".
+class Words final : public PartitionData {
+ public:
+  static std::pair<std::string, std::string> parsed(std::string_view batch) {
+    const size_t at = batch.find('=');
+    return {std::string(batch.substr(0, at)), std::string(batch.substr(at + 1))};
+  }
+  void apply(uint32_t partition, std::string_view batch) override {
+    const auto [word, value] = parsed(batch);
+    words[partition][word] = value;
+  }
+  void encode(uint32_t partition, Buffer& out) override {
+    for (const auto& [word, value] : words[partition]) out.append(word + "=" + value + "\n");
+  }
+  Status install(uint32_t partition, std::string_view state) override {
+    words[partition].clear();
+    while (!state.empty()) {
+      const size_t end = state.find('\n');
+      apply(partition, state.substr(0, end));
+      state.remove_prefix(end + 1);
+    }
+    return done();
+  }
+  void clear(uint32_t partition) override { words[partition].clear(); }
+  void on_role(uint32_t, const raft::RoleState&) override {}
+  void on_commit(uint32_t, raft::Index) override {}
+  void on_read(uint32_t, raft::ReadToken, raft::ReadVerdict) override {}
+  void on_lost(uint32_t, std::span<const raft::Entry>) override {}
+
+  std::map<uint32_t, std::map<std::string, std::string>> words;
 };
 
 // Machines with a node each; a machine's disk outlives its node.
@@ -39,13 +60,20 @@ class World {
   void boot(NodeId id, const std::vector<NodeId>& join = {}) {
     Machine& machine = machines_[id];
     ++machine.incarnation;
-    ClusterNodeOptions options{.own = record(id), .incarnation = machine.incarnation, .partitions = 16, .seed = id * 100 + machine.incarnation};
+    ClusterNodeOptions options{.own = record(id), .incarnation = machine.incarnation, .partitions = kPartitions, .seed = id * 100 + machine.incarnation};
     for (const NodeId seed : join) options.join.push_back({.host = "host", .port = static_cast<uint16_t>(seed)});
     GroupRecovery recovery;
     for (const std::string& bytes : machine.disk) ASSERT_TRUE(recovery.record(bytes).ok());
-    auto restored = restored_cluster(recovery, 16);
+    auto restored = restored_cluster(recovery, kPartitions);
     ASSERT_TRUE(restored.ok());
-    machine.node = std::make_unique<ClusterNode>(options, data_);
+    machine.data = std::make_unique<Words>();
+    if (restored.value()) {
+      for (const auto& [group, found] : restored.value()->groups) {
+        if (group == meta_group(kPartitions) || !found.state) continue;
+        ASSERT_TRUE(machine.data->install(static_cast<uint32_t>(group.value - 1), *found.state).ok());
+      }
+    }
+    machine.node = std::make_unique<ClusterNode>(options, *machine.data);
     machine.node->start(now, std::move(restored).value());
     machine.stored_at.clear();
   }
@@ -54,19 +82,14 @@ class World {
     Machine& machine = machines_.at(id);
     machine.disk.resize(machine.disk.size() - machine.stored_at.size());
     machine.node.reset();
-    for (auto wire = wires_.begin(); wire != wires_.end();) {
-      const End far = wire->second;
-      if (wire->first.first != id) {
-        ++wire;
-        continue;
-      }
-      wires_.erase(wire);
-      wires_.erase(far);
-      send({.to = far, .closes = true});
-      wire = wires_.begin();
-    }
+    cut(id);
   }
   ClusterNode& at(NodeId id) { return *machines_.at(id).node; }
+  // Its connections break and no new ones can be made; 0: they can again.
+  void isolate(NodeId id) {
+    isolated_ = id;
+    if (id != 0) cut(id);
+  }
   void run(int64_t microseconds) {
     for (const int64_t end = now.steady_us + microseconds; now.steady_us < end;) step();
   }
@@ -112,6 +135,72 @@ class World {
     }
     return 0;
   }
+  // All its connections break; both ends are told, those that are still there.
+  void cut(NodeId id) {
+    for (auto wire = wires_.begin(); wire != wires_.end();) {
+      const auto [near, far] = *wire;
+      if (near.first != id) {
+        ++wire;
+        continue;
+      }
+      wires_.erase(near);
+      wires_.erase(far);
+      send({.to = near, .closes = true});
+      send({.to = far, .closes = true});
+      wire = wires_.begin();
+    }
+  }
+  // Executes a write where the partition is led; false if nobody serves it.
+  bool write(uint32_t partition, const std::string& word, const std::string& value) {
+    for (auto& [id, machine] : machines_) {
+      if (machine.node == nullptr) continue;
+      Partitions& partitions = machine.node->partitions();
+      const raft::Core* const core = partitions.core(partition);
+      if (core == nullptr || core->role_state().serving != raft::Serving::kYes || !partitions.can_propose(partition)) continue;
+      machine.data->apply(partition, word + "=" + value);
+      const raft::Index index = partitions.propose(now, partition, SharedBytes(word + "=" + value));
+      return run_until(5'000'000, [&] { return machine.node != nullptr && partitions.commit_index(partition) >= index; });
+    }
+    return false;
+  }
+  bool write_until_done(uint32_t partition, const std::string& word, const std::string& value) {
+    for (const int64_t end = now.steady_us + 10'000'000; now.steady_us < end; run(5'000)) {
+      if (write(partition, word, value)) return true;
+    }
+    return false;
+  }
+  // Every partition is as the plan says, with `copies` copies that hold the same, and nobody else holds any.
+  bool is_placed(size_t copies) {
+    std::map<uint32_t, size_t> found;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const std::map<std::string, std::string>* first = nullptr;
+      for (auto& [id, machine] : machines_) {
+        if (machine.node == nullptr) continue;
+        const raft::Core* const core = machine.node->partitions().core(partition);
+        if (core == nullptr) {
+          if (!machine.data->words[partition].empty()) return false;
+          continue;
+        }
+        const raft::Configuration& configuration = core->committed_configuration().configuration;
+        if (configuration.joint() || configuration.members().size() != copies) return false;
+        if (configuration.incoming.voters.size() != (copies >= 3 ? copies : 1)) return false;
+        ++found[partition];
+        if (first == nullptr) first = &machine.data->words[partition];
+        if (*first != machine.data->words[partition]) return false;
+      }
+      if (found[partition] != copies) return false;
+    }
+    return true;
+  }
+  size_t led_by(NodeId id) {
+    size_t count = 0;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const raft::Core* const core = at(id).partitions().core(partition);
+      if (core != nullptr && core->role_state().serving == raft::Serving::kYes) ++count;
+    }
+    return count;
+  }
+  Words& data(NodeId id) { return *machines_.at(id).data; }
   const raft::Configuration& meta_configuration(NodeId id) {
     return at(id).groups().find(at(id).meta().group())->configuration();
   }
@@ -134,6 +223,7 @@ class World {
     packets_.push_back(std::move(packet));
   }
   struct Machine {
+    std::unique_ptr<Words> data;
     std::unique_ptr<ClusterNode> node;
     uint64_t incarnation = 0;
     std::vector<std::string> disk;
@@ -190,7 +280,8 @@ class World {
   void connect(NodeId id, const PeersOutput::Dial& dial) {
     const auto target = machines_.find(dial.address.port);
     ConnectionId accepted = 0;
-    if (target != machines_.end() && target->second.node != nullptr) accepted = target->second.node->accepted(now);
+    const bool is_cut = isolated_ != 0 && (id == isolated_ || dial.address.port == isolated_);
+    if (!is_cut && target != machines_.end() && target->second.node != nullptr) accepted = target->second.node->accepted(now);
     if (accepted == 0) return at(id).closed(now, dial.connection);
     wires_[{id, dial.connection}] = {target->first, accepted};
     wires_[{target->first, accepted}] = {id, dial.connection};
@@ -204,9 +295,9 @@ class World {
     bytes.clear();
   }
 
-  NoData data_;
   std::map<NodeId, Machine> machines_;
   std::map<End, End> wires_;
+  NodeId isolated_ = 0;
   std::deque<Packet> packets_;
 };
 
@@ -297,6 +388,110 @@ TEST(ClusterNode, a_removed_node_is_told_and_never_let_in_again) {
   world.boot(4, {1});
   world.run(3'000'000);
   EXPECT_EQ(world.at(1).peers().link(4, PeerLane::kData), nullptr);
+}
+
+// ---- partitions -------------------------------------------------------------------------------------------
+
+// Founds a cluster of `count` nodes with some words, and waits until everything is where it should be.
+void found(World& world, NodeId count, size_t copies) {
+  world.boot(1);
+  world.boot(2, {1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(2); })) << world.notes;
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    ASSERT_TRUE(world.write_until_done(partition, "first", std::to_string(partition))) << world.notes;
+  }
+  for (NodeId id = 3; id <= count; ++id) world.boot(id, {1});
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.agree(count) && world.is_placed(copies); })) << world.notes;
+}
+
+TEST(ClusterPartitions, two_nodes_hold_two_copies_with_one_voter) {
+  World world;
+  found(world, 2, 2);
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_EQ(world.at(1).partitions().core(partition)->configuration().incoming.voters.size(), 1u);
+    EXPECT_EQ(world.data(2).words[partition]["first"], std::to_string(partition));
+  }
+}
+
+TEST(ClusterPartitions, three_nodes_get_three_copies_and_share_the_leading) {
+  World world;
+  found(world, 3, 3);
+  EXPECT_TRUE(world.run_until(30'000'000, [&] {
+    return world.led_by(1) <= 7 && world.led_by(2) <= 7 && world.led_by(3) <= 7 &&
+           world.led_by(1) + world.led_by(2) + world.led_by(3) == kPartitions;
+  })) << world.led_by(1) << ' ' << world.led_by(2) << ' ' << world.led_by(3);
+}
+
+TEST(ClusterPartitions, what_was_acknowledged_survives_any_one_node) {
+  World world;
+  found(world, 3, 3);
+  for (NodeId victim = 1; victim <= 3; ++victim) {
+    world.kill(victim);
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      ASSERT_TRUE(world.write_until_done(partition, "without", std::to_string(victim))) << world.notes;
+    }
+    world.boot(victim);
+    ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << world.notes;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      EXPECT_EQ(world.data(victim).words[partition]["without"], std::to_string(victim));
+      EXPECT_EQ(world.data(victim).words[partition]["first"], std::to_string(partition));
+    }
+  }
+}
+
+TEST(ClusterPartitions, a_fourth_node_takes_its_share_while_others_write) {
+  World world;
+  found(world, 3, 3);
+  world.boot(4, {2});
+  std::map<uint32_t, std::string> last;
+  for (int written = 0; written < 200; ++written) {
+    const auto partition = static_cast<uint32_t>(written) % kPartitions;
+    ASSERT_TRUE(world.write_until_done(partition, "during", std::to_string(written))) << world.notes;
+    last[partition] = std::to_string(written);
+  }
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(4) && world.is_placed(3); })) << world.notes;
+  for (NodeId id = 1; id <= 4; ++id) {
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      if (world.at(id).partitions().core(partition) == nullptr) continue;
+      EXPECT_EQ(world.data(id).words[partition]["during"], last[partition]);
+    }
+  }
+  size_t held = 0;
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) held += world.at(4).partitions().core(partition) != nullptr ? 1u : 0u;
+  EXPECT_EQ(held, 12u);
+}
+
+TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
+  World world;
+  found(world, 4, 3);
+  world.at(1).meta().propose(world.now, meta::SetState{2, MemberState::kDraining});
+  EXPECT_TRUE(world.run_until(30'000'000, [&] {
+    if (!world.is_placed(3)) return false;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      if (world.at(2).partitions().core(partition) != nullptr) return false;
+    }
+    return true;
+  })) << world.notes;
+}
+
+TEST(ClusterPartitions, what_a_deposed_leader_executed_alone_is_forgotten) {
+  World world;
+  found(world, 3, 3);
+  // A leader that reaches nobody executes a write that nobody is told of.
+  NodeId leader = 0;
+  for (NodeId id = 1; id <= 3; ++id) {
+    if (world.at(id).partitions().core(5)->role_state().serving == raft::Serving::kYes) leader = id;
+  }
+  ASSERT_NE(leader, 0u);
+  world.isolate(leader);
+  world.data(leader).apply(5, "lost=1");
+  world.at(leader).partitions().propose(world.now, 5, SharedBytes("lost=1"));
+  world.run(3'000'000);
+  ASSERT_TRUE(world.write_until_done(5, "kept", "1")) << world.notes;
+  world.isolate(0);
+  EXPECT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  EXPECT_FALSE(world.data(leader).words[5].contains("lost")) << world.notes;
+  EXPECT_EQ(world.data(leader).words[5]["kept"], "1");
 }
 
 }  // namespace

@@ -1,0 +1,143 @@
+// This node's replicas of partitions: made and dropped as the plan says, fed with what the leader executed, brought up by snapshots; on a
+// leader also the steps from the partition's configuration to the plan.  What a batch means is the PartitionData's.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/group_record.h"
+#include "cluster/groups.h"
+#include "cluster/members.h"
+#include "cluster/peers.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate {
+
+// What the replicas hold: the node's store, or a toy in tests.
+class PartitionData {
+ public:
+  virtual ~PartitionData() = default;
+  // A batch that this node has not executed itself; in the order of the log.
+  virtual void apply(uint32_t partition, std::string_view batch) = 0;
+  // Everything that the partition holds now.
+  virtual void encode(uint32_t partition, Buffer& out) = 0;
+  // Replaces the partition by what encode() gave elsewhere.
+  virtual Status install(uint32_t partition, std::string_view state) = 0;
+  virtual void clear(uint32_t partition) = 0;
+  // Commands are executed only while role.serving is kYes.
+  virtual void on_role(uint32_t partition, const raft::RoleState& role) = 0;
+  virtual void on_commit(uint32_t partition, raft::Index commit) = 0;
+  virtual void on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) = 0;
+  // Batches of this replica that will never be committed.
+  virtual void on_lost(uint32_t partition, std::span<const raft::Entry> entries) = 0;
+};
+
+struct PartitionsOptions {
+  NodeId self = 0;
+  uint32_t partitions = 0;
+  int64_t look_us = 100'000;       // how often what is unfinished is looked at again
+  int64_t transfer_us = 2'000'000; // between two attempts to hand a partition to its preferred leader
+};
+
+// Owned by ClusterNode.  Calls: begin or restore once; then events in any order, and work() before the turn ends.
+// Invariant: what a partition holds is its log up to state_index().  On a leader that is the end of the log, ahead of the commit index;
+// elsewhere it is committed, except for what a former leader has executed itself.
+class Partitions {
+ public:
+  static constexpr auto kSnapshot = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 5;
+  static constexpr uint64_t kMayDrop = kSnapshot + 1;
+  static constexpr uint64_t kDrop = kSnapshot + 2;
+
+  Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
+
+  // A cluster is founded: this node has all partitions, and what it holds is their state.
+  void begin(Instant now, const ClusterState& state);
+  // What was on disk, by group.  The states that the bases stand for are in the data already.
+  void restore(Instant now, std::map<raft::GroupId, GroupRecovery::Found>& groups);
+
+  // ---- the leader's node -----------------------------------------------------------------------------------
+  bool can_propose(uint32_t partition) const;
+  // A batch that this node has just executed.  Returns its index.  Requires: can_propose().
+  raft::Index propose(Instant now, uint32_t partition, SharedBytes batch);
+  raft::Index commit_index(uint32_t partition) const;
+  raft::Index state_index(uint32_t partition) const { return replicas_[partition].state_index; }
+  const raft::Core* core(uint32_t partition) const { return groups_.find(group_of_partition(partition)); }
+
+  // ---- events ----------------------------------------------------------------------------------------------
+  void on_role(raft::GroupId group, const raft::RoleState& role);
+  void on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, GroupsClient::Lost lost);
+  void on_install(raft::GroupId group, const raft::SnapshotMark& mark);
+  void on_commit(raft::GroupId group, raft::Index commit);
+  void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict);
+  void on_snapshot_wanted(raft::GroupId group, const raft::Member& to);
+  void on_configuration(raft::GroupId group) { look_soon(partition_of(group)); }
+  static bool takes(uint64_t kind) { return kind >= kSnapshot && kind <= kDrop; }
+  Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
+
+  // Makes and drops replicas, applies, sends snapshots, changes configurations.
+  void work(Instant now, const ClusterState& state, Peers& peers);
+  int64_t deadline() const { return next_look_us_; }
+
+  // What the next record of the log must begin with; the caller empties them when that record is made.
+  std::vector<GroupBase>& bases_to_store() { return bases_to_store_; }
+  const std::vector<GroupBase>& bases_to_store() const { return bases_to_store_; }
+  std::vector<raft::GroupId>& gone_to_store() { return gone_to_store_; }
+  const std::vector<raft::GroupId>& gone_to_store() const { return gone_to_store_; }
+
+ private:
+  // A snapshot of this leader's state; leaves once everything in it is committed.
+  struct HeldSnapshot {
+    raft::Term term;
+    raft::SnapshotMark mark;
+    Buffer state;
+  };
+  struct Replica {
+    raft::Index state_index;
+    bool needs_look = false;
+    // It has executed batches that the log has lost: only a snapshot can bring it back.
+    bool is_astray = false;
+    std::vector<raft::Member> snapshot_wanted;
+    std::optional<HeldSnapshot> snapshot;
+    int64_t next_transfer_us = INT64_MIN;
+  };
+  struct ReceivedSnapshot {
+    raft::GroupId group;
+    std::string_view state;
+  };
+
+  static uint32_t partition_of(raft::GroupId group) { return static_cast<uint32_t>(group.value - 1); }
+  void look_soon(uint32_t partition) { replicas_[partition].needs_look = true; }
+  void add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored);
+  void drop(Instant now, uint32_t partition);
+  void look_at(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
+  void start_over(Instant now, uint32_t partition);
+  void apply(uint32_t partition);
+  void send_snapshots(Instant now, uint32_t partition, Peers& peers);
+  void follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned);
+  std::optional<raft::Configuration> next_configuration(const raft::Core& core, const PlannedPartition& planned) const;
+  void ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers);
+  Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
+
+  const PartitionsOptions options_;
+  Groups& groups_;
+  PartitionData& data_;
+  std::vector<Replica> replicas_;
+  uint64_t plan_version_ = 0;
+  int64_t next_look_us_ = kNever;
+  std::optional<ReceivedSnapshot> received_;
+  struct Answer {
+    NodeId to = 0;
+    std::string bytes;
+  };
+  std::vector<Answer> answers_;   // kDrop
+  std::vector<GroupBase> bases_to_store_;
+  std::vector<raft::GroupId> gone_to_store_;
+};
+
+}  // namespace quorate
