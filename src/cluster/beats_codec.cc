@@ -105,7 +105,12 @@ Result<Packet> decode_packet(std::string_view& bytes) {
   Reader in(bytes);
   if (in.byte() != kBeatVersion) return Error(ErrorCode::kCorrupt, "unknown version of a beat");
   const auto kind = in.one_of(PacketKind::kBeat, PacketKind::kEcho);
-  Packet packet = kind == PacketKind::kBeat ? Packet(read_beat(in)) : Packet(read_echo(in));
+  Packet packet;
+  if (kind == PacketKind::kBeat) {
+    packet = read_beat(in);
+  } else {
+    packet = read_echo(in);
+  }
   if (!in.good()) return Error(ErrorCode::kCorrupt, "a beat that cannot be read");
   bytes = in.rest();
   return packet;

@@ -326,6 +326,13 @@ Entry* Db::random_entry() {
   return nullptr;
 }
 
+void Db::reserve(size_t keys) {
+  if (size_ != 0 || keys < store_.partition_count()) return;
+  if (tables_ == nullptr) make_tables();
+  const size_t each = keys / store_.partition_count();
+  for (uint32_t partition = 0; partition < store_.partition_count(); ++partition) tables_[partition].reserve(each);
+}
+
 size_t Db::clear() {
   const size_t removed = size_;
   if (tables_ == nullptr) return 0;

@@ -171,6 +171,8 @@ class Db {
   template <class Visit>
   void for_each_in_slot(uint16_t slot, Visit&& visit) const;
 
+  // Makes room for about `keys` keys that will be put in; a hint.  Does nothing unless the database is empty.
+  void reserve(size_t keys);
   // Removes everything; the memory is freed in bounded steps by Store::do_background_work.  Returns
   // the number of keys removed.
   size_t clear();

@@ -88,6 +88,15 @@ void Table::put(Bucket* bucket, uint8_t tag, const Entry* entry) {
   bucket->meta |= kHasChild;
 }
 
+void Table::reserve(size_t keys) {
+  // Not quite full: partitions differ a little in size.
+  constexpr size_t kPercentOfMax = 96;
+  const size_t count = keys * 100 / (kKeysPerBucketMax * kPercentOfMax) + 1;
+  if (size_ != 0 || current_.count != 0 || count < kStaggerFrom) return;
+  current_ = make_array(count);
+  for (size_t segment = 0; segment < current_.segment_count(); ++segment) make_segment(current_, segment);
+}
+
 void Table::insert(uint64_t hash, Entry* entry) {
   if (current_.count == 0) {
     current_ = make_array(1);

@@ -61,6 +61,9 @@ class alignas(64) Table {
     const Place place = locate(hash, key);
     return place.bucket == nullptr ? nullptr : place.bucket->entry(place.index);
   }
+  // Makes room for about `keys` keys, so that they are put in without growing.  Does nothing unless the table is
+  // empty.
+  void reserve(size_t keys);
   // Requires: no entry has this key.
   void insert(uint64_t hash, Entry* entry);
   // Puts `entry` where `old_entry` (same key) stood.  Requires: old_entry is in the table.

@@ -1,6 +1,7 @@
 // The opcodes of RDB files.
 #include "store/rdb/file.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/codec.h"
@@ -38,6 +39,7 @@ class FileReader {
   Result<Next> step(uint8_t opcode);
   Status key(uint8_t type);
   Status skip_lengths(int count);
+  Status make_room();
   Status skip_strings(int count);
   Status module_aux();
   Status select();
@@ -86,6 +88,16 @@ Status FileReader::magic() {
 
 Status FileReader::skip_lengths(int count) {
   for (; count > 0; --count) TRY(read_length(input_));
+  return done();
+}
+
+// The file says how many keys follow; it is believed as far as its size allows.
+Status FileReader::make_room() {
+  constexpr uint64_t kBytesPerKeyMin = 8;
+  TRY(const uint64_t keys, read_length(input_));
+  TRY(skip_lengths(1));
+  store_.database(database_).reserve(
+      static_cast<size_t>(std::min(keys, input_.left() / kBytesPerKeyMin)));
   return done();
 }
 
@@ -177,7 +189,7 @@ Result<FileReader::Next> FileReader::step(uint8_t opcode) {
       TRY(select());
       break;
     case kResizeDatabase:
-      TRY(skip_lengths(2));
+      TRY(make_room());
       break;
     case kAux:
       TRY(skip_strings(2));

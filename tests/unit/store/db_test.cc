@@ -228,6 +228,25 @@ TEST(Snapshot, sees_one_instant_whatever_writers_do) {
   }
 }
 
+TEST(Db, room_made_ahead_is_a_hint_and_no_more) {
+  // Too much, too little, none.
+  for (const size_t expected : {size_t{200'000}, size_t{5000}, size_t{0}}) {
+    World world;
+    world.db().reserve(expected);
+    EXPECT_EQ(world.db().size(), 0u);
+    EXPECT_EQ(world.db().random_entry(), nullptr);
+    for (int index = 0; index < 20'000; ++index)
+      world.db().set_string(world.key("k" + std::to_string(index)), "v", kNever);
+    world.db().reserve(1'000'000);  // too late: nothing happens
+    size_t seen = 0;
+    world.db().for_each([&](const Entry*) { ++seen; });
+    EXPECT_EQ(seen, 20'000u);
+    for (int index = 0; index < 20'000; ++index)
+      EXPECT_TRUE(world.db().erase(world.key("k" + std::to_string(index))));
+    EXPECT_EQ(world.db().size(), 0u);
+  }
+}
+
 TEST(Eviction, takes_the_longest_idle_keys_first) {
   World world;
   world.settings.maxmemory_policy = EvictionPolicy::kAllKeysLru;
