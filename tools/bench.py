@@ -269,14 +269,17 @@ class Bench:
     def pauses(self):
         if not self.probe:
             return
-        table = [["PING at 1 kHz beside", *("%s p99.9 / max ms" % n for n in self.peers)]]
+        table = [["PING at 1 kHz beside", *("%s p99.9 / max ms" % n for n in self.peers),
+                  "%s's longest turn, CPU ms" % self.first]]
         for name, prepare, act in rows.PAUSES:
             if not self.wanted(name, "pauses"):
                 continue
             got = self.each(name, rows.measure_pause, self.cores, self.args.dir, self.probe,
                             prepare, act, self.scale())
-            table.append([name, *("%.2f / %.2f" % (got[n]["p99.9"], got[n]["max"])
-                                  if n in got else "-" for n in self.peers)])
+            line = ["%.2f / %.2f" % (got[n]["p99.9"], got[n]["max"]) if n in got else "-"
+                    for n in self.peers]
+            turn = got.get(self.first, {}).get("turn")
+            table.append([name, *line, "%.2f" % turn if turn is not None else "-"])
             self.record.setdefault("pauses", {})[name] = got
         if len(table) > 1 and self.null:
             with Server("null", self.null, core=self.cores[0], bare=True,
@@ -284,7 +287,7 @@ class Bench:
                 with rows.Probe(self.probe, server.port, self.cores[1]) as probe:
                     time.sleep(5)
             table.append(["(the null server: %.2f / %.2f)" % (
-                probe.result["p99.9"], probe.result["max"]), *("" for _ in self.peers)])
+                probe.result["p99.9"], probe.result["max"]), *("" for _ in self.peers), ""])
         if len(table) > 1:
             self.sections.append(("Pauses", table))
 
@@ -330,7 +333,8 @@ class Bench:
         for title, table in self.sections:
             print("\n== %s\n%s" % (title, aligned(table)))
         if self.args.markdown:
-            docs_part.write(self.args.markdown, "tools/bench.py", "Benchmarks", "\n".join(
+            tool = " ".join(["tools/bench.py", *filter(None, [self.args.part])])
+            docs_part.write(self.args.markdown, tool, "Benchmarks", "\n".join(
                 head + ["\n## %s\n\n%s" % (title, markdown(table))
                         for title, table in self.sections]))
         if self.args.json:
@@ -371,6 +375,8 @@ def arguments():
     ap.add_argument("--priority", type=int, default=0, metavar="N",
                     help="nice value of servers and clients, e.g. -10 on a machine with other work")
     ap.add_argument("--markdown", metavar="FILE", help="write the tables into this page, e.g. docs/BENCHMARKS.md")
+    ap.add_argument("--part", metavar="NAME", help="with --markdown: a part of the page of its own, so that groups "
+                    "can be run one by one")
     ap.add_argument("--json", metavar="FILE", help="write every sample")
     return ap.parse_args()
 

@@ -313,14 +313,29 @@ def pause_grow(server, client, cores, scale):
         writer.wait()
 
 
-def deletes(generate, key):
+def deletes(generate, key, *words):
+    """Makes one large key; then a command (DEL if none is given) that drops it."""
     def prepare(client, scale):
+        client.call("SET", "small", "value")
         client.pipe(generate(int(BIG * scale), key))
 
     def act(server, client, cores, scale):
-        client.call("DEL", key)
+        client.call(*(words or ("DEL", key)))
         time.sleep(3)
     return prepare, act
+
+
+def pause_flush(server, client, cores, scale):
+    client.call("FLUSHALL", "ASYNC")
+    time.sleep(6)
+
+
+def pause_scan(server, client, cores, scale):
+    cursor = b"0"
+    while True:
+        cursor = client.call("SCAN", cursor, "COUNT", 1_000_000)[0]
+        if cursor == b"0":
+            return
 
 
 def prepare_expiry(client, scale):
@@ -354,6 +369,9 @@ PAUSES = [
     ("DEL of a 5 M-field hash", *deletes(load.fields, "bighash")),
     ("DEL of a 5 M-member sorted set", *deletes(load.scored, "bigzset")),
     ("DEL of a 5 M-element list", *deletes(lambda n, key: load.listed(n, 16, key), "biglist")),
+    ("RENAME over a 5 M-member set", *deletes(load.members, "bigset", "RENAME", "small", "bigset")),
+    ("FLUSHALL ASYNC of 5 M keys", prepare_eviction, pause_flush),
+    ("SCAN COUNT 1000000 of 5 M keys", prepare_eviction, pause_scan),
     ("1 M keys expire at once", prepare_expiry, pause_expiry),
     ("eviction of 20 % of 5 M keys", prepare_eviction, pause_eviction),
 ]
@@ -365,8 +383,14 @@ def measure_pause(name, path, cores, base, probe, prepare, act, scale):
         prepare(client, scale)
         if act is not pause_expiry:
             server.settle(5)
+        client.call("CONFIG", "RESETSTAT")
         with Probe(probe, server.port, cores[1]) as watched:
             time.sleep(0.5)
             act(server, client, cores, scale)
+        # A server that says so itself: the CPU time of its longest turn, which other work on the machine does not
+        # lengthen.
+        turn = client.info("stats").get("eventloop_turn_cpu_usec_max")
+        if turn is not None:
+            watched.result["turn"] = int(turn) / 1000.0
         client.close()
         return watched.result
