@@ -64,11 +64,14 @@ Result<int64_t> parse_expiry(const CommandContext& cx, const RestoreOptions& opt
   return ttl > kNever - 1 - cx.now ? kNever - 1 : ttl + cx.now;
 }
 
-void add_restore_effect(CommandContext& cx, const Key& key, int64_t expiry,
-                        std::string_view payload) {
+// The command with the time made absolute.
+void add_restore_effect(CommandContext& cx, const Key& key, int64_t expiry) {
   if (!cx.collecting_effects()) return;
   const std::string time = std::to_string(expiry == kNever ? 0 : expiry);
-  cx.effect(key, {"RESTORE", key.bytes, time, payload, "REPLACE", "ABSTTL"});
+  std::vector<std::string_view> args(cx.args.begin(), cx.args.end());
+  args[2] = time;
+  args.push_back("ABSTTL");
+  cx.effect(key, args);
 }
 
 Status restore(CommandContext& cx) {
@@ -99,7 +102,7 @@ Status restore(CommandContext& cx) {
   cx.store.set_lfu_frequency(entry,
                              static_cast<uint32_t>(options.frequency.value_or(kInitialFrequency)));
   cx.db.changed(key, EventClass::kGeneric, "restore");
-  add_restore_effect(cx, key, expiry, cx[3]);
+  if (!options.absolute) add_restore_effect(cx, key, expiry);
   cx.reply.ok();
   return done();
 }

@@ -103,6 +103,7 @@ Status renamenx(CommandContext& cx) {
 
 Result<Db*> database_argument(CommandContext& cx, size_t index) {
   TRY(const int64_t number, cx.integer(index));
+  if (number < INT32_MIN || number > INT32_MAX) return errors::value_between(INT32_MIN, INT32_MAX);
   if (number < 0 || number >= cx.store.database_count()) return errors::database_out_of_range();
   return &cx.store.database(static_cast<int>(number));
 }
@@ -314,22 +315,27 @@ Result<ScanOptions> parse_scan(const CommandContext& cx) {
 }
 
 Status scan(CommandContext& cx) {
-  const auto cursor = parse_unsigned(cx[1]);
-  if (!cursor) return ErrorCode::kInvalidCursor;
+  TRY(const uint64_t cursor, parse_scan_cursor(cx[1]));
   TRY(const ScanOptions options, parse_scan(cx));
   std::vector<std::string_view> found;
+  std::vector<std::string> expired;
   const size_t count = std::min(static_cast<size_t>(options.count), kScanCountMax);
-  const uint64_t next = cx.db.scan(*cursor, count, [&](const Entry* entry) {
-        if (!is_live(cx, entry)) return;
+  const uint64_t next = cx.db.scan(cursor, count, [&](const Entry* entry) {
         if (!options.type.empty() && !same_word(options.type, type_name(entry->type()))) return;
         if (options.has_pattern && !glob_match(options.pattern, entry->key())) return;
-        found.push_back(entry->key());
+        if (is_live(cx, entry)) {
+          found.push_back(entry->key());
+        } else {
+          expired.emplace_back(entry->key());
+        }
       });
   cx.reply.array(2);
   char digits[kIntTextMax];
   cx.reply.bulk(std::string_view(digits, format_unsigned(digits, next)));
   cx.reply.array(found.size());
   for (const std::string_view name : found) cx.reply.bulk(name);
+  // Looking at them removes them.
+  for (const std::string& name : expired) cx.db.find(cx.store.make_key(name), Access::kPeek);
   return done();
 }
 

@@ -374,7 +374,7 @@ Result<HashScan> parse_hash_scan(const CommandContext& cx, uint64_t cursor) {
 }
 
 Status hscan(CommandContext& cx) {
-  TRY(const uint64_t cursor, parse_scan_cursor(cx));
+  TRY(const uint64_t cursor, parse_scan_cursor(cx[2]));
   TRY(const Hash* hash, read_hash(cx, cx.key(1)));
   if (hash == nullptr) {
     reply_scan_cursor(cx.reply, 0);

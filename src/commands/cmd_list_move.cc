@@ -150,9 +150,10 @@ Result<MultiPop> parse_multi_pop(const CommandContext& cx, size_t at) {
   pop.end = *end;
   const size_t options = pop.last_key + 2;
   if (options == cx.size()) return pop;
-  if (!same_word(cx[options], "COUNT") || options + 2 != cx.size()) return ErrorCode::kSyntax;
+  if (!same_word(cx[options], "COUNT") || options + 1 == cx.size()) return ErrorCode::kSyntax;
   const auto count = parse_int(cx[options + 1]);
   if (!count || *count <= 0) return errors::must_be_positive_count();
+  if (options + 2 != cx.size()) return ErrorCode::kSyntax;
   pop.count = static_cast<size_t>(*count);
   return pop;
 }
@@ -199,8 +200,8 @@ Status lmpop(CommandContext& cx) {
 }
 
 Status blmpop(CommandContext& cx) {
-  TRY(const int64_t timeout_ms, parse_timeout(cx, 1));
   TRY(const MultiPop pop, parse_multi_pop(cx, 2));
+  TRY(const int64_t timeout_ms, parse_timeout(cx, 1));
   TRY(const bool popped, pop_first(cx, pop));
   if (!popped) wait_for(cx, pop.first_key, pop.last_key, timeout_ms, NoWait::kNullArray);
   return done();

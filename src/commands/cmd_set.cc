@@ -79,7 +79,7 @@ Status smembers(CommandContext& cx) {
 }
 
 Status sscan(CommandContext& cx) {
-  TRY(const uint64_t cursor, parse_scan_cursor(cx));
+  TRY(const uint64_t cursor, parse_scan_cursor(cx[2]));
   TRY(const Set* set, cx.db.find_as<Set>(cx.key(1)));
   if (set == nullptr) {
     reply_scan_cursor(cx.reply, 0);

@@ -179,7 +179,7 @@ Status weigh(CommandContext& cx, const SortRequest& request, std::vector<Element
     if (request.is_alpha) {
       element.weight = weight;
     } else if (weight) {
-      const auto number = parse_double_leniently(*weight);
+      const auto number = parse_weight(*weight);
       all_are_numbers = all_are_numbers && number.has_value();
       element.number = number.value_or(0);
     }

@@ -190,7 +190,7 @@ Status zrank(CommandContext& cx) { return reply_rank(cx, Direction::kUp); }
 Status zrevrank(CommandContext& cx) { return reply_rank(cx, Direction::kDown); }
 
 Status zscan(CommandContext& cx) {
-  TRY(const uint64_t cursor, parse_scan_cursor(cx));
+  TRY(const uint64_t cursor, parse_scan_cursor(cx[2]));
   TRY(const SortedSet* set, cx.db.find_as<SortedSet>(cx.key(1)));
   if (set == nullptr) {
     reply_scan_cursor(cx.reply, 0);
@@ -296,17 +296,17 @@ enum class PopShape : uint8_t {
 void pop_items(CommandContext& cx, const Key& key, SortedSet& set, End end, size_t count,
                PopShape shape) {
   const size_t size = set.size();
-  std::vector<std::string_view> effect = {"ZREM", key.bytes};
   const size_t first = end == End::kMin ? 0 : size - 1;
   set.walk(first, count, end == End::kMin ? Direction::kUp : Direction::kDown,
            [&](std::string_view member, double score) {
              if (shape == PopShape::kPairs) cx.reply.array(2);
              cx.reply.bulk(member);
              cx.reply.number(score);
-             if (cx.collecting_effects()) effect.push_back(member);
              return true;
            });
-  if (cx.collecting_effects()) cx.effect(key, effect);
+  char digits[kIntTextMax];
+  const size_t length = format_unsigned(digits, count);
+  cx.effect(key, {end == End::kMin ? "ZPOPMIN" : "ZPOPMAX", key.bytes, std::string_view(digits, length)});
   set.remove_ranks(end == End::kMin ? 0 : size - count, count);
   cx.db.changed(key, EventClass::kSortedSet, end == End::kMin ? "zpopmin" : "zpopmax");
   cx.db.erase_if_empty(key);
@@ -429,8 +429,8 @@ Status zmpop(CommandContext& cx) {
 }
 
 Status bzmpop(CommandContext& cx) {
-  TRY(const int64_t timeout_ms, parse_timeout(cx, 1));
   TRY(const MultiPop pop, parse_multi_pop(cx, 2));
+  TRY(const int64_t timeout_ms, parse_timeout(cx, 1));
   TRY(const bool popped, pop_first(cx, pop));
   if (!popped) wait_or_reply(cx, pop.first_key, pop.behind_keys, timeout_ms);
   return done();

@@ -43,7 +43,7 @@ Result<ScoreEnd> parse_score_end(std::string_view text) {
     end.is_open = true;
     text.remove_prefix(1);
   }
-  const auto score = parse_double_leniently(text);
+  const auto score = parse_score_bound(text);
   if (!score) return errors::min_max_not_float();
   end.score = *score;
   return end;

@@ -12,10 +12,22 @@ bool ElementScan::matches(std::string_view element) const {
   return !has_pattern || glob_match(pattern, element);
 }
 
-Result<uint64_t> parse_scan_cursor(const CommandContext& cx) {
-  const auto cursor = parse_unsigned(cx[2]);
-  if (!cursor) return ErrorCode::kInvalidCursor;
-  return *cursor;
+Result<uint64_t> parse_scan_cursor(std::string_view text) {
+  text = text.substr(0, text.find('\0'));
+  const bool is_negative = text.starts_with('-');
+  if (is_negative || text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.empty()) return ErrorCode::kInvalidCursor;
+  }
+  uint64_t cursor = 0;
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9') return ErrorCode::kInvalidCursor;
+    if (__builtin_mul_overflow(cursor, uint64_t{10}, &cursor) ||
+        __builtin_add_overflow(cursor, static_cast<uint64_t>(digit - '0'), &cursor)) {
+      return ErrorCode::kInvalidCursor;
+    }
+  }
+  return is_negative ? 0 - cursor : cursor;
 }
 
 Result<ElementScan> parse_element_scan(const CommandContext& cx, uint64_t cursor) {

@@ -1,4 +1,4 @@
-// What SSCAN, ZSCAN and HSCAN share: the options behind the cursor, and the head of the reply.
+// What SCAN, SSCAN, ZSCAN and HSCAN share: the cursor, the options behind it, and the head of the reply.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ struct ElementScan {
   bool matches(std::string_view element) const;
 };
 
-// The cursor at args[2].
-Result<uint64_t> parse_scan_cursor(const CommandContext& cx);
+// A cursor as C's strtoul reads it: signs and leading zeros are taken, and nothing at all is zero.
+Result<uint64_t> parse_scan_cursor(std::string_view text);
 // MATCH and COUNT from args[3] on.
 Result<ElementScan> parse_element_scan(const CommandContext& cx, uint64_t cursor);
 // The reply's first half: an array of two and the next cursor.  An array of elements must follow.

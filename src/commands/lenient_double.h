@@ -9,13 +9,23 @@
 
 namespace quorate {
 
-// Space in front is skipped, and nothing at all is zero.
-inline std::optional<double> parse_double_leniently(std::string_view text) {
+inline std::string_view without_space_in_front(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || (text.front() >= '\t' && text.front() <= '\r'))) {
     text.remove_prefix(1);
   }
+  return text;
+}
+
+// A weight of SORT: space in front is skipped, and nothing at all is zero.
+inline std::optional<double> parse_weight(std::string_view text) {
   if (text.empty()) return 0;
-  return parse_double(text);
+  return parse_double(without_space_in_front(text));
+}
+
+// The end of a range of scores: the same, and what no double can hold is infinite or zero.
+inline std::optional<double> parse_score_bound(std::string_view text) {
+  if (text.empty()) return 0;
+  return parse_double_saturating(without_space_in_front(text));
 }
 
 }  // namespace quorate

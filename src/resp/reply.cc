@@ -58,6 +58,7 @@ void Reply::ok() { out_.append("+OK\r\n"); }
 void Reply::simple(std::string_view text) { put_line(out_, '+', text); }
 
 void Reply::error(std::string_view line) {
+  while (line.ends_with('\r') || line.ends_with('\n')) line.remove_suffix(1);
   const size_t start = out_.size() + 1;
   put_line(out_, '-', line);
   // A line break inside would end the error early and desynchronise the client.

@@ -21,7 +21,7 @@ class Reply {
 
   void ok();                             // +OK
   void simple(std::string_view text);    // +text
-  void error(std::string_view line);     // -line ; CR and LF become spaces
+  void error(std::string_view line);     // -line ; CR and LF become spaces, at the end nothing
   void integer(int64_t value);
   void bulk(std::string_view bytes);
   void bulk_integer(int64_t value);      // the decimal text as bulk

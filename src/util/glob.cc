@@ -8,6 +8,9 @@
 namespace quorate {
 namespace {
 
+// Redis gives up on patterns with more: they do not match.  Here they would only be slow.
+constexpr size_t kStarsMax = 1000;
+
 unsigned char fold(char letter, CaseRule rule) {
   if (rule == CaseRule::kInsensitive && letter >= 'A' && letter <= 'Z') {
     return static_cast<unsigned char>(letter + 32);
@@ -70,12 +73,15 @@ bool glob_match(std::string_view pattern, std::string_view text, CaseRule rule) 
   size_t at = 0;
   size_t position = 0;
   size_t star = std::string_view::npos;  // pattern index behind the last star seen
+  size_t stars = 0;
   size_t star_position = 0;              // where the text behind that star begins in this try
   while (position < text.size()) {
     if (at < pattern.size() && pattern[at] == '*') {
-      star = ++at;
+      while (at < pattern.size() && pattern[at] == '*') ++at;
+      star = at;
       star_position = position;
       if (at == pattern.size()) return true;
+      if (++stars > kStarsMax) return false;
       continue;
     }
     size_t next = at;

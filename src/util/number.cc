@@ -41,8 +41,10 @@ bool is_space(char letter) { return letter == ' ' || (letter >= '\t' && letter <
 constexpr size_t kNumberTextMax = 5 * 1024;
 
 // Calls `convert` (strtod or strtold) on the whole text.  The same refusals as Redis.
+enum class OutOfRange : uint8_t { kFails, kSaturates };
+
 template <class Number, class Convert>
-std::optional<Number> parse_with_c_library(std::string_view text, Convert convert) {
+std::optional<Number> parse_with_c_library(std::string_view text, OutOfRange out_of_range, Convert convert) {
   if (text.empty() || text.size() >= kNumberTextMax || is_space(text.front())) return std::nullopt;
   char small[128];
   std::string large;
@@ -58,7 +60,9 @@ std::optional<Number> parse_with_c_library(std::string_view text, Convert conver
   char* end = nullptr;
   const Number value = convert(terminated, &end);
   if (end != terminated + text.size() || std::isnan(value)) return std::nullopt;
-  if (errno == ERANGE && (std::isinf(value) || value == 0)) return std::nullopt;
+  if (errno == ERANGE && (std::isinf(value) || value == 0)) {
+    return out_of_range == OutOfRange::kSaturates ? std::optional<Number>(value) : std::nullopt;
+  }
   if (errno == EINVAL) return std::nullopt;
   return value;
 }
@@ -171,12 +175,19 @@ std::optional<double> parse_double(std::string_view text) {
     if (std::isnan(value)) return std::nullopt;
     return value;
   }
-  return parse_with_c_library<double>(text, [](const char* at, char** end) { return std::strtod(at, end); });
+  return parse_with_c_library<double>(text, OutOfRange::kFails,
+                                      [](const char* at, char** end) { return std::strtod(at, end); });
+}
+
+std::optional<double> parse_double_saturating(std::string_view text) {
+  if (const auto value = parse_double(text)) return value;
+  return parse_with_c_library<double>(text, OutOfRange::kSaturates,
+                                      [](const char* at, char** end) { return std::strtod(at, end); });
 }
 
 std::optional<long double> parse_long_double(std::string_view text) {
   return parse_with_c_library<long double>(
-      text, [](const char* at, char** end) { return std::strtold(at, end); });
+      text, OutOfRange::kFails, [](const char* at, char** end) { return std::strtold(at, end); });
 }
 
 size_t format_unsigned(char* out, uint64_t value) {

@@ -16,6 +16,8 @@ std::optional<uint64_t> parse_unsigned(std::string_view text);
 // A double as Redis' string2d accepts it: whole text, no leading space, "inf"/"-inf"/"infinity" any case, hex
 // floats; not NaN.
 std::optional<double> parse_double(std::string_view text);
+// The same, but what is beyond the range of doubles is infinite, or zero.
+std::optional<double> parse_double_saturating(std::string_view text);
 // The same for long double (INCRBYFLOAT, HINCRBYFLOAT).
 std::optional<long double> parse_long_double(std::string_view text);
 
