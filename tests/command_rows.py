@@ -45,8 +45,8 @@ NEWER = {
     "client|no-touch", "client|setinfo", "hexpire", "hexpireat", "hexpiretime", "hgetdel", "hgetex", "hpersist",
     "hpexpire", "hpexpireat", "hpexpiretime", "hpttl", "hsetex", "httl",
 }
-# Subcommands that wait for a later part of the project.
-LATER = {"client|caching", "client|tracking"}
+# Subcommands that wait for a later part of the project; modules there will never be.
+LATER = {"client|caching", "client|tracking", "module|load", "module|loadex", "module|unload"}
 
 
 class Wire:

@@ -328,8 +328,18 @@ Error config_set(std::string_view reason) { return made({"ERR ", reason}); }
 Error no_shutdown_in_progress() { return fixed("ERR No shutdown in progress."); }
 Error shutdown_failed() { return fixed("ERR Errors trying to SHUTDOWN. Check logs."); }
 Error save_failed(std::string_view reason) { return made({"ERR saving failed: ", reason}); }
-Error sync_needs_eof() { return fixed("ERR SYNC needs REPLCONF capa eof before it"); }
-Error same_client_is_replica() { return fixed("ERR SYNC was sent on this connection already"); }
+Error sync_with_pending_output() { return fixed("ERR SYNC and PSYNC are invalid with pending output"); }
+Error bad_file_filter(std::string_view name) {
+  return made({"ERR Unsupported rdb-filter-only option: ", name.substr(0, kEchoMax)});
+}
+Error unknown_replconf(std::string_view option) {
+  return made({"ERR Unrecognized REPLCONF option: ", option.substr(0, kEchoMax)});
+}
+Error replica_address_too_long(size_t size) {
+  return made({"ERR REPLCONF ip-address provided by replica instance is too long: ", std::to_string(size), " bytes"});
+}
+Error filter_needs_end_mark() { return fixed("ERR Filtered replica requires EOF capability"); }
+Error replica_touches_keys() { return fixed("ERR Replica can't interact with the keyspace"); }
 
 }  // namespace errors
 }  // namespace quorate

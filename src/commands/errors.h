@@ -144,8 +144,12 @@ Error config_set(std::string_view reason);                      // Configuration
 Error no_shutdown_in_progress();
 Error shutdown_failed();
 Error save_failed(std::string_view reason);
-Error sync_needs_eof();
-Error same_client_is_replica();
+Error sync_with_pending_output();
+Error bad_file_filter(std::string_view name);                    // REPLCONF rdb-filter-only
+Error unknown_replconf(std::string_view option);
+Error replica_touches_keys();
+Error replica_address_too_long(size_t size);
+Error filter_needs_end_mark();
 
 }  // namespace errors
 }  // namespace quorate

@@ -43,6 +43,10 @@ void announce_changes(NodeState& node) {
   changes.clear();
 }
 
+void NodeState::update_collecting() {
+  store.effects().set_collecting(durability.takes_writes() || (flags & kNodeFollowed) != 0);
+}
+
 void NodeState::update_observed() {
   const bool notifies = (settings.notify_keyspace || settings.notify_keyevent) &&
                         settings.notify_keyspace_events != 0;

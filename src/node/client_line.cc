@@ -45,10 +45,16 @@ ClientClass Session::client_class() const {
   return all_subscription_count() != 0 ? ClientClass::kPubsub : ClientClass::kNormal;
 }
 
+size_t Session::owed_output() const {
+  const size_t pending = pending_output();
+  return extras == nullptr || extras->follower == nullptr ? pending : pending + extras->follower->later.size();
+}
+
 size_t Session::memory() const {
   size_t sum = sizeof(*this) + in.capacity() + out.capacity() + flight.capacity() + peer.address.size() +
                peer.local_address.size();
   if (extras != nullptr) sum += sizeof(*extras) + extras->queued_bytes;
+  if (extras != nullptr && extras->follower != nullptr) sum += extras->follower->later.capacity();
   return sum;
 }
 

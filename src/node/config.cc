@@ -307,10 +307,15 @@ Status Configuration::set(std::span<const SettingPair> pairs, Host* host) {
   if (host == nullptr || names.empty()) return done();
   const Status accepted = host->settings_changed(names);
   if (accepted.ok()) return done();
+  // The one to blame is the one that fails alone, too.
+  const auto failing = std::find_if(names.begin(), names.end(), [&](std::string_view name) {
+    return !host->settings_changed({&name, 1}).ok();
+  });
+  const std::string blamed(failing == names.end() ? names.back() : *failing);
   for (Planned& each : before) assign(each.index, std::move(each.value));
   (void)host->settings_changed(names);
-  std::string blamed(accepted.error().detail());
-  return refused("CONFIG SET failed (possibly related to argument '" + std::string(names.back()) + "') - " + blamed);
+  return refused("CONFIG SET failed (possibly related to argument '" + blamed + "') - " +
+                 std::string(accepted.error().detail()));
 }
 
 // The line that sets the row to its value in a file.

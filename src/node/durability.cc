@@ -5,11 +5,12 @@ namespace quorate {
 
 void Durability::end_turn(int64_t unix_ms) {
   note_removals();
-  if (log_ && (wants_record_ || store_.effects().count() != 0)) {
+  if (log_ && !closed_ && (wants_record_ || store_.effects().count() != 0)) {
     const LogEntry entry{.batch = store_.effects().bytes()};
     log_->append({&entry, 1}, unix_ms, requests);
   }
   wants_record_ = false;
+  closed_ = !takes_writes_;
   store_.begin_batch();
   // Also what another policy has left unsynced.
   const bool syncs_now = settings_.appendfsync == FsyncPolicy::kAlways;

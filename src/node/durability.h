@@ -36,7 +36,17 @@ class Durability {
                  std::vector<uint64_t> segments) {
     log_.emplace(options, position, std::move(segments));
   }
-  void stop_log() { log_.reset(); }
+  void stop_log() {
+    log_.reset();
+    takes_writes_ = false;
+    closed_ = true;
+  }
+  // Whether there is a log and it goes on.  Off while it is being closed: what the rest of this turn writes is still logged, but nothing waits for it.
+  bool takes_writes() const { return takes_writes_; }
+  void set_taking_writes(bool takes) {
+    takes_writes_ = takes;
+    if (takes) closed_ = false;
+  }
 
   // The sequence number that this turn's record gets.  Requires: keeps_log().
   uint64_t turn_sequence() const { return log_->appended() + 1; }
@@ -59,7 +69,7 @@ class Durability {
   // passed over what was past its time and still stands in the store.  Disk trouble does not stop such reads: then
   // the clock alone vouches for the answer.
   uint64_t record_time() {
-    if (!log_ || log_->has_failed() || !store_.effects().collecting()) return 0;
+    if (!takes_writes_ || log_->has_failed()) return 0;
     wants_record_ = true;
     return turn_sequence();
   }
@@ -104,7 +114,7 @@ class Durability {
     std::vector<uint64_t>& hashes = store_.removed_keys();
     if (hashes.empty()) [[likely]]
       return;
-    if (log_) {
+    if (takes_writes_) {
       for (const uint64_t hash : hashes) key_sequences_[hash % kSlots] = turn_sequence();
       last_write_ = turn_sequence();
     }
@@ -114,6 +124,8 @@ class Durability {
   const NodeSettings& settings_;
   Store& store_;
   std::optional<LogWriter> log_;
+  bool takes_writes_ = false;
+  bool closed_ = true;                            // what is written from here on is not logged
   std::array<uint64_t, kSlots> key_sequences_{};  // hash of the key -> its last record
   uint64_t all_keys_sequence_ = 0;                // of writes that name no single key
   uint64_t last_write_ = 0;

@@ -8,6 +8,7 @@
 #include "commands/errors.h"
 #include "node/blocking.h"
 #include "node/changes.h"
+#include "node/followers.h"
 #include "node/output.h"
 #include "node/publish.h"
 #include "node/redact.h"
@@ -115,14 +116,23 @@ std::optional<Error> refusal(NodeState& node, Session& session, const Command& r
     return errors::not_while_subscribed(row.spec->name);
   }
   if ((node.flags & kNodeLoading) && (flags & kLoading) == 0) return errors::loading();
+  // Who is exempt from pauses must not be able to make use of it.
+  if (session.has(kReplicaLink) && (flags & (kReadonly | kWrite | kMayReplicate)) != 0) {
+    return errors::replica_touches_keys();
+  }
   if (session.has(kInMulti) && (row.spec->flags & kNoMulti) != 0 && !runs_inside_multi(row)) {
     return errors::not_in_transaction();
   }
   return std::nullopt;
 }
 
+// Once its time is over a pause holds nobody up, though who waits goes on only with the next upkeep.
+bool pause_lasts(const NodeState& node) {
+  return (node.flags & kNodePaused) != 0 && node.now.steady_us < node.pause_until_us;
+}
+
 bool is_paused(const NodeState& node, const Session& session, const Command& row) {
-  if ((node.flags & kNodePaused) == 0 || session.has(kReplicaLink)) return false;
+  if (!pause_lasts(node) || session.has(kReplicaLink)) return false;
   if (node.pause == PauseKind::kAll) return true;
   return (effective_flags(session, row) & (kWrite | kMayReplicate)) != 0;
 }
@@ -162,8 +172,12 @@ void execute_closely(NodeState& node, Session& session, Command* found, Args arg
     return;
   }
   node.store.set_touching(!session.has(kNoTouch) || is_named(row, "touch"));
+  // Nothing changes in a pause, not even by looking at a key whose time has passed.
+  const bool may_change = !pause_lasts(node) || (effective_flags(session, row) & kReadonly) == 0;
+  node.store.set_removing_expired(may_change);
   run(node, session, row, args, first_key, clock);
   node.store.set_touching(true);
+  node.store.set_removing_expired(true);
 }
 
 void after_write(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key,
@@ -178,7 +192,7 @@ void after_write(NodeState& node, Session& session, const Command& row, Args arg
     store.effects().add(session.database, key, args);
   }
   // Without an effect in this turn there will be no record to wait for (DEBUG RELOAD).
-  if (!node.durability.keeps_log() || store.effects().count() == 0) return;
+  if (!node.durability.takes_writes() || store.effects().count() == 0) return;
   node.durability.note_write(row.has_one_key ? key : Key{});
   session.needs_sequence = node.durability.turn_sequence();
 }
@@ -265,10 +279,13 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
     return;
   }
   const size_t start = session.out.size();
-  const bool skip = session.has(kReplySkipNext);
-  session.clear(kReplySkipNext);
+  if (session.has(kReplySkipNext)) {
+    session.clear(kReplySkipNext);
+    session.set(kReplySkipNow);
+  }
   execute_closely(node, session, row, args, first_key, clock);
-  const bool silent = skip || session.has(kReplyOff);
+  const bool silent = session.has(kReplySkipNow | kReplyOff);
+  session.clear(kReplySkipNow);
   if (silent && (row == nullptr || !replies_with_messages(*row))) session.out.truncate(start);
 }
 
@@ -280,6 +297,9 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
   const size_t start = session.out.size();
   const uint64_t dirty = store.dirty();
   const size_t own_effects = store.effects().count() - store.implied_effects();
+  const bool is_unit = origin != Origin::kTransaction && !node.in_transaction;
+  if ((node.flags & kNodeFollowed) && is_unit) [[unlikely]]
+    end_unit(node);  // of what went before: keys evicted, say
   Reply reply(session.out, session.protocol);
   Status status;
   bool waits = false;
@@ -329,6 +349,8 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
   }
   if (store.take_met_past()) [[unlikely]]
     after_time(node, session);
+  if ((node.flags & kNodeFollowed) && is_unit) [[unlikely]]
+    end_unit(node);
   if (!store.changes().empty()) [[unlikely]]
     announce_changes(node);
   if (!node.ready_keys.empty() && origin == Origin::kClient && !node.in_transaction) [[unlikely]]

@@ -279,14 +279,33 @@ void write_stats(const Source& from, Lines& out) {
   out.count("client_output_buffer_limit_disconnections", statistics.output_buffer_disconnections);
 }
 
+// state= as Redis names it: an RDB file is awaited, or sent, or the stream goes on.
+std::string follower_line(const NodeState& node, const Session& session) {
+  const Follower& follower = *session.extras->follower;
+  const char* state = "online";
+  if (follower.phase == Follower::Phase::kQueued) state = "wait_bgsave";
+  if (follower.phase == Follower::Phase::kGetsFile) state = "send_bulk";
+  const std::string& address = session.peer.address;
+  const std::string host = follower.address.empty() ? address.substr(0, address.rfind(':')) : follower.address;
+  const bool has_lag = follower.sent_psync && follower.phase >= Follower::Phase::kHasFile;
+  const int64_t lag = has_lag ? (node.now.steady_us - follower.acknowledged_us) / kSecond : 0;
+  return "ip=" + host + ",port=" + std::to_string(follower.listening_port) + ",state=" + state +
+         ",offset=" + std::to_string(follower.acknowledged) + ",lag=" + std::to_string(lag);
+}
+
 void write_replication(const Source& from, Lines& out) {
   out.section("Replication");
   out.text("role", "master");
-  out.zeros({"connected_slaves"});
+  const Followers& followers = from.node.followers;
+  out.count("connected_slaves", followers.sessions.size());
+  size_t index = 0;
+  for (const Session* session : followers.sessions) {
+    out.text("slave" + std::to_string(index++), follower_line(from.node, *session));
+  }
   out.text("master_failover_state", "no-failover");
   out.text("master_replid", from.node.run_id);
   out.text("master_replid2", "0000000000000000000000000000000000000000");
-  out.zeros({"master_repl_offset"});
+  out.count("master_repl_offset", followers.offset);
   out.text("second_repl_offset", "-1");
   out.zeros({"repl_backlog_active"});
   out.text("repl_backlog_size", from.node.configuration.value("repl-backlog-size"));

@@ -6,6 +6,7 @@
 #include "commands/errors.h"
 #include "node/blocking.h"
 #include "node/execute.h"
+#include "node/followers.h"
 #include "node/output.h"
 
 namespace quorate {
@@ -185,7 +186,10 @@ void end_turn(NodeState& node) {
     if (!session.out.empty()) queue_flush(node, session);
   }
   node.to_resume.clear();
+  if (node.flags & kNodeFollowed) [[unlikely]]
+    end_unit(node);
   node.durability.end_turn(node.now.unix_ms);
+  effects_are_forgotten(node.followers);
   end_turn_of_persistence(node);
 }
 

@@ -63,7 +63,7 @@ void close_session(NodeState& node, Session& session, CloseWhen when) {
 
 bool check_output_limit(NodeState& node, Session& session) {
   const OutputLimit& limit = node.settings.output_limits[static_cast<size_t>(session.client_class())];
-  const size_t pending = session.pending_output();
+  const size_t pending = session.owed_output();
   if (limit.hard != 0 && pending > limit.hard) {
     ++node.statistics.output_buffer_disconnections;
     session.set(kAbortClose);
@@ -179,7 +179,7 @@ void destroy_session(NodeState& node, Session& session) {
     forget(node.monitors);
     if (node.monitors.empty()) node.flags &= ~kNodeMonitored;
   }
-  if (session.has(kReplicaLink)) forget_stream(node, session);
+  if (session.has(kReplicaLink)) stop_following(node, session);
   if (session.has(kHolding)) forget(node.durability.holding);
   if (session.has(kQueuedToFlush)) forget(node.to_flush);
   if (session.has(kQueuedToResume)) forget(node.to_resume);

@@ -7,6 +7,7 @@
 #include "commands/errors.h"
 #include "node/blocking.h"
 #include "node/execute.h"
+#include "node/followers.h"
 #include "node/host.h"
 #include "node/input.h"
 #include "node/output.h"
@@ -24,11 +25,8 @@ constexpr size_t kSliceBudget = 1000;
 constexpr int64_t kSlicePeriodUs = 1'000;
 // A failed BGSAVE is not tried again by a save point before this.
 constexpr int64_t kRetryAfterUs = 5'000'000;
-// Bytes of a SYNC that may wait in the connection's output.
-constexpr size_t kStreamAheadMax = 4 * 1024 * 1024;
 // Owner of the requests made here, as the writers have theirs.
 constexpr uint64_t kOwner = uint64_t{9} << 56;
-constexpr size_t kEndMarkSize = 40;
 
 uint64_t key_count(NodeState& node) {
   uint64_t sum = 0;
@@ -161,47 +159,6 @@ void end_job(NodeState& node) {
     end_rdb_save(node, succeeded, seconds);
   }
   settings_changed(node);
-}
-
-// ---- SYNC ---------------------------------------------------------------------------------------------------
-
-void start_stream(NodeState& node) {
-  Persistence& state = node.persistence;
-  const uint64_t id = state.stream_queue.front();
-  state.stream_queue.pop_front();
-  Session* const session = node.sessions.find(id);
-  if (session == nullptr || session->has(kClosing)) return;
-  Persistence::Stream& stream = state.stream.emplace();
-  stream.session_id = id;
-  constexpr char kHex[] = "0123456789abcdef";
-  for (size_t digit = 0; digit < kEndMarkSize; ++digit) {
-    stream.end_mark.push_back(kHex[node.store.random().below(16)]);
-  }
-  stream.encoder = std::make_unique<rdb::FileEncoder>(node.store, file_options(node));
-  node.store.begin_snapshot(*stream.encoder);
-  stream.walking = true;
-  node.buffers.lend(session->out);
-  session->out.append("$EOF:" + stream.end_mark + "\r\n");
-  queue_flush(node, *session);
-}
-
-void step_stream(NodeState& node) {
-  Persistence::Stream& stream = *node.persistence.stream;
-  Session* const session = node.sessions.find(stream.session_id);
-  CHECK(session != nullptr);  // forget_stream() is called before it goes
-  if (session->pending_output() > kStreamAheadMax) return;
-  if (!node.store.walk_snapshot(kSliceBudget)) {
-    node.store.end_snapshot();
-    stream.walking = false;
-    stream.encoder->finish();
-  }
-  session->out.append(stream.encoder->take().view());
-  queue_flush(node, *session);
-  if (stream.walking) return;
-  session->out.append(stream.end_mark);
-  session->clear(kWaiting);
-  resume_later(node, *session);
-  node.persistence.stream.reset();
 }
 
 // ---- the end of the process -----------------------------------------------------------------------------------
@@ -363,7 +320,9 @@ void open_log(NodeState& node, const LogPosition& position, std::vector<uint64_t
 void begin_logging(NodeState& node) {
   node.durability.log().start_segment(node.durability.requests);
   node.store.begin_batch();
-  node.store.effects().set_collecting(true);
+  effects_are_forgotten(node.followers);
+  node.durability.set_taking_writes(true);
+  node.update_collecting();
   node.persistence.facts.log_size_after_rewrite =
       node.persistence.snapshot_bytes + node.durability.log().log_size();
 }
@@ -371,8 +330,9 @@ void begin_logging(NodeState& node) {
 // CONFIG SET appendonly no: what is there is synced, then the log is closed.
 void stop_logging(NodeState& node) {
   Persistence& state = node.persistence;
-  if (node.store.effects().collecting()) {
-    node.store.effects().set_collecting(false);
+  if (node.durability.takes_writes()) {
+    node.durability.set_taking_writes(false);
+    node.update_collecting();
     node.durability.sync();
   }
   if (state.job_runs && state.job.kind() == SnapshotJob::Kind::kLog) return;
@@ -390,6 +350,7 @@ void stop_logging(NodeState& node) {
 Status load_log_again(NodeState& node) {
   Persistence& state = node.persistence;
   Store& store = node.store;
+  node.durability.set_taking_writes(false);
   store.effects().set_collecting(false);
   for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
   LogApplier applier(node);
@@ -406,7 +367,8 @@ Status load_log_again(NodeState& node) {
 
 void step_log_load(NodeState& node) {
   Persistence& state = node.persistence;
-  if (state.job_runs || state.stream || !node.durability.requests.empty()) return;
+  if (state.job_runs || node.followers.transfer || !node.durability.requests.empty()) return;
+  if (node.store.effects().count() != 0) return;  // they are not in the log yet
   Status outcome;
   if (node.durability.keeps_log() && state.disk != nullptr) {
     if (!node.durability.log().idle()) return;
@@ -437,7 +399,7 @@ void follow_appendonly(NodeState& node) {
   Persistence& state = node.persistence;
   const bool keeps_log = node.durability.keeps_log();
   // A log that was stopped and is wanted again has a hole: it is closed, and a new one begins with a snapshot.
-  const bool is_stopping = keeps_log && !node.store.effects().collecting();
+  const bool is_stopping = keeps_log && !node.durability.takes_writes();
   if (keeps_log && (is_stopping || !node.settings.appendonly)) {
     stop_logging(node);
   } else if (!keeps_log && node.settings.appendonly) {
@@ -501,13 +463,13 @@ void persistence_settings_changed(NodeState& node) {
 
 void end_turn_of_persistence(NodeState& node) {
   Persistence& state = node.persistence;
-  if (!state.job_runs && !state.stream && !node.durability.refuses_writes()) {
+  if (!state.job_runs && !node.followers.transfer && !node.durability.refuses_writes()) {
     if (state.rewrite_wanted && node.durability.keeps_log()) {
       begin_log_snapshot(node);
     } else if (state.save_wanted) {
       begin_rdb_save(node);
-    } else if (!state.stream_queue.empty()) {
-      start_stream(node);
+    } else {
+      begin_next_transfer(node);
     }
   }
   state.job.drain(node.durability.requests);
@@ -534,12 +496,12 @@ void step_persistence(NodeState& node) {
     state.job.step(kSliceBudget);
     end_job(node);
   }
-  if (state.stream) step_stream(node);
+  if (node.followers.transfer) step_transfer(node);
 }
 
 bool has_persistence_work(const NodeState& node) {
   const Persistence& state = node.persistence;
-  return (state.job_runs && state.job.wants_step()) || state.stream.has_value() || state.shutting_down ||
+  return (state.job_runs && state.job.wants_step()) || node.followers.transfer.has_value() || state.shutting_down ||
          !state.log_load_waiters.empty();
 }
 
@@ -624,20 +586,6 @@ Status reload_through_rdb(NodeState& node) {
   node.persistence.dirty_at_save += store.dirty() - dirty;
   if (!report.ok()) return std::move(report).error();
   return done();
-}
-
-void begin_stream(NodeState& node, Session& session) {
-  session.set(kReplicaLink | kWaiting);
-  ++node.statistics.full_syncs;
-  node.persistence.stream_queue.push_back(session.id);
-}
-
-void forget_stream(NodeState& node, const Session& session) {
-  Persistence& state = node.persistence;
-  std::erase(state.stream_queue, session.id);
-  if (!state.stream || state.stream->session_id != session.id) return;
-  if (state.stream->walking) node.store.end_snapshot();
-  state.stream.reset();
 }
 
 }  // namespace quorate

@@ -1,20 +1,15 @@
-// What a node keeps on disk besides its log: the snapshots that truncate it, dump.rdb (SAVE, BGSAVE, save points), the
-// stream for redis-cli --rdb (SYNC).  Also bringing everything back at start, and ending in good order.
+// What a node keeps on disk besides its log: the snapshots that truncate it, dump.rdb (SAVE, BGSAVE, save points).
+// Also bringing everything back at start, and ending in good order.
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "node/snapshot_job.h"
 #include "node/store_recovery.h"
 #include "persist/disk.h"
 #include "store/db.h"
-#include "store/rdb/file.h"
 #include "util/result.h"
 #include "util/time.h"
 
@@ -45,7 +40,7 @@ struct PersistenceFacts {
 };
 
 // Part of NodeState; the functions below work on it.
-// Invariant: at most one of job and stream walks over the store.
+// Invariant: at most one of the job and the followers' transfer walks over the store.
 struct Persistence {
   explicit Persistence(Store& store) : job(store) {}
 
@@ -55,16 +50,6 @@ struct Persistence {
   int64_t job_began_us = 0;
   uint64_t job_keys = 0;          // there were so many when it began
   uint64_t job_dirty = 0;         // Store::dirty() then
-
-  // A client that gets an RDB file over its connection.
-  struct Stream {
-    uint64_t session_id = 0;
-    std::unique_ptr<rdb::FileEncoder> encoder;
-    std::string end_mark;
-    bool walking = false;
-  };
-  std::optional<Stream> stream;
-  std::deque<uint64_t> stream_queue;      // session ids
 
   // ---- what is wanted next ----------------------------------------------------------------------------
   bool rewrite_wanted = false;            // a log snapshot
@@ -123,9 +108,5 @@ void begin_shutdown(NodeState& node, Session* session, uint8_t options);
 bool abort_shutdown(NodeState& node);
 // DEBUG RELOAD: the store through an RDB image and back, in memory.
 Status reload_through_rdb(NodeState& node);
-// SYNC: the session gets an RDB file, framed by $EOF: and a mark.
-void begin_stream(NodeState& node, Session& session);
-// The session goes away.
-void forget_stream(NodeState& node, const Session& session);
 
 }  // namespace quorate

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "commands/context.h"
+#include "node/followers.h"
 #include "node/node.h"
 #include "node/settings.h"
 #include "resp/reply.h"
@@ -39,7 +40,7 @@ enum SessionFlag : uint32_t {
   kClosing = 1u << 13,        // gone as soon as the turn ends
   // Facts.
   kNoEvict = 1u << 14,
-  kReplicaLink = 1u << 15,    // sent SYNC
+  kReplicaLink = 1u << 15,    // sent SYNC or PSYNC
   kLoopback = 1u << 16,
   kUnixSocket = 1u << 17,
   kRejected = 1u << 18,       // over maxclients: not counted as a client
@@ -49,9 +50,10 @@ enum SessionFlag : uint32_t {
   kHolding = 1u << 22,        // in Durability's list of sessions with held replies
   kReadingStopped = 1u << 23, // the driver was told not to read
   kAbortClose = 1u << 24,
-  kTakesEofMark = 1u << 25,   // REPLCONF capa eof
+  kReplySkipNow = 1u << 25,   // the running command is the one that CLIENT REPLY SKIP meant
 };
-constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch;
+constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch |
+                                  kReplicaLink;
 constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing;
 
 // A command copied out of the input, for later.
@@ -95,6 +97,8 @@ struct SessionExtras {
 
   std::optional<BlockedCommand> blocked;
   std::optional<StoredCommand> postponed;  // by CLIENT PAUSE
+
+  std::unique_ptr<Follower> follower;      // REPLCONF, SYNC
 };
 
 // Bytes of the output that may leave only once the log has got as far as `sequence`.
@@ -123,6 +127,8 @@ class Session {
   }
   ClientClass client_class() const;
   size_t pending_output() const { return out.size() + (flight.size() - flight_sent); }
+  // Beyond that what a follower gets once it has the file.
+  size_t owed_output() const;
   // Bytes this connection costs, about.
   size_t memory() const;
 

@@ -67,6 +67,10 @@ struct NodeSettings {
   // ---- background work -----------------------------------------------------------------------------------
   int64_t hz = 10;
 
+  // ---- followers (SYNC, PSYNC) ---------------------------------------------------------------------------
+  int64_t repl_ping_replica_period = 10;  // seconds
+  int64_t repl_timeout = 60;              // seconds without a sign of life
+
   // ---- replication: kept for the cluster, without meaning while there is one node ---------------------
   int64_t replication_n = 3;
   int64_t request_timeout_ms = 5'000;

@@ -12,6 +12,7 @@
 
 #include "node/command_index.h"
 #include "node/durability.h"
+#include "node/followers.h"
 #include "node/latency.h"
 #include "node/node.h"
 #include "node/persistence.h"
@@ -34,6 +35,7 @@ enum NodeFlag : uint32_t {
   kNodeMemoryLimited = 1u << 4,   // maxmemory is set
   kNodeBusy = 1u << 5,            // DEBUG SLEEP: nobody is answered
   kNodeExactTimes = 1u << 6,      // every command is timed alone
+  kNodeFollowed = 1u << 7,        // somebody reads the stream of effects
 };
 
 enum class PauseKind : uint8_t { kNone, kWrite, kAll };
@@ -67,6 +69,7 @@ struct NodeState {
   LatencyMonitor latency_monitor;
   Durability durability;
   Persistence persistence;
+  Followers followers;
 
   // ---- set by every input ----------------------------------------------------------------------------
   Instant now;
@@ -94,7 +97,6 @@ struct NodeState {
   static constexpr size_t kEvictionPerTurn = 2000;
   size_t eviction_budget = kEvictionPerTurn;
   bool background_work_left = false;
-  bool replication_offset_known = false;
   size_t rejected_count = 0;             // sessions that are only told so
 
   // ---- collected in a turn, carried out by perform() -----------------------------------------------
@@ -112,6 +114,8 @@ struct NodeState {
   size_t batch_index = 0;                // of the request that runs
   bool in_transaction = false;
 
+  // Something needs Store::effects(): the log, or followers.
+  void update_collecting();
   // Something needs Store::changes(): WATCH, blocked commands or keyspace events.
   void update_observed();
   int64_t clock() const { return clock_us == nullptr ? 0 : clock_us(); }

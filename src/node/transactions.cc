@@ -164,6 +164,10 @@ void touch_all_watched(NodeState& node, int database, Db* replacement) {
           continue;
         }
         if (is_expired(node, *replacement, name)) continue;
+      } else if (!was_there && is_expired(node, *replacement, name)) {
+        // What comes in the place of nothing is gone already.
+        found->was_expired = true;
+        continue;
       }
       break_watch(node, *session);
     }

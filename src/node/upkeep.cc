@@ -7,6 +7,7 @@
 #include "node/blocking.h"
 #include "node/changes.h"
 #include "node/execute.h"
+#include "node/followers.h"
 #include "node/host.h"
 #include "node/output.h"
 #include "node/persistence.h"
@@ -88,6 +89,7 @@ void run_periodic(NodeState& node) {
     settings_changed(node);  // it may have begun to try again
   }
   run_persistence(node);
+  look_after_followers(node);
   node.next_upkeep_us = node.now.steady_us + kUpkeepPeriodUs;
 }
 

@@ -79,7 +79,11 @@ Entry* Db::find(const Key& key, Access access) {
   Entry* entry = tables_ == nullptr ? nullptr : table(key).find(key.hash, key.bytes);
   if (entry != nullptr && entry->has_expiry() && entry->expiry() <= store_.now_ &&
       !store_.replaying_) [[unlikely]] {
-    expire(key, entry);
+    if (store_.removes_expired_) {
+      expire(key, entry);
+    } else {
+      store_.met_past_ = true;
+    }
     entry = nullptr;
   }
   if (access == Access::kPeek) return entry;

@@ -287,6 +287,8 @@ class Store {
 
   // CLIENT NO-TOUCH: look-ups leave access stamps alone.
   void set_touching(bool touching) { touching_ = touching; }
+  // CLIENT PAUSE: an expired key is not found, but stays.  Requires: nothing is written until it is on again.
+  void set_removing_expired(bool removes) { removes_expired_ = removes; }
   // Changes are recorded only while somebody watches, blocks or subscribes to events.
   void set_observed(bool observed) { observed_ = observed; }
   std::vector<Change>& changes() { return changes_; }
@@ -373,6 +375,7 @@ class Store {
   bool met_past_ = false;
   bool observed_ = false;
   bool touching_ = true;
+  bool removes_expired_ = true;
   bool marks_unfinished_ = false;  // a snapshot was broken off: entries with the old mark remain
   size_t implied_effects_ = 0;
   std::vector<uint64_t> removed_keys_;

@@ -1,8 +1,9 @@
-// TIME, ROLE and LOLWUT: small questions about the server itself.
+// TIME, ROLE, MODULE LIST and LOLWUT: small questions about the server itself.
 #include <array>
 #include <string>
 
 #include "commands/syntax.h"
+#include "commands/table.h"
 #include "node/commands/node_families.h"
 #include "node/context.h"
 
@@ -20,8 +21,17 @@ Status time_of_day(NodeContext& cx) {
 Status role(NodeContext& cx) {
   cx.reply.array(3);
   cx.reply.bulk("master");
-  cx.reply.integer(0);
-  cx.reply.array(0);
+  const Followers& followers = cx.node.followers;
+  cx.reply.integer(static_cast<int64_t>(followers.offset));
+  cx.reply.array(followers.sessions.size());
+  for (const Session* session : followers.sessions) {
+    const Follower& follower = *session->extras->follower;
+    const std::string& address = session->peer.address;
+    cx.reply.array(3);
+    cx.reply.bulk(follower.address.empty() ? address.substr(0, address.rfind(':')) : follower.address);
+    cx.reply.bulk_integer(follower.listening_port);
+    cx.reply.bulk(std::to_string(follower.acknowledged));
+  }
   return done();
 }
 
@@ -58,10 +68,26 @@ Status lolwut(NodeContext& cx) {
   return done();
 }
 
+// There are no modules, and tools that ask for them want to hear that.
+Status module_list(NodeContext& cx) {
+  cx.reply.array(0);
+  return done();
+}
+
+Status module_help(NodeContext& cx) {
+  write_help(*cx.node.commands.find("module")->row, cx.reply);
+  return done();
+}
+
 constexpr CommandSpec kTable[] = {
     {.name = "lolwut", .arity = -1, .flags = kReadonly | kFast, .syntax = "[VERSION version:int]",
      .summary = "Draws something and tells the version.", .complexity = "O(1)", .since = "5.0.0",
      .group = Group::kServer, .run_on_node = lolwut},
+    {.name = "module|help", .arity = 2, .flags = kLoading | kStale, .summary = "Lists the subcommands.",
+     .complexity = "O(1)", .since = "5.0.0", .group = Group::kServer, .run_on_node = module_help},
+    {.name = "module|list", .arity = 2, .flags = kAdmin | kNoScript,
+     .summary = "Lists the loaded modules: none.", .complexity = "O(N) in the number of modules",
+     .since = "4.0.0", .group = Group::kServer, .tips = "nondeterministic_output_order", .run_on_node = module_list},
     {.name = "role", .arity = 1, .flags = kNoScript | kLoading | kStale | kFast,
      .summary = "Returns the node's role in replication, as clients of Redis know it.", .complexity = "O(1)",
      .since = "2.8.12", .group = Group::kServer, .acl = "admin,dangerous", .run_on_node = role},

@@ -81,7 +81,7 @@ Status client_list(NodeContext& cx) {
 Status client_reply(NodeContext& cx) {
   Session& session = cx.session;
   if (same_word(cx[2], "on")) {
-    session.clear(kReplyOff | kReplySkipNext);
+    session.clear(kReplyOff | kReplySkipNext | kReplySkipNow);
     cx.reply.ok();
   } else if (same_word(cx[2], "off")) {
     session.set(kReplyOff);  // this command is the first that gets no answer

@@ -45,7 +45,7 @@ Status flushall(NodeContext& cx) {
   TRY(check_flush_mode(cx));
   for (int database = 0; database < cx.node.store.database_count(); ++database) clear_database(cx, database);
   cx.node.store.add_dirty(1);
-  log_for_all_keys(cx, 0, {"FLUSHALL"});
+  log_for_all_keys(cx, cx.session.database, {"FLUSHALL"});
   cx.reply.ok();
   return done();
 }
@@ -70,7 +70,7 @@ Status swapdb(NodeContext& cx) {
     note_all_ready(cx.node, other);
   }
   cx.node.store.add_dirty(1);
-  log_for_all_keys(cx, 0, {"SWAPDB", cx[1], cx[2]});
+  log_for_all_keys(cx, cx.session.database, {"SWAPDB", cx[1], cx[2]});
   cx.reply.ok();
   return done();
 }

@@ -4,6 +4,7 @@
 #include "commands/table.h"
 #include "node/commands/node_families.h"
 #include "node/context.h"
+#include "node/followers.h"
 #include "node/publish.h"
 #include "util/glob.h"
 
@@ -30,13 +31,20 @@ Status unsubscribe_channels(NodeContext& cx) { return unsubscribe_named_or_all(c
 Status punsubscribe(NodeContext& cx) { return unsubscribe_named_or_all(cx, Topic::kPattern); }
 Status sunsubscribe(NodeContext& cx) { return unsubscribe_named_or_all(cx, Topic::kShardChannel); }
 
+// They have subscribers of their own.
+void tell_followers(NodeContext& cx) {
+  if (cx.node.flags & kNodeFollowed) take_command(cx.node, cx.session.database, cx.args);
+}
+
 Status publish_message(NodeContext& cx) {
   cx.reply.integer(static_cast<int64_t>(publish(cx.node, cx[1], cx[2], Tells::kNothing)));
+  tell_followers(cx);
   return done();
 }
 
 Status spublish(NodeContext& cx) {
   cx.reply.integer(static_cast<int64_t>(publish_to_shard(cx.node, cx[1], cx[2])));
+  tell_followers(cx);
   return done();
 }
 
