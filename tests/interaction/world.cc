@@ -112,6 +112,11 @@ std::string World::run(std::string_view line) {
   return std::exchange(shown_, {});
 }
 
+const raft::Core* World::core(uint64_t id) const {
+  const auto found = replicas_.find(id);
+  return found == replicas_.end() ? nullptr : found->second.core.get();
+}
+
 // ---- who is there
 
 void World::do_option(const Words& words) {

@@ -25,6 +25,10 @@ class World {
   // Carries out one command line and returns what it shows (lines end in '\n').
   std::string run(std::string_view line);
 
+  // For whoever checks the replicas; null: crashed or not there.
+  const raft::Core* core(uint64_t id) const;
+  int64_t now_us() const { return now_us_; }
+
  private:
   struct Beat {
     uint64_t from = 0, to = 0;
