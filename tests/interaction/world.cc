@@ -257,6 +257,7 @@ void World::finish_write(uint64_t id) {
   const raft::DurableWrite write = std::move(one.writes.front());
   one.writes.pop_front();
   store(id, write);
+  one.is_unproven = false;
   for (const raft::Message& message : write.then_send) {
     post({.from = id, .to = message.to.node.value, .message = message});
   }
@@ -471,7 +472,10 @@ void World::do_restart(const Words& words) {
       restored.entries.resize(restored.entries.size() - lost);
     }
   }
+  if (one.is_unproven) restored.start = raft::StartKind::kMayHaveForgotten;
+  const bool may_have_forgotten = restored.start == raft::StartKind::kMayHaveForgotten;
   start(id, std::move(restored));
+  one.is_unproven = may_have_forgotten && !one.writes.empty();
   say(words[1] + " is " + show(*one.core));
 }
 

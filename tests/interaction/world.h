@@ -57,6 +57,9 @@ class World {
     Stored disk = {};
     std::deque<raft::DurableWrite> writes = {};  // not yet on disk
     bool disk_is_held = false;
+    // It was started as one that may have forgotten, and what that start wrote is not on disk yet:
+    // the next start goes by the same evidence.
+    bool is_unproven = false;
     raft::BeatNumber last_beat = {};
     raft::Index applied = {};
     std::string state = {};  // what was applied, for the eye
