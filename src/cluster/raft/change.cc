@@ -40,6 +40,14 @@ void Core::append_configuration(const Configuration& configuration, Output& out)
   send_appends(out);
 }
 
+void Core::restate_configuration(Output& out) {
+  const Configuration remembered = configuration();
+  const Index at = append_own(EntryKind::kConfiguration, encode_configuration(remembered), out);
+  adopt(
+      {.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at}, .configuration = remembered},
+      out);
+}
+
 void Core::adopt(StoredConfiguration configuration, Output& out) {
   CHECK(validate(configuration.configuration).ok());  // I8
   out.facts.push_back("configuration at " + std::to_string(configuration.at.index.value) + " -> " +
@@ -75,10 +83,15 @@ void Core::continue_change(Output& out) {
     append_configuration(without_outgoing(configuration()), out);
     return;
   }
+  if (now_us_ < leading->next_transfer_us) return;
   const Progress* best = nullptr;
   for (const Progress& member : leading->progress) {
     if (!may_transfer(member.member().replica)) continue;
-    if (best == nullptr || member.match() > best->match()) best = &member;
+    const bool refused_last = member.member().replica == leading->refused_last;
+    if (best == nullptr || (member.match() > best->match() && !refused_last) ||
+        best->member().replica == leading->refused_last) {
+      best = &member;
+    }
   }
   if (best != nullptr) begin_transfer(best->member(), out);
 }

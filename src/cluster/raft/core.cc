@@ -157,7 +157,7 @@ void Core::on(const in::Timeout&, Output& out) {
     check_quorum();
     if (leading->transfer && now_us_ >= leading->transfer->give_up_us) {
       out.facts.push_back("transfer takes too long -> give it up");
-      leading->transfer.reset();
+      give_up_transfer();
     }
     if (now_us_ >= leading->notice_us) send_notices(out);
     retry_appends(out);
@@ -240,6 +240,7 @@ int64_t Core::deadline() const {
   if (leading == nullptr) return std::min(campaign_.at_us, recovery_.retry_us);
   int64_t deadline = leading->notice_us;
   if (leading->transfer) deadline = std::min(deadline, leading->transfer->give_up_us);
+  if (leading->next_transfer_us > now_us_) deadline = std::min(deadline, leading->next_transfer_us);
   if (!leading->suspended) {
     const int64_t heard_us = quorum_heard_us();
     if (heard_us != kNever) deadline = std::min(deadline, heard_us + options_.suspicion_us);

@@ -196,6 +196,8 @@ class Core {
     Takeover takeover = Takeover::kElection;
     std::deque<PendingRead> reads = {};  // last_beat never falls
     std::optional<Transfer> transfer = {};
+    int64_t next_transfer_us = INT64_MIN;  // after one that failed; of its own accord only
+    ReplicaId refused_last = {};
     int64_t lease_from_us =
         0;  // confirmations of earlier beats do not count: the configuration changed
     bool lease_dropped = false;  // a transfer was begun in this term
@@ -317,6 +319,7 @@ class Core {
   // transfer.cc, receive_timeout_now.cc
   void on(const in::TransferLeadership& input, Output& out);
   void begin_transfer(Member to, Output& out);
+  void give_up_transfer();
   void continue_transfer(Output& out);
   void receive(const Message& message, const TimeoutNow&, Output& out);
   void receive(const Message& message, const TransferRefused&, Output& out);
@@ -324,6 +327,7 @@ class Core {
   // change.cc: configurations
   void on(const in::ChangeConfiguration& input, Output& out);
   void append_configuration(const Configuration& configuration, Output& out);
+  void restate_configuration(Output& out);
   void adopt(StoredConfiguration configuration, Output& out);
   void take_back_configurations(Index last, Output& out);
   void continue_change(Output& out);

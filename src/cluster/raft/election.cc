@@ -138,11 +138,15 @@ void Core::become_leader(Output& out) {
   role_ = Leader{.progress = {}, .no_op = next(last_index()), .takeover = takeover};
   campaign_ = {};
   rebuild_progress();
+  // In an all-present restart it may remember a configuration that its log has forgotten, as all
+  // others have: nobody knows a newer one, so it is said again where everybody gets it.
+  const bool has_forgotten_entry = configuration_at().index > last_index();
   if (mistakes_.no_no_op) {
     leader()->no_op = commit_;
   } else {
     append_own(EntryKind::kNoOp, SharedBytes(), out);
   }
+  if (has_forgotten_entry) restate_configuration(out);
   out.facts.push_back("elected -> lead term " + std::to_string(hard_.term.value));
   send_appends(out);
 }

@@ -19,8 +19,7 @@ void Core::receive(const Message& sent, const TransferRefused&, Output& out) {
   if (leading == nullptr || !leading->transfer || leading->transfer->to != sent.from) return;
   out.facts.push_back("replica " + std::to_string(sent.from.replica.value) +
                       " refuses -> keep leading");
-  leading->transfer.reset();
-  continue_change(out);
+  give_up_transfer();
 }
 
 }  // namespace quorate::raft

@@ -33,6 +33,14 @@ void Core::begin_transfer(Member to, Output& out) {
   continue_transfer(out);
 }
 
+// Serves again, by read rounds.  One that must hand over tries somebody else after a while.
+void Core::give_up_transfer() {
+  Leader& leading = *leader();
+  leading.refused_last = leading.transfer->to.replica;
+  leading.transfer.reset();
+  leading.next_transfer_us = now_us_ + options_.transfer_us;
+}
+
 // Tells the target to stand once it has the whole log.
 void Core::continue_transfer(Output& out) {
   Leader* const leading = leader();
