@@ -62,8 +62,10 @@ VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_
       hard_.standing == Standing::kRecovering && !mistakes_.vote_while_recovering;
   if (recovering && !of_recovery) return VoteResult::kRecovering;
   if (position() > request.position) return VoteResult::kBetterLog;
-  if (of_recovery && configuration_at() > request.configuration)
-    return VoteResult::kNewerConfiguration;
+  // A configuration that the candidate's log has passed without holding it was never committed.
+  const Position newest = configuration_at();
+  const bool knows_newer = newest > request.configuration && newest > request.position;
+  if (of_recovery && knows_newer) return VoteResult::kNewerConfiguration;
   const bool voted_for_other = !hard_.voted_for.none() && hard_.voted_for != asked.from.replica;
   if (!pre && request.proposed == hard_.term && (voted_for_other || role_state().leader)) {
     return VoteResult::kVotedForOther;
