@@ -161,7 +161,7 @@ constexpr Setting kTable[] = {
      .assign = to_oom_mode},
     {.name = "oom-score-adj-values", .type = kSpecial, .initial = "0 200 800", .many_words = true,
      .normalize = normalize_oom_values, .assign = assign_oom_values},
-    {.name = "disable-thp", .type = kBool, .initial = "no", .immutable = true,
+    {.name = "disable-thp", .type = kBool, .initial = "yes", .immutable = true,
      .assign = to<&ProcessSettings::disable_thp>},
     {.name = "shutdown-timeout", .type = kInt, .initial = "10", .most = kInt32Max,
      .assign = to<&ProcessSettings::shutdown_timeout>},

@@ -40,7 +40,7 @@ struct ProcessSettings {
   bool daemonize = false;
   Supervision supervised = Supervision::kNo;
   bool crash_log = true;
-  bool disable_thp = false;        // Redis: yes, for its forks; there are none here
+  bool disable_thp = true;         // the first touch of a huge page takes milliseconds
   LogFormat log_format = LogFormat::kLegacy;
   LogTimestamps log_timestamps = LogTimestamps::kLegacy;
 

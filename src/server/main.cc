@@ -9,8 +9,8 @@
 #include "server/server.h"
 
 #ifdef QUORATE_JEMALLOC
-// Read by jemalloc when it starts.  Huge pages spare a random look-up most of its address translation; there is no
-// fork whose copies they would make dear, which is why Redis avoids them.  Setting disable-thp turns them off.
+// Read by jemalloc when it starts.  With disable-thp no, huge pages spare a random look-up most of its address
+// translation; but clearing one at its first touch makes a turn of the loop milliseconds long, so it is not the default.
 extern "C" {
 extern const char* malloc_conf;
 const char* malloc_conf = "thp:always";
