@@ -35,11 +35,16 @@ struct PersistSimOptions {
 
 struct SimResult {
   bool good = true;
+  bool no_progress = false;  // with !good: nothing false was seen, but what must happen did not
   std::string message;  // what is wrong
   uint64_t trace = 0;   // equal runs have equal traces
   uint64_t crashes = 0;
   uint64_t records = 0;
   uint64_t snapshots = 0;
+  // Of the world `raft`.
+  uint64_t leaders = 0;
+  uint64_t undecided = 0;  // histories that were too hard to judge
+  int64_t simulated_us = 0;
 };
 
 SimResult run_persist_sim(const PersistSimOptions& options);

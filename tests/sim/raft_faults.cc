@@ -1,0 +1,350 @@
+// What goes wrong in the world `raft`, and what its operators do.
+#include <algorithm>
+
+#include "tests/sim/raft_world.h"
+
+namespace quorate::sim {
+
+FaultRate World::rate_of(Fault fault) const {
+  switch (fault) {
+    case Fault::kPartition:
+      return swarm_.partition;
+    case Fault::kOneWay:
+      return swarm_.one_way;
+    case Fault::kFlapping:
+      return swarm_.flapping;
+    case Fault::kKill:
+      return swarm_.kill;
+    case Fault::kPower:
+      return swarm_.power;
+    case Fault::kBlackout:
+      return swarm_.blackout;
+    case Fault::kPause:
+      return swarm_.pause;
+    case Fault::kQuickRestart:
+      return swarm_.quick_restart;
+    case Fault::kWallJump:
+      return swarm_.wall_jump;
+    case Fault::kDiskStall:
+      return swarm_.disk_stall;
+    case Fault::kMembership:
+      return swarm_.membership;
+    case Fault::kCommitQuorum:
+      return swarm_.commit_quorums;
+    case Fault::kTransfer:
+      return swarm_.transfer;
+    case Fault::kCompaction:
+      return swarm_.compaction;
+  }
+  return {};
+}
+
+void World::schedule(Fault fault) {
+  const FaultRate rate = rate_of(fault);
+  if (!rate.on()) return;
+  const auto wait_us = static_cast<int64_t>(prng_.below(static_cast<uint64_t>(2 * rate.every_us)));
+  push({.at = now_us_ + 1 + wait_us,
+        .kind = EventKind::kFault,
+        .number = static_cast<uint64_t>(fault)});
+}
+
+int64_t World::length_of(Fault fault) {
+  return 1 + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(2 * rate_of(fault).length_us)));
+}
+
+void World::strike(Fault fault) {
+  switch (fault) {
+    case Fault::kPartition:
+      return cut_sides();
+    case Fault::kOneWay:
+      return cut_one_way();
+    case Fault::kFlapping:
+      return start_flapping();
+    case Fault::kKill:
+      return kill(any_node(), length_of(fault));
+    case Fault::kPower:
+      return lose_power(any_node(), length_of(fault));
+    case Fault::kBlackout:
+      for (uint32_t node = 0; node < swarm_.nodes; ++node) lose_power(node, length_of(fault));
+      return;
+    case Fault::kPause: {
+      Computer& computer = computers_[any_node()];
+      computer.paused_until_us = std::max(computer.paused_until_us, now_us_ + length_of(fault));
+      return;
+    }
+    case Fault::kQuickRestart:
+      return restart_quickly();
+    case Fault::kWallJump:
+      computers_[any_node()].wall_offset_ms += static_cast<int64_t>(prng_.below(20'000)) - 10'000;
+      return;
+    case Fault::kDiskStall:
+      computers_[any_node()].disk_stalled_until_us = now_us_ + length_of(fault);
+      return;
+    case Fault::kMembership:
+      return change_membership();
+    case Fault::kCommitQuorum:
+      return change_commit_quorum();
+    case Fault::kTransfer:
+      return hand_over();
+    case Fault::kCompaction: {
+      const uint32_t node = any_node();
+      if (computers_[node].process == nullptr || computers_[node].paused_until_us > now_us_) return;
+      computers_[node].process->compact(any_group());
+      return after(node);
+    }
+  }
+}
+
+// ---- the network
+
+void World::cut_for(std::vector<std::pair<uint32_t, uint32_t>> links, int64_t length_us) {
+  for (const auto& [from, to] : links) {
+    network_.cut(from, to);
+    if (swarm_.cuts_close) close_connection(from, to);
+  }
+  cuts_[++last_cut_] = std::move(links);
+  push({.at = now_us_ + length_us, .kind = EventKind::kMend, .number = last_cut_});
+}
+
+void World::cut_sides() {
+  const uint64_t side = 1 + prng_.below((uint64_t{1} << swarm_.nodes) - 2);
+  std::vector<std::pair<uint32_t, uint32_t>> links;
+  for (uint32_t from = 0; from < swarm_.nodes; ++from) {
+    for (uint32_t to = 0; to < swarm_.nodes; ++to) {
+      if (((side >> from) & 1) != ((side >> to) & 1)) links.emplace_back(from, to);
+    }
+  }
+  log({}, "partition " + std::to_string(side));
+  cut_for(std::move(links), length_of(Fault::kPartition));
+}
+
+void World::cut_one_way() {
+  const uint32_t from = any_node();
+  std::vector<std::pair<uint32_t, uint32_t>> links;
+  const bool from_all = prng_.chance(0.5);
+  const uint32_t one = any_node();
+  for (uint32_t to = 0; to < swarm_.nodes; ++to) {
+    if (to != from && (from_all || to == one)) links.emplace_back(from, to);
+  }
+  if (prng_.chance(0.5)) {
+    for (auto& [a, b] : links) std::swap(a, b);
+  }
+  log({}, "one-way cut at node " + std::to_string(from + 1));
+  cut_for(std::move(links), length_of(Fault::kOneWay));
+}
+
+void World::start_flapping() {
+  const uint32_t from = any_node();
+  const uint32_t to = any_node();
+  if (from == to) return;
+  push({.at = now_us_ + 1,
+        .kind = EventKind::kFlap,
+        .node = from,
+        .peer = to,
+        .number = static_cast<uint64_t>(now_us_ + length_of(Fault::kFlapping))});
+}
+
+void World::turn_link(const Event& event) {
+  if (healed_ || now_us_ >= static_cast<int64_t>(event.number)) return;
+  const auto length_us = static_cast<int64_t>(1000 + prng_.below(100'000));
+  cut_for({{event.node, event.peer}, {event.peer, event.node}}, length_us);
+  push({.at = now_us_ + length_us + static_cast<int64_t>(prng_.below(100'000)),
+        .kind = EventKind::kFlap,
+        .node = event.node,
+        .peer = event.peer,
+        .number = event.number});
+}
+
+// ---- the machines
+
+// Between two outputs that are still to come, or soon if there are none.
+void World::kill(uint32_t node, int64_t down_us) {
+  Computer& computer = computers_[node];
+  if (computer.process == nullptr) return;
+  constexpr int64_t kSoonUs = 20'000;
+  computer.dies_after = static_cast<int64_t>(prng_.below(60));
+  push({.at = now_us_ + kSoonUs, .kind = EventKind::kKill, .node = node, .life = computer.life});
+  push({.at = now_us_ + kSoonUs + down_us, .kind = EventKind::kStart, .node = node});
+}
+
+void World::lose_power(uint32_t node, int64_t down_us) {
+  Computer& computer = computers_[node];
+  if (computer.process == nullptr) {
+    computer.disk.lose_power(node_prng_);
+    ++computer.boot;
+    computer.booted_us = now_us_;
+  } else {
+    computer.power_fails = true;
+    bury(node);
+  }
+  push({.at = now_us_ + down_us, .kind = EventKind::kStart, .node = node});
+}
+
+// A leader's lease stands on one voter: the others have not heard it for a while and ask around.
+// Then it is cut off from all, and that voter restarts faster than the lease ends.  Only the
+// voter's quiet time keeps it from helping another leader to office meanwhile.
+void World::restart_quickly() {
+  const raft::Core* const leader = find_leader(any_group());
+  if (leader == nullptr) return;
+  const auto& voters = leader->configuration().incoming.voters;
+  if (voters.size() < 3) return;
+  const auto leads = static_cast<uint32_t>(leader->options().self.node.value - 1);
+  const auto keeps = static_cast<uint32_t>(voters[prng_.below(voters.size())].node.value - 1);
+  if (keeps == leads) return;
+  std::vector<std::pair<uint32_t, uint32_t>> links;
+  for (uint32_t node = 0; node < swarm_.nodes; ++node) {
+    if (node == leads || node == keeps) continue;
+    links.emplace_back(leads, node);
+    links.emplace_back(node, leads);
+  }
+  const int64_t length_us = 300'000 + length_of(Fault::kQuickRestart);
+  cut_for(std::move(links), length_us + 300'000);
+  push({.at = now_us_ + length_us, .kind = EventKind::kQuickRestart, .node = leads, .peer = keeps});
+}
+
+void World::finish_quick_restart(const Event& event) {
+  if (healed_) return;
+  cut_for({{event.node, event.peer}, {event.peer, event.node}}, 300'000);
+  if (computers_[event.peer].process == nullptr) return;
+  bury(event.peer);
+  push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(10'000)),
+        .kind = EventKind::kStart,
+        .node = event.peer});
+}
+
+// ---- the operators
+
+// A leader hands over, and sometimes hears nothing more once it has said so.
+void World::hand_over() {
+  raft::Core* const leader = find_leader(any_group());
+  if (leader == nullptr) return;
+  const auto& voters = leader->configuration().incoming.voters;
+  const raft::ReplicaId to = voters[prng_.below(voters.size())].replica;
+  if (!leader->may_transfer(to)) return;
+  const auto node = static_cast<uint32_t>(leader->options().self.node.value - 1);
+  computers_[node].process->transfer(leader->options().group, to);
+  after(node);
+  if (prng_.chance(0.7)) return;
+  std::vector<std::pair<uint32_t, uint32_t>> links;
+  for (uint32_t peer = 0; peer < swarm_.nodes; ++peer) {
+    if (peer != node) links.emplace_back(peer, node);
+  }
+  cut_for(std::move(links), 1 + static_cast<int64_t>(prng_.below(1'000'000)));
+}
+
+// The leader with the highest term that can be asked.
+raft::Core* World::find_leader(raft::GroupId group) {
+  raft::Core* best = nullptr;
+  for (Computer& computer : computers_) {
+    if (computer.process == nullptr || computer.paused_until_us > now_us_) continue;
+    raft::Core* const core = computer.process->core(group);
+    if (core == nullptr || core->role() != raft::RoleName::kLeader) continue;
+    if (best == nullptr || core->term() > best->term()) best = core;
+  }
+  return best;
+}
+
+void World::change_membership() {
+  const raft::GroupId group = any_group();
+  raft::Core* const leader = find_leader(group);
+  if (leader == nullptr || leader->configuration().joint()) return;
+  drop_removed(*leader);
+  raft::Configuration target = leader->configuration();
+  std::vector<raft::Member>& voters = target.incoming.voters;
+  std::vector<uint64_t> free_nodes;
+  for (uint64_t node = 1; node <= swarm_.nodes; ++node) {
+    const auto members = target.members();
+    const bool is_used =
+        std::any_of(members.begin(), members.end(),
+                    [&](const raft::Member& member) { return member.node.value == node; });
+    if (!is_used) free_nodes.push_back(node);
+  }
+  const auto new_member = [&]() -> raft::Member {
+    return {.replica = {++last_replica_}, .node = {free_nodes[prng_.below(free_nodes.size())]}};
+  };
+  const size_t voter = prng_.below(voters.size());
+  const uint64_t choice = prng_.below(6);
+  if (choice == 0 && !free_nodes.empty()) {
+    target.learners.push_back(new_member());
+  } else if (choice == 1 && !target.learners.empty()) {
+    voters.push_back(target.learners.back());
+    target.learners.pop_back();
+  } else if (choice == 2 && voters.size() > 1) {
+    voters.erase(voters.begin() + static_cast<ptrdiff_t>(voter));
+  } else if (choice == 3 && !free_nodes.empty()) {
+    voters[voter] = new_member();
+  } else if (choice == 4 && !free_nodes.empty() && voters.size() < 5) {
+    voters.push_back(new_member());
+  } else if (choice == 5 && voters.size() > 1) {
+    target.learners.push_back(voters[voter]);
+    voters.erase(voters.begin() + static_cast<ptrdiff_t>(voter));
+  } else {
+    target.learners.clear();
+  }
+  if (target.incoming.commit_quorum > voters.size()) target.incoming.commit_quorum = 0;
+  if (!raft::validate(target).ok()) target.incoming.commit_quorum = 0;
+  if (leader->change_refusal(target) != raft::ChangeRefusal::kNone) return;
+  const auto node = static_cast<uint32_t>(leader->options().self.node.value - 1);
+  log({node + uint64_t{1}},
+      "group " + std::to_string(group.value) + ": operator wants " + raft::describe(target));
+  computers_[node].process->change(group, target);
+  after(node);
+}
+
+void World::drop_lost_members() {
+  for (uint64_t id = 1; id <= swarm_.groups; ++id) {
+    raft::Core* const leader = find_leader({id});
+    if (leader == nullptr) continue;
+    const auto is_lost = [&](const raft::Member& member) {
+      NodeDisk& disk = computers_[member.node.value - 1].disk;
+      return disk.removed[{id}] >= member.replica;
+    };
+    raft::Configuration target = leader->configuration();
+    const size_t removed =
+        std::erase_if(target.learners, is_lost) + std::erase_if(target.incoming.voters, is_lost);
+    if (removed == 0 || target.incoming.voters.empty()) continue;
+    if (!raft::validate(target).ok()) target.incoming.commit_quorum = 0;
+    if (leader->change_refusal(target) != raft::ChangeRefusal::kNone) continue;
+    const auto node = static_cast<uint32_t>(leader->options().self.node.value - 1);
+    computers_[node].process->change({id}, target);
+    after(node);
+  }
+}
+
+void World::change_commit_quorum() {
+  const raft::GroupId group = any_group();
+  raft::Core* const leader = find_leader(group);
+  if (leader == nullptr || leader->configuration().joint()) return;
+  raft::Configuration target = leader->configuration();
+  target.incoming.commit_quorum =
+      static_cast<uint32_t>(prng_.below(target.incoming.voters.size() + 1));
+  if (!raft::validate(target).ok()) return;
+  if (leader->change_refusal(target) != raft::ChangeRefusal::kNone) return;
+  const auto node = static_cast<uint32_t>(leader->options().self.node.value - 1);
+  computers_[node].process->change(group, target);
+  after(node);
+}
+
+// Replicas that the committed configuration does not name are dropped, some of them at once.
+void World::drop_removed(raft::Core& leader) {
+  const raft::GroupId group = leader.options().group;
+  if (leader.role_state().serving != raft::Serving::kYes) return;
+  const auto members = leader.committed_configuration().configuration.members();
+  for (uint32_t node = 0; node < swarm_.nodes; ++node) {
+    Computer& computer = computers_[node];
+    if (computer.process == nullptr || computer.paused_until_us > now_us_) continue;
+    const raft::Core* const core = computer.process->core(group);
+    if (core == nullptr || prng_.chance(0.5)) continue;
+    const raft::ReplicaId replica = core->options().self.replica;
+    // One that is newer may have been added by a change that is not committed.
+    if (leader.configuration().find(replica) || core == &leader) continue;
+    const bool is_named =
+        std::any_of(members.begin(), members.end(),
+                    [&](const raft::Member& member) { return member.replica >= replica; });
+    if (is_named) continue;
+    computer.process->remove(group);
+    after(node);
+  }
+}
+
+}  // namespace quorate::sim

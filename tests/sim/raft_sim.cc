@@ -1,0 +1,195 @@
+// Two phases, then the verdicts; and the list of planted mistakes.
+#include "tests/sim/raft_sim.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <string>
+
+#include "tests/sim/raft_world.h"
+#include "util/check.h"
+
+namespace quorate::sim {
+
+namespace {
+
+constexpr int64_t kSecond = 1'000'000;
+// After everything has healed a group must answer within this, and come to rest within as long
+// again.
+constexpr int64_t kProgressUs = 30 * kSecond;
+constexpr int64_t kStepUs = kSecond / 10;
+
+// Every group answers requests at quorum level.
+bool makes_progress(World& world, const RaftSwarm& swarm) {
+  constexpr uint64_t kAnswers = 5;
+  std::vector<uint64_t> before;
+  for (uint64_t group = 1; group <= swarm.groups; ++group) {
+    before.push_back(world.clients().answered_in({group}));
+  }
+  for (const int64_t end = world.now_us() + kProgressUs; world.now_us() < end;) {
+    world.drop_lost_members();
+    world.run(world.now_us() + kStepUs);
+    bool all = true;
+    for (uint64_t group = 1; group <= swarm.groups; ++group) {
+      all &= world.clients().answered_in({group}) >= before[group - 1] + kAnswers;
+    }
+    if (all || !world.oracle().wrong().empty()) return true;
+  }
+  return false;
+}
+
+bool comes_to_rest(World& world) {
+  world.clients().stop();
+  for (const int64_t end = world.now_us() + kProgressUs; world.now_us() < end;) {
+    world.drop_lost_members();
+    world.run(world.now_us() + kStepUs);
+    if (!world.oracle().wrong().empty()) return true;
+    if (world.clients().idle() && world.has_settled()) return true;
+  }
+  return false;
+}
+
+void judge(World& world, const RaftSwarm& swarm, SimResult& result) {
+  world.oracle().check_ledger();
+  for (uint64_t group = 1; group <= swarm.groups; ++group) {
+    // What an all-present restart may lose, reads may have seen.
+    if (world.oracle().lost_committed({group})) continue;
+    uint64_t undecided = 0;
+    std::string wrong = world.clients().check({group}, world.state_of({group}), undecided);
+    result.undecided += undecided;
+    if (!wrong.empty()) world.oracle().fail(std::move(wrong));
+  }
+}
+
+}  // namespace
+
+SimResult run_raft_sim(const RaftSimOptions& options) {
+  const RaftSwarm swarm = draw_swarm(options.seed);
+  World world(options, swarm);
+  SimResult result;
+  world.run(world.now_us() + options.seconds * kSecond);
+  if (world.oracle().wrong().empty()) {
+    world.heal();
+    world.clients().only_quorum();
+    if (!makes_progress(world, swarm)) {
+      result.no_progress = true;
+      result.message = "no progress after everything had healed: " + world.describe_unsettled();
+    } else if (!comes_to_rest(world)) {
+      result.no_progress = true;
+      result.message = "no rest after everything had healed: " + world.describe_unsettled();
+    } else if (world.oracle().wrong().empty()) {
+      judge(world, swarm, result);
+    }
+  }
+  if (!world.oracle().wrong().empty()) {
+    result.no_progress = false;
+    result.message = world.oracle().wrong();
+  }
+  result.good = result.message.empty();
+  result.trace = world.trace();
+  result.crashes = world.crashes();
+  result.records = world.oracle().acknowledged();
+  result.snapshots = world.snapshots();
+  result.leaders = world.oracle().leaders();
+  result.simulated_us = world.now_us();
+  return result;
+}
+
+namespace {
+
+struct PlantedMistake {
+  const char* name;
+  void (*plant)(RaftSimOptions&);
+};
+
+constexpr PlantedMistake kMistakes[] = {
+    {"no no-op", [](RaftSimOptions& options) { options.mistakes.no_no_op = true; }},
+    {"old term committed by count",
+     [](RaftSimOptions& options) { options.mistakes.commit_old_terms_by_count = true; }},
+    {"vote while recovering",
+     [](RaftSimOptions& options) { options.mistakes.vote_while_recovering = true; }},
+    {"recovering flag not durable",
+     [](RaftSimOptions& options) { options.mistakes.forget_recovering_flag = true; }},
+    {"election quorum one short",
+     [](RaftSimOptions& options) { options.mistakes.election_quorum_one_short = true; }},
+    {"reply before commit",
+     [](RaftSimOptions& options) { options.driver_mistakes.reply_before_commit = true; }},
+    {"lease longer than the promise",
+     [](RaftSimOptions& options) { options.mistakes.lease_longer_than_promise = true; }},
+    {"vote right after restart",
+     [](RaftSimOptions& options) { options.mistakes.vote_right_after_restart = true; }},
+    {"TimeoutNow under a lease",
+     [](RaftSimOptions& options) { options.mistakes.timeout_now_under_lease = true; }},
+    {"snapshot before commit",
+     [](RaftSimOptions& options) { options.mistakes.snapshot_before_commit = true; }},
+    {"undo forgets rows",
+     [](RaftSimOptions& options) { options.driver_mistakes.undo_forgets_rows = true; }},
+    {"single-step membership",
+     [](RaftSimOptions& options) { options.mistakes.single_step_membership = true; }},
+    {"beats confirm all groups",
+     [](RaftSimOptions& options) { options.mistakes.beats_confirm_all_groups = true; }},
+    {"lone voter restarts all",
+     [](RaftSimOptions& options) { options.mistakes.lone_voter_restarts_all = true; }},
+};
+
+}  // namespace
+
+namespace {
+
+// Runs a seed in a process of its own, since a planted mistake may also make a CHECK fail.  Returns
+// what was noticed, or nothing.  Want of progress does not count: a mistake must be seen for what
+// it is.
+std::string notice(const RaftSimOptions& options) {
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    close(ends[0]);
+    // A CHECK's own words would only confuse: here it is meant to fail.
+    if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
+    const SimResult result = run_raft_sim(options);
+    if (!result.good && !result.no_progress) {
+      const std::string line = result.message.substr(0, result.message.find('\n'));
+      if (write(ends[1], line.data(), line.size()) < 0) _exit(1);
+    }
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string text;
+  char buffer[400];
+  for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) {
+    text.append(buffer, static_cast<size_t>(got));
+  }
+  close(ends[0]);
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  const bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  return ended_well ? text : "a CHECK failed";
+}
+
+}  // namespace
+
+int raft_self_check(uint64_t first_seed, int64_t seconds) {
+  constexpr uint64_t kSeedsMax = 400;
+  int missed = 0;
+  for (const PlantedMistake& planted : kMistakes) {
+    uint64_t tried = 0;
+    std::string noticed;
+    while (noticed.empty() && tried < kSeedsMax) {
+      RaftSimOptions options{.seed = first_seed + tried, .seconds = seconds};
+      planted.plant(options);
+      noticed = notice(options);
+      ++tried;
+    }
+    std::printf("planted: %s -> %s after %" PRIu64 " seeds: %s\n", planted.name,
+                noticed.empty() ? "NOT NOTICED" : "noticed", tried, noticed.c_str());
+    std::fflush(stdout);
+    missed += noticed.empty() ? 1 : 0;
+  }
+  return missed;
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,18 @@
+// The world `raft`: three to seven nodes with several groups on the real consensus core and the
+// real beats, one queue of events, one seed.  First anything goes wrong that the seed has chosen;
+// then all heals, and the cluster must make progress and agree.
+#pragma once
+
+#include <cstdint>
+
+#include "tests/sim/persist_sim.h"
+#include "tests/sim/raft_options.h"
+
+namespace quorate::sim {
+
+SimResult run_raft_sim(const RaftSimOptions& options);
+
+// Plants each known mistake and looks for a seed that notices it.  Returns how many went unnoticed.
+int raft_self_check(uint64_t first_seed, int64_t seconds);
+
+}  // namespace quorate::sim
