@@ -12,6 +12,8 @@ namespace quorate {
 namespace {
 
 constexpr int64_t kReplicationDefault = 3;
+constexpr size_t kRefusalMax = 1024;
+constexpr std::string_view kRemovedText = "the node was removed from the cluster for good";
 
 PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
   return {.partitions = options.partitions,
@@ -62,8 +64,9 @@ void ClusterNode::start(Instant now, std::optional<RestoredCluster> restored) {
   } else if (!options_.join.empty()) {
     membership_ = Membership::kJoining;
   }
-  // On a directory that belongs to a cluster they are only hints where to look (addresses may have changed).
+  // On a directory that belongs to a cluster they are only hints where to look, until we hear a leader.
   for (const PeerAddress& address : options_.join) peers_.add_seed(now, address);
+  has_seeds_ = !options_.join.empty();
 }
 
 void ClusterNode::become_member(const ClusterId& cluster) {
@@ -89,7 +92,7 @@ void ClusterNode::found(Instant now) {
 // Asks everywhere at once: whoever answers first lets us in, and asking twice does no harm.
 void ClusterNode::knock(Instant now) {
   next_knock_us_ = kNever;
-  if (membership_ != Membership::kJoining || seed_connections_.empty()) return;
+  if (!is_looking() || seed_connections_.empty()) return;
   Buffer bytes;
   meta::encode(meta::Enrol{options_.own}, bytes);
   for (const ConnectionId connection : seed_connections_) {
@@ -104,6 +107,13 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   if (enrol == nullptr || enrol->member.id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
   if (membership_ == Membership::kJoining || membership_ == Membership::kRefused) return done();  // it asks again
   if (membership_ == Membership::kAlone) found(now);
+  Link* const guest = peers_.link_of(incoming.connection);
+  const Link* const line = peers_.link(incoming.node, PeerLane::kData);
+  if (guest != nullptr && line != nullptr && line->peer().incarnation != guest->peer().incarnation) {
+    // Two processes with one id: one of them runs on a copy of the other's directory.
+    guest->add(kNotWelcome, "a node with this id is running");
+    return done();
+  }
   const auto known = std::find_if(knocks_.begin(), knocks_.end(),
                                   [&](const Knock& each) { return each.node == incoming.node; });
   if (known != knocks_.end()) {
@@ -119,6 +129,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
 void ClusterNode::answer_knocks() {
   for (const MetaGroup::Outcome& outcome : std::exchange(meta_.outcomes(), {})) {
     if (outcome.token == plan_token_) plan_token_ = 0;
+    if (outcome.token == address_token_) address_token_ = 0;
     const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
                                     [&](const Knock& each) { return each.token == outcome.token; });
     if (knock == knocks_.end()) continue;
@@ -145,9 +156,45 @@ Status ClusterNode::on_welcome(Instant now, const Peers::Incoming& incoming) {
   become_member(state.cluster());
   note("let in by " + node_name(incoming.node) + " -> member of a cluster of " + std::to_string(state.members().size()));
   meta_.begin_empty(now, std::move(state));
+  leave_seeds();
+  return done();
+}
+
+void ClusterNode::leave_seeds() {
   peers_.clear_seeds();
   seed_connections_.clear();
-  return done();
+  has_seeds_ = false;
+}
+
+bool ClusterNode::has_arrived() const {
+  const raft::Core* const core = groups_.find(meta_.group());
+  return membership_ == Membership::kMember && core != nullptr && core->role_state().leader && is_known_as_it_is();
+}
+
+// The members know us at the address where we are.
+bool ClusterNode::is_known_as_it_is() const {
+  const MemberRecord* const known = meta_.address_book().find(options_.own.id);
+  if (known == nullptr) return false;
+  MemberRecord as_known = options_.own;
+  as_known.state = known->state;
+  return as_known == *known;
+}
+
+bool ClusterNode::is_looking() const {
+  return membership_ == Membership::kJoining || (membership_ == Membership::kMember && !is_known_as_it_is());
+}
+
+// A member that was started at another address says so itself as soon as it can reach anybody.
+void ClusterNode::tell_address(Instant now) {
+  if (membership_ != Membership::kMember || address_token_ != 0 || is_known_as_it_is()) return;
+  address_token_ = meta_.propose(now, meta::Enrol{options_.own});
+}
+
+// Who was removed while it was away hears it when it comes back.
+void ClusterNode::turn_away(const PeerEvent& event) {
+  const MemberRecord* const known = meta_.is_started() ? state().find(event.node) : nullptr;
+  if (known == nullptr || known->state != MemberState::kRemoved) return;
+  if (Link* const link = peers_.link_of(event.connection)) link->add(kNotWelcome, kRemovedText);
 }
 
 // ---- events ----------------------------------------------------------------------------------------------
@@ -158,7 +205,8 @@ void ClusterNode::take_events(Instant now) {
     if (event.kind == PeerEvent::Kind::kRefused) {
       note("connection with " + node_name(event.node) + " refused: " + std::string(refusal_text(event.refusal)));
     }
-    if (membership_ != Membership::kJoining) continue;
+    if (event.kind == PeerEvent::Kind::kUp) turn_away(event);
+    if (!is_looking()) continue;
     if (event.kind == PeerEvent::Kind::kUp) {
       seed_connections_.push_back(event.connection);
       next_knock_us_ = now.steady_us;
@@ -174,9 +222,9 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   if (kind == kJoin) return on_join(now, incoming);
   if (kind == kWelcome) return on_welcome(now, incoming);
   if (kind == kNotWelcome) {
-    if (membership_ != Membership::kJoining) return done();
+    if (membership_ == Membership::kAlone || membership_ == Membership::kRefused) return done();
     membership_ = Membership::kRefused;
-    refusal_ = bytes;
+    refusal_ = bytes.substr(0, kRefusalMax);
     note("the cluster refuses us: " + refusal_);
     return done();
   }
@@ -225,7 +273,7 @@ void ClusterNode::follow_members(Instant now) {
   const MemberRecord* const own_record = state().find(options_.own.id);
   if (own_record != nullptr && own_record->state == MemberState::kRemoved) {
     membership_ = Membership::kRefused;
-    refusal_ = "the node was removed from the cluster for good";
+    refusal_ = kRemovedText;
     note(refusal_);
   }
 }
@@ -256,7 +304,8 @@ void ClusterNode::tick(Instant now) {
 }
 
 int64_t ClusterNode::deadline() const {
-  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), partitions_.deadline(), next_knock_us_});
+  const int64_t look_us = membership_ == Membership::kMember ? partitions_.deadline() : kNever;
+  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), look_us, next_knock_us_});
 }
 
 void ClusterNode::end_turn(Instant now) {
@@ -266,7 +315,12 @@ void ClusterNode::end_turn(Instant now) {
   answer_knocks();
   follow_members(now);
   keep_plan(now);
-  if (membership_ == Membership::kMember) partitions_.work(now, state(), peers_);
+  tell_address(now);
+  if (has_seeds_ && has_arrived()) leave_seeds();
+  if (membership_ == Membership::kMember) {
+    const auto plan = meta_.is_catching_up() ? Partitions::Plan::kMayBeOld : Partitions::Plan::kCurrent;
+    partitions_.work(now, state(), plan, peers_);
+  }
   groups_.end_turn(now, peers_);
   peers_.end_turn();
 }

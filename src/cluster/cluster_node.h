@@ -124,6 +124,12 @@ class ClusterNode final : private GroupsClient {
   Status on_join(Instant now, const Peers::Incoming& incoming);
   Status on_welcome(Instant now, const Peers::Incoming& incoming);
   void answer_knocks();
+  void leave_seeds();
+  bool is_known_as_it_is() const;
+  bool is_looking() const;
+  bool has_arrived() const;
+  void tell_address(Instant now);
+  void turn_away(const PeerEvent& event);
   void follow_members(Instant now);
   void keep_plan(Instant now);
   void note(std::string line) { notes_.push_back(std::move(line)); }
@@ -134,11 +140,13 @@ class ClusterNode final : private GroupsClient {
   Groups groups_;
   MetaGroup meta_;
   Partitions partitions_;
+  ProposalToken address_token_ = 0;  // of our record, proposed because it has changed
   ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
   uint64_t planned_version_ = 0;   // of the members that the plan is known to fit
   int64_t next_plan_us_ = INT64_MIN;
   Membership membership_ = Membership::kAlone;
   std::string refusal_;
+  bool has_seeds_ = false;
   std::vector<ConnectionId> seed_connections_;
   int64_t next_knock_us_ = kNever;
   std::vector<Knock> knocks_;

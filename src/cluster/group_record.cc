@@ -40,6 +40,8 @@ void append_entry(Buffer& out, raft::GroupId group, const raft::Entry& entry) {
 
 }  // namespace
 
+// A record is read whole or not at all, so all bases may stand in front: what a turn wrote for a group before its last base is
+// recognized by its index.
 void encode(const GroupRecord& record, Buffer& out) {
   Buffer part;
   for (const raft::GroupId group : record.gone) append_item(out, group, Tag::kGone, {});
@@ -129,7 +131,10 @@ Status GroupRecovery::take_log_base(raft::GroupId group, std::string_view bytes)
     // Everything was archived as lost.
     restored.base = std::move(mark);
     restored.entries.clear();
-  } else if (mark.last != restored.base.last) {
+  } else if (mark.last == restored.base.last) {
+    // What was written before it in the same record is not behind it.
+    restored.entries.clear();
+  } else if (mark.last > restored.base.last) {
     return damaged("a log begins behind a mark without a state");
   }
   return done();
@@ -144,7 +149,8 @@ Status GroupRecovery::take_entry(raft::GroupId group, std::string_view bytes) {
   }
   entry.kind = static_cast<raft::EntryKind>(kind);
   raft::Restored& restored = groups_[group].restored;
-  if (entry.index <= restored.base.last.index) return damaged("an entry before the beginning of its log");
+  // Of the same record: it was written before the snapshot whose base stands in front.
+  if (entry.index <= restored.base.last.index) return done();
   // An append at index i supersedes everything at and behind i (REPLICATION 5).
   std::vector<raft::Entry>& entries = restored.entries;
   while (!entries.empty() && entries.back().index >= entry.index) entries.pop_back();

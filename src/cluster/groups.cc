@@ -95,7 +95,10 @@ void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
     output.write = {};
   }
   std::move(output.send.begin(), output.send.end(), std::back_inserter(to_send_));
-  client_.on_commit(group, output.commit_index);
+  if (output.commit_index != slot.commit_told) {
+    slot.commit_told = output.commit_index;
+    client_.on_commit(group, output.commit_index);
+  }
   for (const raft::ReadReady& read : output.reads) client_.on_read(group, read.token, read.verdict);
   if (output.round_wanted) round_wanted_ = true;
   for (const raft::Member& member : output.snapshots_wanted) client_.on_snapshot_wanted(group, member);
@@ -150,7 +153,14 @@ void Groups::set_members(Instant now, std::span<const NodeId> others) {
     pairs_[node] = std::move(slot);
     step_pair(now, node, added, beats::in::HealthChanged{health_});
   }
+  // Who followed a leader there must not wait for its beats: none will come.
+  for (const auto& [node, slot] : before) silence(now, node);
   led_is_stale_ = true;
+}
+
+void Groups::silence(Instant now, NodeId node) {
+  step_all(now, raft::in::PeerSilent{node, raft::Silence::kClosed},
+           [&](const raft::Core& core) { return follows_somebody_on(core, node); });
 }
 
 void Groups::set_health(Instant now, const beats::Health& health) {
@@ -164,7 +174,6 @@ const beats::Pair* Groups::pair(NodeId node) const {
 }
 
 void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::Input& input) {
-  const int64_t received_before = slot.pair.received_us();
   beats::Output output;
   slot.pair.step(now, input, output);
   if (output.peer_restarted) {
@@ -175,7 +184,7 @@ void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::In
              [&](const raft::Core& core) { return follows_somebody_on(core, node); });
   }
   std::move(output.send.begin(), output.send.end(), std::back_inserter(slot.to_send));
-  if (slot.pair.received_us() != received_before) tell_heard(now, node, slot);
+  if (output.heard) tell_heard(now, node, slot);
   if (output.judge_wanted) judge(now, node, slot);
   if (output.confirmed) tell_confirmed(now, node, *output.confirmed);
 }
@@ -254,6 +263,9 @@ void Groups::peer_event(Instant now, const PeerEvent& event) {
     if (event.kind == PeerEvent::Kind::kDown) step_pair(now, node, *pair->second, beats::in::Closed{});
   } else if (event.kind == PeerEvent::Kind::kUp) {
     step_all(now, raft::in::PeerConnected{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+  } else if (event.kind == PeerEvent::Kind::kDown && !pair->second->pair.peer_is_heard()) {
+    // A leader that was followed for its appends alone.
+    silence(now, node);
   }
 }
 
@@ -319,6 +331,10 @@ void Groups::end_turn(Instant now, Peers& peers) {
     if (link == nullptr) continue;
     bytes.clear();
     raft::encode(message, bytes);
+    if (bytes.size() > Link::kMessageMax) {
+      ++messages_dropped_;
+      continue;
+    }
     link->add(static_cast<uint64_t>(PeerMessageKind::kGroup), bytes.view());
   }
   to_send_.clear();

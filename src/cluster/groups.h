@@ -41,7 +41,7 @@ class GroupsClient {
   enum class Lost : uint8_t { kTail, kEverything };
   virtual void on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, Lost lost) = 0;
   virtual void on_install(raft::GroupId group, const raft::SnapshotMark& mark) = 0;
-  // The commit index has grown, or entries below it have come.
+  // The commit index has grown.  A follower's entries up to there are in its log; they may not be applied yet.
   virtual void on_commit(raft::GroupId group, raft::Index commit) = 0;
   virtual void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) = 0;
   virtual void on_snapshot_wanted(raft::GroupId group, const raft::Member& to) = 0;
@@ -120,6 +120,7 @@ class Groups {
         : group(group_in), core(options, std::move(restored), seed) {}
     const raft::GroupId group;
     raft::Core core;
+    raft::Index commit_told;
   };
   struct PairSlot {
     PairSlot(const beats::Options& options, beats::BeatCounter& counter, uint64_t seed) : pair(options, counter, seed) {}
@@ -134,6 +135,7 @@ class Groups {
 
   void run(Instant now, Slot& slot, const raft::Input& input);
   void carry_out(Instant now, Slot& slot, raft::Output& output);
+  void silence(Instant now, raft::NodeId node);
   void step_pair(Instant now, raft::NodeId node, PairSlot& slot, const beats::Input& input);
   void tell_heard(Instant now, raft::NodeId node, const PairSlot& slot);
   void judge(Instant now, raft::NodeId node, PairSlot& slot);

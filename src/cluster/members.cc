@@ -232,6 +232,9 @@ Status ClusterState::set_state(const meta::SetState& command) {
                                   [&](const MemberRecord& each) { return each.id == command.node; });
   if (place == members_.end()) return refused("no such node");
   if (place->state == MemberState::kRemoved) return refused("the node was removed from the cluster for good");
+  if (command.state == MemberState::kRemoved && is_planned(command.node)) {
+    return refused("the node still holds partitions: drain it first");
+  }
   const auto is_active = [](const MemberRecord& each) { return each.state == MemberState::kActive; };
   const auto active = std::count_if(members_.begin(), members_.end(), is_active);
   if (command.state != MemberState::kActive && is_active(*place) && active == 1) {
@@ -284,9 +287,28 @@ const MemberRecord* ClusterState::find(NodeId node) const {
   return place != members_.end() && place->id == node ? &*place : nullptr;
 }
 
+bool ClusterState::is_planned(NodeId node) const {
+  for (const PlannedPartition& partition : plan_) {
+    for (const PlannedReplica& replica : partition.replicas) {
+      if (replica.node == node) return true;
+    }
+  }
+  return false;
+}
+
 std::string_view ClusterState::setting(std::string_view name) const {
   const auto found = settings_.find(name);
   return found == settings_.end() ? std::string_view() : std::string_view(found->second);
+}
+
+bool ClusterState::take_next(NodeId origin, uint64_t incarnation, uint64_t token) {
+  if (find(origin) == nullptr) return false;
+  Taken& last = taken_[origin];
+  if (incarnation < last.incarnation) return false;
+  const uint64_t expected = incarnation == last.incarnation ? last.token + 1 : 1;
+  if (token != expected) return false;
+  last = {.incarnation = incarnation, .token = token};
+  return true;
 }
 
 std::vector<placement::Member> ClusterState::placement_members() const {
@@ -323,6 +345,12 @@ void ClusterState::encode(Buffer& out) const {
   for (const auto& [name, value] : settings_) {
     append_sized(out, name);
     append_sized(out, value);
+  }
+  append_varint(out, taken_.size());
+  for (const auto& [node, taken] : taken_) {
+    append_little<uint64_t>(out, node);
+    append_varint(out, taken.incarnation);
+    append_varint(out, taken.token);
   }
 }
 
@@ -380,6 +408,17 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
     if (!take_text(bytes, name) || name.empty() || !take_text(bytes, value)) return damaged("a setting is cut off");
     if (!state.settings_.empty() && state.settings_.rbegin()->first >= name) return damaged("settings are out of order");
     state.settings_.emplace_hint(state.settings_.end(), std::move(name), std::move(value));
+  }
+  if (!take_varint(bytes, count) || count > kMembersMax) return damaged("number of proposers");
+  for (uint64_t index = 0; index < count; ++index) {
+    NodeId node = 0;
+    Taken taken;
+    if (!take_little<uint64_t>(bytes, node) || !take_varint(bytes, taken.incarnation) || !take_varint(bytes, taken.token)) {
+      return damaged("a proposer is cut off");
+    }
+    const bool is_in_order = state.taken_.empty() || state.taken_.rbegin()->first < node;
+    if (!is_in_order || state.find(node) == nullptr) return damaged("a proposer that is no member");
+    state.taken_.emplace_hint(state.taken_.end(), node, taken);
   }
   if (!bytes.empty()) return damaged("more than the end");
   return state;

@@ -102,9 +102,15 @@ class ClusterState {
   const MemberRecord* find(NodeId node) const;
   const std::vector<PlannedPartition>& plan() const { return plan_; }
   uint64_t plan_version() const { return plan_version_; }
+  // The plan names this node.
+  bool is_planned(NodeId node) const;
   // Empty: not set.
   std::string_view setting(std::string_view name) const;
   const std::map<std::string, std::string, std::less<>>& settings() const { return settings_; }
+
+  // Proposals of a member are taken in their order, each once: whether this is the next of `origin`, and if so that it was taken.  Of others
+  // none is.  (REPLICATION 8: contiguous, the leader accepts only the next.)
+  bool take_next(NodeId origin, uint64_t incarnation, uint64_t token);
 
   // What placement::propose asks for, without its options.
   std::vector<placement::Member> placement_members() const;
@@ -126,6 +132,11 @@ class ClusterState {
   std::vector<PlannedPartition> plan_;
   uint64_t plan_version_ = 0;
   uint64_t next_replica_ = 1;
+  struct Taken {
+    uint64_t incarnation = 0;
+    uint64_t token = 0;
+  };
+  std::map<NodeId, Taken> taken_;   // of members: the last
   std::map<std::string, std::string, std::less<>> settings_;
 };
 

@@ -73,8 +73,9 @@ void MetaGroup::expect(std::span<const raft::Entry> tail) {
     Payload payload;
     if (entry.kind != raft::EntryKind::kCommand || !decode_payload(entry.payload.view(), payload)) continue;
     const Result<meta::Command> command = meta::decode(payload.command);
+    if (!command.ok() || !expected_->take_next(payload.origin, payload.incarnation, payload.token)) continue;
     // One that is refused now was refused then.
-    if (command.ok()) static_cast<void>(expected_->apply(command.value()).ok());
+    static_cast<void>(expected_->apply(command.value()).ok());
   }
 }
 
@@ -114,18 +115,20 @@ void MetaGroup::send_proposals(Instant now, Peers& peers) {
   const bool repeat_now = std::exchange(repeat_now_, false);
   if (proposals_.empty() || core == nullptr) return;
   const auto leader = core->role_state().leader;
-  if (!leader) return;
-  Link* const link = leader->node.value == options_.self ? nullptr : peers.link(leader->node.value, PeerLane::kData);
+  const bool is_own = leader && leader->node.value == options_.self;
+  Link* const link = leader && !is_own ? peers.link(leader->node.value, PeerLane::kData) : nullptr;
+  // All that is due, from the first on: they are taken in their order only.
+  bool repeats = repeat_now;
   for (Proposal& proposal : proposals_) {
-    if (!repeat_now && proposal.sent_us != INT64_MIN && now.steady_us < proposal.sent_us + options_.repeat_us) continue;
-    if (leader->node.value == options_.self) {
-      if (!core->can_propose()) return;
+    if (proposal.sent_us != INT64_MIN && now.steady_us >= proposal.sent_us + options_.repeat_us) repeats = true;
+    if (!repeats && proposal.sent_us != INT64_MIN) continue;
+    // What cannot be sent now is tried again as if it had been.
+    proposal.sent_us = now.steady_us;
+    if (is_own && core->can_propose()) {
       groups_.step(now, group(), raft::in::Propose{proposal.payload});
-    } else {
-      if (link == nullptr) return;
+    } else if (link != nullptr) {
       link->add(kProposal, proposal.payload.view());
     }
-    proposal.sent_us = now.steady_us;
   }
 }
 
@@ -145,9 +148,10 @@ void MetaGroup::apply_committed(Instant now) {
   (void)now;
   raft::Core* const core = groups_.find(group());
   bool has_applied = false;
-  while (applied_ < committed_ && core->log().has(raft::next(applied_))) {
+  while (!is_stuck_ && applied_ < committed_ && core->log().has(raft::next(applied_))) {
+    apply(core->log().at(raft::next(applied_)));
+    if (is_stuck_) break;
     applied_ = raft::next(applied_);
-    apply(core->log().at(applied_));
     has_applied = true;
   }
   if (has_applied) core->note_applied(applied_);
@@ -160,15 +164,20 @@ void MetaGroup::apply_committed(Instant now) {
 void MetaGroup::apply(const raft::Entry& entry) {
   if (entry.kind != raft::EntryKind::kCommand) return;
   Payload payload;
-  CHECK(decode_payload(entry.payload.view(), payload));  // it was read before it was proposed
+  const bool is_whole = decode_payload(entry.payload.view(), payload);
   const Result<meta::Command> command = meta::decode(payload.command);
-  CHECK(command.ok());
+  if (!is_whole || !command.ok()) {
+    // A leader of a newer version has proposed it.  Without it this replica would no longer hold what the others hold.
+    is_stuck_ = true;
+    return;
+  }
+  if (!state_.take_next(payload.origin, payload.incarnation, payload.token)) return;
   Status status = state_.apply(command.value());
   if (status.ok()) ++version_;
   if (payload.origin != options_.self || payload.incarnation != options_.incarnation.value) return;
   const auto own = std::find_if(proposals_.begin(), proposals_.end(),
                                 [&](const Proposal& each) { return each.token == payload.token; });
-  if (own == proposals_.end()) return;  // applied before
+  if (own == proposals_.end()) return;
   proposals_.erase(own);
   outcomes_.push_back({payload.token, std::move(status)});
 }
@@ -177,12 +186,12 @@ void MetaGroup::apply(const raft::Entry& entry) {
 //
 //   message = u64 replica of the sender, varint term, mark, state
 
-void MetaGroup::send_snapshot(const raft::Member& to, Peers& peers) {
+bool MetaGroup::send_snapshot(const raft::Member& to, Peers& peers) {
   const raft::Core* const core = groups_.find(group());
   Link* const link = peers.link(to.node.value, PeerLane::kData);
   const auto term = core->log().term_at(applied_);
   const auto chain = core->log().chain_at(applied_);
-  if (link == nullptr || !term || !chain || !core->snapshot_may_leave(core->term(), applied_)) return;
+  if (link == nullptr || !term || !chain || !core->snapshot_may_leave(core->term(), applied_)) return false;
   Buffer bytes;
   append_little<uint64_t>(bytes, own_replica().value);
   append_varint(bytes, core->term().value);
@@ -192,6 +201,7 @@ void MetaGroup::send_snapshot(const raft::Member& to, Peers& peers) {
                bytes);
   state_.encode(bytes);
   link->add(kSnapshot, bytes.view());
+  return true;
 }
 
 Status MetaGroup::receive_snapshot(Instant now, NodeId from, std::string_view bytes) {
@@ -200,7 +210,10 @@ Status MetaGroup::receive_snapshot(Instant now, NodeId from, std::string_view by
   if (!take_little<uint64_t>(bytes, sender.replica.value) || !take_varint(bytes, term.value)) return damaged("a snapshot is cut off");
   TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
   TRY(ClusterState state, ClusterState::decode(bytes));
+  if (mark.last.term > term) return damaged("a snapshot of a later term than its sender's");
+  if (state.partitions() != options_.partitions || !state.is_founded()) return damaged("a snapshot of another cluster");
   if (!is_started()) return done();
+  if (state.cluster() != state_.cluster()) return damaged("a snapshot of another cluster");
   received_ = {.last = mark.last.index, .state = std::move(state)};
   groups_.step(now, group(), raft::in::SnapshotReceived{.from = sender, .term = term, .mark = std::move(mark)});
   received_.reset();
@@ -211,6 +224,7 @@ void MetaGroup::on_install(const raft::SnapshotMark& mark) {
   CHECK(received_ && received_->last == mark.last.index);
   state_ = std::move(received_->state);
   expected_.reset();
+  is_stuck_ = false;
   ++version_;
   applied_ = mark.last.index;
   store_base(mark, state_);
@@ -218,28 +232,36 @@ void MetaGroup::on_install(const raft::SnapshotMark& mark) {
 
 // ---- who votes -------------------------------------------------------------------------------------------
 
-// Voters: as many active members as replication-n says (two: one, REPLICATION 7), those that vote already first; nothing changes until
-// enough have caught up.  All other members learn.
-std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
+// As many active members as replication-n says (two: one, REPLICATION 7).  Who votes goes on voting, dead or alive, while the number
+// fits; otherwise only those are chosen who can take part at once: this leader, then voters, then learners that have caught up.
+std::vector<raft::Member> MetaGroup::wanted_voters() const {
   const raft::Core& core = *groups_.find(group());
-  const raft::Configuration& current = core.configuration();
-  const auto has_caught_up = [&](const raft::Member& member) {
+  const std::vector<raft::Member>& current = core.configuration().incoming.voters;
+  const auto is_ready = [&](const raft::Member& member) {
+    if (member.node.value == options_.self) return true;
     for (const raft::Progress& progress : core.progress()) {
       if (progress.member() != member) continue;
-      return !progress.match().none() && progress.match().value + kCaughtUpWithin >= core.last_index().value;
+      return progress.state() == raft::Progress::State::kReplicate && !progress.is_silent &&
+             progress.match().value + kCaughtUpWithin >= core.last_index().value;
     }
     return false;
   };
   std::vector<raft::Member> voting;
+  std::vector<raft::Member> chosen;
   std::vector<raft::Member> ready;
   size_t active = 0;
   for (const MemberRecord& record : state_.members()) {
     if (record.state != MemberState::kActive) continue;
     ++active;
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
-    if (current.incoming.has(member.replica)) {
-      voting.push_back(member);
-    } else if (has_caught_up(member)) {
+    const bool votes = core.configuration().incoming.has(member.replica);
+    if (votes) voting.push_back(member);
+    if (!is_ready(member)) continue;
+    if (record.id == options_.self) {
+      chosen.insert(chosen.begin(), member);
+    } else if (votes) {
+      chosen.push_back(member);
+    } else {
       ready.push_back(member);
     }
   }
@@ -247,11 +269,17 @@ std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
   size_t wanted = std::clamp<size_t>(static_cast<size_t>(std::max<int64_t>(replication, 1)), 1, raft::kMembersMax);
   wanted = std::min(wanted, active);
   if (wanted == 2) wanted = 1;
+  if (voting.size() == wanted && voting.size() == current.size()) return current;
+  chosen.insert(chosen.end(), ready.begin(), ready.end());
+  if (chosen.size() < wanted) return current;
+  chosen.resize(wanted);
+  return chosen;
+}
+
+std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
+  const raft::Configuration& current = groups_.find(group())->configuration();
   raft::Configuration target = current;
-  if (voting.size() + ready.size() >= wanted) {
-    voting.insert(voting.end(), ready.begin(), ready.end());
-    target.incoming.voters.assign(voting.begin(), voting.begin() + static_cast<std::ptrdiff_t>(wanted));
-  }
+  target.incoming.voters = wanted_voters();
   target.learners.clear();
   for (const MemberRecord& record : state_.members()) {
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
@@ -265,6 +293,8 @@ std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
 void MetaGroup::keep_configuration(Instant now) {
   const raft::Core* const core = groups_.find(group());
   if (core->role_state().serving != raft::Serving::kYes || core->configuration().joint()) return;
+  if (now.steady_us < next_look_us_) return;
+  next_look_us_ = now.steady_us + options_.look_us;
   const auto target = wanted_configuration();
   if (target && core->change_refusal(*target) == raft::ChangeRefusal::kNone) {
     groups_.step(now, group(), raft::in::ChangeConfiguration{*target});
@@ -280,14 +310,14 @@ void MetaGroup::work(Instant now, Peers& peers) {
   keep_configuration(now);
   apply_committed(now);
   for (const raft::Member& to : std::exchange(snapshots_wanted_, {})) {
-    send_snapshot(to, peers);
-    // Whether it arrived shows in the member's answers; if none come, it is sent again.
-    groups_.step(now, group(), raft::in::SnapshotFailed{to.replica});
+    if (!send_snapshot(to, peers)) groups_.step(now, group(), raft::in::SnapshotFailed{to.replica});
   }
 }
 
 int64_t MetaGroup::deadline() const {
-  int64_t deadline = kNever;
+  const raft::Core* const core = groups_.find(group());
+  const bool leads = core != nullptr && core->role_state().serving == raft::Serving::kYes;
+  int64_t deadline = leads ? next_look_us_ : kNever;
   for (const Proposal& proposal : proposals_) {
     if (proposal.sent_us != INT64_MIN) deadline = std::min(deadline, proposal.sent_us + options_.repeat_us);
   }

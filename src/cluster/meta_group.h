@@ -29,11 +29,12 @@ struct MetaGroupOptions {
   uint32_t partitions = 0;
   int64_t repeat_us = 200'000;       // a proposal that is not applied by then is sent again
   size_t proposals_max = 1024;       // that wait here
+  int64_t look_us = 50'000;          // between two looks at the group's configuration
 };
 
 // Owned by ClusterNode, which passes on what Groups and links tell about the meta group.  Calls: begin or restore once; then events in any
 // order, and work() before the turn ends.
-// A proposal is sent until it is applied, so it may be applied twice: commands are made so that this does no harm (members.h).
+// A proposal is sent until it is applied, and applied once: the state takes those of a member in their order (ClusterState::take_next).
 class MetaGroup {
  public:
   // Messages of links that are for this class.
@@ -62,6 +63,8 @@ class MetaGroup {
   // Whom to connect with: state(), but right after a start what the log says beyond what is known to be committed: without the others
   // nobody could tell what is.
   const ClusterState& address_book() const { return expected_ ? *expected_ : state_; }
+  // state() is older than what this node knew before it was started: nothing may be done by it that was not done then.
+  bool is_catching_up() const { return expected_.has_value(); }
   // Grows with every change of address_book().
   uint64_t version() const { return version_; }
 
@@ -75,7 +78,10 @@ class MetaGroup {
   std::vector<Outcome>& outcomes() { return outcomes_; }
 
   // ---- events -----------------------------------------------------------------------------------------
-  void on_role() { repeat_now_ = true; }
+  void on_role() {
+    repeat_now_ = true;
+    next_look_us_ = INT64_MIN;
+  }
   void on_commit(raft::Index commit) { committed_ = commit; }
   void on_install(const raft::SnapshotMark& mark);
   void on_snapshot_wanted(const raft::Member& to) { snapshots_wanted_.push_back(to); }
@@ -101,10 +107,12 @@ class MetaGroup {
   void apply(const raft::Entry& entry);
   void expect(std::span<const raft::Entry> tail);
   void send_proposals(Instant now, Peers& peers);
-  void send_snapshot(const raft::Member& to, Peers& peers);
+  // False: it cannot be sent now.
+  bool send_snapshot(const raft::Member& to, Peers& peers);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
   void keep_configuration(Instant now);
   std::optional<raft::Configuration> wanted_configuration() const;
+  std::vector<raft::Member> wanted_voters() const;
 
   const MetaGroupOptions options_;
   Groups& groups_;
@@ -118,6 +126,8 @@ class MetaGroup {
   std::deque<Proposal> proposals_;
   std::vector<Outcome> outcomes_;
   bool repeat_now_ = false;
+  bool is_stuck_ = false;           // an entry cannot be read: this replica applies no more
+  int64_t next_look_us_ = INT64_MIN;
   std::vector<raft::Member> snapshots_wanted_;
   std::optional<ReceivedSnapshot> received_;
   std::optional<GroupBase> base_to_store_;

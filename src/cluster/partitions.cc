@@ -63,6 +63,8 @@ void Partitions::start_over(Instant now, uint32_t partition) {
   const raft::Core& core = *groups_.find(group);
   raft::Restored restored = raft::empty_replica();
   restored.hard_state = core.hard_state();
+  // The core finds out anew that it may have forgotten, and so writes all of this beside the new base.
+  restored.hard_state.standing = raft::Standing::kFull;
   restored.start = raft::StartKind::kMayHaveForgotten;
   const raft::ReplicaId replica = core.options().self.replica;
   groups_.remove(now, group);
@@ -88,6 +90,8 @@ bool Partitions::can_propose(uint32_t partition) const {
 raft::Index Partitions::propose(Instant now, uint32_t partition, SharedBytes batch) {
   Replica& replica = replicas_[partition];
   const raft::GroupId group = group_of_partition(partition);
+  // What the core itself has put in front of it changes no data.
+  apply(partition);
   groups_.step(now, group, raft::in::Propose{std::move(batch)});
   replica.state_index = core(partition)->last_index();
   return replica.state_index;
@@ -136,7 +140,7 @@ void Partitions::on_truncated(raft::GroupId group, std::span<const raft::Entry> 
 void Partitions::on_install(raft::GroupId group, const raft::SnapshotMark& mark) {
   CHECK(received_ && received_->group == group);
   const uint32_t partition = partition_of(group);
-  // It was looked at when it came.
+  // check() has said so.
   CHECK(data_.install(partition, received_->state).ok());
   replicas_[partition].state_index = mark.last.index;
   replicas_[partition].is_astray = false;
@@ -170,6 +174,13 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   Replica& replica = replicas_[partition];
   const raft::GroupId group = group_of_partition(partition);
   const raft::Core& own = *groups_.find(group);
+  if (!leads(own)) replica.snapshots_sent.clear();
+  // One that is on its way is enough.
+  std::erase_if(replica.snapshot_wanted, [&](const raft::Member& to) {
+    return std::any_of(replica.snapshots_sent.begin(), replica.snapshots_sent.end(), [&](const Replica::Sent& sent) {
+      return sent.to == to && now.steady_us < sent.again_us;
+    });
+  });
   if (replica.snapshot_wanted.empty() || !leads(own)) {
     replica.snapshot_wanted.clear();
     replica.snapshot.reset();
@@ -179,6 +190,11 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   const auto chain = own.log().chain_at(replica.state_index);
   const bool is_old = replica.snapshot && replica.snapshot->term != own.term();
   if ((!replica.snapshot || is_old) && term && chain) {
+    if (snapshots_made_ == options_.snapshots_a_turn_max) {
+      look_soon(partition);
+      return;
+    }
+    ++snapshots_made_;
     HeldSnapshot& held = replica.snapshot.emplace();
     held.term = own.term();
     held.mark = {.last = {.epoch = own.epoch(), .term = *term, .index = replica.state_index},
@@ -193,12 +209,17 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   append_little<uint64_t>(head, own.options().self.replica.value);
   append_varint(head, replica.snapshot->term.value);
   raft::encode(replica.snapshot->mark, head);
+  const size_t size = head.size() + replica.snapshot->state.size();
+  const int64_t again_us = now.steady_us + options_.snapshot_us + static_cast<int64_t>(size) * 1000 / options_.snapshot_bytes_per_ms;
   for (const raft::Member& to : std::exchange(replica.snapshot_wanted, {})) {
-    if (Link* const link = peers.link(to.node.value, PeerLane::kData)) {
-      link->add(kSnapshot, head.view(), replica.snapshot->state.view());
+    Link* const link = peers.link(to.node.value, PeerLane::kData);
+    if (link == nullptr || size > Link::kMessageMax) {
+      groups_.step(now, group, raft::in::SnapshotFailed{to.replica});
+      continue;
     }
-    // Whether it arrived shows in the member's answers; if none come, another is wanted.
-    groups_.step(now, group, raft::in::SnapshotFailed{to.replica});
+    link->add(kSnapshot, head.view(), replica.snapshot->state.view());
+    std::erase_if(replica.snapshots_sent, [&](const Replica::Sent& sent) { return sent.to == to; });
+    replica.snapshots_sent.push_back({.to = to, .again_us = again_us});
   }
   replica.snapshot.reset();
 }
@@ -212,7 +233,9 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
     return damaged("a snapshot is cut off");
   }
   TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
+  if (mark.last.term > term) return damaged("a snapshot of a later term than its sender's");
   if (groups_.find(group) == nullptr) return done();
+  TRY(data_.check(partition_of(group), bytes));
   received_ = {.group = group, .state = bytes};
   groups_.step(now, group, raft::in::SnapshotReceived{.from = sender, .term = term, .mark = std::move(mark)});
   received_.reset();
@@ -222,29 +245,41 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
 // ---- the plan ----------------------------------------------------------------------------------------------
 
 // The next step from the configuration to the plan: first every planned replica learns, then, once those that shall vote have caught up, the
-// voters change in one joint step, and who is not planned goes.
+// voters change in one joint step, and who is not planned goes.  A node that left the plan and came back before its replica had gone is
+// taken with the replica that it has.
 std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
                                                                   const PlannedPartition& planned) const {
   const raft::Configuration& current = own.configuration();
-  const auto match_of = [&](const raft::Member& member) {
+  const auto has_caught_up = [&](const raft::Member& member) {
+    if (member.node.value == options_.self) return true;
     for (const raft::Progress& progress : own.progress()) {
-      if (progress.member() == member) return progress.match();
+      if (progress.member() != member) continue;
+      return progress.state() == raft::Progress::State::kReplicate && !progress.is_silent &&
+             progress.match().value + kCaughtUpWithin >= own.last_index().value;
     }
-    return raft::Index();
+    return false;
+  };
+  const auto planned_member = [&](const PlannedReplica& each) {
+    for (const raft::Member& member : current.members()) {
+      if (member.node.value == each.node) return member;
+    }
+    return raft::Member{.replica = {each.replica}, .node = {each.node}};
   };
   std::vector<raft::Member> voters;
   std::vector<raft::Member> learners;
   bool are_ready = true;
   for (size_t index = 0; index < planned.replicas.size(); ++index) {
-    const raft::Member member{.replica = {planned.replicas[index].replica}, .node = {planned.replicas[index].node}};
+    const raft::Member member = planned_member(planned.replicas[index]);
     if (index >= planned.voters) {
       learners.push_back(member);
       continue;
     }
     voters.push_back(member);
-    const raft::Index match = match_of(member);
-    if (match.none() || match.value + kCaughtUpWithin < own.last_index().value) are_ready = false;
+    if (!current.incoming.has(member.replica) && !has_caught_up(member)) are_ready = false;
   }
+  // Fewer or other voters must be able to go on by themselves.
+  const bool all_can_vote = std::all_of(voters.begin(), voters.end(), has_caught_up);
+  if (voters.size() < current.incoming.voters.size() && !all_can_vote) are_ready = false;
   raft::Configuration target = current;
   if (are_ready) {
     target.incoming.voters = voters;
@@ -262,7 +297,6 @@ std::optional<raft::Configuration> Partitions::next_configuration(const raft::Co
 }
 
 void Partitions::follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned) {
-  Replica& replica = replicas_[partition];
   const raft::GroupId group = group_of_partition(partition);
   const raft::Core& own = *groups_.find(group);
   if (own.role_state().serving != raft::Serving::kYes || own.configuration().joint()) return;
@@ -272,17 +306,32 @@ void Partitions::follow_plan(Instant now, uint32_t partition, const PlannedParti
     }
     return;
   }
-  const PlannedReplica& preferred = planned.replicas.front();
-  if (preferred.node == options_.self || now.steady_us < replica.next_transfer_us) return;
-  if (!own.may_transfer({preferred.replica})) return;
-  replica.next_transfer_us = now.steady_us + options_.transfer_us;
-  groups_.step(now, group, raft::in::TransferLeadership{{preferred.replica}});
+  hand_over(now, partition, planned);
+}
+
+// To the preferred leader, if it can take over at once.  One that does not is asked less and less often.
+void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartition& planned) {
+  Replica& replica = replicas_[partition];
+  const raft::GroupId group = group_of_partition(partition);
+  const raft::Core& own = *groups_.find(group);
+  const NodeId preferred = planned.replicas.front().node;
+  if (preferred == options_.self || now.steady_us < replica.next_transfer_us) return;
+  for (const raft::Progress& progress : own.progress()) {
+    if (progress.member().node.value != preferred) continue;
+    const bool is_close = progress.match().value + kCaughtUpWithin >= own.last_index().value;
+    if (progress.is_silent || !is_close || !own.may_transfer(progress.member().replica)) return;
+    replica.transfer_wait_us = replica.transfer_wait_us == 0 ? options_.transfer_us
+                                                             : std::min(replica.transfer_wait_us * 2, options_.transfer_us_max);
+    replica.next_transfer_us = now.steady_us + replica.transfer_wait_us;
+    groups_.step(now, group, raft::in::TransferLeadership{progress.member().replica});
+    return;
+  }
 }
 
 // A replica that the plan does not name may still have to vote.  It goes when somebody who leads the partition says that it is no member any
 // more.
 //
-//   may drop = varint group, u64 replica        drop = the same
+//   may drop = varint group, u64 replica        drop = the same, varint term
 void Partitions::ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers) {
   const raft::Core& own = *groups_.find(group_of_partition(partition));
   Buffer bytes;
@@ -297,32 +346,37 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
   raft::GroupId group;
   raft::ReplicaId replica;
+  raft::Term term;
   const std::string_view whole = bytes;
-  if (!take_varint(bytes, group.value) || !take_little<uint64_t>(bytes, replica.value) || !bytes.empty() || group.none() ||
-      group.value > options_.partitions) {
-    return damaged("a wish to drop cannot be read");
-  }
+  const bool is_whole = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value) &&
+                        (kind == kMayDrop || take_varint(bytes, term.value)) && bytes.empty();
+  if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish to drop cannot be read");
   const raft::Core* const own = groups_.find(group);
   if (own == nullptr) return done();
   if (kind == kDrop) {
-    if (own->options().self.replica == replica) drop(now, partition_of(group));
+    // One of an older term may not know that it was added since.
+    if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
     return done();
   }
   const raft::Configuration& committed = own->committed_configuration().configuration;
   const bool is_current = own->role_state().serving == raft::Serving::kYes && committed == own->configuration();
-  if (is_current && !committed.joint() && !committed.find(replica)) answers_.push_back({from, std::string(whole)});
+  if (!is_current || committed.joint() || committed.find(replica)) return done();
+  Buffer answer;
+  answer.append(whole);
+  append_varint(answer, own->term().value);
+  answers_.push_back({from, std::string(answer.view())});
   return done();
 }
 
 // ---- turns -------------------------------------------------------------------------------------------------
 
-void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& state, Peers& peers) {
+void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers) {
   replicas_[partition].needs_look = false;
   const PlannedPartition& planned = state.plan()[partition];
   const auto own_plan = std::find_if(planned.replicas.begin(), planned.replicas.end(),
                                      [&](const PlannedReplica& each) { return each.node == options_.self; });
   if (core(partition) == nullptr) {
-    if (own_plan == planned.replicas.end()) return;
+    if (own_plan == planned.replicas.end() || plan == Plan::kMayBeOld) return;
     add_empty(now, partition, {own_plan->replica}, raft::empty_replica());
     return;
   }
@@ -332,15 +386,19 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   }
   apply(partition);
   send_snapshots(now, partition, peers);
+  if (plan == Plan::kMayBeOld) return;
+  const bool is_planned =
+      own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
   if (leads(*core(partition))) {
     follow_plan(now, partition, planned);
     apply(partition);
-  } else if (own_plan == planned.replicas.end()) {
+  } else if (!is_planned) {
     ask_to_drop(partition, planned, peers);
   }
 }
 
-void Partitions::work(Instant now, const ClusterState& state, Peers& peers) {
+void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
+  snapshots_made_ = 0;
   for (const Answer& answer : std::exchange(answers_, {})) {
     if (Link* const link = peers.link(answer.to, PeerLane::kData)) link->add(kDrop, answer.bytes);
   }
@@ -349,7 +407,7 @@ void Partitions::work(Instant now, const ClusterState& state, Peers& peers) {
   plan_version_ = state.plan_version();
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + options_.look_us;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
-    if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, peers);
+    if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);
   }
 }
 

@@ -27,11 +27,14 @@ class PartitionData {
   virtual void apply(uint32_t partition, std::string_view batch) = 0;
   // Everything that the partition holds now.
   virtual void encode(uint32_t partition, Buffer& out) = 0;
+  // Whether install() will take these bytes; they come from a peer.
+  virtual Status check(uint32_t partition, std::string_view state) = 0;
   // Replaces the partition by what encode() gave elsewhere.
   virtual Status install(uint32_t partition, std::string_view state) = 0;
   virtual void clear(uint32_t partition) = 0;
   // Commands are executed only while role.serving is kYes.
   virtual void on_role(uint32_t partition, const raft::RoleState& role) = 0;
+  // The commit index has grown; on a follower apply() for what is new follows.
   virtual void on_commit(uint32_t partition, raft::Index commit) = 0;
   virtual void on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) = 0;
   // Batches of this replica that will never be committed.
@@ -42,7 +45,12 @@ struct PartitionsOptions {
   NodeId self = 0;
   uint32_t partitions = 0;
   int64_t look_us = 100'000;       // how often what is unfinished is looked at again
-  int64_t transfer_us = 2'000'000; // between two attempts to hand a partition to its preferred leader
+  int64_t transfer_us = 2'000'000; // between two attempts to hand a partition to its preferred leader; doubles
+  int64_t transfer_us_max = 64'000'000;
+  // A snapshot that was sent is not sent again for so long, and longer by its size at the least speed.
+  int64_t snapshot_us = 1'000'000;
+  int64_t snapshot_bytes_per_ms = 10'000;
+  size_t snapshots_a_turn_max = 4; // that are made
 };
 
 // Owned by ClusterNode.  Calls: begin or restore once; then events in any order, and work() before the turn ends.
@@ -80,8 +88,10 @@ class Partitions {
   static bool takes(uint64_t kind) { return kind >= kSnapshot && kind <= kDrop; }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
-  // Makes and drops replicas, applies, sends snapshots, changes configurations.
-  void work(Instant now, const ClusterState& state, Peers& peers);
+  // Makes and drops replicas, applies, sends snapshots, changes configurations.  kMayBeOld: the plan is one from before this node was started;
+  // nothing is done by it.
+  enum class Plan : uint8_t { kCurrent, kMayBeOld };
+  void work(Instant now, const ClusterState& state, Plan plan, Peers& peers);
   int64_t deadline() const { return next_look_us_; }
 
   // What the next record of the log must begin with; the caller empties them when that record is made.
@@ -103,8 +113,14 @@ class Partitions {
     // It has executed batches that the log has lost: only a snapshot can bring it back.
     bool is_astray = false;
     std::vector<raft::Member> snapshot_wanted;
+    struct Sent {
+      raft::Member to;
+      int64_t again_us = 0;
+    };
+    std::vector<Sent> snapshots_sent;
     std::optional<HeldSnapshot> snapshot;
     int64_t next_transfer_us = INT64_MIN;
+    int64_t transfer_wait_us = 0;
   };
   struct ReceivedSnapshot {
     raft::GroupId group;
@@ -115,7 +131,8 @@ class Partitions {
   void look_soon(uint32_t partition) { replicas_[partition].needs_look = true; }
   void add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored);
   void drop(Instant now, uint32_t partition);
-  void look_at(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
+  void look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers);
+  void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
   void start_over(Instant now, uint32_t partition);
   void apply(uint32_t partition);
   void send_snapshots(Instant now, uint32_t partition, Peers& peers);
@@ -136,6 +153,7 @@ class Partitions {
     std::string bytes;
   };
   std::vector<Answer> answers_;   // kDrop
+  size_t snapshots_made_ = 0;     // in this turn
   std::vector<GroupBase> bases_to_store_;
   std::vector<raft::GroupId> gone_to_store_;
 };

@@ -103,7 +103,7 @@ ConnectionId Peers::add_connection(PeerLane lane, uint64_t wanted) {
                                     .node = options_.node,
                                     .incarnation = options_.incarnation},
                             .wanted_node = wanted,
-                            .frame_size_max = options_.frame_size_max};
+                            .frame_size_max = lane == PeerLane::kEither ? options_.guest_frame_size_max : options_.frame_size_max};
   auto connection = std::make_unique<Connection>(id, options);
   connection->node = wanted;
   connection->greets_until_us = now_.steady_us + options_.greeting_us_max;
@@ -183,11 +183,17 @@ void Peers::closed(Instant now, ConnectionId id) {
   remove(id);
 }
 
+// When it is closed unless something happens to it.
+int64_t Peers::end_of(const Connection& connection) const {
+  if (!connection.is_up) return connection.greets_until_us;
+  return connection.counts_as_guest ? connection.greets_until_us + options_.guest_us_max : kNever;
+}
+
 void Peers::tick(Instant now) {
   now_ = now;
   std::vector<ConnectionId> late;
   for (const auto& [id, connection] : connections_) {
-    if (!connection->is_up && connection->greets_until_us <= now.steady_us) late.push_back(id);
+    if (end_of(*connection) <= now.steady_us) late.push_back(id);
   }
   for (const ConnectionId id : late) close(id);
   dial_due();
@@ -196,7 +202,7 @@ void Peers::tick(Instant now) {
 int64_t Peers::deadline() const {
   int64_t deadline = kNever;
   for (const auto& [id, connection] : connections_) {
-    if (!connection->is_up) deadline = std::min(deadline, connection->greets_until_us);
+    deadline = std::min(deadline, end_of(*connection));
   }
   for (const Seed& seed : seeds_) {
     if (seed.line.connection == 0) deadline = std::min(deadline, seed.line.retry_at_us);
@@ -226,6 +232,7 @@ void Peers::take_line(Connection& connection) {
   const ConnectionId before = line.connection == connection.id ? 0 : line.connection;
   line = {.connection = connection.id, .is_up = true, .retry_at_us = kNever, .retry_wait_us = 0};
   connection.is_line = true;
+  connection.link.set_frame_size_max(options_.frame_size_max);
   if (connection.counts_as_guest) --guest_count_;
   connection.counts_as_guest = false;
   if (before != 0) close(before);

@@ -40,7 +40,9 @@ struct PeersOptions {
   uint32_t frame_size_max = FrameHeader::kBodyMax;
   int64_t retry_first_us = 20'000;            // doubles up to the last
   int64_t retry_last_us = 1'000'000;
+  uint32_t guest_frame_size_max = 1 << 20;
   int64_t greeting_us_max = 2'000'000;        // a connection that has not greeted by then is closed
+  int64_t guest_us_max = 30'000'000;          // a guest that is none of the members by then too; it may come again
   size_t guests_max = 64;                     // accepted connections that are no line between members
 };
 
@@ -159,6 +161,7 @@ class Peers {
   void remove(ConnectionId id);
   void close(ConnectionId id);
   void on_greeting(Connection& connection);
+  int64_t end_of(const Connection& connection) const;
   void on_refusal(Connection& connection);
   void take_line(Connection& connection);
 

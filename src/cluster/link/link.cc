@@ -15,7 +15,7 @@ constexpr size_t kInputKeptMax = 1024 * 1024;
 
 }  // namespace
 
-Link::Link(const LinkOptions& options) : options_(options) {
+Link::Link(const LinkOptions& options) : options_(options), frame_size_max_(options.frame_size_max) {
   const Greeting greeting{.lane = options.own.lane,
                           .partitions = options.own.partitions,
                           .cluster = options.own.cluster,
@@ -48,7 +48,7 @@ void Link::close_frame() {
 void Link::add(uint64_t kind, std::string_view first, std::string_view second) {
   CHECK(is_open() || kind == kRefusalKind);
   const size_t size = first.size() + second.size();
-  CHECK(size <= options_.frame_size_max / 2);
+  CHECK(size <= kMessageMax);
   if (frame_begin_ != kNoFrame) {
     const size_t begun = output_.size() - frame_begin_;
     if (begun + size > options_.frame_size_aim) close_frame();
@@ -143,7 +143,7 @@ bool Link::enter_frame() {
     refuse(Refusal::kDamaged);
     return false;
   }
-  if (header->body_size > options_.frame_size_max) {
+  if (header->body_size > frame_size_max_) {
     refuse(Refusal::kTooLarge);
     return false;
   }

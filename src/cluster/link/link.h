@@ -43,10 +43,13 @@ struct PeerMessage {
 // 2. acknowledged() <= frames sent, and grows.  3. No message comes out before the greetings have matched.
 class Link {
  public:
+  // One message at most.
+  static constexpr size_t kMessageMax = FrameHeader::kBodyMax / 2;
+
   explicit Link(const LinkOptions& options);
 
   // ---- out -----------------------------------------------------------------------------------------
-  // Adds a message to the frame under construction.  Requires: is_open(), its size <= frame_size_max / 2.
+  // Adds a message to the frame under construction.  Requires: is_open(), its size <= kMessageMax.
   void add(uint64_t kind, std::string_view bytes) { add(kind, bytes, {}); }
   // The same for a message in two parts.
   void add(uint64_t kind, std::string_view first, std::string_view second);
@@ -70,6 +73,8 @@ class Link {
   // The number of the last frame that arrived whole.
   uint64_t arrived() const { return arrived_; }
 
+  // What arrives may be so large from here on.
+  void set_frame_size_max(uint32_t bytes) { frame_size_max_ = bytes; }
   // Ends the connection for a reason that only the owner knows; the last words are in output().
   void refuse(Refusal why);
   bool is_open() const { return greeted_ && refusal_ == Refusal::kNone; }
@@ -92,6 +97,7 @@ class Link {
   bool read_message(PeerMessage& message);
 
   const LinkOptions options_;
+  uint32_t frame_size_max_;
 
   // ---- out ----
   Buffer output_;

@@ -13,6 +13,13 @@ void Core::receive(const Message& answered, const AppendAnswer& answer, Output& 
   member->is_silent = false;
   if (answer.result == AppendResult::kMismatch) {
     // A member of an older recovery epoch has nothing that counts.
+    const bool holds_nothing = answer.hint.none() && answer.hint_term.none();
+    if (holds_nothing && !member->match().none() && answered.epoch == hard_.epoch) {
+      // It has started over (or this is an old answer): what it stored counts no more until it says so again.
+      member->restarted(next(last_index()));
+      send_appends(*member, out);
+      return;
+    }
     const Index hint = answered.epoch == hard_.epoch ? answer.hint : Index();
     const Index likely = log_.last_not_above(hint, answer.hint_term);
     const bool is_known = hint >= log_.base().index &&

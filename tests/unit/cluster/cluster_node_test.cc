@@ -33,6 +33,9 @@ class Words final : public PartitionData {
   void encode(uint32_t partition, Buffer& out) override {
     for (const auto& [word, value] : words[partition]) out.append(word + "=" + value + "\n");
   }
+  Status check(uint32_t, std::string_view state) override {
+    return state.empty() || state.back() == '\n' ? done() : Status(ErrorCode::kCorrupt);
+  }
   Status install(uint32_t partition, std::string_view state) override {
     words[partition].clear();
     while (!state.empty()) {
@@ -382,11 +385,14 @@ TEST(ClusterNode, a_removed_node_is_told_and_never_let_in_again) {
   World world;
   for (NodeId id = 1; id <= 4; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
   ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(4); })) << world.notes;
+  world.at(1).meta().propose(world.now, meta::SetState{4, MemberState::kDraining});
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return !world.at(1).state().is_planned(4) && world.is_placed(3); })) << world.notes;
   world.kill(4);
   world.at(1).meta().propose(world.now, meta::SetState{4, MemberState::kRemoved});
   ASSERT_TRUE(world.run_until(3'000'000, [&] { return world.at(2).state().find(4)->state == MemberState::kRemoved; }));
   world.boot(4, {1});
-  world.run(3'000'000);
+  EXPECT_TRUE(world.run_until(5'000'000, [&] { return world.at(4).membership() == Membership::kRefused; })) << world.notes;
+  EXPECT_EQ(world.at(4).refusal(), "the node was removed from the cluster for good");
   EXPECT_EQ(world.at(1).peers().link(4, PeerLane::kData), nullptr);
 }
 
