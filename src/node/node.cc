@@ -33,6 +33,13 @@ std::string make_run_id(uint64_t seed) {
   return id;
 }
 
+// The tables inside values have a seed of their own, kept as long as that of the keyspace: cursors of SSCAN and its
+// kin are places in their hash order.
+uint64_t seed_of_values(uint64_t keyspace_seed) {
+  constexpr uint64_t kSalt = 0x76616c7565736565;
+  return Prng(keyspace_seed ^ kSalt).next();
+}
+
 // A stranger from outside, while nobody has said that the server is meant to be public.
 bool is_protected_from(const NodeState& node, const Session& session) {
   return node.settings.protected_mode && node.settings.requirepass.empty() && !session.has(kLoopback);
@@ -55,6 +62,7 @@ NodeState::NodeState(const NodeOptions& options)
       host(options.host),
       clock_us(options.clock_us),
       shard(options.shard),
+      new_log_id(options.new_log_id),
       run_id(make_run_id(options.seed)),
       store(options.store, options.store_settings),
       commands(all_command_families()),
@@ -62,6 +70,7 @@ NodeState::NodeState(const NodeOptions& options)
       persistence(store) {}
 
 Node::Node(const NodeOptions& options) : state_(std::make_unique<NodeState>(options)) {
+  state_->store_settings.hash_seed = seed_of_values(options.store.hash_seed);
   state_->memory_at_start = mem_used();
 }
 Node::~Node() = default;

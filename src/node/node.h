@@ -46,6 +46,7 @@ enum class Hangup : uint8_t {
 struct NodeOptions {
   Store::Options store;
   uint32_t shard = 0;
+  uint64_t new_log_id = 1;      // of a log that begins now: LogIdentity, as store.hash_seed
   uint64_t seed = 1;            // of ids that must differ between processes (run_id)
   // A cheap monotonic clock in microseconds for slow log and command statistics; constant in simulation.
   // Never used to decide anything.

@@ -23,7 +23,7 @@ namespace {
 // What one slice of a snapshot saves at most: about half a millisecond.
 constexpr size_t kSliceBudget = 1000;
 constexpr int64_t kSlicePeriodUs = 1'000;
-// A failed BGSAVE is not tried again by a save point before this.
+// What failed is not tried again by itself before this.
 constexpr int64_t kRetryAfterUs = 5'000'000;
 // Owner of the requests made here, as the writers have theirs.
 constexpr uint64_t kOwner = uint64_t{9} << 56;
@@ -63,6 +63,7 @@ void note_job_begun(NodeState& node) {
 void begin_log_snapshot(NodeState& node) {
   Persistence& state = node.persistence;
   state.rewrite_wanted = false;
+  state.last_rewrite_try_us = node.now.steady_us;
   LogWriter& log = node.durability.log();
   log.start_segment(node.durability.requests);
   state.job.begin_log({.shard = node.shard,
@@ -179,7 +180,7 @@ void fail_shutdown(NodeState& node) {
   state.shutting_down = false;
   end_pause(node);
   node.host.log(LogLevel::kWarning, "the data can't be saved -> not ending");
-  answer(node, state.shutdown_session, errors::shutdown_failed());
+  for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer(node, id, errors::shutdown_failed());
 }
 
 void step_shutdown(NodeState& node) {
@@ -267,7 +268,7 @@ StoreRecoveryOptions recovery_options(NodeState& node) {
   return {.log = node.settings.appendonly ? StoreRecoveryOptions::Log::kKept
                                           : StoreRecoveryOptions::Log::kNone,
           .shard = node.shard,
-          .new_log_id = random_nonzero(node),
+          .new_log_id = node.new_log_id,
           .on_damage = node.settings.log_repair_cuts ? RecoveryOptions::OnDamage::kCut
                                                      : RecoveryOptions::OnDamage::kRefuse,
           .rdb_file = node.settings.dbfilename,
@@ -421,6 +422,10 @@ bool save_point_is_reached(const NodeState& node) {
 
 bool log_has_grown(NodeState& node) {
   if (!node.durability.keeps_log() || node.settings.auto_aof_rewrite_percentage == 0) return false;
+  const Persistence& state = node.persistence;
+  const bool may_try =
+      state.facts.last_rewrite_ok || node.now.steady_us - state.last_rewrite_try_us > kRetryAfterUs;
+  if (!may_try) return false;
   const uint64_t size = node.persistence.snapshot_bytes + node.durability.log().log_size();
   if (size < node.settings.auto_aof_rewrite_min_size) return false;
   const uint64_t base = std::max<uint64_t>(1, node.persistence.facts.log_size_after_rewrite);
@@ -463,8 +468,9 @@ void persistence_settings_changed(NodeState& node) {
 
 void end_turn_of_persistence(NodeState& node) {
   Persistence& state = node.persistence;
-  if (!state.job_runs && !node.followers.transfer && !node.durability.refuses_writes()) {
-    if (state.rewrite_wanted && node.durability.keeps_log()) {
+  if (!state.job_runs && !node.followers.transfer) {
+    const bool log_is_well = node.durability.keeps_log() && !node.durability.refuses_writes();
+    if (state.rewrite_wanted && log_is_well) {
       begin_log_snapshot(node);
     } else if (state.save_wanted) {
       begin_rdb_save(node);
@@ -480,10 +486,6 @@ void run_persistence(NodeState& node) {
   if (state.shutting_down) return;
   if (!state.job_runs && !state.save_wanted && save_point_is_reached(node)) state.save_wanted = true;
   if (!state.job_runs && !state.rewrite_wanted && log_has_grown(node)) state.rewrite_wanted = true;
-  if (node.durability.must_stop()) {
-    node.host.log(LogLevel::kWarning, "a sync of the log failed, so what the disk holds is unknown -> ending");
-    node.host.end_process(ProcessEnd::kFailed);
-  }
 }
 
 void step_persistence(NodeState& node) {
@@ -541,12 +543,12 @@ void begin_shutdown(NodeState& node, Session* session, uint8_t options) {
   Persistence& state = node.persistence;
   if (session != nullptr) {
     session->set(kWaiting);
-    state.shutdown_session = session->id;
+    state.shutdown_waiters.push_back(session->id);
   }
+  state.shutdown_options = options;  // who asks again may be in more of a hurry
   if (state.shutting_down) return;
   state.shutting_down = true;
   state.shutdown_save_done = false;
-  state.shutdown_options = options;
   // What is saved last must be the last.
   start_pause(node, PauseKind::kWrite, kNever - 1);
 }
@@ -555,10 +557,9 @@ bool abort_shutdown(NodeState& node) {
   Persistence& state = node.persistence;
   if (!state.shutting_down) return false;
   state.shutting_down = false;
-  state.save_wanted = false;
+  state.save_wanted = !state.save_waiters.empty();
   end_pause(node);
-  if (state.shutdown_session != 0) answer(node, state.shutdown_session, errors::shutdown_failed());
-  state.shutdown_session = 0;
+  for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer(node, id, errors::shutdown_failed());
   return true;
 }
 

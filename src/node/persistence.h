@@ -61,6 +61,7 @@ struct Persistence {
   PersistenceFacts facts;
   uint64_t dirty_at_save = 0;
   int64_t last_try_us = 0;
+  int64_t last_rewrite_try_us = 0;
   uint64_t snapshot_sequence = 0;         // of the newest one; 0: none
   uint64_t snapshot_bytes = 0;
   uint64_t next_request_id = 0;
@@ -73,7 +74,7 @@ struct Persistence {
   // ---- ending ---------------------------------------------------------------------------------------------
   bool shutting_down = false;
   uint8_t shutdown_options = 0;
-  uint64_t shutdown_session = 0;          // who asked; 0: a signal
+  std::vector<uint64_t> shutdown_waiters; // sessions that sent SHUTDOWN
   bool job_is_last = false;               // the running save began after the shutdown did
   bool shutdown_save_done = false;
 

@@ -51,6 +51,7 @@ struct NodeState {
   Host& host;
   int64_t (*const clock_us)();
   const uint32_t shard;
+  const uint64_t new_log_id;
   std::string run_id;  // 40 hex digits
 
   // ---- the parts ----------------------------------------------------------------------------------

@@ -21,9 +21,13 @@ class StoreTarget final : public RecoveryTarget {
   StoreTarget(Store& store, EffectTarget& target, StoreRecoveryResult& result)
       : store_(store), target_(target), result_(result), loader_(store) {}
 
-  Status snapshot_begin(const SnapshotHeader& header) override {
-    // An earlier snapshot turned out to be damaged.
+  void forget() override {
+    loader_.forget();
     for (int index = 0; index < store_.database_count(); ++index) store_.database(index).clear();
+    result_.last_unix_ms = 0;
+  }
+
+  Status snapshot_begin(const SnapshotHeader& header) override {
     result_.last_unix_ms = header.unix_ms;
     store_.set_now(header.unix_ms);
     return done();
@@ -138,6 +142,39 @@ Status load_rdb_if_there(Disk& disk, Store& store, const StoreRecoveryOptions& o
   return done();
 }
 
+// What a crash has left of files that never got their final names.
+Status remove_temporary_files(Disk& disk, const StoreRecoveryOptions& options,
+                              StoreRecoveryResult& result) {
+  TRY(const std::vector<std::string> files, disk.list());
+  const std::string rdb_temporary = options.rdb_file + std::string(kTemporarySuffix);
+  for (const std::string& file : files) {
+    const auto name = parse_name(file);
+    const bool is_ours = name && name->shard == options.shard &&
+                         name->kind == ParsedName::Kind::kTemporary;
+    if (!is_ours && (options.rdb_file.empty() || file != rdb_temporary)) continue;
+    result.notes.push_back(file + ": left over -> removed");
+    TRY(disk.remove(file));
+  }
+  return done();
+}
+
+Status recover_log(Disk& disk, Store& store, const StoreRecoveryOptions& options,
+                   EffectTarget& target, StoreRecoveryResult& result) {
+  store.set_replaying(true);
+  StoreTarget replay(store, target, result);
+  const RecoveryOptions log_options{.shard = options.shard,
+                                    .partitions = store.partition_count(),
+                                    .new_log_id = options.new_log_id,
+                                    .on_damage = options.on_damage};
+  Result<RecoveryResult> log = recover(disk, log_options, replay);
+  store.set_replaying(false);
+  if (!log.ok()) return std::move(log).error();
+  result.log = std::move(log).value();
+  result.snapshot_keys = replay.snapshot_keys();
+  result.notes = result.log.notes;
+  return done();
+}
+
 }  // namespace
 
 Result<rdb::FileReport> load_rdb_file(Disk& disk, std::string_view file, Store& store,
@@ -169,24 +206,12 @@ Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
                                           EffectTarget& target) {
   StoreRecoveryResult result;
   result.log.position.log_id = options.new_log_id;
-  if (options.log == StoreRecoveryOptions::Log::kNone) {
-    TRY(load_rdb_if_there(disk, store, options, result));
-    return result;
-  }
-  store.set_replaying(true);
-  StoreTarget replay(store, target, result);
-  const RecoveryOptions log_options{.shard = options.shard,
-                                    .partitions = store.partition_count(),
-                                    .new_log_id = options.new_log_id,
-                                    .on_damage = options.on_damage};
-  Result<RecoveryResult> log = recover(disk, log_options, replay);
-  store.set_replaying(false);
-  if (!log.ok()) return std::move(log).error();
-  result.log = std::move(log).value();
-  result.snapshot_keys = replay.snapshot_keys();
-  result.notes = result.log.notes;
+  const bool keeps_log = options.log == StoreRecoveryOptions::Log::kKept;
+  if (keeps_log) TRY(recover_log(disk, store, options, target, result));
+  TRY(remove_temporary_files(disk, options, result));
   if (result.log.found_anything) return result;
   TRY(load_rdb_if_there(disk, store, options, result));
+  if (!keeps_log) return result;
   if (!result.rdb) return result;
   // From here on the log counts, and it must not begin with a file that SAVE may replace.
   LogPosition& position = result.log.position;

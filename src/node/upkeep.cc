@@ -137,6 +137,10 @@ void on_disk_reply(NodeState& node, DiskReply&& reply) {
   if (node.durability.owns(reply.id)) {
     const bool refused = node.durability.refuses_writes();
     node.durability.on_reply(std::move(reply));
+    if (!refused && node.durability.must_stop()) {
+      node.host.log(LogLevel::kWarning, "a sync of the log failed, so what the disk holds is unknown -> ending");
+      node.host.end_process(ProcessEnd::kFailed);
+    }
     if (refused != node.durability.refuses_writes()) settings_changed(node);
     tell_log_trouble(node);
     release_held(node);

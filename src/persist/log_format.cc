@@ -15,6 +15,7 @@ constexpr std::string_view kSegmentMagic = "QRTELOG";
 constexpr uint8_t kRecordMark = 'Q';
 // Distinct seeds, so that one kind of header is never taken for the other.
 constexpr uint64_t kSegmentSeed = 0x7365676d656e7431;
+constexpr uint64_t kTableSeed = 0x7461626c65736565;
 constexpr uint64_t kRecordSeed = 0x7265636f72643031;
 
 constexpr size_t kSegmentCheckAt = SegmentHeader::kSize - sizeof(uint64_t);
@@ -90,6 +91,12 @@ std::optional<RecordHeader> RecordHeader::decode(std::string_view bytes) {
                       .synced = load_little<uint64_t>(at + 16),
                       .unix_ms = load_little<int64_t>(at + 24),
                       .chain = load_little<uint64_t>(at + 32)};
+}
+
+uint64_t hash_seed_of_log(uint64_t log_id) {
+  char bytes[sizeof log_id];
+  store_little<uint64_t>(bytes, log_id);
+  return hash64({bytes, sizeof bytes}, kTableSeed);
 }
 
 uint64_t log_chain(uint64_t before, std::string_view body) { return hash64(body, before); }

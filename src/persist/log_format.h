@@ -30,11 +30,14 @@ struct LogEntry {
 
 // Where a log may begin.
 enum class LogBase : uint8_t {
-  kEmpty = 0,    // the data set was empty before the segment's first record
+  kEmpty = 0,    // the data set was empty before the segment's first record, which is number 1
   kFollows = 1,  // a segment or a snapshot comes before it
   kAwaits = 2,  // a snapshot of what came before was still being written when the segment was made:
                 // without it the segment, and all after it, do not count (appendonly switched on)
 };
+
+// The seed of the tables of a data set whose log has this id, unless a snapshot names another.
+uint64_t hash_seed_of_log(uint64_t log_id);
 
 struct SegmentHeader {
   static constexpr size_t kSize = 64;

@@ -13,6 +13,7 @@ LogWriter::LogWriter(const Options& options, const LogPosition& position,
                      std::vector<uint64_t> segments)
     : options_(options),
       position_(position),
+      begun_at_(position.next_sequence),
       segments_(segments.begin(), segments.end()),
       segment_sizes_(segments.size(), 0),
       sync_wanted_(position.next_sequence - 1),
@@ -45,7 +46,9 @@ void LogWriter::ask_sync(std::vector<DiskRequest>& requests) {
 void LogWriter::start_segment(std::vector<DiskRequest>& requests) {
   if (!segment_.empty()) ask_sync(requests);
   const bool is_oldest = segments_.empty() || segments_.front() == position_.next_sequence;
-  const LogBase base = is_oldest ? position_.base : LogBase::kFollows;
+  // What was there before a log that is switched on again does not lead up to it.
+  const bool awaits = position_.base == LogBase::kAwaits && position_.next_sequence == begun_at_;
+  const LogBase base = is_oldest || awaits ? position_.base : LogBase::kFollows;
   // An empty segment has the name of the one that replaces it.
   if (segments_.empty() || segments_.back() != position_.next_sequence) {
     segments_.push_back(position_.next_sequence);
@@ -119,6 +122,8 @@ void LogWriter::drop_before(uint64_t sequence, std::vector<DiskRequest>& request
     log_size_ -= segment_sizes_.front();
     segments_.pop_front();
     segment_sizes_.pop_front();
+    // The oldest that is left has a past, also if it is made anew.
+    position_.base = LogBase::kFollows;
   }
 }
 

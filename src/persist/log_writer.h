@@ -108,6 +108,7 @@ class LogWriter {
 
   const Options options_;
   LogPosition position_;
+  const uint64_t begun_at_;        // the first sequence of this writer
   std::deque<uint64_t> segments_;  // first sequences; the last is the one written to
   std::string segment_;
   uint64_t segment_size_ = 0;

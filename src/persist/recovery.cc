@@ -22,6 +22,8 @@ class Recovery {
   Status list();
   Status load_snapshot();
   Status load_snapshot_file(uint64_t sequence);
+  Status check_reach();
+  Error lost_snapshot() const;
   Status drop_awaiting_segments();
   Status replay();
   Status replay_segment(size_t index);
@@ -44,6 +46,9 @@ class Recovery {
   std::vector<uint64_t> segments_;   // ascending; those that count
   std::vector<std::string> leftovers_;
   bool have_snapshot_ = false;
+  std::vector<std::string> damaged_;  // snapshots
+  uint64_t damaged_sequence_ = 0;     // of the newest of them: the log must reach it without them
+  std::optional<Error> damage_;       // of the newest of them
 };
 
 Error Recovery::refuse(const std::string& file, uint64_t offset, const std::string& what) const {
@@ -105,23 +110,40 @@ Status Recovery::load_snapshot_file(uint64_t sequence) {
   return done();
 }
 
-// The newest that is whole.  An older one is as good, since the log behind it is removed only after
-// the newer one is durable: if its log is gone, replay() finds the gap and refuses.
+// The newest that is whole.  An older one is as good, and so is a log that begins with nothing,
+// since what is older is removed only after a snapshot is durable: whether the log fills what a
+// damaged one leaves is seen when it has been read (check_reach).
 Status Recovery::load_snapshot() {
-  std::optional<Error> first_error;
   while (!snapshots_.empty() && !have_snapshot_) {
-    Status loaded = load_snapshot_file(snapshots_.back());
+    const uint64_t sequence = snapshots_.back();
+    Status loaded = load_snapshot_file(sequence);
     if (loaded.ok()) break;
     if (loaded.error().code() != ErrorCode::kCorrupt) return loaded;
-    note("snapshot is damaged (" + std::string(loaded.error().detail()) + ") -> try an older one");
-    if (!first_error) first_error = std::move(loaded).error();
+    target_.forget();
+    note("snapshot is damaged (" + std::string(loaded.error().detail()) +
+         ") -> try an older one and the log");
+    if (!damage_) damage_ = std::move(loaded).error();
+    damaged_sequence_ = std::max(damaged_sequence_, sequence);
+    damaged_.push_back(snapshot_name(options_.shard, sequence));
     snapshots_.pop_back();
   }
-  if (have_snapshot_ || !first_error) return done();
+  return done();
+}
+
+// Requires: the log was read.
+Status Recovery::check_reach() {
+  if (!damage_ || (result_.found_anything && result_.position.next_sequence >= damaged_sequence_)) {
+    return done();
+  }
+  return lost_snapshot();
+}
+
+Error Recovery::lost_snapshot() const {
   return Error(ErrorCode::kCorrupt,
-               std::string(first_error->detail()) +
-                   "; no older snapshot is there. Restore the directory from a copy, or move this "
-                   "file and the log away to start without their data");
+               std::string(damage_->detail()) +
+                   "; neither an older snapshot nor the log holds all that it held. "
+                   "Restore the directory from a copy, or move this file and the log away "
+                   "to start without their data");
 }
 
 // A log that was switched on and whose base was never finished: what it follows is not on this
@@ -153,7 +175,8 @@ Status Recovery::check_header(const SegmentHeader& header, size_t index) {
   }
   LogPosition& position = result_.position;
   if (index == 0 && !have_snapshot_) {
-    if (header.base != LogBase::kEmpty) {
+    if (header.base != LogBase::kEmpty || header.first_sequence != 1) {
+      if (damage_) return lost_snapshot();
       return refuse(file, 0, "the snapshot that this log follows is missing: damage");
     }
     position = {.log_id = header.log_id,
@@ -164,6 +187,7 @@ Status Recovery::check_header(const SegmentHeader& header, size_t index) {
   }
   if (header.log_id != position.log_id) return refuse(file, 0, "a segment of another log");
   if (header.first_sequence > position.next_sequence) {
+    if (damage_ && header.first_sequence <= damaged_sequence_) return lost_snapshot();
     return refuse(file, 0,
                   "records " + std::to_string(position.next_sequence) + " to " +
                       std::to_string(header.first_sequence - 1) + " are missing: damage");
@@ -283,6 +307,11 @@ Status Recovery::clean() {
       leftovers_.push_back(snapshot_name(options_.shard, sequence));
     }
   }
+  for (const std::string& file : damaged_) {
+    note(file + ": the log holds what it held -> set aside as " + file + ".damaged");
+    TRY(disk_.rename(file, file + ".damaged"));
+  }
+  if (!damaged_.empty()) TRY(disk_.sync_directory());
   for (const std::string& file : leftovers_) {
     note(file + ": left over -> removed");
     TRY(disk_.remove(file));
@@ -297,6 +326,7 @@ Result<RecoveryResult> Recovery::run() {
   TRY(drop_awaiting_segments());
   result_.found_anything = have_snapshot_ || !segments_.empty();
   TRY(replay());
+  TRY(check_reach());
   TRY(clean());
   result_.segments = segments_;
   if (have_snapshot_) result_.position.base = LogBase::kFollows;
@@ -305,20 +335,34 @@ Result<RecoveryResult> Recovery::run() {
 
 }  // namespace
 
-uint64_t recovered_hash_seed(Disk& disk, uint32_t shard) {
+LogIdentity log_identity(Disk& disk, uint32_t shard, uint64_t random) {
+  LogIdentity identity{.new_log_id = random | 1, .hash_seed = hash_seed_of_log(random | 1)};
   const auto files = disk.list();
-  if (!files.ok()) return 0;
-  uint64_t newest = 0;
-  bool found = false;
+  if (!files.ok()) return identity;  // recover() will say so
+  std::vector<uint64_t> snapshots;
+  std::vector<uint64_t> segments;
   for (const std::string& file : files.value()) {
     const auto name = parse_name(file);
-    if (!name || name->shard != shard || name->kind != ParsedName::Kind::kSnapshot) continue;
-    newest = std::max(newest, name->sequence);
-    found = true;
+    if (!name || name->shard != shard) continue;
+    if (name->kind == ParsedName::Kind::kSnapshot) snapshots.push_back(name->sequence);
+    if (name->kind == ParsedName::Kind::kSegment) segments.push_back(name->sequence);
   }
-  if (!found) return 0;
-  SnapshotReader reader(disk, snapshot_name(shard, newest));
-  return reader.open().ok() ? reader.header().hash_seed : 0;
+  std::sort(snapshots.rbegin(), snapshots.rend());
+  for (const uint64_t sequence : snapshots) {
+    SnapshotReader reader(disk, snapshot_name(shard, sequence));
+    if (!reader.open().ok()) continue;
+    identity.hash_seed = reader.header().hash_seed;
+    return identity;
+  }
+  std::sort(segments.begin(), segments.end());
+  for (const uint64_t sequence : segments) {
+    SegmentReader reader(disk, segment_name(shard, sequence));
+    const auto whole = reader.open();
+    if (!whole.ok() || !whole.value()) continue;
+    identity.hash_seed = hash_seed_of_log(reader.header().log_id);
+    return identity;
+  }
+  return identity;
 }
 
 Result<RecoveryResult> recover(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target) {

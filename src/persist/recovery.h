@@ -16,12 +16,13 @@
 
 namespace quorate {
 
-// Receives what is recovered.  Calls: (snapshot_begin snapshot_block*)* record*.  A second
-// snapshot_begin means that the first snapshot was damaged: everything given so far must be
-// forgotten.
+// Receives what is recovered.  Calls: (snapshot_begin snapshot_block* forget)*
+// (snapshot_begin snapshot_block*)? record*.
 class RecoveryTarget {
  public:
   virtual ~RecoveryTarget() = default;
+  // The snapshot turned out to be damaged: everything given so far does not count.
+  virtual void forget() = 0;
   virtual Status snapshot_begin(const SnapshotHeader& header) = 0;
   virtual Status snapshot_block(std::string_view payload) = 0;
   // One turn: its batches in order.  The views live for the call.
@@ -48,9 +49,14 @@ struct RecoveryResult {
   std::vector<std::string> notes;  // "fact -> decision" lines for the server's log
 };
 
-// Reads the hash seed of the newest snapshot, so that a Store can be made with it before recover();
-// 0: none.
-uint64_t recovered_hash_seed(Disk& disk, uint32_t shard);
+// What a log keeps for life, and a Store must know before recover(): cursors of SCAN are places in
+// hash order, and mean the same after a restart only if the seed does.
+struct LogIdentity {
+  uint64_t new_log_id = 0;  // for RecoveryOptions
+  uint64_t hash_seed = 0;   // of the newest readable snapshot, else the log's own
+};
+// `random` is used where nothing is there yet.
+LogIdentity log_identity(Disk& disk, uint32_t shard, uint64_t random);
 
 // Requires: nobody else uses the directory.  On success the disk is as the result says, durable.
 Result<RecoveryResult> recover(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target);

@@ -29,6 +29,8 @@ namespace {
 // Descriptors that are not clients: log, listeners, data directory, timers, and some to spare.
 constexpr int64_t kReservedDescriptors = 64;
 
+constexpr std::string_view kReplacementSuffix = ".quorate-tmp";
+
 Error system_error(const std::string& what) { return Error(ErrorCode::kIo, what + ": " + std::strerror(errno)); }
 
 int64_t microseconds(const timeval& time) { return static_cast<int64_t>(time.tv_sec) * 1'000'000 + time.tv_usec; }
@@ -77,8 +79,11 @@ Result<std::string> read_whole_file(const std::string& path, size_t size_max) {
   }
 }
 
+void remove_replacement(const std::string& path) { ::unlink((path + std::string(kReplacementSuffix)).c_str()); }
+
 Status replace_file(const std::string& path, std::string_view text) {
-  const std::string temporary = path + ".tmp-" + std::to_string(::getpid());
+  // One name for all processes: what a crash leaves is overwritten by the next.
+  const std::string temporary = path + std::string(kReplacementSuffix);
   struct stat facts {};
   const mode_t mode = ::stat(path.c_str(), &facts) == 0 ? facts.st_mode & 07777 : 0644;
   {

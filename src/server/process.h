@@ -54,8 +54,10 @@ int64_t make_room_for_clients(int64_t clients);
 // Writes oom_score_adj as the settings say; an error's detail says why that failed.
 Status adjust_oom_score(const ProcessSettings& settings);
 
-// Replaces `path` by `text`, so that a crash leaves the old or the new one.
+// Replaces `path` by `text`, so that a crash leaves the old or the new one, and perhaps a temporary file beside it.
 Status replace_file(const std::string& path, std::string_view text);
+// Removes that.
+void remove_replacement(const std::string& path);
 
 Result<std::string> read_whole_file(const std::string& path, size_t size_max);
 

@@ -109,6 +109,7 @@ Status Server::settle_in(const ServiceManager& service_manager) {
   if (config_file_.empty())
     log_.line(LogLevel::kNotice, "no config file given -> defaults and the command line; quorate-server --help");
   log_.set_role(LogRole::kMaster);
+  if (!config_file_.empty()) remove_replacement(config_file_);
 
   const int64_t clients = make_room_for_clients(process_settings_.maxclients);
   if (clients < process_settings_.maxclients) {
@@ -131,13 +132,14 @@ Result<DataDirectory> Server::open_directory() {
 }
 
 std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host) {
-  const uint64_t recovered_seed = recovered_hash_seed(disk, 0);
+  const LogIdentity identity = log_identity(disk, 0, random_number());
   return std::make_unique<Node>(NodeOptions{
       .store = {.databases = static_cast<int>(node_settings_.databases),
                 .partitions = static_cast<uint32_t>(node_settings_.partitions),
-                .hash_seed = recovered_seed != 0 ? recovered_seed : random_number(),
+                .hash_seed = identity.hash_seed,
                 .random_seed = random_number()},
       .shard = 0,
+      .new_log_id = identity.new_log_id,
       .seed = random_number(),
       .clock_us = read_steady_us,
       .settings = node_settings_,

@@ -9,8 +9,12 @@
 
 namespace quorate {
 
-Loader::~Loader() {
+Loader::~Loader() { forget(); }
+
+void Loader::forget() {
   for (size_t index = 0; index < count_; ++index) destroy_entry(waiting_[index].entry);
+  count_ = 0;
+  loaded_ = 0;
 }
 
 Status Loader::add(int database, Entry* entry) {

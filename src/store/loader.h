@@ -26,7 +26,10 @@ class Loader {
   // Requires: database < store.database_count().
   Status add(int database, Entry* entry);
   Status flush();
+  // Entries put into the store since the last forget().
   uint64_t loaded() const { return loaded_; }
+  // Drops what waits.
+  void forget();
 
  private:
   static constexpr size_t kBatch = 32;

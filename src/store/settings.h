@@ -38,7 +38,8 @@ struct StoreSettings {
   int rdb_version = 10;
   bool rdb_compression = true;
   bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
-  // Seed of the hash tables inside values; drawn once a process, so that nobody can choose colliding members.
+  // Seed of the hash tables inside values, so that nobody can choose colliding members.  The node derives it from
+  // that of the keyspace, which is drawn when a data directory is first used.
   uint64_t hash_seed = 0;
 };
 

@@ -18,6 +18,7 @@ namespace {
 
 class Collector final : public RecoveryTarget {
  public:
+  void forget() override {}
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
   Status snapshot_block(std::string_view) override { return done(); }
   Status record(const RecordHeader&, std::span<const LogEntry> entries) override {

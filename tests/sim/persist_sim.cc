@@ -73,10 +73,8 @@ bool decode_writes(std::string_view bytes, Writes& writes) {
 // Builds the state again from what recovery hands over.
 class Target final : public RecoveryTarget {
  public:
-  Status snapshot_begin(const SnapshotHeader&) override {
-    state.clear();
-    return done();
-  }
+  void forget() override { state.clear(); }
+  Status snapshot_begin(const SnapshotHeader&) override { return done(); }
   Status snapshot_block(std::string_view payload) override { return take(payload); }
   Status record(const RecordHeader& header, std::span<const LogEntry> entries) override {
     last_sequence = header.sequence;
@@ -173,6 +171,7 @@ class World {
   };
   std::optional<Place> proven_place();
   void damage(const RecoveryOptions& recovery);
+  std::optional<Place> damage_snapshot();
   void check(const Target& target, const RecoveryResult& result, Death death);
   void send(std::vector<DiskRequest>& requests);
   void wrong(std::string message) {
@@ -469,6 +468,21 @@ void World::damage(const RecoveryOptions& recovery) {
   disk_.flip_bit(place->file, place->offset, bit);
 }
 
+// Flips a bit of the newest snapshot: what recovery brings back without it must be the same, or it
+// must refuse.
+std::optional<World::Place> World::damage_snapshot() {
+  std::string newest;
+  const std::vector<std::string> files = disk_.list().value();
+  for (const std::string& file : files) {
+    const auto name = parse_name(file);
+    if (name && name->kind == ParsedName::Kind::kSnapshot) newest = file;
+  }
+  if (newest.empty()) return std::nullopt;
+  const Place place{.file = newest, .offset = prng_.below(disk_.size(newest).value())};
+  disk_.flip_bit(place.file, place.offset, 0);
+  return place;
+}
+
 void World::restart(Death death) {
   const RecoveryOptions recovery{.shard = 0, .partitions = kPartitions, .new_log_id = prng_.next()};
   if (prng_.chance(0.2)) {
@@ -480,8 +494,18 @@ void World::restart(Death death) {
   }
   if (death == Death::kPowerCut && prng_.chance(0.3)) damage(recovery);
   if (!result_.good) return;
+  std::optional<Place> flipped;
+  if (death == Death::kPowerCut && prng_.chance(0.2)) flipped = damage_snapshot();
   Target target;
-  const auto recovered = recover(disk_, recovery, target);
+  auto recovered = recover(disk_, recovery, target);
+  if (flipped && !recovered.ok()) {
+    // Refused since the log alone is not enough: mended.
+    disk_.flip_bit(flipped->file, flipped->offset, 0);
+    target = Target();
+    recovered = recover(disk_, recovery, target);
+  } else if (flipped) {
+    ++result_.snapshots_replaced;
+  }
   if (!recovered.ok()) {
     return wrong("recovery refuses: " + std::string(recovered.error().detail()));
   }

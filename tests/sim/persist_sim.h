@@ -41,6 +41,7 @@ struct SimResult {
   uint64_t crashes = 0;
   uint64_t records = 0;
   uint64_t snapshots = 0;
+  uint64_t snapshots_replaced = 0;  // damaged ones whose log was enough
   // Of the world `raft`.
   uint64_t leaders = 0;
   uint64_t undecided = 0;  // histories that were too hard to judge

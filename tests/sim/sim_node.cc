@@ -44,13 +44,14 @@ Status SimNode::recover() {
   std::vector<Directive> directives;
   TRY(read_directives(options_.config, "sim.conf", files, directives));
   TRY(configuration_.load(directives));
-  const uint64_t found_seed = recovered_hash_seed(disk_, 0);
+  const LogIdentity identity = log_identity(disk_, 0, prng_.next());
   node_ = std::make_unique<Node>(
       NodeOptions{.store = {.databases = static_cast<int>(node_settings_.databases),
                             .partitions = static_cast<uint32_t>(node_settings_.partitions),
-                            .hash_seed = found_seed != 0 ? found_seed : prng_.next(),
+                            .hash_seed = identity.hash_seed,
                             .random_seed = prng_.next()},
                   .shard = 0,
+                  .new_log_id = identity.new_log_id,
                   .seed = prng_.next(),
                   .clock_us = still_clock,
                   .settings = node_settings_,

@@ -1,73 +1,10 @@
 // When replies leave under `appendfsync always`: not before what they tell of is on the disk.
 #include <gtest/gtest.h>
 
-#include <memory>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "node/state.h"
-#include "tests/sim/sim_disk.h"
-#include "tests/sim/sim_node.h"
+#include "tests/unit/node/slow_disk_node.h"
 
 namespace quorate {
 namespace {
-
-using sim::SimNode;
-
-constexpr std::string_view kConfig =
-    "appendonly yes\nappendfsync always\nsave \"\"\nprotected-mode no\n";
-constexpr int64_t kSecondUs = 1'000'000;
-
-std::string encoded(const std::vector<std::string>& words) {
-  std::string bytes = "*" + std::to_string(words.size()) + "\r\n";
-  for (const std::string& word : words) {
-    bytes += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
-  }
-  return bytes;
-}
-
-// A node whose disk does something only when it is told to.
-class SlowDiskNode {
- public:
-  explicit SlowDiskNode(std::string settings = {}) : settings_(std::move(settings)) { start(); }
-
-  void start() {
-    node = std::make_unique<SimNode>(
-        disk, SimNode::Options{.config = std::string(kConfig) + settings_, .now = now});
-    const Status recovered = node->recover();
-    ASSERT_TRUE(recovered.ok()) << recovered.error().detail();
-    node->start();
-    node->settle();
-    client = node->connect();
-    other = node->connect();
-    node->settle();
-  }
-  // The process is killed and starts again after the wall clock was set by `wall_ms`.
-  void restart(int64_t wall_ms) {
-    now = node->now();
-    now.unix_ms += wall_ms;
-    node.reset();
-    start();
-  }
-  void ask(int connection, const std::vector<std::string>& words) {
-    node->send(connection, encoded(words));
-    node->end_turn();
-  }
-  // What the client has received since the last call.
-  std::string taken(int connection) { return std::exchange(node->received(connection), {}); }
-  // The disk does all that it was asked for.
-  void settle() { node->settle(); }
-
-  SimDisk disk{1};
-  Instant now{.steady_us = kSecondUs, .unix_ms = 1'700'000'000'000};
-  std::unique_ptr<SimNode> node;
-  int client = 0;
-  int other = 0;
-
- private:
-  const std::string settings_;
-};
 
 TEST(Durability, AReadThatSawAKeyExpireWaitsForItsEnd) {
   SlowDiskNode world;

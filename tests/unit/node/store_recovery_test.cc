@@ -247,5 +247,21 @@ TEST(StoreRecovery, ADatabaseThatDoesNotExistIsNamed) {
   EXPECT_EQ(result.error().detail(), "record 1 writes to database 9, but `databases` is 4");
 }
 
+TEST(StoreRecovery, WhatACrashLeftOfADumpIsRemoved) {
+  for (const auto log : {StoreRecoveryOptions::Log::kKept, StoreRecoveryOptions::Log::kNone}) {
+    SimDisk disk(1);
+    for (const char* file : {"dump.rdb.tmp", "shard0-0000000000000007.snapshot.tmp", "other.tmp"}) {
+      ASSERT_TRUE(disk.create(file).ok());
+    }
+    Shard shard(disk);
+    StoreRecoveryOptions options = kOptions;
+    options.log = log;
+    const auto result = shard.recover(options);
+    ASSERT_TRUE(result.ok());
+    EXPECT_EQ(disk.list().value(), std::vector<std::string>{"other.tmp"});
+    EXPECT_EQ(result.value().notes.size(), 2u);
+  }
+}
+
 }  // namespace
 }  // namespace quorate

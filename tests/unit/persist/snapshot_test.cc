@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "persist/log_format.h"
+#include "persist/log_writer.h"
 #include "persist/recovery.h"
 #include "tests/sim/sim_disk.h"
 
@@ -130,6 +131,7 @@ TEST(Snapshot, AFullDiskLeavesNothingBehind) {
 
 class NullTarget final : public RecoveryTarget {
  public:
+  void forget() override {}
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
   Status snapshot_block(std::string_view) override { return done(); }
   Status record(const RecordHeader&, std::span<const LogEntry>) override { return done(); }
@@ -147,9 +149,80 @@ TEST(Snapshot, RecoveryGoesOnWhereItStandsAndCleansUp) {
   EXPECT_EQ(result.value().position.next_sequence, 5u);
   EXPECT_EQ(result.value().position.chain, 6u);
   EXPECT_EQ(result.value().hash_seed, 7u);
-  EXPECT_EQ(recovered_hash_seed(disk, 0), 7u);
+  EXPECT_EQ(log_identity(disk, 0, 3).hash_seed, 7u);
   EXPECT_FALSE(disk.has(snapshot_name(0, 9) + ".tmp"));
   EXPECT_TRUE(disk.has("dump.rdb")) << "not ours to remove";
+}
+
+// Segments that hold the records from `first` up to and without `end`, and go on in another.
+void write_log(SimDisk& disk, uint64_t first, uint64_t end, LogBase base) {
+  DiskExecutor executor(disk);
+  LogWriter writer({.shard = 0, .partitions = 4},
+                   {.log_id = 42, .next_sequence = first, .base = base}, {});
+  std::vector<DiskRequest> requests;
+  const auto run_all = [&] {
+    while (!requests.empty()) {
+      std::vector<DiskRequest> now;
+      now.swap(requests);
+      for (DiskRequest& request : now) writer.on_reply(executor.execute(request), requests);
+    }
+  };
+  writer.start_segment(requests);
+  while (writer.position().next_sequence < end) {
+    const LogEntry entry{.batch = "x"};
+    writer.append({&entry, 1}, 1700000000000, requests);
+  }
+  writer.start_segment(requests);
+  run_all();
+}
+
+class TextTarget final : public RecoveryTarget {
+ public:
+  void forget() override { text.clear(); }
+  Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_block(std::string_view payload) override {
+    text += payload;
+    return done();
+  }
+  Status record(const RecordHeader&, std::span<const LogEntry> entries) override {
+    for (const LogEntry& entry : entries) text += entry.batch;
+    return done();
+  }
+  std::string text;
+};
+
+TEST(Snapshot, ADamagedOneIsNotNeededWhereTheLogBeginsWithNothingAndReachesIt) {
+  SimDisk disk(1);
+  write(disk, {"abc"});
+  disk.flip_bit(snapshot_name(0, 5), 150, 1);
+  write_log(disk, 1, 5, LogBase::kEmpty);
+  TextTarget target;
+  const auto result = recover(disk, {.shard = 0, .partitions = 4}, target);
+  ASSERT_TRUE(result.ok()) << result.error().detail();
+  EXPECT_EQ(target.text, "xxxx");
+  EXPECT_EQ(result.value().snapshot_sequence, 0u);
+  EXPECT_FALSE(disk.has(snapshot_name(0, 5)));
+  EXPECT_TRUE(disk.has(snapshot_name(0, 5) + ".damaged"));
+}
+
+TEST(Snapshot, ADamagedOneIsMissedWhereTheLogBeginsBehindSomethingOrEndsBeforeIt) {
+  struct Case {
+    uint64_t first, end;
+    LogBase base;
+  };
+  for (const Case& each : {Case{1, 4, LogBase::kEmpty}, Case{2, 5, LogBase::kFollows},
+                           Case{5, 5, LogBase::kFollows}, Case{1, 5, LogBase::kAwaits}}) {
+    SimDisk disk(1);
+    write(disk, {"abc"});
+    disk.flip_bit(snapshot_name(0, 5), 150, 1);
+    write_log(disk, each.first, each.end, each.base);
+    TextTarget target;
+    const auto result = recover(disk, {.shard = 0, .partitions = 4}, target);
+    ASSERT_FALSE(result.ok());
+    EXPECT_NE(result.error().detail().find("Restore the directory from a copy"), std::string::npos)
+        << result.error().detail();
+    EXPECT_TRUE(disk.has(snapshot_name(0, 5)));
+  }
 }
 
 TEST(Snapshot, ADamagedOneIsRefusedWhenThereIsNoOther) {
