@@ -1,6 +1,7 @@
 // The walk and its two destinations.
 #include "node/snapshot_job.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -8,6 +9,13 @@
 #include "util/check.h"
 
 namespace quorate {
+
+namespace {
+
+constexpr uint64_t kSliceBytesMax = 512 << 10;
+constexpr size_t kEntriesAtOnce = 8;
+
+}  // namespace
 
 SnapshotJob::~SnapshotJob() {
   if (walking_) store_.end_snapshot();
@@ -55,9 +63,14 @@ bool SnapshotJob::wants_step() const {
   return walking_ && state_ == State::kRunning && in_flight_bytes() < kInFlightBytesMax;
 }
 
+// Entries may be large: a slice ends with its bytes too.
 void SnapshotJob::step(size_t budget) {
-  if (!wants_step()) return;
-  if (!store_.walk_snapshot(budget)) finish_walk();
+  const uint64_t end = bytes() + kSliceBytesMax;
+  for (size_t left = budget; left > 0 && wants_step() && bytes() < end;) {
+    const size_t count = std::min(left, kEntriesAtOnce);
+    left -= count;
+    if (!store_.walk_snapshot(count)) finish_walk();
+  }
 }
 
 void SnapshotJob::finish_walk() {

@@ -11,6 +11,7 @@
 #include "store/hash.h"
 #include "tests/sim/digest.h"
 #include "tests/sim/sim_disk.h"
+#include "util/prng.h"
 
 namespace quorate {
 namespace {
@@ -245,6 +246,30 @@ TEST(StoreRecovery, ADatabaseThatDoesNotExistIsNamed) {
   const auto result = shard.recover(kOptions);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().detail(), "record 1 writes to database 9, but `databases` is 4");
+}
+
+TEST(StoreRecovery, ASliceOfASnapshotEndsWithItsBytes) {
+  SimDisk disk(1);
+  Shard shard(disk);
+  constexpr size_t kSize = 1 << 20;
+  Prng random(1);
+  for (int number = 0; number < 40; ++number) {
+    std::string value;
+    while (value.size() < kSize) value.push_back(static_cast<char>(random.next()));
+    shard.set(0, "key" + std::to_string(number), value);
+  }
+  SnapshotJob job(shard.store);
+  for (const bool is_log : {true, false}) {
+    if (is_log) {
+      job.begin_log({.partitions = 8, .log_id = 1, .sequence = 1, .positions = {}});
+    } else {
+      job.begin_rdb("dump.rdb", {.now = kNow});
+    }
+    job.step(1000);
+    EXPECT_GE(job.bytes(), kSize / 2);
+    EXPECT_LE(job.bytes(), 20 * kSize) << "not all that the number of entries allows";
+    job.abort();
+  }
 }
 
 TEST(StoreRecovery, WhatACrashLeftOfADumpIsRemoved) {
