@@ -404,7 +404,7 @@ def run_block(seed, rows, addresses, resp3):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", required=True)
-    parser.add_argument("--reference", default=shutil.which("redis-server"))
+    parser.add_argument("--reference", default=os.environ.get("QUORATE_REDIS_SERVER") or shutil.which("redis-server"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--blocks", type=int, default=0, help="so many instead of --seconds")
