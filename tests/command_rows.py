@@ -104,6 +104,11 @@ class Server:
                     raise SystemExit("%s does not answer" % command[0])
                 time.sleep(0.02)
         self.wire = Wire(self.socket.makefile("rb"))
+        # Until the data is loaded every command is answered LOADING.
+        while self.call("PING") != "PONG":
+            if time.monotonic() > deadline:
+                raise SystemExit("%s does not get ready" % command[0])
+            time.sleep(0.01)
         self.call("HELLO", "3")
 
     def call(self, *words):

@@ -301,11 +301,22 @@ Status count_range(CommandContext& cx, By by) {
 Status zcount(CommandContext& cx) { return count_range(cx, By::kScore); }
 Status zlexcount(CommandContext& cx) { return count_range(cx, By::kMember); }
 
+// What a range of members holds where scores differ depends on how the set is kept in memory (Redis: unspecified), so the places
+// that it came to are logged.
+void log_by_rank(CommandContext& cx, const Key& key, const Interval& interval) {
+  char first[kIntTextMax];
+  char last[kIntTextMax];
+  const size_t first_size = format_int(first, static_cast<int64_t>(interval.first));
+  const size_t last_size = format_int(last, static_cast<int64_t>(interval.first + interval.size()) - 1);
+  cx.effect(key, {"ZREMRANGEBYRANK", key.bytes, std::string_view(first, first_size), std::string_view(last, last_size)});
+}
+
 Status remove_range(CommandContext& cx, By by, std::string_view event) {
   TRY(const Range range, parse_range(cx, by, Direction::kUp, 2, 3));
   const Key key = cx.key(1);
   TRY(SortedSet * set, cx.db.update<SortedSet>(key));
   const Interval interval = set == nullptr ? Interval{} : find_interval(*set, range);
+  if (by == By::kMember && interval.size() > 0) log_by_rank(cx, key, interval);
   if (set != nullptr && interval.size() == set->size()) {
     // All of it: the key goes, and a large value is freed in the background.
     cx.db.changed(key, EventClass::kSortedSet, event);
