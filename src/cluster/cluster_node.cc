@@ -5,13 +5,11 @@
 #include <utility>
 
 #include "util/check.h"
-#include "util/number.h"
 
 namespace quorate {
 
 namespace {
 
-constexpr int64_t kReplicationDefault = 3;
 constexpr size_t kRefusalMax = 1024;
 constexpr std::string_view kRemovedText = "the node was removed from the cluster for good";
 
@@ -120,7 +118,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
     known->connection = incoming.connection;
     return done();
   }
-  const ProposalToken token = meta_.propose(now, command);
+  const ProposalToken token = meta_.propose(command);
   if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token});
   return done();
 }
@@ -185,9 +183,9 @@ bool ClusterNode::is_looking() const {
 }
 
 // A member that was started at another address says so itself as soon as it can reach anybody.
-void ClusterNode::tell_address(Instant now) {
+void ClusterNode::tell_address() {
   if (membership_ != Membership::kMember || address_token_ != 0 || is_known_as_it_is()) return;
-  address_token_ = meta_.propose(now, meta::Enrol{options_.own});
+  address_token_ = meta_.propose(meta::Enrol{options_.own});
 }
 
 // Who was removed while it was away hears it when it comes back.
@@ -284,9 +282,8 @@ void ClusterNode::keep_plan(Instant now) {
   if (core == nullptr || core->role_state().serving != raft::Serving::kYes) return;
   if (plan_token_ != 0 || meta_.version() == planned_version_ || now.steady_us < next_plan_us_) return;
   next_plan_us_ = now.steady_us + options_.plan_us;
-  const auto replication = parse_int(state().setting("replication-n")).value_or(kReplicationDefault);
   placement::PlacementInput input{.members = state().placement_members(),
-                                  .replication = static_cast<uint32_t>(std::clamp<int64_t>(replication, 1, placement::kReplicationMax)),
+                                  .replication = state().replication(),
                                   .partitions = options_.partitions,
                                   .current = state().placement_plan()};
   placement::Plan plan = placement::propose(input);
@@ -294,7 +291,7 @@ void ClusterNode::keep_plan(Instant now) {
     planned_version_ = meta_.version();
     return;
   }
-  plan_token_ = meta_.propose(now, meta::SetPlan{.based_on = state().plan_version(), .plan = std::move(plan)});
+  plan_token_ = meta_.propose(meta::SetPlan{.based_on = state().plan_version(), .plan = std::move(plan)});
 }
 
 void ClusterNode::tick(Instant now) {
@@ -315,7 +312,7 @@ void ClusterNode::end_turn(Instant now) {
   answer_knocks();
   follow_members(now);
   keep_plan(now);
-  tell_address(now);
+  tell_address();
   if (has_seeds_ && has_arrived()) leave_seeds();
   if (membership_ == Membership::kMember) {
     const auto plan = meta_.is_catching_up() ? Partitions::Plan::kMayBeOld : Partitions::Plan::kCurrent;

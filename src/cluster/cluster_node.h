@@ -128,7 +128,7 @@ class ClusterNode final : private GroupsClient {
   bool is_known_as_it_is() const;
   bool is_looking() const;
   bool has_arrived() const;
-  void tell_address(Instant now);
+  void tell_address();
   void turn_away(const PeerEvent& event);
   void follow_members(Instant now);
   void keep_plan(Instant now);

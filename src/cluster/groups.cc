@@ -12,6 +12,16 @@ namespace quorate {
 using raft::GroupId;
 using raft::NodeId;
 
+bool is_ready_to_vote(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) {
+  if (member.node == leader.options().self.node) return true;
+  for (const raft::Progress& progress : leader.progress()) {
+    if (progress.member() != member) continue;
+    return progress.state() == raft::Progress::State::kReplicate && !progress.is_silent &&
+           progress.match().value + behind_max >= leader.last_index().value;
+  }
+  return false;
+}
+
 Groups::Groups(const GroupsOptions& options, GroupsClient& client)
     : options_(options), client_(client), random_(options.seed), slots_(size_t{options.partitions} + 2) {}
 Groups::~Groups() = default;

@@ -6,6 +6,7 @@
 
 #include "util/check.h"
 #include "util/hash.h"
+#include "util/number.h"
 #include "util/varint.h"
 
 namespace quorate {
@@ -13,6 +14,7 @@ namespace quorate {
 namespace {
 
 constexpr uint8_t kStateVersion = 1;
+constexpr int64_t kReplicationDefault = 3;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
 enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5 };
@@ -299,6 +301,11 @@ bool ClusterState::is_planned(NodeId node) const {
 std::string_view ClusterState::setting(std::string_view name) const {
   const auto found = settings_.find(name);
   return found == settings_.end() ? std::string_view() : std::string_view(found->second);
+}
+
+uint32_t ClusterState::replication() const {
+  const int64_t wanted = parse_int(setting("replication-n")).value_or(kReplicationDefault);
+  return static_cast<uint32_t>(std::clamp<int64_t>(wanted, 1, placement::kReplicationMax));
 }
 
 bool ClusterState::take_next(NodeId origin, uint64_t incarnation, uint64_t token) {

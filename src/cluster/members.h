@@ -106,6 +106,8 @@ class ClusterState {
   bool is_planned(NodeId node) const;
   // Empty: not set.
   std::string_view setting(std::string_view name) const;
+  // replication-n: how many copies are wanted; 3 if it is not set or no number.
+  uint32_t replication() const;
   const std::map<std::string, std::string, std::less<>>& settings() const { return settings_; }
 
   // Proposals of a member are taken in their order, each once: whether this is the next of `origin`, and if so that it was taken.  Of others

@@ -6,7 +6,6 @@
 
 #include "cluster/raft/message_codec.h"
 #include "util/check.h"
-#include "util/number.h"
 #include "util/varint.h"
 
 namespace quorate {
@@ -15,7 +14,6 @@ namespace {
 
 // How far behind a learner may be when it is made a voter: a few commands.
 constexpr uint64_t kCaughtUpWithin = 16;
-constexpr int64_t kReplicationDefault = 3;
 
 struct Payload {
   NodeId origin = 0;
@@ -96,8 +94,7 @@ void MetaGroup::restore(Instant now, raft::Restored restored, ClusterState state
 
 // ---- proposing -------------------------------------------------------------------------------------------
 
-ProposalToken MetaGroup::propose(Instant now, const meta::Command& command) {
-  (void)now;
+ProposalToken MetaGroup::propose(const meta::Command& command) {
   if (proposals_.size() >= options_.proposals_max) return 0;
   Buffer bytes;
   meta::encode(command, bytes);
@@ -144,8 +141,7 @@ Status MetaGroup::receive(Instant now, NodeId from, uint64_t kind, std::string_v
 
 // ---- applying --------------------------------------------------------------------------------------------
 
-void MetaGroup::apply_committed(Instant now) {
-  (void)now;
+void MetaGroup::apply_committed() {
   raft::Core* const core = groups_.find(group());
   bool has_applied = false;
   while (!is_stuck_ && applied_ < committed_ && core->log().has(raft::next(applied_))) {
@@ -237,15 +233,6 @@ void MetaGroup::on_install(const raft::SnapshotMark& mark) {
 std::vector<raft::Member> MetaGroup::wanted_voters() const {
   const raft::Core& core = *groups_.find(group());
   const std::vector<raft::Member>& current = core.configuration().incoming.voters;
-  const auto is_ready = [&](const raft::Member& member) {
-    if (member.node.value == options_.self) return true;
-    for (const raft::Progress& progress : core.progress()) {
-      if (progress.member() != member) continue;
-      return progress.state() == raft::Progress::State::kReplicate && !progress.is_silent &&
-             progress.match().value + kCaughtUpWithin >= core.last_index().value;
-    }
-    return false;
-  };
   std::vector<raft::Member> voting;
   std::vector<raft::Member> chosen;
   std::vector<raft::Member> ready;
@@ -256,7 +243,7 @@ std::vector<raft::Member> MetaGroup::wanted_voters() const {
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
     const bool votes = core.configuration().incoming.has(member.replica);
     if (votes) voting.push_back(member);
-    if (!is_ready(member)) continue;
+    if (!is_ready_to_vote(core, member, kCaughtUpWithin)) continue;
     if (record.id == options_.self) {
       chosen.insert(chosen.begin(), member);
     } else if (votes) {
@@ -265,8 +252,7 @@ std::vector<raft::Member> MetaGroup::wanted_voters() const {
       ready.push_back(member);
     }
   }
-  const auto replication = parse_int(state_.setting("replication-n")).value_or(kReplicationDefault);
-  size_t wanted = std::clamp<size_t>(static_cast<size_t>(std::max<int64_t>(replication, 1)), 1, raft::kMembersMax);
+  size_t wanted = std::min<size_t>(state_.replication(), raft::kMembersMax);
   wanted = std::min(wanted, active);
   if (wanted == 2) wanted = 1;
   if (voting.size() == wanted && voting.size() == current.size()) return current;
@@ -305,10 +291,10 @@ void MetaGroup::keep_configuration(Instant now) {
 
 void MetaGroup::work(Instant now, Peers& peers) {
   if (!is_started()) return;
-  apply_committed(now);
+  apply_committed();
   send_proposals(now, peers);
   keep_configuration(now);
-  apply_committed(now);
+  apply_committed();
   for (const raft::Member& to : std::exchange(snapshots_wanted_, {})) {
     if (!send_snapshot(to, peers)) groups_.step(now, group(), raft::in::SnapshotFailed{to.replica});
   }

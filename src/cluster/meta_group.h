@@ -69,7 +69,7 @@ class MetaGroup {
   uint64_t version() const { return version_; }
 
   // Asks for a command to be applied.  0: too many wait.
-  ProposalToken propose(Instant now, const meta::Command& command);
+  ProposalToken propose(const meta::Command& command);
   struct Outcome {
     ProposalToken token = 0;
     Status status;
@@ -103,7 +103,7 @@ class MetaGroup {
   };
 
   void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
-  void apply_committed(Instant now);
+  void apply_committed();
   void apply(const raft::Entry& entry);
   void expect(std::span<const raft::Entry> tail);
   void send_proposals(Instant now, Peers& peers);

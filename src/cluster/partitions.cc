@@ -250,15 +250,7 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
 std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
                                                                   const PlannedPartition& planned) const {
   const raft::Configuration& current = own.configuration();
-  const auto has_caught_up = [&](const raft::Member& member) {
-    if (member.node.value == options_.self) return true;
-    for (const raft::Progress& progress : own.progress()) {
-      if (progress.member() != member) continue;
-      return progress.state() == raft::Progress::State::kReplicate && !progress.is_silent &&
-             progress.match().value + kCaughtUpWithin >= own.last_index().value;
-    }
-    return false;
-  };
+  const auto has_caught_up = [&](const raft::Member& member) { return is_ready_to_vote(own, member, kCaughtUpWithin); };
   const auto planned_member = [&](const PlannedReplica& each) {
     for (const raft::Member& member : current.members()) {
       if (member.node.value == each.node) return member;

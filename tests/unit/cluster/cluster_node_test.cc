@@ -343,7 +343,7 @@ TEST(ClusterNode, a_setting_reaches_everybody_from_anywhere) {
   World world;
   for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
   ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); }));
-  const ProposalToken token = world.at(3).meta().propose(world.now, meta::SetSetting{"write-quorum", "all"});
+  const ProposalToken token = world.at(3).meta().propose(meta::SetSetting{"write-quorum", "all"});
   ASSERT_NE(token, 0u);
   EXPECT_TRUE(world.run_until(1'000'000, [&] {
     return world.at(1).state().setting("write-quorum") == "all" && world.at(2).state().setting("write-quorum") == "all" &&
@@ -361,7 +361,7 @@ TEST(ClusterNode, when_the_leader_dies_another_takes_over_and_it_comes_back) {
   ASSERT_TRUE(world.run_until(3'000'000, [&] { return world.leader() != 0; })) << world.notes;
   const NodeId next = world.leader();
   EXPECT_NE(next, leader);
-  world.at(next).meta().propose(world.now, meta::SetSetting{"a", "b"});
+  world.at(next).meta().propose(meta::SetSetting{"a", "b"});
   ASSERT_TRUE(world.run_until(3'000'000, [&] { return world.at(next).state().setting("a") == "b"; }));
   world.boot(leader);
   EXPECT_TRUE(world.run_until(5'000'000, [&] {
@@ -373,7 +373,7 @@ TEST(ClusterNode, all_killed_at_once_come_back_with_what_was_agreed) {
   World world;
   for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
   ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); })) << world.notes;
-  world.at(2).meta().propose(world.now, meta::SetSetting{"a", "b"});
+  world.at(2).meta().propose(meta::SetSetting{"a", "b"});
   ASSERT_TRUE(world.run_until(3'000'000, [&] { return world.at(2).state().setting("a") == "b"; }));
   for (NodeId id = 1; id <= 3; ++id) world.kill(id);
   for (NodeId id = 3; id >= 1; --id) world.boot(id);
@@ -385,10 +385,10 @@ TEST(ClusterNode, a_removed_node_is_told_and_never_let_in_again) {
   World world;
   for (NodeId id = 1; id <= 4; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
   ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(4); })) << world.notes;
-  world.at(1).meta().propose(world.now, meta::SetState{4, MemberState::kDraining});
+  world.at(1).meta().propose(meta::SetState{4, MemberState::kDraining});
   ASSERT_TRUE(world.run_until(30'000'000, [&] { return !world.at(1).state().is_planned(4) && world.is_placed(3); })) << world.notes;
   world.kill(4);
-  world.at(1).meta().propose(world.now, meta::SetState{4, MemberState::kRemoved});
+  world.at(1).meta().propose(meta::SetState{4, MemberState::kRemoved});
   ASSERT_TRUE(world.run_until(3'000'000, [&] { return world.at(2).state().find(4)->state == MemberState::kRemoved; }));
   world.boot(4, {1});
   EXPECT_TRUE(world.run_until(5'000'000, [&] { return world.at(4).membership() == Membership::kRefused; })) << world.notes;
@@ -470,7 +470,7 @@ TEST(ClusterPartitions, a_fourth_node_takes_its_share_while_others_write) {
 TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
   World world;
   found(world, 4, 3);
-  world.at(1).meta().propose(world.now, meta::SetState{2, MemberState::kDraining});
+  world.at(1).meta().propose(meta::SetState{2, MemberState::kDraining});
   EXPECT_TRUE(world.run_until(30'000'000, [&] {
     if (!world.is_placed(3)) return false;
     for (uint32_t partition = 0; partition < kPartitions; ++partition) {
