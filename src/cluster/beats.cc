@@ -153,6 +153,7 @@ void Pair::receive(const Beat& beat, Output& out) {
   }
   const bool is_judged = judged_version_ == peer_led_version_;
   for (const Led& led : peer_led_) {
+    if (led.is_hint()) continue;
     if (!is_judged || contains(not_confirmed_, led.group)) out.judge.push_back(led);
   }
   if (out.judge.empty()) {
@@ -218,6 +219,7 @@ void Pair::receive(const Echo& echo, Output& out) {
   if (spoken_of == led_.end()) return;
   out.confirmed = Confirmed{.beat = beat.number, .sent_us = beat.sent_us};
   for (const Led& led : spoken_of->led) {
+    if (led.is_hint()) continue;
     const bool is_confirmed =
         mistakes_.beats_confirm_all_groups || !contains(echo.not_confirmed, led.group);
     (is_confirmed ? out.confirmed->groups : out.confirmed->refused).push_back(led);

@@ -34,11 +34,15 @@ using raft::NodeId;
 using raft::ReplicaId;
 using raft::Term;
 
-// A group that the sender of a beat leads and in which the receiver has a replica.
+// A group that the sender of a beat leads.
 struct Led {
   GroupId group = {};
+  // None: the receiver has no replica of the group.  It is told so that it knows whom to send commands to, and has nothing to
+  // confirm.
   ReplicaId leader = {};
   Term term = {};
+
+  bool is_hint() const { return leader.none(); }
   friend auto operator<=>(const Led&, const Led&) = default;
 };
 
@@ -91,7 +95,7 @@ struct Closed {};
 struct Receive {
   Packet packet = {};
 };
-// The list of what this node leads towards the peer, sorted by group.
+// The list of what this node leads, as the peer is to see it; sorted, each group once.
 struct LedChanged {
   std::vector<Led> led = {};
 };

@@ -201,8 +201,10 @@ void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::In
 
 // A beat has come: the leaders it lists were heard, those it does not list lead no longer.
 void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
-  const std::span<const beats::Led> leads = slot.pair.peer_leads();
-  const std::vector<beats::Led> listed(leads.begin(), leads.end());
+  std::vector<beats::Led> listed;
+  for (const beats::Led& led : slot.pair.peer_leads()) {
+    if (!led.is_hint()) listed.push_back(led);
+  }
   for (const beats::Led& led : listed) {
     if (find(led.group) == nullptr) continue;
     run(now, *slots_[led.group.value],
@@ -218,6 +220,7 @@ void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
 void Groups::judge(Instant now, NodeId node, PairSlot& slot) {
   std::vector<GroupId> not_confirmed;
   for (const beats::Led& led : slot.pair.peer_leads()) {
+    if (led.is_hint()) continue;
     const raft::Core* const core = find(led.group);
     if (core == nullptr || !core->confirms(led.leader, led.term)) not_confirmed.push_back(led.group);
   }
@@ -247,11 +250,13 @@ void Groups::tell_led(Instant now) {
   std::map<NodeId, std::vector<beats::Led>> led_towards;
   for (const auto& slot : slots_) {
     if (slot == nullptr || slot->core.role() != raft::RoleName::kLeader) continue;
-    const beats::Led led{.group = slot->group, .leader = slot->core.options().self.replica, .term = slot->core.term()};
-    for (const raft::Member& member : slot->core.configuration().members()) {
-      if (member.node == options_.self) continue;
-      std::vector<beats::Led>& list = led_towards[member.node];
-      if (list.empty() || list.back().group != led.group) list.push_back(led);
+    const std::vector<raft::Member> members = slot->core.configuration().members();
+    for (const auto& [node, pair] : pairs_) {
+      const bool has_replica = std::any_of(members.begin(), members.end(),
+                                           [&](const raft::Member& member) { return member.node == node; });
+      led_towards[node].push_back({.group = slot->group,
+                                   .leader = has_replica ? slot->core.options().self.replica : raft::ReplicaId(),
+                                   .term = slot->core.term()});
     }
   }
   for (const auto& [node, slot] : pairs_) {
@@ -260,6 +265,25 @@ void Groups::tell_led(Instant now) {
     slot->led = led;
     step_pair(now, node, *slot, beats::in::LedChanged{std::move(led)});
   }
+}
+
+std::optional<NodeId> Groups::known_leader(GroupId group) const {
+  raft::Term newest;
+  if (const raft::Core* const core = find(group)) {
+    if (const auto leader = core->role_state().leader) return leader->node;
+    newest = core->term();   // whoever led before that does not lead any more
+  }
+  std::optional<NodeId> leader;
+  for (const auto& [node, slot] : pairs_) {
+    if (!slot->pair.peer_is_heard()) continue;
+    const std::span<const beats::Led> leads = slot->pair.peer_leads();
+    const auto led = std::lower_bound(leads.begin(), leads.end(), group,
+                                      [](const beats::Led& each, GroupId wanted) { return each.group < wanted; });
+    if (led == leads.end() || led->group != group || led->term < newest) continue;
+    newest = led->term;
+    leader = node;
+  }
+  return leader;
 }
 
 // ---- peers ----------------------------------------------------------------------------------------------

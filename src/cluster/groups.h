@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -113,6 +114,9 @@ class Groups {
   // Records up to `record` are stored in the groups' mode, and synced where they hold a hard state.
   void stored(Instant now, uint64_t record);
 
+  // The node that leads the group, as far as is known here: whom this node's replica follows (or this node); else who says so with
+  // beats that are heard, the newest term counts.  Nothing: nobody is known to lead it.  O(nodes) where there is no replica.
+  std::optional<raft::NodeId> known_leader(raft::GroupId group) const;
   // The last beat or round that left: what a read barrier needs confirmations behind of.
   raft::BeatNumber last_beat() const { return beat_counter_.last; }
   const beats::Pair* pair(raft::NodeId node) const;

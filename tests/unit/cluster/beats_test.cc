@@ -79,6 +79,21 @@ TEST(Beats, only_what_was_refused_is_judged_again) {
   ASSERT_EQ(heard.send.size(), 1u);
 }
 
+TEST(Beats, a_group_without_a_replica_there_is_told_but_neither_judged_nor_confirmed) {
+  Two nodes;
+  std::vector<Led> led = leads({1, 2});
+  led.push_back({.group = {3}, .leader = {}, .term = {7}});
+  nodes.at_one(in::LedChanged{led});
+  Output out = nodes.at_one(in::Connected{});
+  Output heard = nodes.at_two(in::Receive{out.send.at(0)});
+  EXPECT_EQ(heard.judge, leads({1, 2}));
+  EXPECT_EQ(std::vector<Led>(nodes.two.peer_leads().begin(), nodes.two.peer_leads().end()), led);
+  heard = nodes.at_two(in::Judged{{{2}}});
+  out = nodes.at_one(in::Receive{heard.send.at(0)});
+  EXPECT_EQ(out.confirmed->groups, leads({1}));
+  EXPECT_EQ(out.confirmed->refused, leads({2}));
+}
+
 TEST(Beats, withdrawn_support_is_not_confirmed_until_it_is_judged_again) {
   Two nodes;
   nodes.at_one(in::LedChanged{leads({1, 2})});

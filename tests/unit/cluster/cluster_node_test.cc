@@ -88,6 +88,7 @@ class World {
     cut(id);
   }
   ClusterNode& at(NodeId id) { return *machines_.at(id).node; }
+  bool is_running(NodeId id) { return machines_.at(id).node != nullptr; }
   // Its connections break and no new ones can be made; 0: they can again.
   void isolate(NodeId id) {
     isolated_ = id;
@@ -478,6 +479,45 @@ TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
     }
     return true;
   })) << world.notes;
+}
+
+TEST(ClusterPartitions, everybody_knows_who_leads_a_partition_with_or_without_a_replica_of_it) {
+  World world;
+  found(world, 4, 3);
+  const auto leader_of = [&](uint32_t partition) -> NodeId {
+    for (NodeId id = 1; id <= 4; ++id) {
+      const raft::Core* const core = world.is_running(id) ? world.at(id).partitions().core(partition) : nullptr;
+      if (core != nullptr && core->role_state().serving == raft::Serving::kYes) return id;
+    }
+    return 0;
+  };
+  const auto all_know = [&] {
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const NodeId leader = leader_of(partition);
+      if (leader == 0) return false;
+      for (NodeId id = 1; id <= 4; ++id) {
+        if (!world.is_running(id)) continue;
+        const auto known = world.at(id).groups().known_leader(group_of_partition(partition));
+        if (!known || known->value != leader) return false;
+      }
+    }
+    return true;
+  };
+  EXPECT_TRUE(world.run_until(2'000'000, all_know)) << world.notes;
+  // Who fell silent leads nothing as far as is known; then another does.
+  const NodeId victim = leader_of(3);
+  const auto bystander = [&]() -> NodeId {
+    for (NodeId id = 1; id <= 4; ++id) {
+      if (world.at(id).partitions().core(3) == nullptr) return id;
+    }
+    return 0;
+  }();
+  ASSERT_NE(bystander, 0u);
+  world.kill(victim);
+  EXPECT_TRUE(world.run_until(100'000, [&] {
+    return !world.at(bystander).groups().known_leader(group_of_partition(3));
+  })) << world.notes;
+  EXPECT_TRUE(world.run_until(5'000'000, all_know)) << world.notes;
 }
 
 TEST(ClusterPartitions, what_a_deposed_leader_executed_alone_is_forgotten) {
