@@ -123,25 +123,33 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   return done();
 }
 
-// Tells guests what has become of their wish.
-void ClusterNode::answer_knocks() {
-  for (const MetaGroup::Outcome& outcome : std::exchange(meta_.outcomes(), {})) {
+// Every proposal was made for somebody: the plan, our address, a guest, the owner.
+void ClusterNode::take_meta_outcomes() {
+  for (MetaGroup::Outcome& outcome : std::exchange(meta_.outcomes(), {})) {
     if (outcome.token == plan_token_) plan_token_ = 0;
     if (outcome.token == address_token_) address_token_ = 0;
-    const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
-                                    [&](const Knock& each) { return each.token == outcome.token; });
-    if (knock == knocks_.end()) continue;
-    if (Link* const link = peers_.link_of(knock->connection)) {
-      Buffer bytes;
-      if (outcome.status.ok()) {
-        meta_.state().encode(bytes);
-      } else {
-        bytes.append(outcome.status.error().detail());
-      }
-      link->add(outcome.status.ok() ? kWelcome : kNotWelcome, bytes.view());
-    }
-    knocks_.erase(knock);
+    answer_knock(outcome);
+    if (std::erase(wishes_, outcome.token) != 0) outcomes_.push_back(std::move(outcome));
   }
+}
+
+// Tells the guest whose enrolment it was what has become of it.
+void ClusterNode::answer_knock(const MetaGroup::Outcome& outcome) {
+  const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
+                                  [&](const Knock& each) { return each.token == outcome.token; });
+  if (knock == knocks_.end()) return;
+  // It asks again if nobody says anything.
+  Link* const link = outcome.is_known ? peers_.link_of(knock->connection) : nullptr;
+  if (link != nullptr) {
+    Buffer bytes;
+    if (outcome.status.ok()) {
+      meta_.state().encode(bytes);
+    } else {
+      bytes.append(outcome.status.error().detail());
+    }
+    link->add(outcome.status.ok() ? kWelcome : kNotWelcome, bytes.view());
+  }
+  knocks_.erase(knock);
 }
 
 // The state comes with the welcome, so that we know whom to talk to; our replica of the meta group gets it again by its own road.
@@ -195,6 +203,35 @@ void ClusterNode::turn_away(const PeerEvent& event) {
   if (Link* const link = peers_.link_of(event.connection)) link->add(kNotWelcome, kRemovedText);
 }
 
+// ---- what an operator wants --------------------------------------------------------------------------------
+
+void ClusterNode::join(Instant now, const PeerAddress& address) {
+  CHECK(membership_ == Membership::kAlone);
+  membership_ = Membership::kJoining;
+  has_seeds_ = true;
+  note("told to join the cluster at " + address.host + ":" + std::to_string(address.port));
+  peers_.add_seed(now, address);
+}
+
+ProposalToken ClusterNode::propose(const meta::Command& command) {
+  CHECK(membership_ == Membership::kMember);
+  const ProposalToken token = meta_.propose(command);
+  if (token != 0) wishes_.push_back(token);
+  return token;
+}
+
+void ClusterNode::rebalance() {
+  look_at_balance();
+  for (const MemberRecord& member : state().members()) {
+    if (Link* const link = peers_.link(member.id, PeerLane::kData)) link->add(kRebalance, {});
+  }
+}
+
+void ClusterNode::look_at_balance() {
+  planned_version_ = 0;
+  partitions_.hand_over_soon();
+}
+
 // ---- events ----------------------------------------------------------------------------------------------
 
 void ClusterNode::take_events(Instant now) {
@@ -234,6 +271,10 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
     return groups_.receive(now, {incoming.node}, group_kind, bytes);
   }
   if (kind == MetaGroup::kProposal || kind == MetaGroup::kSnapshot) return meta_.receive(now, incoming.node, kind, bytes);
+  if (kind == kRebalance) {
+    look_at_balance();
+    return done();
+  }
   if (Partitions::takes(kind)) return partitions_.receive(now, incoming.node, kind, bytes);
   if (kind >= kFirstOfOwner && on_message_) {
     on_message_(incoming.node, kind, bytes);
@@ -309,7 +350,7 @@ void ClusterNode::end_turn(Instant now) {
   take_messages(now);
   if (now.steady_us >= next_knock_us_) knock(now);
   meta_.work(now, peers_);
-  answer_knocks();
+  take_meta_outcomes();
   follow_members(now);
   keep_plan(now);
   tell_address();

@@ -88,8 +88,24 @@ class ClusterNode final : private GroupsClient {
   const ClusterState& state() const { return meta_.state(); }
   MetaGroup& meta() { return meta_; }
   Partitions& partitions() { return partitions_; }
+  const Partitions& partitions() const { return partitions_; }
   Groups& groups() { return groups_; }
+  const Groups& groups() const { return groups_; }
   Peers& peers() { return peers_; }
+  // ---- what an operator wants ------------------------------------------------------------------------------
+  // Looks for a cluster at this address and joins it.  What the node holds is lost then.
+  // Requires: membership() == kAlone.
+  void join(Instant now, const PeerAddress& address);
+  // Proposes a command; take_outcomes() tells what has become of it, sooner or later.  0: too many wait.
+  // Requires: membership() == kMember.
+  ProposalToken propose(const meta::Command& command);
+  // Of propose(), since the last call.
+  std::vector<MetaGroup::Outcome> take_outcomes() { return std::exchange(outcomes_, {}); }
+  // Asks the leaders of all partitions of which this node has a voter to hand them over to it.  How many were asked.
+  size_t take_over(Instant now) { return partitions_.take_over(now, peers_); }
+  // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.
+  void rebalance();
+
   // Facts and decisions since the last call, for the log.
   std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
 
@@ -97,6 +113,7 @@ class ClusterNode final : private GroupsClient {
   static constexpr auto kJoin = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 2;
   static constexpr auto kWelcome = kJoin + 1;
   static constexpr auto kNotWelcome = kJoin + 2;
+  static constexpr auto kRebalance = Partitions::kTakeOver + 1;
   // A guest that waits for the outcome of its enrolment.
   struct Knock {
     ConnectionId connection = 0;
@@ -123,7 +140,9 @@ class ClusterNode final : private GroupsClient {
   Status take_message(Instant now, const Peers::Incoming& incoming);
   Status on_join(Instant now, const Peers::Incoming& incoming);
   Status on_welcome(Instant now, const Peers::Incoming& incoming);
-  void answer_knocks();
+  void take_meta_outcomes();
+  void answer_knock(const MetaGroup::Outcome& outcome);
+  void look_at_balance();
   void leave_seeds();
   bool is_known_as_it_is() const;
   bool is_looking() const;
@@ -150,6 +169,8 @@ class ClusterNode final : private GroupsClient {
   std::vector<ConnectionId> seed_connections_;
   int64_t next_knock_us_ = kNever;
   std::vector<Knock> knocks_;
+  std::vector<ProposalToken> wishes_;             // of propose(), not decided
+  std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken
   uint64_t followed_version_ = 0;
   OnMessage on_message_;
   std::vector<std::string> notes_;

@@ -318,6 +318,11 @@ bool ClusterState::take_next(NodeId origin, uint64_t incarnation, uint64_t token
   return true;
 }
 
+uint64_t ClusterState::last_taken(NodeId origin, uint64_t incarnation) const {
+  const auto last = taken_.find(origin);
+  return last != taken_.end() && last->second.incarnation == incarnation ? last->second.token : 0;
+}
+
 std::vector<placement::Member> ClusterState::placement_members() const {
   std::vector<placement::Member> all;
   for (const MemberRecord& member : members_) {

@@ -113,6 +113,8 @@ class ClusterState {
   // Proposals of a member are taken in their order, each once: whether this is the next of `origin`, and if so that it was taken.  Of others
   // none is.  (REPLICATION 8: contiguous, the leader accepts only the next.)
   bool take_next(NodeId origin, uint64_t incarnation, uint64_t token);
+  // The last that was taken of this start of the member; 0: none.
+  uint64_t last_taken(NodeId origin, uint64_t incarnation) const;
 
   // What placement::propose asks for, without its options.
   std::vector<placement::Member> placement_members() const;

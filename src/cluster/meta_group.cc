@@ -175,7 +175,7 @@ void MetaGroup::apply(const raft::Entry& entry) {
                                 [&](const Proposal& each) { return each.token == payload.token; });
   if (own == proposals_.end()) return;
   proposals_.erase(own);
-  outcomes_.push_back({payload.token, std::move(status)});
+  outcomes_.push_back({.token = payload.token, .status = std::move(status)});
 }
 
 // ---- snapshots -------------------------------------------------------------------------------------------
@@ -224,6 +224,16 @@ void MetaGroup::on_install(const raft::SnapshotMark& mark) {
   ++version_;
   applied_ = mark.last.index;
   store_base(mark, state_);
+  drop_taken_proposals();
+}
+
+// Nobody takes them again, so they must not be sent for ever.
+void MetaGroup::drop_taken_proposals() {
+  const uint64_t taken = state_.last_taken(options_.self, options_.incarnation.value);
+  while (!proposals_.empty() && proposals_.front().token <= taken) {
+    outcomes_.push_back({.token = proposals_.front().token, .status = done(), .is_known = false});
+    proposals_.pop_front();
+  }
 }
 
 // ---- who votes -------------------------------------------------------------------------------------------

@@ -73,6 +73,8 @@ class MetaGroup {
   struct Outcome {
     ProposalToken token = 0;
     Status status;
+    // False: it was taken, but this replica got its effect by a snapshot and cannot tell whether it was refused.
+    bool is_known = true;
   };
   // Of proposals made here, in the order they were applied; the caller empties it.
   std::vector<Outcome>& outcomes() { return outcomes_; }
@@ -106,6 +108,7 @@ class MetaGroup {
   void apply_committed();
   void apply(const raft::Entry& entry);
   void expect(std::span<const raft::Entry> tail);
+  void drop_taken_proposals();
   void send_proposals(Instant now, Peers& peers);
   // False: it cannot be sent now.
   bool send_snapshot(const raft::Member& to, Peers& peers);

@@ -320,6 +320,34 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
   }
 }
 
+void Partitions::hand_over_soon() {
+  for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    replicas_[partition].next_transfer_us = INT64_MIN;
+    replicas_[partition].transfer_wait_us = 0;
+    look_soon(partition);
+  }
+}
+
+//   take over = varint group, u64 replica of the sender
+size_t Partitions::take_over(Instant now, Peers& peers) {
+  size_t asked = 0;
+  for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    const raft::Core* const own = core(partition);
+    if (own == nullptr || leads(*own)) continue;
+    const raft::ReplicaId replica = own->options().self.replica;
+    const auto leader = own->role_state().leader;
+    Link* const link = leader ? peers.link(leader->node.value, PeerLane::kData) : nullptr;
+    if (link == nullptr || !own->configuration().incoming.has(replica)) continue;
+    Buffer bytes;
+    append_varint(bytes, group_of_partition(partition).value);
+    append_little<uint64_t>(bytes, replica.value);
+    link->add(kTakeOver, bytes.view());
+    replicas_[partition].next_transfer_us = now.steady_us + options_.transfer_us_max;
+    ++asked;
+  }
+  return asked;
+}
+
 // A replica that the plan does not name may still have to vote.  It goes when somebody who leads the partition says that it is no member any
 // more.
 //
@@ -341,23 +369,29 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   raft::Term term;
   const std::string_view whole = bytes;
   const bool is_whole = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value) &&
-                        (kind == kMayDrop || take_varint(bytes, term.value)) && bytes.empty();
-  if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish to drop cannot be read");
+                        (kind != kDrop || take_varint(bytes, term.value)) && bytes.empty();
+  if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish cannot be read");
   const raft::Core* const own = groups_.find(group);
   if (own == nullptr) return done();
   if (kind == kDrop) {
     // One of an older term may not know that it was added since.
     if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
-    return done();
+  } else if (kind == kMayDrop) {
+    answer_may_drop(from, *own, replica, whole);
+  } else if (own->may_transfer(replica) && own->configuration().find(replica)->node.value == from) {
+    groups_.step(now, group, raft::in::TransferLeadership{replica});
   }
-  const raft::Configuration& committed = own->committed_configuration().configuration;
-  const bool is_current = own->role_state().serving == raft::Serving::kYes && committed == own->configuration();
-  if (!is_current || committed.joint() || committed.find(replica)) return done();
-  Buffer answer;
-  answer.append(whole);
-  append_varint(answer, own->term().value);
-  answers_.push_back({from, std::string(answer.view())});
   return done();
+}
+
+void Partitions::answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes) {
+  const raft::Configuration& committed = own.committed_configuration().configuration;
+  const bool is_current = own.role_state().serving == raft::Serving::kYes && committed == own.configuration();
+  if (!is_current || committed.joint() || committed.find(replica)) return;
+  Buffer answer;
+  answer.append(bytes);
+  append_varint(answer, own.term().value);
+  answers_.push_back({from, std::string(answer.view())});
 }
 
 // ---- turns -------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Partitions {
   static constexpr auto kSnapshot = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 5;
   static constexpr uint64_t kMayDrop = kSnapshot + 1;
   static constexpr uint64_t kDrop = kSnapshot + 2;
+  static constexpr uint64_t kTakeOver = kSnapshot + 3;
 
   Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
 
@@ -77,6 +78,13 @@ class Partitions {
   raft::Index state_index(uint32_t partition) const { return replicas_[partition].state_index; }
   const raft::Core* core(uint32_t partition) const { return groups_.find(group_of_partition(partition)); }
 
+  // ---- leadership by hand ------------------------------------------------------------------------------------
+  // Asks the leaders elsewhere of all partitions of which this node has a voter to hand over; what it gets it keeps for transfer_us_max
+  // at least.  How many were asked.
+  size_t take_over(Instant now, Peers& peers);
+  // Partitions led here go to their preferred leaders at once, however often that has failed.
+  void hand_over_soon();
+
   // ---- events ----------------------------------------------------------------------------------------------
   void on_role(raft::GroupId group, const raft::RoleState& role);
   void on_truncated(raft::GroupId group, std::span<const raft::Entry> entries, GroupsClient::Lost lost);
@@ -85,7 +93,7 @@ class Partitions {
   void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict);
   void on_snapshot_wanted(raft::GroupId group, const raft::Member& to);
   void on_configuration(raft::GroupId group) { look_soon(partition_of(group)); }
-  static bool takes(uint64_t kind) { return kind >= kSnapshot && kind <= kDrop; }
+  static bool takes(uint64_t kind) { return kind >= kSnapshot && kind <= kTakeOver; }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
   // Makes and drops replicas, applies, sends snapshots, changes configurations.  kMayBeOld: the plan is one from before this node was started;
@@ -140,6 +148,7 @@ class Partitions {
   std::optional<raft::Configuration> next_configuration(const raft::Core& core, const PlannedPartition& planned) const;
   void ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
+  void answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
 
   const PartitionsOptions options_;
   Groups& groups_;

@@ -26,6 +26,7 @@ struct Peers::Connection {
   bool is_up = false;            // greeted and let in
   bool is_readable = false;
   int64_t greets_until_us = kNever;
+  int64_t up_since_unix_ms = 0;
   Link link;
 };
 
@@ -260,6 +261,7 @@ void Peers::on_greeting(Connection& connection) {
     incarnations_[peer.node] = peer.incarnation;
   }
   connection.is_up = true;
+  connection.up_since_unix_ms = now_.unix_ms;
   tell(PeerEvent::Kind::kUp);
 }
 
@@ -318,6 +320,23 @@ Link* Peers::link_of(ConnectionId id) {
 uint64_t Peers::incarnation_of(uint64_t node) const {
   const auto known = incarnations_.find(node);
   return known == incarnations_.end() ? 0 : known->second;
+}
+
+std::vector<Peers::LineFacts> Peers::lines() const {
+  std::vector<LineFacts> facts;
+  for (const auto& [node, member] : members_) {
+    for (const PeerLane lane : kLanes) {
+      const Line& line = member.lines[index_of(lane)];
+      if (!line.is_up) continue;
+      Connection& connection = *find(line.connection);
+      facts.push_back({.node = node,
+                       .lane = lane,
+                       .is_dialled_here = dials(node),
+                       .up_since_unix_ms = connection.up_since_unix_ms,
+                       .bytes_waiting = connection.link.output().size()});
+    }
+  }
+  return facts;
 }
 
 void Peers::end_turn() {

@@ -122,6 +122,15 @@ class Peers {
   Link* link(uint64_t node, PeerLane lane);
   Link* link_of(ConnectionId connection);
   uint64_t incarnation_of(uint64_t node) const;
+  // The lines between this node and other members that are up, by node and lane.
+  struct LineFacts {
+    uint64_t node = 0;
+    PeerLane lane = PeerLane::kData;
+    bool is_dialled_here = false;
+    int64_t up_since_unix_ms = 0;
+    size_t bytes_waiting = 0;   // for the driver to take them
+  };
+  std::vector<LineFacts> lines() const;
 
   // Closes the frames of this turn and fills PeersOutput::flush.
   void end_turn();

@@ -64,6 +64,7 @@ class World {
     Machine& machine = machines_[id];
     ++machine.incarnation;
     ClusterNodeOptions options{.own = record(id), .incarnation = machine.incarnation, .partitions = kPartitions, .seed = id * 100 + machine.incarnation};
+    options.group.window_bytes_max = window_bytes_max;
     for (const NodeId seed : join) options.join.push_back({.host = "host", .port = static_cast<uint16_t>(seed)});
     GroupRecovery recovery;
     for (const std::string& bytes : machine.disk) ASSERT_TRUE(recovery.record(bytes).ok());
@@ -209,6 +210,7 @@ class World {
     return at(id).groups().find(at(id).meta().group())->configuration();
   }
   std::string notes;
+  size_t window_bytes_max = raft::Options().window_bytes_max;   // of nodes that boot from here on
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 1'000};
 
@@ -352,6 +354,77 @@ TEST(ClusterNode, a_setting_reaches_everybody_from_anywhere) {
   }));
 }
 
+TEST(ClusterNode, who_proposes_hears_what_became_of_it_and_of_nothing_else) {
+  World world;
+  for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); }));
+  for (NodeId id = 1; id <= 3; ++id) EXPECT_TRUE(world.at(id).take_outcomes().empty());
+  const ProposalToken refused = world.at(3).propose(meta::SetState{99, MemberState::kDraining});
+  const ProposalToken taken = world.at(3).propose(meta::SetState{2, MemberState::kDraining});
+  std::vector<MetaGroup::Outcome> outcomes;
+  ASSERT_TRUE(world.run_until(2'000'000, [&] {
+    for (MetaGroup::Outcome& outcome : world.at(3).take_outcomes()) outcomes.push_back(std::move(outcome));
+    return outcomes.size() == 2;
+  })) << world.notes;
+  EXPECT_EQ(outcomes[0].token, refused);
+  EXPECT_EQ(outcomes[0].status.error().detail(), "no such node");
+  EXPECT_EQ(outcomes[1].token, taken);
+  EXPECT_TRUE(outcomes[1].status.ok());
+  EXPECT_TRUE(world.at(1).take_outcomes().empty());
+}
+
+TEST(ClusterNode, a_proposal_whose_effect_comes_by_snapshot_has_an_outcome_too) {
+  World world;
+  world.window_bytes_max = 10'000;
+  for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3) && world.is_placed(3); })) << world.notes;
+  const NodeId leader = world.leader();
+  const NodeId proposer = leader == 3 ? 2 : 3;
+  const ProposalToken token = world.at(proposer).propose(meta::SetSetting{"a", "b"});
+  world.run(200);   // it is on its way to the leader
+  world.isolate(proposer);
+  ASSERT_TRUE(world.run_until(2'000'000, [&] { return world.at(leader).state().setting("a") == "b"; })) << world.notes;
+  for (int written = 0; written < 20; ++written) {
+    world.at(leader).meta().propose(meta::SetSetting{"more", std::string(2000, static_cast<char>('a' + written))});
+    world.run(50'000);
+  }
+  EXPECT_TRUE(world.at(proposer).take_outcomes().empty());
+  world.isolate(0);
+  std::vector<MetaGroup::Outcome> outcomes;
+  ASSERT_TRUE(world.run_until(5'000'000, [&] {
+    outcomes = world.at(proposer).take_outcomes();
+    return !outcomes.empty();
+  })) << world.notes;
+  EXPECT_EQ(outcomes[0].token, token);
+  EXPECT_FALSE(outcomes[0].is_known);
+  EXPECT_EQ(world.at(proposer).state().setting("a"), "b");
+}
+
+TEST(ClusterNode, a_node_that_was_alone_joins_when_it_is_told_to) {
+  World world;
+  world.boot(1);
+  world.boot(2);
+  world.run(100'000);
+  world.at(2).join(world.now, {.host = "host", .port = 1});
+  EXPECT_EQ(world.at(2).membership(), Membership::kJoining);
+  EXPECT_TRUE(world.run_until(5'000'000, [&] { return world.agree(2); })) << world.notes;
+}
+
+TEST(ClusterNode, the_lines_with_other_members_are_told) {
+  World world;
+  for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); }));
+  const std::vector<Peers::LineFacts> lines = world.at(2).peers().lines();
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0].node, 1u);
+  EXPECT_EQ(lines[0].lane, PeerLane::kData);
+  EXPECT_FALSE(lines[0].is_dialled_here);
+  EXPECT_EQ(lines[1].lane, PeerLane::kBeats);
+  EXPECT_EQ(lines[2].node, 3u);
+  EXPECT_TRUE(lines[2].is_dialled_here);
+  EXPECT_EQ(lines[2].up_since_unix_ms, world.now.unix_ms);
+}
+
 TEST(ClusterNode, when_the_leader_dies_another_takes_over_and_it_comes_back) {
   World world;
   for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
@@ -426,6 +499,24 @@ TEST(ClusterPartitions, three_nodes_get_three_copies_and_share_the_leading) {
   EXPECT_TRUE(world.run_until(30'000'000, [&] {
     return world.led_by(1) <= 7 && world.led_by(2) <= 7 && world.led_by(3) <= 7 &&
            world.led_by(1) + world.led_by(2) + world.led_by(3) == kPartitions;
+  })) << world.led_by(1) << ' ' << world.led_by(2) << ' ' << world.led_by(3);
+}
+
+TEST(ClusterPartitions, a_node_takes_all_leaderships_over_and_gives_them_back) {
+  World world;
+  found(world, 3, 3);
+  const auto is_shared = [&] { return world.led_by(1) <= 7 && world.led_by(2) <= 7 && world.led_by(3) <= 7; };
+  ASSERT_TRUE(world.run_until(30'000'000, is_shared));
+  const size_t elsewhere = kPartitions - world.led_by(1);
+  EXPECT_EQ(world.at(1).take_over(world.now), elsewhere);
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.led_by(1) == kPartitions; })) << world.notes;
+  EXPECT_EQ(world.at(1).take_over(world.now), 0u);
+  world.run(10'000'000);
+  EXPECT_EQ(world.led_by(1), size_t{kPartitions});
+  // Whoever is asked, all look again.
+  world.at(2).rebalance();
+  EXPECT_TRUE(world.run_until(2'000'000, [&] {
+    return is_shared() && world.led_by(1) + world.led_by(2) + world.led_by(3) == kPartitions;
   })) << world.led_by(1) << ' ' << world.led_by(2) << ' ' << world.led_by(3);
 }
 
