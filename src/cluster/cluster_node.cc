@@ -346,7 +346,7 @@ int64_t ClusterNode::deadline() const {
   return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), look_us, next_knock_us_});
 }
 
-void ClusterNode::end_turn(Instant now) {
+void ClusterNode::work(Instant now) {
   take_messages(now);
   if (now.steady_us >= next_knock_us_) knock(now);
   meta_.work(now, peers_);
@@ -359,6 +359,9 @@ void ClusterNode::end_turn(Instant now) {
     const auto plan = meta_.is_catching_up() ? Partitions::Plan::kMayBeOld : Partitions::Plan::kCurrent;
     partitions_.work(now, state(), plan, peers_);
   }
+}
+
+void ClusterNode::flush(Instant now) {
   groups_.end_turn(now, peers_);
   peers_.end_turn();
 }
@@ -368,11 +371,62 @@ bool ClusterNode::has_record() const {
          !partitions_.gone_to_store().empty();
 }
 
-void ClusterNode::begin_record(uint64_t record, Buffer& out) {
+ClusterNode::RecordNeeds ClusterNode::begin_record(uint64_t record, Buffer& out) {
   std::vector<GroupBase> bases = std::exchange(partitions_.bases_to_store(), {});
   if (auto meta = std::exchange(meta_.base_to_store(), std::nullopt)) bases.push_back(std::move(*meta));
   const std::vector<raft::GroupId> gone = std::exchange(partitions_.gone_to_store(), {});
-  encode({.gone = gone, .bases = bases, .writes = groups_.begin_record(record)}, out);
+  const std::vector<GroupWrite>& writes = groups_.begin_record(record);
+  encode({.gone = gone, .bases = bases, .writes = writes}, out);
+  const bool has_promise = std::any_of(writes.begin(), writes.end(), [](const GroupWrite& each) {
+    return each.write.hard_state.has_value() || each.write.log_base.has_value();
+  });
+  return has_promise || !bases.empty() || !gone.empty() ? RecordNeeds::kSync : RecordNeeds::kMode;
+}
+
+std::optional<Checkpoint> ClusterNode::checkpoint() const {
+  std::vector<GroupBase> bases;
+  std::vector<GroupWrite> writes;
+  Checkpoint out;
+  bool is_whole = true;
+  groups_.for_each([&](raft::GroupId group, const raft::Core& core) {
+    std::optional<GroupBase> base;
+    if (is_meta(group)) {
+      base = meta_.base();
+    } else {
+      const auto partition = static_cast<uint32_t>(group.value - 1);
+      auto mark = partitions_.state_mark(partition);
+      if (mark && !partitions_.is_astray(partition)) {
+        base = GroupBase{.group = group, .replica = core.options().self.replica, .mark = std::move(*mark), .state = std::nullopt};
+        const raft::Index index = base->mark.last.index;
+        if (index > core.commit_index()) out.ahead.push_back({partition, base->replica, core.term(), index});
+      }
+    }
+    if (!base) {
+      is_whole = false;
+      return;
+    }
+    raft::DurableWrite write{.hard_state = core.hard_state()};
+    for (raft::Index index = raft::next(base->mark.last.index); index <= core.last_index(); index = raft::next(index)) {
+      write.append.push_back(core.log().at(index));
+    }
+    writes.push_back({group, std::move(write)});
+    bases.push_back(std::move(*base));
+  });
+  if (!is_whole) return std::nullopt;
+  encode({.bases = bases, .writes = writes}, out.record);
+  return out;
+}
+
+ClusterNode::Verdict ClusterNode::may_count(const Checkpoint& checkpoint) const {
+  Verdict verdict = Verdict::kYes;
+  for (const Checkpoint::Ahead& ahead : checkpoint.ahead) {
+    const raft::Core* const core = partitions_.core(ahead.partition);
+    const bool leads_on = core != nullptr && core->options().self.replica == ahead.replica && core->term() == ahead.term &&
+                          core->role() == raft::RoleName::kLeader;
+    if (!leads_on) return Verdict::kNo;
+    if (!core->snapshot_may_leave(ahead.term, ahead.index)) verdict = Verdict::kNotYet;
+  }
+  return verdict;
 }
 
 // ---- what the groups tell ----------------------------------------------------------------------------------

@@ -49,8 +49,21 @@ struct RestoredCluster {
 // From the records of the log.  Nothing: the directory belongs to no cluster.
 Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery, uint32_t partitions);
 
-// Owned by the node.  Calls: start; then inputs in time order; at the end of a turn end_turn(), after which the record is written, if
-// there is one (has_record, begin_record; later stored), and peers_output() carried out.
+// What a snapshot of all data of a node says of its groups, so that the log before it may go.
+struct Checkpoint {
+  Buffer record;   // group_record.h; the bases are what the data hold
+  // Leaders' data that are ahead of what is committed.
+  struct Ahead {
+    uint32_t partition = 0;
+    raft::ReplicaId replica;
+    raft::Term term;
+    raft::Index index;
+  };
+  std::vector<Ahead> ahead;
+};
+
+// Owned by the node.  Calls: start; then inputs in time order; at the end of a turn work(), then the record is written, if there is one
+// (has_record, begin_record; stored at once or later), flush(), and peers_output() is carried out.
 class ClusterNode final : private GroupsClient {
  public:
   // `data` is what the replicas of partitions hold.
@@ -64,16 +77,32 @@ class ClusterNode final : private GroupsClient {
   ConnectionId accepted(Instant now) { return peers_.accepted(now); }
   void dialled(Instant now, ConnectionId connection) { peers_.dialled(now, connection); }
   void closed(Instant now, ConnectionId connection) { peers_.closed(now, connection); }
+  // What it brings is dealt with by take_messages(), or work() at the latest.
   void received(Instant now, ConnectionId connection, std::string_view bytes) { peers_.received(now, connection, bytes); }
+  void take_messages(Instant now);
   void stored(Instant now, uint64_t record) { groups_.stored(now, record); }
   void tick(Instant now);
   int64_t deadline() const;
 
   // ---- outputs ----------------------------------------------------------------------------------------
-  void end_turn(Instant now);
+  // Everything that is to be done before the turn's record is made.
+  void work(Instant now);
   bool has_record() const;
-  // Appends what the record `record` of the log must hold.
-  void begin_record(uint64_t record, Buffer& out);
+  // Appends what the record `record` of the log must hold; says whether it must be synced before it counts as stored, whatever the mode.
+  enum class RecordNeeds : uint8_t { kMode, kSync };
+  RecordNeeds begin_record(uint64_t record, Buffer& out);
+  // Puts what may leave on the links, what waited for a record that is stored included.
+  void flush(Instant now);
+  // Of the data as they are now.  Nothing: some replica's data do not stand for its log now; try again later.
+  std::optional<Checkpoint> checkpoint() const;
+  // May a snapshot count (REPLICATION 3)?  kNo: what it holds may have been lost.
+  enum class Verdict : uint8_t { kYes, kNotYet, kNo };
+  Verdict may_count(const Checkpoint& checkpoint) const;
+  // work() and flush(): for a turn whose record is stored later.
+  void end_turn(Instant now) {
+    work(now);
+    flush(now);
+  }
   PeersOutput& peers_output() { return peers_.output(); }
   Buffer& output_of(ConnectionId connection) { return peers_.output_of(connection); }
   // Messages that are the node's own (kinds from kFirstOfOwner on) of members.
@@ -136,7 +165,6 @@ class ClusterNode final : private GroupsClient {
   void found(Instant now);
   void knock(Instant now);
   void take_events(Instant now);
-  void take_messages(Instant now);
   Status take_message(Instant now, const Peers::Incoming& incoming);
   Status on_join(Instant now, const Peers::Incoming& incoming);
   Status on_welcome(Instant now, const Peers::Incoming& incoming);

@@ -182,20 +182,31 @@ void MetaGroup::apply(const raft::Entry& entry) {
 //
 //   message = u64 replica of the sender, varint term, mark, state
 
+std::optional<GroupBase> MetaGroup::base() const {
+  const raft::Core* const core = groups_.find(group());
+  const auto term = core->log().term_at(applied_);
+  const auto chain = core->log().chain_at(applied_);
+  if (!term || !chain) return std::nullopt;
+  Buffer bytes;
+  state_.encode(bytes);
+  return GroupBase{.group = group(),
+                   .replica = own_replica(),
+                   .mark = {.last = {.epoch = core->epoch(), .term = *term, .index = applied_},
+                            .chain = *chain,
+                            .configuration = core->configuration_at_index(applied_)},
+                   .state = std::string(bytes.view())};
+}
+
 bool MetaGroup::send_snapshot(const raft::Member& to, Peers& peers) {
   const raft::Core* const core = groups_.find(group());
   Link* const link = peers.link(to.node.value, PeerLane::kData);
-  const auto term = core->log().term_at(applied_);
-  const auto chain = core->log().chain_at(applied_);
-  if (link == nullptr || !term || !chain || !core->snapshot_may_leave(core->term(), applied_)) return false;
+  const auto own = base();
+  if (link == nullptr || !own || !core->snapshot_may_leave(core->term(), applied_)) return false;
   Buffer bytes;
   append_little<uint64_t>(bytes, own_replica().value);
   append_varint(bytes, core->term().value);
-  raft::encode(raft::SnapshotMark{.last = {.epoch = core->epoch(), .term = *term, .index = applied_},
-                                  .chain = *chain,
-                                  .configuration = core->configuration_at_index(applied_)},
-               bytes);
-  state_.encode(bytes);
+  raft::encode(own->mark, bytes);
+  bytes.append(*own->state);
   link->add(kSnapshot, bytes.view());
   return true;
 }

@@ -60,6 +60,8 @@ class MetaGroup {
   const std::optional<GroupBase>& base_to_store() const { return base_to_store_; }
 
   const ClusterState& state() const { return state_; }
+  // state() and where the log stands that it stands for.  Nothing: the log does not know any more.  Requires: is_started().
+  std::optional<GroupBase> base() const;
   // Whom to connect with: state(), but right after a start what the log says beyond what is known to be committed: without the others
   // nobody could tell what is.
   const ClusterState& address_book() const { return expected_ ? *expected_ : state_; }

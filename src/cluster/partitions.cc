@@ -102,6 +102,17 @@ raft::Index Partitions::commit_index(uint32_t partition) const {
   return own == nullptr ? raft::Index() : own->commit_index();
 }
 
+std::optional<raft::SnapshotMark> Partitions::state_mark(uint32_t partition) const {
+  const raft::Core& own = *core(partition);
+  const raft::Index index = replicas_[partition].state_index;
+  const auto term = own.log().term_at(index);
+  const auto chain = own.log().chain_at(index);
+  if (!term || !chain) return std::nullopt;
+  return raft::SnapshotMark{.last = {.epoch = own.epoch(), .term = *term, .index = index},
+                            .chain = *chain,
+                            .configuration = own.configuration_at_index(index)};
+}
+
 // A leader's memory goes up to the end of its log (what it led with, and then what it executes itself); any other's up to the commit
 // index.
 void Partitions::apply(uint32_t partition) {
@@ -186,10 +197,9 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
     replica.snapshot.reset();
     return;
   }
-  const auto term = own.log().term_at(replica.state_index);
-  const auto chain = own.log().chain_at(replica.state_index);
+  auto mark = state_mark(partition);
   const bool is_old = replica.snapshot && replica.snapshot->term != own.term();
-  if ((!replica.snapshot || is_old) && term && chain) {
+  if ((!replica.snapshot || is_old) && mark) {
     if (snapshots_made_ == options_.snapshots_a_turn_max) {
       look_soon(partition);
       return;
@@ -197,9 +207,7 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
     ++snapshots_made_;
     HeldSnapshot& held = replica.snapshot.emplace();
     held.term = own.term();
-    held.mark = {.last = {.epoch = own.epoch(), .term = *term, .index = replica.state_index},
-                 .chain = *chain,
-                 .configuration = own.configuration_at_index(replica.state_index)};
+    held.mark = std::move(*mark);
     data_.encode(partition, held.state);
   }
   // Its state may be ahead of the commit index; it leaves once all of it is committed in this very term (REPLICATION 3).

@@ -77,6 +77,10 @@ class Partitions {
   raft::Index commit_index(uint32_t partition) const;
   raft::Index state_index(uint32_t partition) const { return replicas_[partition].state_index; }
   const raft::Core* core(uint32_t partition) const { return groups_.find(group_of_partition(partition)); }
+  // Where the log stands that the partition's data stand for.  Nothing: the log does not know any more.  Requires: there is a replica.
+  std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const;
+  // The data hold what the log has lost; they are replaced before long.
+  bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray; }
 
   // ---- leadership by hand ------------------------------------------------------------------------------------
   // Asks the leaders elsewhere of all partitions of which this node has a voter to hand over; what it gets it keeps for transfer_us_max

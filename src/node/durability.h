@@ -111,14 +111,14 @@ class Durability {
 
   // What the store removed by itself since the last call was written in this turn.
   void note_removals() {
-    std::vector<uint64_t>& hashes = store_.removed_keys();
-    if (hashes.empty()) [[likely]]
+    std::vector<Store::RemovedKey>& removed = store_.removed_keys();
+    if (removed.empty()) [[likely]]
       return;
     if (takes_writes_) {
-      for (const uint64_t hash : hashes) key_sequences_[hash % kSlots] = turn_sequence();
+      for (const Store::RemovedKey& key : removed) key_sequences_[key.hash % kSlots] = turn_sequence();
       last_write_ = turn_sequence();
     }
-    hashes.clear();
+    removed.clear();
   }
 
   const NodeSettings& settings_;

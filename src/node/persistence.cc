@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "commands/errors.h"
+#include "node/apply.h"
 #include "node/blocking.h"
 #include "node/execute.h"
 #include "node/followers.h"
@@ -202,66 +203,6 @@ void step_shutdown(NodeState& node) {
 
 // ---- loading ----------------------------------------------------------------------------------------------------
 
-// Carries out what the log says.
-class LogApplier final : public EffectTarget {
- public:
-  explicit LogApplier(NodeState& node) : node_(node) {}
-
-  Status apply(const Effect& effect, const Key& key) override {
-    const Args args(effect.args);
-    const Command* const command = node_.commands.find(args[0]);
-    if (command == nullptr) return Error(ErrorCode::kUnsupported, "unknown command");
-    if (command->spec->run == nullptr) return apply_to_databases(effect);
-    const int arity = command->spec->arity;
-    const auto count = static_cast<int>(args.size());
-    if (arity >= 0 ? count != arity : count < -arity) {
-      return Error(ErrorCode::kCorrupt, "wrong number of arguments");
-    }
-    reply_bytes_.clear();
-    Reply reply(reply_bytes_, Protocol::kResp2);
-    CommandContext cx{.store = node_.store,
-                      .db = node_.store.database(effect.database),
-                      .args = args,
-                      .spec = *command->spec,
-                      .now = node_.store.now(),
-                      .reply = reply,
-                      .settings = node_.store_settings,
-                      .may_block = false,
-                      .first_key = key};
-    const Status status = command->spec->run(cx);
-    if (status.ok()) return done();
-    return Error(ErrorCode::kCorrupt, error_line(status.error()));
-  }
-
- private:
-  Status apply_to_databases(const Effect& effect) {
-    Store& store = node_.store;
-    const std::string_view name = effect.args[0];
-    if (same_word(name, "flushdb")) {
-      store.database(effect.database).clear();
-      return done();
-    }
-    if (same_word(name, "flushall")) {
-      for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
-      return done();
-    }
-    if (same_word(name, "swapdb") && effect.args.size() == 3) {
-      const auto first = parse_int(effect.args[1]);
-      const auto second = parse_int(effect.args[2]);
-      const auto known = [&](const std::optional<int64_t>& index) {
-        return index && *index >= 0 && *index < store.database_count();
-      };
-      if (!known(first) || !known(second)) return Error(ErrorCode::kInvalidArgument, "no such database");
-      store.swap_databases(static_cast<int>(*first), static_cast<int>(*second));
-      return done();
-    }
-    return Error(ErrorCode::kUnsupported, "not a command that a log may hold");
-  }
-
-  NodeState& node_;
-  Buffer reply_bytes_;
-};
-
 uint64_t random_nonzero(NodeState& node) { return node.store.random().next() | 1; }
 
 StoreRecoveryOptions recovery_options(NodeState& node) {
@@ -354,7 +295,7 @@ Status load_log_again(NodeState& node) {
   node.durability.set_taking_writes(false);
   store.effects().set_collecting(false);
   for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
-  LogApplier applier(node);
+  EffectApplier applier(node);
   StoreRecoveryOptions options = recovery_options(node);
   options.rdb_file.clear();
   auto result = recover_store(*state.disk, store, options, applier);
@@ -440,7 +381,7 @@ bool log_has_grown(NodeState& node) {
 Status recover_node(NodeState& node, Disk& disk) {
   Persistence& state = node.persistence;
   state.disk = &disk;
-  LogApplier applier(node);
+  EffectApplier applier(node);
   TRY(const StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
   node.store.changes().clear();
   note_loaded(node, result);

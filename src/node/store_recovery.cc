@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "node/apply.h"
 #include "node/snapshot_job.h"
 #include "store/loader.h"
 
@@ -11,15 +12,10 @@ namespace quorate {
 
 namespace {
 
-bool is_word(std::string_view text, std::string_view lower) {
-  return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(),
-                                                   [](char a, char b) { return (a | 0x20) == b; });
-}
-
 class StoreTarget final : public RecoveryTarget {
  public:
   StoreTarget(Store& store, EffectTarget& target, StoreRecoveryResult& result)
-      : store_(store), target_(target), result_(result), loader_(store) {}
+      : store_(store), result_(result), loader_(store), applier_(store, target) {}
 
   void forget() override {
     loader_.forget();
@@ -48,54 +44,17 @@ class StoreTarget final : public RecoveryTarget {
   uint64_t snapshot_keys() const { return loader_.loaded(); }
 
  private:
-  static constexpr size_t kWindow = 32;
-
-  // Effects are read some ahead, so that the memory of their keys is on its way.
   Status batch(const RecordHeader& header, const LogEntry& entry) {
-    EffectReader reader(entry.batch);
-    while (!reader.at_end()) {
-      size_t count = 0;
-      for (; count < kWindow && !reader.at_end(); ++count) {
-        TRY(reader.next(effects_[count]));
-        const Effect& effect = effects_[count];
-        if (effect.database >= store_.database_count()) {
-          return Error(ErrorCode::kInvalidArgument,
-                       "record " + std::to_string(header.sequence) + " writes to database " +
-                           std::to_string(effect.database) + ", but `databases` is " +
-                           std::to_string(store_.database_count()));
-        }
-        const std::string_view name = effect.args.size() > 1 ? effect.args[1] : std::string_view();
-        keys_[count] = Key{name, hash64(name, store_.hash_seed()), effect.slot};
-        store_.database(effect.database).prefetch_bucket(keys_[count]);
-      }
-      for (size_t index = 0; index < count; ++index) {
-        store_.database(effects_[index].database).prefetch_entry(keys_[index]);
-      }
-      for (size_t index = 0; index < count; ++index)
-        TRY(apply(header, effects_[index], keys_[index]));
-    }
-    return done();
-  }
-
-  Status apply(const RecordHeader& header, const Effect& effect, const Key& key) {
-    ++result_.effects;
-    if (effect.args.size() == 3 && is_word(effect.args[0], "set")) {
-      store_.database(effect.database).set_string(key, effect.args[2], kNever);
-      return done();
-    }
-    Status status = target_.apply(effect, key);
+    Status status = applier_.apply(entry.batch);
+    result_.effects += applier_.take_count();
     if (status.ok()) return done();
-    return Error(status.error().code(), "record " + std::to_string(header.sequence) + ", effect " +
-                                            std::string(effect.args[0].substr(0, 64)) + ": " +
-                                            std::string(status.error().detail()));
+    return Error(status.error().code(), "record " + std::to_string(header.sequence) + ": " + std::string(status.error().detail()));
   }
 
   Store& store_;
-  EffectTarget& target_;
   StoreRecoveryResult& result_;
   Loader loader_;
-  std::array<Effect, kWindow> effects_;
-  std::array<Key, kWindow> keys_;
+  BatchApplier applier_;
 };
 
 class DiskReader final : public rdb::StreamInput::Reader {

@@ -8,22 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "node/apply.h"
 #include "persist/disk.h"
 #include "persist/recovery.h"
 #include "store/db.h"
-#include "store/effects.h"
 #include "store/rdb/file.h"
 #include "util/result.h"
 
 namespace quorate {
-
-// Carries out one effect of the log: the node's command table.
-class EffectTarget {
- public:
-  virtual ~EffectTarget() = default;
-  // `key` is that of effect.args[1], or of the empty string if there is none.
-  virtual Status apply(const Effect& effect, const Key& key) = 0;
-};
 
 struct StoreRecoveryOptions {
   // kNone: `appendonly no`; whatever log is there is left alone and not read.

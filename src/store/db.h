@@ -261,8 +261,12 @@ class Store {
   size_t implied_effects() const { return implied_effects_; }
 
   // ---- what the store did by itself, for whoever decides when a reply may leave
-  // Hashes of the keys that those effects took something from.  The reader clears it.
-  std::vector<uint64_t>& removed_keys() { return removed_keys_; }
+  // The keys that those effects took something from.  The reader clears it.
+  struct RemovedKey {
+    uint64_t hash = 0;
+    uint16_t slot = 0;
+  };
+  std::vector<RemovedKey>& removed_keys() { return removed_keys_; }
   // Whether what stands in the store with this expiry is not there for readers.  Then it may go on
   // standing there, and the reply that passed it over holds only if time does not run back behind it.
   bool is_past(int64_t expiry) {
@@ -378,7 +382,7 @@ class Store {
   bool removes_expired_ = true;
   bool marks_unfinished_ = false;  // a snapshot was broken off: entries with the old mark remain
   size_t implied_effects_ = 0;
-  std::vector<uint64_t> removed_keys_;
+  std::vector<RemovedKey> removed_keys_;
   bool mark_parity_ = false;
   uint64_t dirty_ = 0;
   Effects effects_;

@@ -129,7 +129,7 @@ void Store::imply(int database, const Key& key, std::span<const std::string_view
   if (!effects_.collecting()) return;
   effects_.add(database, key, args);
   ++implied_effects_;
-  removed_keys_.push_back(key.hash);
+  removed_keys_.push_back({key.hash, key.slot});
 }
 
 bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {

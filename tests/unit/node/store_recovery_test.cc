@@ -229,7 +229,7 @@ TEST(StoreRecovery, AnEffectThatCannotBeCarriedOutIsAnError) {
   Shard shard(disk);
   const auto result = shard.recover(kOptions);
   ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().detail(), "record 1, effect FROBNICATE: unknown command");
+  EXPECT_EQ(result.error().detail(), "record 1: effect FROBNICATE: unknown command");
 }
 
 TEST(StoreRecovery, ADatabaseThatDoesNotExistIsNamed) {
@@ -245,7 +245,7 @@ TEST(StoreRecovery, ADatabaseThatDoesNotExistIsNamed) {
   Shard shard(disk);
   const auto result = shard.recover(kOptions);
   ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().detail(), "record 1 writes to database 9, but `databases` is 4");
+  EXPECT_EQ(result.error().detail(), "record 1: a write to database 9, but `databases` is 4");
 }
 
 TEST(StoreRecovery, ASliceOfASnapshotEndsWithItsBytes) {
