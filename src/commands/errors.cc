@@ -341,5 +341,11 @@ Error replica_address_too_long(size_t size) {
 Error filter_needs_end_mark() { return fixed("ERR Filtered replica requires EOF capability"); }
 Error replica_touches_keys() { return fixed("ERR Replica can't interact with the keyspace"); }
 
+// ---- other nodes
+
+Error uncertain_leader_lost() {
+  return fixed("UNCERTAIN the partition has another leader now; whether this was kept is not known");
+}
+
 }  // namespace errors
 }  // namespace quorate

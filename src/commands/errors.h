@@ -151,5 +151,8 @@ Error replica_touches_keys();
 Error replica_address_too_long(size_t size);
 Error filter_needs_end_mark();
 
+// ---- other nodes ----------------------------------------------------------------------------------------
+Error uncertain_leader_lost();          // executed here, but this node leads no more
+
 }  // namespace errors
 }  // namespace quorate

@@ -51,8 +51,8 @@ size_t Session::owed_output() const {
 }
 
 size_t Session::memory() const {
-  size_t sum = sizeof(*this) + in.capacity() + out.capacity() + flight.capacity() + peer.address.size() +
-               peer.local_address.size();
+  size_t sum = sizeof(*this) + in.capacity() + out.capacity() + flight.capacity() + holds.memory() +
+               peer.address.size() + peer.local_address.size();
   if (extras != nullptr) sum += sizeof(*extras) + extras->queued_bytes;
   if (extras != nullptr && extras->follower != nullptr) sum += extras->follower->later.capacity();
   return sum;

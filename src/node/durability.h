@@ -16,8 +16,6 @@
 
 namespace quorate {
 
-class Session;
-
 // One a node.  A record holds the effects of one turn; its sequence number is known while the turn still runs, so
 // that replies can be bound to it.
 // Invariants: 1. A reply bound to a sequence leaves only when durable() has reached it.
@@ -98,8 +96,6 @@ class Durability {
 
   // What the disk is asked to do, in order; perform() takes it.
   std::vector<DiskRequest> requests;
-  // Sessions that have held replies.
-  std::vector<Session*> holding;
 
   bool refuses_writes() const { return log_ && log_->has_failed(); }
   std::string_view failure_detail() const { return log_ ? log_->failure_detail() : std::string_view(); }

@@ -194,17 +194,16 @@ void after_write(NodeState& node, Session& session, const Command& row, Args arg
   // Without an effect in this turn there will be no record to wait for (DEBUG RELOAD).
   if (!node.durability.takes_writes() || store.effects().count() == 0) return;
   node.durability.note_write(row.has_one_key ? key : Key{});
-  session.needs_sequence = node.durability.turn_sequence();
+  await(node, session, {kLogStream, node.durability.turn_sequence()});
 }
 
 // What the command passed over since its time had come is not there after a restart either.
 void after_time(NodeState& node, Session& session) {
-  session.needs_sequence = std::max(session.needs_sequence, node.durability.record_time());
+  await(node, session, {kLogStream, node.durability.record_time()});
 }
 
 void after_read(NodeState& node, Session& session, const Command& row, const Key& first_key) {
-  const uint64_t needed = node.durability.needed_by(row.has_one_key ? first_key : Key{});
-  if (needed > session.needs_sequence) session.needs_sequence = needed;
+  await(node, session, {kLogStream, node.durability.needed_by(row.has_one_key ? first_key : Key{})});
 }
 
 }  // namespace
@@ -279,6 +278,7 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
     return;
   }
   const size_t start = session.out.size();
+  const GapId first_gap = session.holds.next_gap();
   if (session.has(kReplySkipNext)) {
     session.clear(kReplySkipNext);
     session.set(kReplySkipNow);
@@ -286,7 +286,10 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
   execute_closely(node, session, row, args, first_key, clock);
   const bool silent = session.has(kReplySkipNow | kReplyOff);
   session.clear(kReplySkipNow);
-  if (silent && (row == nullptr || !replies_with_messages(*row))) session.out.truncate(start);
+  if (silent && (row == nullptr || !replies_with_messages(*row))) {
+    session.out.truncate(start);
+    session.holds.drop_gaps_from(first_gap, start);
+  }
 }
 
 CallResult call(NodeState& node, Session& session, Command& row, Args args, const Key& first_key,
@@ -298,6 +301,9 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
   const uint64_t dirty = store.dirty();
   const size_t own_effects = store.effects().count() - store.implied_effects();
   const bool is_unit = origin != Origin::kTransaction && !node.in_transaction;
+  // Of partitions each reply has needs of its own: one that is stalled or lost concerns no other's.
+  if (!session.needs.others.empty() && is_unit) [[unlikely]]
+    bind_needs(node, session);
   if ((node.flags & kNodeFollowed) && is_unit) [[unlikely]]
     end_unit(node);  // of what went before: keys evicted, say
   Reply reply(session.out, session.protocol);
@@ -360,7 +366,7 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
 
 void await_all_writes(NodeState& node, Session& session) {
   if (!node.durability.has_pending()) return;
-  session.needs_sequence = std::max(session.needs_sequence, node.durability.needed_by(Key{}));
+  await(node, session, {kLogStream, node.durability.needed_by(Key{})});
 }
 
 MemoryVerdict keep_memory(NodeState& node) {

@@ -62,7 +62,7 @@ void send_to_all(NodeState& node, std::string_view bytes, uint64_t sequence) {
         check_output_limit(node, *session);
         break;
       case Follower::Phase::kFollows:
-        session->needs_sequence = std::max(session->needs_sequence, sequence);
+        await(node, *session, {kLogStream, sequence});
         push_bytes(node, *session, bytes);
         break;
     }
@@ -105,14 +105,14 @@ void begin_transfer(NodeState& node, Session& session) {
     session.out.append("$EOF:" + transfer.end_mark + "\r\n");
   }
   // A follower never sees what a crash could take back.
-  if (node.durability.keeps_log()) session.needs_sequence = node.durability.log().appended();
+  if (node.durability.keeps_log()) await(node, session, {kLogStream, node.durability.log().appended()});
   queue_flush(node, session);
 }
 
 void begin_stream(NodeState& node, Session& session) {
   Follower& follower = follower_of(session);
   follower.phase = Follower::Phase::kFollows;
-  session.needs_sequence = std::max(session.needs_sequence, follower.later_sequence);
+  await(node, session, {kLogStream, follower.later_sequence});
   push_bytes(node, session, std::exchange(follower.later, Buffer()).view());
 }
 

@@ -67,6 +67,7 @@ NodeState::NodeState(const NodeOptions& options)
       store(options.store, options.store_settings),
       commands(all_command_families()),
       durability(options.settings, store),
+      streams(store.partition_count()),
       persistence(store) {}
 
 Node::Node(const NodeOptions& options) : state_(std::make_unique<NodeState>(options)) {

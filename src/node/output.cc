@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "commands/errors.h"
 #include "node/blocking.h"
+#include "node/input.h"
 #include "node/publish.h"
+#include "node/reply_shape.h"
 #include "node/transactions.h"
 
 namespace quorate {
@@ -16,36 +19,63 @@ constexpr size_t kOutputPauseBytes = 256 * 1024 * 1024;
 // Bytes that a client may send ahead while its command waits.
 constexpr size_t kInputAheadMax = 1024 * 1024;
 
-// How many bytes at the front of `out` may leave.
-size_t releasable(NodeState& node, Session& session) {
-  if (session.held.empty()) return session.out.size();
-  const uint64_t durable = node.durability.durable();
-  size_t free_until = 0;
-  size_t passed = 0;
-  for (const HeldReplies& held : session.held) {
-    if (held.sequence > durable) break;
-    free_until = held.end;
-    ++passed;
-  }
-  session.held.erase(session.held.begin(), session.held.begin() + static_cast<std::ptrdiff_t>(passed));
-  return session.held.empty() ? session.out.size() : free_until;
+bool is_met(const NodeState& node, Need need) {
+  const uint64_t position =
+      need.stream == kLogStream ? node.durability.durable() : node.streams.position(need.stream);
+  return need.position <= position;
 }
 
 // Moves the next bytes that may leave into `flight`; false if there are none.
 bool load_flight(NodeState& node, Session& session) {
-  const size_t ready = releasable(node, session);
-  if (ready == 0) return false;
-  if (ready == session.out.size()) {
+  session.flight_sent = 0;
+  const auto met = [&](Need need) { return is_met(node, need); };
+  session.holds.pass_met(met);
+  if (session.holds.empty()) [[likely]] {
+    if (session.out.empty()) return false;
+    session.holds.leave(session.out.size());
     session.flight.swap(session.out);
     node.buffers.take_back(session.out);
-  } else {
-    node.buffers.lend(session.flight);
-    session.flight.append(session.out.view().substr(0, ready));
-    session.out.drop_front(ready);
+    return true;
   }
-  for (HeldReplies& held : session.held) held.end -= ready;
-  session.flight_sent = 0;
-  return true;
+  node.buffers.lend(session.flight);
+  session.out.drop_front(session.holds.take_ready(session.out.view(), session.flight, met));
+  if (session.flight.empty()) node.buffers.take_back(session.flight);
+  return !session.flight.empty();
+}
+
+// Into the list of the stream that stands in its way, if one does; out of any other.
+void update_waiting(NodeState& node, Session& session) {
+  const Need need = session.holds.first_need();
+  const StreamId stream = need.stream == kNoStream || is_met(node, need) ? kNoStream : need.stream;
+  if (stream == session.waits_for) return;
+  if (session.waits_for != kNoStream) std::erase(node.streams.waiting(session.waits_for), &session);
+  if (stream != kNoStream) node.streams.waiting(stream).push_back(&session);
+  session.waits_for = stream;
+}
+
+// The error for each of the replies, or for the one that is not there yet.
+void write_instead(std::string_view line, std::string_view replies, Reply out) {
+  do {
+    const size_t size = value_size(replies);
+    out.error(line);
+    replies.remove_prefix(size == 0 ? replies.size() : size);
+  } while (!replies.empty());
+}
+
+void release_waiting(NodeState& node, StreamId stream) {
+  auto& waiting = node.streams.waiting(stream);
+  size_t kept = 0;
+  for (Session* session : waiting) {
+    const Need need = session->holds.first_need();
+    CHECK(need.stream == stream);
+    if (is_met(node, need)) {
+      session->waits_for = kNoStream;
+      queue_flush(node, *session);
+    } else {
+      waiting[kept++] = session;
+    }
+  }
+  waiting.resize(kept);
 }
 
 }  // namespace
@@ -93,21 +123,59 @@ void push_bytes(NodeState& node, Session& session, std::string_view bytes) {
   check_output_limit(node, session);
 }
 
+GapId open_gap(NodeState& node, Session& session) {
+  bind_needs(node, session);
+  const GapId gap = session.holds.open_gap();
+  if (session.holds.gap_count() >= kGapsMax) session.set(kGapsFull);
+  queue_flush(node, session);
+  return gap;
+}
+
+void fill_gap(NodeState& node, uint64_t session_id, GapId gap, std::string_view bytes) {
+  Session* const session = node.sessions.find(session_id);
+  if (session == nullptr || session->has(kClosing)) return;
+  if (!session->holds.fill_gap(gap, bytes)) return;
+  if (session->holds.begins_with_filled_gap()) queue_flush(node, *session);
+  check_output_limit(node, *session);
+}
+
+void bind_needs(NodeState& node, Session& session) {
+  if (!session.needs.empty()) {
+    const Need of_log{kLogStream, session.needs.log_position};
+    if (!is_met(node, of_log)) session.holds.add_need(of_log);
+    for (const Need& need : session.needs.others) {
+      if (!is_met(node, need)) session.holds.add_need(need);
+    }
+    session.needs.clear();
+  }
+  session.holds.bind(session.out.size());
+}
+
+void lose_from(NodeState& node, Need lost) {
+  const std::string line = error_line(errors::uncertain_leader_lost());
+  node.sessions.for_each_with_links([&](Session& session) {
+    if (session.has(kClosing)) return;
+    bind_needs(node, session);
+    if (!session.holds.has_need_from(lost)) return;
+    if (session.has(kSubscribed | kMonitoring | kReplicaLink)) {
+      // Among its messages no place is a reply's.
+      session.set(kAbortClose);
+      close_session(node, session, CloseWhen::kNow);
+      return;
+    }
+    const Protocol protocol = session.protocol;
+    session.holds.lose_from(lost, session.out, [&](std::string_view bytes, Buffer& out) {
+      write_instead(line, bytes, Reply(out, protocol));
+    });
+    update_waiting(node, session);
+    queue_flush(node, session);
+  });
+}
+
 void flush(NodeState& node, Session& session, Driver& driver) {
   session.clear(kQueuedToFlush);
   if (session.has(kClosing)) return;
-  if (session.needs_sequence != 0) {
-    if (session.needs_sequence > node.durability.durable()) {
-      // Replies leave in order, so none needs less than the one before it.
-      const uint64_t before = session.held.empty() ? 0 : session.held.back().sequence;
-      session.held.push_back({session.out.size(), std::max(session.needs_sequence, before)});
-      if (!session.has(kHolding)) {
-        session.set(kHolding);
-        node.durability.holding.push_back(&session);
-      }
-    }
-    session.needs_sequence = 0;
-  }
+  bind_needs(node, session);
   while (session.flight.empty() && load_flight(node, session)) {
     const size_t sent = driver.send(session.peer.connection, session.flight.view());
     node.statistics.bytes_sent += sent;
@@ -120,27 +188,22 @@ void flush(NodeState& node, Session& session, Driver& driver) {
     node.buffers.take_back(session.flight);
   }
   if (session.out.empty()) node.buffers.take_back(session.out);
-  if (session.has(kCloseAfterReply) && session.pending_output() == 0) {
+  if (!session.holds.empty() || session.waits_for != kNoStream) update_waiting(node, session);
+  if (session.has(kCloseAfterReply) && session.pending_output() == 0 && session.holds.gap_count() == 0) {
     close_session(node, session, CloseWhen::kNow);
     return;
+  }
+  if (session.has(kGapsFull) && session.holds.gap_count() <= kGapsMax / 2) [[unlikely]] {
+    session.clear(kGapsFull);
+    resume_later(node, session);
   }
   check_output_limit(node, session);
   update_reading(node, session);
 }
 
 void release_held(NodeState& node) {
-  const uint64_t durable = node.durability.durable();
-  auto& holding = node.durability.holding;
-  size_t kept = 0;
-  for (Session* session : holding) {
-    if (!session->held.empty() && session->held.front().sequence <= durable) queue_flush(node, *session);
-    if (!session->held.empty() && session->held.back().sequence > durable) {
-      holding[kept++] = session;
-    } else {
-      session->clear(kHolding);
-    }
-  }
-  holding.resize(kept);
+  release_waiting(node, kLogStream);
+  for (const StreamId stream : node.streams.take_advanced()) release_waiting(node, stream);
 }
 
 bool wants_input(const Session& session) {
@@ -180,7 +243,7 @@ void destroy_session(NodeState& node, Session& session) {
     if (node.monitors.empty()) node.flags &= ~kNodeMonitored;
   }
   if (session.has(kReplicaLink)) stop_following(node, session);
-  if (session.has(kHolding)) forget(node.durability.holding);
+  if (session.waits_for != kNoStream) forget(node.streams.waiting(session.waits_for));
   if (session.has(kQueuedToFlush)) forget(node.to_flush);
   if (session.has(kQueuedToResume)) forget(node.to_resume);
   if (session.has(kWaiting)) forget(node.busy_sessions);

@@ -7,14 +7,14 @@
 
 namespace quorate {
 
-bool is_one_value(std::string_view bytes) {
+size_t value_size(std::string_view bytes) {
   size_t at = 0;
   uint64_t wanted = 1;
   while (wanted > 0) {
-    if (at >= bytes.size()) return false;
+    if (at >= bytes.size()) return 0;
     const char type = bytes[at];
     const size_t line_end = bytes.find("\r\n", at);
-    if (line_end == std::string_view::npos) return false;
+    if (line_end == std::string_view::npos) return 0;
     const std::string_view line = bytes.substr(at + 1, line_end - at - 1);
     at = line_end + 2;
     --wanted;
@@ -29,7 +29,7 @@ bool is_one_value(std::string_view bytes) {
         if (count > 0) wanted += 2 * static_cast<uint64_t>(count);
         break;
       case '|':
-        wanted += 2 * static_cast<uint64_t>(count) + 1;  // an attribute is not the value
+        if (count >= 0) wanted += 2 * static_cast<uint64_t>(count) + 1;  // an attribute is not the value
         break;
       case '$':
       case '=':
@@ -45,10 +45,12 @@ bool is_one_value(std::string_view bytes) {
       case '(':
         break;
       default:
-        return false;
+        return 0;
     }
   }
-  return at == bytes.size();
+  return at <= bytes.size() ? at : 0;
 }
+
+bool is_one_value(std::string_view bytes) { return !bytes.empty() && value_size(bytes) == bytes.size(); }
 
 }  // namespace quorate

@@ -13,6 +13,8 @@
 
 #include "commands/context.h"
 #include "node/followers.h"
+#include "node/holds.h"
+#include "node/needs.h"
 #include "node/node.h"
 #include "node/settings.h"
 #include "resp/reply.h"
@@ -47,14 +49,14 @@ enum SessionFlag : uint32_t {
   kQueuedToFlush = 1u << 19,
   kQueuedToClose = 1u << 20,
   kQueuedToResume = 1u << 21,
-  kHolding = 1u << 22,        // in Durability's list of sessions with held replies
+  kGapsFull = 1u << 22,       // as many gaps as it may have; stops reading its requests
   kReadingStopped = 1u << 23, // the driver was told not to read
   kAbortClose = 1u << 24,
   kReplySkipNow = 1u << 25,   // the running command is the one that CLIENT REPLY SKIP meant
 };
 constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch |
                                   kReplicaLink;
-constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing;
+constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing | kGapsFull;
 
 // A command copied out of the input, for later.
 struct StoredCommand {
@@ -101,12 +103,6 @@ struct SessionExtras {
   std::unique_ptr<Follower> follower;      // REPLCONF, SYNC
 };
 
-// Bytes of the output that may leave only once the log has got as far as `sequence`.
-struct HeldReplies {
-  size_t end;  // offset in `out` behind the last of them
-  uint64_t sequence;
-};
-
 class Session {
  public:
   Session(uint64_t id_in, PeerInfo peer_in) : id(id_in), peer(std::move(peer_in)) {}
@@ -126,7 +122,7 @@ class Session {
     return extras == nullptr ? 0 : subscription_count() + extras->shard_channels.size();
   }
   ClientClass client_class() const;
-  size_t pending_output() const { return out.size() + (flight.size() - flight_sent); }
+  size_t pending_output() const { return out.size() + (flight.size() - flight_sent) + holds.filled_bytes(); }
   // Beyond that what a follower gets once it has the file.
   size_t owed_output() const;
   // Bytes this connection costs, about.
@@ -152,8 +148,9 @@ class Session {
   Buffer out;              // replies are appended here
   Buffer flight;           // what the driver is sending; does not move
   size_t flight_sent = 0;
-  std::vector<HeldReplies> held;
-  uint64_t needs_sequence = 0;  // of the replies of this turn
+  TurnNeeds needs;         // of the replies of this turn
+  Holds holds;             // what `out` waits for
+  StreamId waits_for = kNoStream;  // in the list of this stream; a need of it stands first in `holds`
   int64_t soft_limit_since_us = 0;
 
   // ---- time -------------------------------------------------------------------------------------------

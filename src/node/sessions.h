@@ -37,19 +37,19 @@ class BufferPool {
   std::vector<Buffer> free_;
 };
 
+// Those of clients, and those in which commands of other nodes run: these have numbers of the same kind, but are no
+// clients, so they are counted and visited only where that is said.
 class Sessions {
  public:
-  Session* add(PeerInfo peer) {
-    const uint64_t id = next_id_++;
-    auto session = std::make_unique<Session>(id, std::move(peer));
-    Session* const added = session.get();
-    by_id_.emplace_hint(by_id_.end(), id, std::move(session));
-    return added;
+  Session* add(PeerInfo peer) { return add_to(by_id_, std::move(peer)); }
+  Session* add_link(PeerInfo peer) { return add_to(links_, std::move(peer)); }
+  void remove(const Session* session) {
+    if (by_id_.erase(session->id) == 0) links_.erase(session->id);
   }
-  void remove(const Session* session) { by_id_.erase(session->id); }
   Session* find(uint64_t id) {
-    const auto found = by_id_.find(id);
-    return found == by_id_.end() ? nullptr : found->second.get();
+    if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second.get();
+    const auto found = links_.find(id);
+    return found == links_.end() ? nullptr : found->second.get();
   }
   size_t size() const { return by_id_.size(); }
 
@@ -57,6 +57,11 @@ class Sessions {
   template <class Visit>
   void for_each(Visit&& visit) {
     for (auto& [id, session] : by_id_) visit(*session);
+  }
+  template <class Visit>
+  void for_each_with_links(Visit&& visit) {
+    for_each(visit);
+    for (auto& [id, session] : links_) visit(*session);
   }
   // Visits about `count` sessions, going round from call to call.
   template <class Visit>
@@ -71,7 +76,18 @@ class Sessions {
   }
 
  private:
-  std::map<uint64_t, std::unique_ptr<Session>> by_id_;
+  using ById = std::map<uint64_t, std::unique_ptr<Session>>;
+
+  Session* add_to(ById& map, PeerInfo peer) {
+    const uint64_t id = next_id_++;
+    auto session = std::make_unique<Session>(id, std::move(peer));
+    Session* const added = session.get();
+    map.emplace_hint(map.end(), id, std::move(session));
+    return added;
+  }
+
+  ById by_id_;
+  ById links_;
   uint64_t next_id_ = 1;
   uint64_t last_visited_ = 0;
 };

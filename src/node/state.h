@@ -14,6 +14,7 @@
 #include "node/durability.h"
 #include "node/followers.h"
 #include "node/latency.h"
+#include "node/needs.h"
 #include "node/node.h"
 #include "node/persistence.h"
 #include "node/session_map.h"
@@ -69,6 +70,7 @@ struct NodeState {
   SlowLog slow_log;
   LatencyMonitor latency_monitor;
   Durability durability;
+  Streams streams;
   Persistence persistence;
   Followers followers;
 

@@ -112,6 +112,7 @@ void run_upkeep(NodeState& node) {
 
 int64_t upkeep_deadline(const NodeState& node) {
   if (node.flags & kNodeBusy) return node.busy_until_us;
+  if (!node.to_resume.empty()) return node.now.steady_us;
   int64_t deadline = node.next_upkeep_us;
   if (node.flags & kNodePaused) deadline = std::min(deadline, node.pause_until_us);
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);

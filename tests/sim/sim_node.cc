@@ -105,13 +105,13 @@ void SimNode::send(int number, std::string_view bytes) {
 void SimNode::receive(Connection& connection, std::string_view bytes) {
   Store& store = node_->store();
   const uint64_t dirty = store.dirty();
-  const uint64_t needed = connection.session->needs_sequence;
+  const uint64_t needed = connection.session->needs.log_position;
   node_->receive(now_, connection.session, bytes);
   if (!options_.forgets_expiry || connection.session == nullptr) return;
   // Nobody has written in this turn, so if the reply waits for its record, that is for an expiry.
   const bool wrote = store.dirty() != dirty || store.effects().count() != store.implied_effects();
-  if (!wrote && connection.session->needs_sequence == node_->state().durability.turn_sequence()) {
-    connection.session->needs_sequence = needed;
+  if (!wrote && connection.session->needs.log_position == node_->state().durability.turn_sequence()) {
+    connection.session->needs.log_position = needed;
   }
 }
 
