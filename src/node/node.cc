@@ -63,6 +63,7 @@ NodeState::NodeState(const NodeOptions& options)
       clock_us(options.clock_us),
       shard(options.shard),
       new_log_id(options.new_log_id),
+      identity(options.identity),
       run_id(make_run_id(options.seed)),
       store(options.store, options.store_settings),
       commands(all_command_families()),

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "persist/disk.h"
+#include "persist/identity.h"
 #include "store/db.h"
 #include "util/result.h"
 #include "util/time.h"
@@ -47,6 +48,7 @@ struct NodeOptions {
   Store::Options store;
   uint32_t shard = 0;
   uint64_t new_log_id = 1;      // of a log that begins now: LogIdentity, as store.hash_seed
+  NodeIdentity identity = {};   // begin_incarnation(); without one the node stays alone
   uint64_t seed = 1;            // of ids that must differ between processes (run_id)
   // A cheap monotonic clock in microseconds for slow log and command statistics; constant in simulation.
   // Never used to decide anything.

@@ -151,7 +151,7 @@ void end_rdb_save(NodeState& node, bool succeeded, int64_t seconds) {
 
 void end_job(NodeState& node) {
   Persistence& state = node.persistence;
-  if (!state.job_runs || state.job.state() == SnapshotJob::State::kRunning) return;
+  if (!state.job_runs || state.job.is_under_way()) return;
   state.job_runs = false;
   const bool succeeded = state.job.state() == SnapshotJob::State::kDone;
   const int64_t seconds = (node.now.steady_us - state.job_began_us) / 1'000'000;

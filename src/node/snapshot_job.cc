@@ -21,17 +21,28 @@ SnapshotJob::~SnapshotJob() {
   if (walking_) store_.end_snapshot();
 }
 
-void SnapshotJob::begin_log(const SnapshotHeader& header) {
-  CHECK(state_ != State::kRunning);
+void SnapshotJob::begin_log(const SnapshotHeader& header, std::string_view groups,
+                            Publication publication) {
+  CHECK(!is_under_way());
   kind_ = Kind::kLog;
   state_ = State::kRunning;
-  log_writer_.begin(header, requests_);
+  log_writer_.begin(header, groups, requests_);
+  if (publication == Publication::kHeld) log_writer_.hold();
   store_.begin_snapshot(*this);
   walking_ = true;
 }
 
+void SnapshotJob::begin_bare(const SnapshotHeader& header, std::string_view groups) {
+  CHECK(!is_under_way());
+  CHECK(!groups.empty());
+  kind_ = Kind::kLog;
+  state_ = State::kRunning;
+  log_writer_.begin(header, groups, requests_);
+  log_writer_.finish(requests_);
+}
+
 void SnapshotJob::begin_rdb(std::string file, const rdb::FileOptions& options) {
-  CHECK(state_ != State::kRunning);
+  CHECK(!is_under_way());
   kind_ = Kind::kRdb;
   state_ = State::kRunning;
   encoder_.emplace(store_, options);
@@ -101,9 +112,10 @@ void SnapshotJob::on_reply(DiskReply&& reply) {
 }
 
 void SnapshotJob::look_at_writer() {
-  if (state_ != State::kRunning) return;
+  if (!is_under_way()) return;
   const bool is_log = kind_ == Kind::kLog;
   const FileWriter::State writer = is_log ? log_writer_.state() : rdb_writer_.state();
+  if (writer == FileWriter::State::kWritten) state_ = State::kWritten;
   if (writer == FileWriter::State::kDone) state_ = State::kDone;
   if (writer == FileWriter::State::kFailed) {
     const Status& outcome = is_log ? log_writer_.outcome() : rdb_writer_.outcome();
@@ -113,10 +125,16 @@ void SnapshotJob::look_at_writer() {
   }
 }
 
+void SnapshotJob::publish() {
+  if (!is_under_way() || kind_ != Kind::kLog) return;
+  state_ = State::kRunning;
+  log_writer_.publish(requests_);
+}
+
 void SnapshotJob::abort() {
   if (walking_) store_.end_snapshot();
   walking_ = false;
-  if (state_ == State::kRunning) {
+  if (is_under_way()) {
     if (kind_ == Kind::kLog) {
       log_writer_.abort(requests_);
     } else {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "persist/disk.h"
@@ -17,12 +18,20 @@
 
 namespace quorate {
 
-// Calls: begin_log or begin_rdb; then step and drain in each turn, on_reply for its replies, until
-// state() is kDone or kFailed; then begin_* may be called again.  Requires: no other snapshot of
-// the store runs.
+// Calls: begin_log, begin_bare or begin_rdb; then step and drain in each turn, on_reply for its replies, and
+// publish() at any time if it is held, until state() is kDone or kFailed; then begin_* may be called
+// again.  Requires: no other snapshot of the store runs.
 class SnapshotJob final : public Store::SnapshotSink {
  public:
-  enum class State : uint8_t { kIdle, kRunning, kDone, kFailed };
+  enum class State : uint8_t {
+    kIdle,
+    kRunning,
+    kWritten,  // held: everything is durable but the final name, which publish() gives
+    kDone,
+    kFailed
+  };
+  // When a file that is written and synced gets its final name.
+  enum class Publication : uint8_t { kAtOnce, kHeld };
   enum class Kind : uint8_t { kLog, kRdb };
 
   explicit SnapshotJob(Store& store) : store_(store) {}
@@ -30,9 +39,14 @@ class SnapshotJob final : public Store::SnapshotSink {
   SnapshotJob(const SnapshotJob&) = delete;
   SnapshotJob& operator=(const SnapshotJob&) = delete;
 
-  // Stands for every record below header.sequence.  Requires: the store holds exactly those (begin
-  // a segment, then call this in the same turn).
-  void begin_log(const SnapshotHeader& header);
+  // Stands for every record below header.sequence.  `groups`: what the groups of a node in company
+  // remember of them.  kHeld: they may hold what is not committed, so the file counts only once
+  // publish() was called.  Requires: the store holds exactly those (begin a segment, then call this
+  // in the same turn).
+  void begin_log(const SnapshotHeader& header, std::string_view groups = {},
+                 Publication publication = Publication::kAtOnce);
+  // The same of a log that is kept bare: no entries, only what the groups remember.
+  void begin_bare(const SnapshotHeader& header, std::string_view groups);
   void begin_rdb(std::string file, const rdb::FileOptions& options);
 
   // Saves about `budget` more entries, unless too many bytes wait for the disk.
@@ -43,10 +57,13 @@ class SnapshotJob final : public Store::SnapshotSink {
   void drain(std::vector<DiskRequest>& requests);
   bool owns(uint64_t id) const { return log_writer_.owns(id) || rdb_writer_.owns(id); }
   void on_reply(DiskReply&& reply);
-  // Gives up; the state becomes kIdle.
+  // A held snapshot may get its name, now or as soon as it is written.
+  void publish();
+  // Gives up; the state becomes kIdle.  Also a held one, whose file is removed.
   void abort();
 
   State state() const { return state_; }
+  bool is_under_way() const { return state_ == State::kRunning || state_ == State::kWritten; }
   Kind kind() const { return kind_; }
   // Why it failed.
   const std::string& failure() const { return failure_; }

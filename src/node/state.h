@@ -53,6 +53,7 @@ struct NodeState {
   int64_t (*const clock_us)();
   const uint32_t shard;
   const uint64_t new_log_id;
+  const NodeIdentity identity;
   std::string run_id;  // 40 hex digits
 
   // ---- the parts ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ class StoreTarget final : public RecoveryTarget {
     loader_.forget();
     for (int index = 0; index < store_.database_count(); ++index) store_.database(index).clear();
     result_.last_unix_ms = 0;
+    result_.groups.reset();
   }
 
   Status snapshot_begin(const SnapshotHeader& header) override {
@@ -29,21 +30,42 @@ class StoreTarget final : public RecoveryTarget {
     return done();
   }
 
+  Status snapshot_groups(std::string_view groups) override { return take_groups(groups); }
+
   Status snapshot_block(std::string_view payload) override {
     TRY(load_snapshot_block(payload, store_, loader_));
     return loader_.flush();
   }
 
   Status record(const RecordHeader& header, std::span<const LogEntry> entries) override {
+    if (result_.groups) {
+      return Error(ErrorCode::kCorrupt,
+                   "record " + std::to_string(header.sequence) +
+                       " is of a lone node, but its log is of a node in company: damage");
+    }
     result_.last_unix_ms = std::max(result_.last_unix_ms, header.unix_ms);
     store_.set_now(header.unix_ms);
     for (const LogEntry& entry : entries) TRY(batch(header, entry));
     return done();
   }
 
+  Status group_record(const RecordHeader& header, std::string_view body) override {
+    result_.last_unix_ms = std::max(result_.last_unix_ms, header.unix_ms);
+    store_.set_now(header.unix_ms);
+    Status taken = take_groups(body);
+    if (taken.ok()) return done();
+    return Error(taken.error().code(), "record " + std::to_string(header.sequence) + ": " +
+                                           std::string(taken.error().detail()));
+  }
+
   uint64_t snapshot_keys() const { return loader_.loaded(); }
 
  private:
+  Status take_groups(std::string_view bytes) {
+    if (!result_.groups) result_.groups.emplace();
+    return result_.groups->record(bytes);
+  }
+
   Status batch(const RecordHeader& header, const LogEntry& entry) {
     Status status = applier_.apply(entry.batch);
     result_.effects += applier_.take_count();
@@ -148,9 +170,17 @@ Result<rdb::FileReport> load_rdb_file(Disk& disk, std::string_view file, Store& 
                std::string(file) + ": " + std::string(report.error().detail()));
 }
 
-Status write_snapshot_now(Disk& disk, Store& store, const SnapshotHeader& header) {
+Status write_snapshot_now(Disk& disk, Store& store, const SnapshotHeader& header,
+                          std::string_view groups) {
   SnapshotJob job(store);
-  job.begin_log(header);
+  job.begin_log(header, groups);
+  return run_to_end(disk, job);
+}
+
+Status write_bare_snapshot_now(Disk& disk, Store& store, const SnapshotHeader& header,
+                               std::string_view groups) {
+  SnapshotJob job(store);
+  job.begin_bare(header, groups);
   return run_to_end(disk, job);
 }
 
@@ -165,7 +195,11 @@ Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
                                           EffectTarget& target) {
   StoreRecoveryResult result;
   result.log.position.log_id = options.new_log_id;
-  const bool keeps_log = options.log == StoreRecoveryOptions::Log::kKept;
+  bool keeps_log = options.log == StoreRecoveryOptions::Log::kKept;
+  if (!keeps_log) {
+    TRY(const LogOwner owner, log_owner(disk, options.shard));
+    keeps_log = owner == LogOwner::kCompany;
+  }
   if (keeps_log) TRY(recover_log(disk, store, options, target, result));
   TRY(remove_temporary_files(disk, options, result));
   if (result.log.found_anything) return result;

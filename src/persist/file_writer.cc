@@ -25,6 +25,8 @@ void FileWriter::ask(DiskRequest::Op op, Buffer&& bytes, std::vector<DiskRequest
 void FileWriter::begin(std::string file, std::vector<DiskRequest>& requests) {
   CHECK(state_ != State::kWriting);
   CHECK(state_ != State::kFinishing);
+  CHECK(state_ != State::kWritten);
+  is_held_ = false;
   file_ = std::move(file);
   state_ = State::kWriting;
   outcome_ = done();
@@ -57,9 +59,18 @@ void FileWriter::finish(std::vector<DiskRequest>& requests) {
   last_step_ = LastStep::kSync;
 }
 
+void FileWriter::publish(std::vector<DiskRequest>& requests) {
+  is_held_ = false;
+  if (state_ != State::kWritten) return;
+  state_ = State::kFinishing;
+  ask(DiskRequest::Op::kRename, {}, requests);
+  last_step_ = LastStep::kRename;
+}
+
 void FileWriter::abort(std::vector<DiskRequest>& requests) {
-  if (state_ != State::kWriting && state_ != State::kFailed) return;
-  ask(DiskRequest::Op::kRemove, {}, requests);
+  if (state_ == State::kIdle || state_ == State::kDone) return;
+  const bool is_named = state_ == State::kFinishing && last_step_ != LastStep::kSync;
+  if (!is_named) ask(DiskRequest::Op::kRemove, {}, requests);
   first_id_ = next_id_;
   in_flight_bytes_ = 0;
   state_ = State::kIdle;
@@ -82,6 +93,10 @@ void FileWriter::on_reply(DiskReply&& reply, std::vector<DiskRequest>& requests)
   // Each last step waits for the one before, so that a failure never reaches the final name.
   switch (last_step_) {
     case LastStep::kSync:
+      if (is_held_) {
+        state_ = State::kWritten;
+        return;
+      }
       ask(DiskRequest::Op::kRename, {}, requests);
       last_step_ = LastStep::kRename;
       return;

@@ -12,11 +12,18 @@
 
 namespace quorate {
 
-// Calls: begin, write*, then finish or abort; on_reply throughout.  One file at a time; reusable
-// afterwards.
+// Calls: begin, hold?, write*, then finish or abort, publish? if it was held; on_reply throughout.
+// One file at a time; reusable afterwards.
 class FileWriter {
  public:
-  enum class State : uint8_t { kIdle, kWriting, kFinishing, kDone, kFailed };
+  enum class State : uint8_t {
+    kIdle,
+    kWriting,
+    kFinishing,
+    kWritten,  // held: durable under its temporary name, waits for publish()
+    kDone,
+    kFailed
+  };
 
   // `owner` tells apart the replies of writers that work at the same time; 2 to 255 (1 is the log).
   explicit FileWriter(uint8_t owner) : owner_(owner), next_id_(uint64_t{owner} << kOwnerShift) {}
@@ -25,7 +32,12 @@ class FileWriter {
   // Requires: state() is kWriting or kFailed (then nothing is asked).
   void write(Buffer&& bytes, std::vector<DiskRequest>& requests);
   void finish(std::vector<DiskRequest>& requests);
-  // Gives up and removes the temporary file.
+  // The file does not get its final name before publish().  Requires: state() is kWriting.
+  void hold() { is_held_ = true; }
+  // It may have its final name, now or as soon as it is durable.  Does nothing if it was not held.
+  void publish(std::vector<DiskRequest>& requests);
+  // Gives up and removes the temporary file.  Too late once the final name was asked for: then the
+  // file, which is whole, may get it.
   void abort(std::vector<DiskRequest>& requests);
 
   bool owns(uint64_t id) const { return (id >> kOwnerShift) == owner_; }
@@ -56,6 +68,7 @@ class FileWriter {
   uint64_t size_ = 0;
   uint64_t unsynced_ = 0;
   uint64_t in_flight_bytes_ = 0;
+  bool is_held_ = false;
   uint64_t first_id_ = 0;  // of the file being written: older replies are of one that was given up
   enum class LastStep : uint8_t { kSync, kRename, kSyncDirectory } last_step_ = LastStep::kSync;
   struct Flight {

@@ -58,8 +58,16 @@ std::optional<SegmentHeader> SegmentHeader::decode(std::string_view bytes) {
                        .base = static_cast<LogBase>(base)};
 }
 
+bool SegmentHeader::is_of_another_version(std::string_view bytes) {
+  return bytes.size() >= kSize && bytes.substr(0, kSegmentMagic.size()) == kSegmentMagic &&
+         static_cast<uint8_t>(bytes[7]) != kLogVersion &&
+         load_little<uint64_t>(bytes.data() + kSegmentCheckAt) ==
+             hash64(bytes.substr(0, kSegmentCheckAt), kSegmentSeed);
+}
+
 void RecordHeader::encode(char* out) const {
   CHECK(body_size <= kBodyMax);
+  CHECK(is_known());
   out[0] = static_cast<char>(kRecordMark);
   out[1] = static_cast<char>(kind);
   out[2] = static_cast<char>(kLogVersion);
@@ -76,7 +84,7 @@ std::optional<RecordHeader> RecordHeader::decode(std::string_view bytes) {
   if (bytes.size() < kSize) return std::nullopt;
   const char* at = bytes.data();
   // The cheap tests first: a scan for a header tries every offset.
-  if (static_cast<uint8_t>(at[0]) != kRecordMark || at[1] != static_cast<char>(Kind::kTurn) ||
+  if (static_cast<uint8_t>(at[0]) != kRecordMark || at[1] == 0 ||
       static_cast<uint8_t>(at[2]) != kLogVersion) {
     return std::nullopt;
   }
@@ -85,7 +93,7 @@ std::optional<RecordHeader> RecordHeader::decode(std::string_view bytes) {
     return std::nullopt;
   }
   const uint64_t high = static_cast<uint8_t>(at[7]);
-  return RecordHeader{.kind = Kind::kTurn,
+  return RecordHeader{.kind = static_cast<Kind>(at[1]),
                       .body_size = load_little<uint32_t>(at + 3) | (high << 32),
                       .sequence = load_little<uint64_t>(at + 8),
                       .synced = load_little<uint64_t>(at + 16),

@@ -1,11 +1,11 @@
 // The bytes of log segments; docs/FORMATS.md is the prose.  Shared by LogWriter and LogReader only.
 //
 //   segment  = segment header, record*, zeros up to the end of the file
-//   record   = record header, body;  body = entry*
+//   record   = record header, body;  body of a turn = entry*;  body of groups: opaque
 //   entry    = varint partition + 1 (0: each effect names its slot), varint term, varint index,
 //              varint size, effects
 //
-// A record is one turn of the loop: whole or not at all.  Integers are little-endian.
+// A record is what one turn of the loop wrote: whole or not at all.  Integers are little-endian.
 #pragma once
 
 #include <cstddef>
@@ -50,12 +50,17 @@ struct SegmentHeader {
 
   std::string encode() const;
   static std::optional<SegmentHeader> decode(std::string_view bytes);
+  // A whole header, but of another version of the format.
+  static bool is_of_another_version(std::string_view bytes);
 };
 
 struct RecordHeader {
   static constexpr size_t kSize = 48;
   static constexpr uint64_t kBodyMax = (uint64_t{1} << 40) - 1;
-  enum class Kind : uint8_t { kTurn = 1 };
+  enum class Kind : uint8_t {
+    kTurn = 1,    // effects of a lone node
+    kGroups = 2,  // what the groups of a node in company store (cluster/group_record.h)
+  };
   Kind kind = Kind::kTurn;
   uint64_t body_size = 0;
   uint64_t sequence = 0;
@@ -64,8 +69,10 @@ struct RecordHeader {
   uint64_t chain = 0;  // of the body, seeded by the record before
 
   void encode(char* out) const;
-  // Nothing if the bytes are no header; the header proves itself, the body needs the chain.
+  // Nothing if the bytes are no header; the header proves itself, the body needs the chain.  The
+  // kind may be one that a later version has added: then is_known() is false.
   static std::optional<RecordHeader> decode(std::string_view bytes);
+  bool is_known() const { return kind == Kind::kTurn || kind == Kind::kGroups; }
 };
 
 uint64_t log_chain(uint64_t before, std::string_view body);

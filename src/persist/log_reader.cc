@@ -46,7 +46,10 @@ Result<bool> SegmentReader::open() {
   TRY(size_, disk_.size(file_));
   TRY(const std::string_view bytes, window(SegmentHeader::kSize));
   const auto header = SegmentHeader::decode(bytes);
-  if (!header) return false;
+  if (!header) {
+    if (!SegmentHeader::is_of_another_version(bytes)) return false;
+    return Error(ErrorCode::kUnsupported, file_ + ": written by another version of the server");
+  }
   header_ = *header;
   offset_ = SegmentHeader::kSize;
   next_sequence_ = header_.first_sequence;
@@ -70,6 +73,8 @@ Result<bool> SegmentReader::only_zeros_follow() {
 
 Result<SegmentReader::Outcome> SegmentReader::next(RecordHeader& record,
                                                    std::vector<LogEntry>& entries) {
+  body_ = {};
+  entries.clear();
   TRY(const std::string_view head, window(RecordHeader::kSize));
   const auto header = RecordHeader::decode(head);
   if (!header) [[unlikely]] {
@@ -81,8 +86,20 @@ Result<SegmentReader::Outcome> SegmentReader::next(RecordHeader& record,
   TRY(const std::string_view whole, window(RecordHeader::kSize + header->body_size));
   const std::string_view body = whole.substr(RecordHeader::kSize);
   if (log_chain(chain_, body) != header->chain) return Outcome::kDamage;
-  if (!parse_entries(body, entries)) return Outcome::kDamage;
+  if (!header->is_known()) {
+    // Its writer may have been promised that it stays, so it is not taken for damage.
+    return Error(ErrorCode::kUnsupported,
+                 file_ + ": record " + std::to_string(header->sequence) + " at byte " +
+                     std::to_string(offset_) + " is of kind " +
+                     std::to_string(static_cast<unsigned>(header->kind)) +
+                     ", which this version of the server does not know; start the version that "
+                     "wrote it");
+  }
+  if (header->kind == RecordHeader::Kind::kTurn && !parse_entries(body, entries)) {
+    return Outcome::kDamage;
+  }
   record = *header;
+  body_ = body;
   chain_ = header->chain;
   ++next_sequence_;
   offset_ += whole.size();

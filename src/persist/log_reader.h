@@ -32,12 +32,15 @@ class SegmentReader {
   SegmentReader(Disk& disk, std::string file) : disk_(disk), file_(std::move(file)) {}
 
   // False: the segment's header is cut off or damaged (then only size() and classify_damage() may
-  // be used).
+  // be used).  kUnsupported: another version of the server has written it.
   Result<bool> open();
   const SegmentHeader& header() const { return header_; }
 
-  // The views in `entries` live until the next call.
+  // `entries`: those of a turn; a record of another kind has none.  The views live until the next
+  // call.  kUnsupported: the record is whole, but of a kind that this version does not know.
   Result<Outcome> next(RecordHeader& record, std::vector<LogEntry>& entries);
+  // Of the last record.  Lives until the next call of next().
+  std::string_view body() const { return body_; }
 
   // Where the first byte stands that is no part of a valid record.
   uint64_t offset() const { return offset_; }
@@ -64,6 +67,7 @@ class SegmentReader {
   uint64_t chain_ = 0;
   Buffer block_;
   uint64_t block_offset_ = 0;  // of block_'s first byte in the file
+  std::string_view body_;      // in block_
 };
 
 // The entries of a record's body; false if it is malformed.  Any bytes are allowed.

@@ -55,6 +55,7 @@ void LogWriter::start_segment(std::vector<DiskRequest>& requests) {
     segment_sizes_.push_back(0);
   }
   segment_ = segment_name(options_.shard, position_.next_sequence);
+  segment_kind_.reset();
   const SegmentHeader header{.shard = options_.shard,
                              .partitions = options_.partitions,
                              .log_id = position_.log_id,
@@ -88,18 +89,36 @@ uint64_t LogWriter::append(std::span<const LogEntry> entries, int64_t unix_ms,
     if (!entry.batch.empty()) std::memcpy(at, entry.batch.data(), entry.batch.size());
     at += entry.batch.size();
   }
-  const auto size = static_cast<size_t>(at - begin);
-  const std::string_view body(begin + RecordHeader::kSize, size - RecordHeader::kSize);
+  bytes.commit(static_cast<size_t>(at - begin));
+  return add_record(RecordHeader::Kind::kTurn, std::move(bytes), unix_ms, requests);
+}
+
+uint64_t LogWriter::append_groups(std::string_view body, int64_t unix_ms,
+                                  std::vector<DiskRequest>& requests) {
+  CHECK(!segment_.empty());
+  if (segment_kind_ == RecordHeader::Kind::kTurn) start_segment(requests);
+  Buffer bytes;
+  bytes.reserve(RecordHeader::kSize + body.size());
+  bytes.commit(RecordHeader::kSize);
+  bytes.append(body);
+  return add_record(RecordHeader::Kind::kGroups, std::move(bytes), unix_ms, requests);
+}
+
+uint64_t LogWriter::add_record(RecordHeader::Kind kind, Buffer&& bytes, int64_t unix_ms,
+                               std::vector<DiskRequest>& requests) {
+  CHECK(!segment_kind_ || segment_kind_ == kind);
+  segment_kind_ = kind;
+  const size_t size = bytes.size();
+  const std::string_view body = bytes.view_from(RecordHeader::kSize);
   position_.chain = log_chain(position_.chain, body);
   const uint64_t sequence = position_.next_sequence++;
-  RecordHeader{.kind = RecordHeader::Kind::kTurn,
+  RecordHeader{.kind = kind,
                .body_size = body.size(),
                .sequence = sequence,
                .synced = synced_,
                .unix_ms = unix_ms,
                .chain = position_.chain}
-      .encode(begin);
-  bytes.commit(size);
+      .encode(bytes.data());
   const uint64_t offset = segment_size_;
   segment_size_ += size;
   segment_sizes_.back() += size;

@@ -1,12 +1,14 @@
-// Turns the effects of each loop turn into records of an append-only log, and keeps count of what
+// Turns what each loop turn writes into records of an append-only log, and keeps count of what
 // is written and what is synced.  Pure: it asks for disk operations and is told how they ended. Not
 // for reading (log_reader.h), nor for deciding when to sync or to roll over (the node).
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "persist/disk.h"
@@ -28,6 +30,7 @@ struct LogPosition {
 //
 // Invariants: 1. synced() <= written() <= appended().   2. A record counts as written or synced
 // only after the reply that says so.   3. A segment is synced before the next one exists.
+// 4. Records of one segment are of one kind.
 class LogWriter {
  public:
   struct Options {
@@ -41,9 +44,15 @@ class LogWriter {
   // first. Use at start, when a snapshot begins, and when segment_size() has grown enough.
   void start_segment(std::vector<DiskRequest>& requests);
 
-  // Adds one record; returns its sequence number.  Requires: a segment was started.
+  // Adds the record of a lone node's turn; returns its sequence number.  Requires: a segment was
+  // started, and no record of groups is in the log.
   uint64_t append(std::span<const LogEntry> entries, int64_t unix_ms,
                   std::vector<DiskRequest>& requests);
+  // Adds what the groups of a node in company store, opaque here; returns its sequence number.  No
+  // segment holds both kinds: behind turns another one is begun, so that the first record of a
+  // segment tells whose it is.  Requires: a segment was started.
+  uint64_t append_groups(std::string_view body, int64_t unix_ms,
+                         std::vector<DiskRequest>& requests);
   // Asks that all records appended so far be made durable.  One sync is under way at a time: what
   // is asked for meanwhile is covered by the next, which starts with the reply (group commit).
   void sync(std::vector<DiskRequest>& requests);
@@ -104,6 +113,9 @@ class LogWriter {
 
   void ask(Flight&& flight, Buffer&& bytes, std::vector<DiskRequest>& requests);
   void ask_sync(std::vector<DiskRequest>& requests);
+  // `bytes`: room for the record's header, and its body.
+  uint64_t add_record(RecordHeader::Kind kind, Buffer&& bytes, int64_t unix_ms,
+                      std::vector<DiskRequest>& requests);
   void count_success(const Flight& flight);
 
   const Options options_;
@@ -111,6 +123,7 @@ class LogWriter {
   const uint64_t begun_at_;        // the first sequence of this writer
   std::deque<uint64_t> segments_;  // first sequences; the last is the one written to
   std::string segment_;
+  std::optional<RecordHeader::Kind> segment_kind_;  // of its records; nothing: it has none yet
   uint64_t segment_size_ = 0;
   uint64_t log_size_ = 0;
   std::deque<uint64_t> segment_sizes_;  // of segments_; 0 for those found at start

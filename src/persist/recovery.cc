@@ -95,6 +95,8 @@ Status Recovery::load_snapshot_file(uint64_t sequence) {
                                                   std::to_string(options_.partitions));
   }
   TRY(target_.snapshot_begin(header));
+  TRY(const std::string_view groups, reader.groups());
+  if (!groups.empty()) TRY(target_.snapshot_groups(groups));
   while (true) {
     TRY(const auto payload, reader.next());
     if (!payload) break;
@@ -269,7 +271,14 @@ Status Recovery::replay_segment(size_t index) {
     }
     if (outcome == SegmentReader::Outcome::kEnd) break;
     if (header.sequence < position.next_sequence) continue;  // contained in the snapshot
-    TRY(target_.record(header, entries));
+    switch (header.kind) {
+      case RecordHeader::Kind::kTurn:
+        TRY(target_.record(header, entries));
+        break;
+      case RecordHeader::Kind::kGroups:
+        TRY(target_.group_record(header, reader.body()));
+        break;
+    }
     position.next_sequence = header.sequence + 1;
     position.chain = header.chain;
     ++result_.records;
@@ -335,27 +344,80 @@ Result<RecoveryResult> Recovery::run() {
 
 }  // namespace
 
-LogIdentity log_identity(Disk& disk, uint32_t shard, uint64_t random) {
-  LogIdentity identity{.new_log_id = random | 1, .hash_seed = hash_seed_of_log(random | 1)};
-  const auto files = disk.list();
-  if (!files.ok()) return identity;  // recover() will say so
-  std::vector<uint64_t> snapshots;
-  std::vector<uint64_t> segments;
-  for (const std::string& file : files.value()) {
+namespace {
+
+// Sequences in the names of a shard's files.
+struct ShardFiles {
+  std::vector<uint64_t> snapshots;  // descending
+  std::vector<uint64_t> segments;   // ascending
+};
+
+Result<ShardFiles> files_of_shard(Disk& disk, uint32_t shard) {
+  TRY(const std::vector<std::string> names, disk.list());
+  ShardFiles files;
+  for (const std::string& file : names) {
     const auto name = parse_name(file);
     if (!name || name->shard != shard) continue;
-    if (name->kind == ParsedName::Kind::kSnapshot) snapshots.push_back(name->sequence);
-    if (name->kind == ParsedName::Kind::kSegment) segments.push_back(name->sequence);
+    if (name->kind == ParsedName::Kind::kSnapshot) files.snapshots.push_back(name->sequence);
+    if (name->kind == ParsedName::Kind::kSegment) files.segments.push_back(name->sequence);
   }
-  std::sort(snapshots.rbegin(), snapshots.rend());
-  for (const uint64_t sequence : snapshots) {
+  std::sort(files.snapshots.rbegin(), files.snapshots.rend());
+  std::sort(files.segments.begin(), files.segments.end());
+  return files;
+}
+
+// Nothing: the segment has no whole record.
+Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::string& file) {
+  SegmentReader reader(disk, file);
+  TRY(const bool whole, reader.open());
+  if (!whole) return std::optional<RecordHeader::Kind>();
+  RecordHeader header;
+  std::vector<LogEntry> entries;
+  TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
+  if (outcome != SegmentReader::Outcome::kRecord) return std::optional<RecordHeader::Kind>();
+  return std::optional(header.kind);
+}
+
+}  // namespace
+
+Result<LogOwner> log_owner(Disk& disk, uint32_t shard) {
+  TRY(ShardFiles files, files_of_shard(disk, shard));
+  LogOwner owner = LogOwner::kNobody;
+  uint64_t reach = 0;
+  for (const uint64_t sequence : files.snapshots) {
+    SnapshotReader reader(disk, snapshot_name(shard, sequence));
+    if (!reader.open().ok()) continue;
+    if (reader.has_groups()) return LogOwner::kCompany;
+    owner = LogOwner::kAlone;
+    reach = sequence;
+    break;
+  }
+  // A log that waits for a snapshot which never came does not count (recover() drops it).
+  for (size_t index = 0; index < files.segments.size(); ++index) {
+    SegmentReader reader(disk, segment_name(shard, files.segments[index]));
+    TRY(const bool whole, reader.open());
+    if (!whole || reader.header().base != LogBase::kAwaits || files.segments[index] <= reach) continue;
+    files.segments.resize(index);
+  }
+  for (size_t index = files.segments.size(); index-- > 0;) {
+    TRY(const auto kind, first_kind(disk, segment_name(shard, files.segments[index])));
+    if (!kind) continue;
+    return *kind == RecordHeader::Kind::kGroups ? LogOwner::kCompany : LogOwner::kAlone;
+  }
+  return owner;
+}
+
+LogIdentity log_identity(Disk& disk, uint32_t shard, uint64_t random) {
+  LogIdentity identity{.new_log_id = random | 1, .hash_seed = hash_seed_of_log(random | 1)};
+  const auto files = files_of_shard(disk, shard);
+  if (!files.ok()) return identity;  // recover() will say so
+  for (const uint64_t sequence : files.value().snapshots) {
     SnapshotReader reader(disk, snapshot_name(shard, sequence));
     if (!reader.open().ok()) continue;
     identity.hash_seed = reader.header().hash_seed;
     return identity;
   }
-  std::sort(segments.begin(), segments.end());
-  for (const uint64_t sequence : segments) {
+  for (const uint64_t sequence : files.value().segments) {
     SegmentReader reader(disk, segment_name(shard, sequence));
     const auto whole = reader.open();
     if (!whole.ok() || !whole.value()) continue;

@@ -16,17 +16,21 @@
 
 namespace quorate {
 
-// Receives what is recovered.  Calls: (snapshot_begin snapshot_block* forget)*
-// (snapshot_begin snapshot_block*)? record*.
+// Receives what is recovered.  Calls: (snapshot forget)* snapshot? (record | group_record)*, where
+// snapshot is snapshot_begin snapshot_groups? snapshot_block*.
 class RecoveryTarget {
  public:
   virtual ~RecoveryTarget() = default;
   // The snapshot turned out to be damaged: everything given so far does not count.
   virtual void forget() = 0;
   virtual Status snapshot_begin(const SnapshotHeader& header) = 0;
+  // What the groups of a node in company remember beside the snapshot's entries.
+  virtual Status snapshot_groups(std::string_view groups) = 0;
   virtual Status snapshot_block(std::string_view payload) = 0;
   // One turn: its batches in order.  The views live for the call.
   virtual Status record(const RecordHeader& header, std::span<const LogEntry> entries) = 0;
+  // One turn of a node in company.  The view lives for the call.
+  virtual Status group_record(const RecordHeader& header, std::string_view body) = 0;
 };
 
 struct RecoveryOptions {
@@ -57,6 +61,14 @@ struct LogIdentity {
 };
 // `random` is used where nothing is there yet.
 LogIdentity log_identity(Disk& disk, uint32_t shard, uint64_t random);
+
+// Whose log is it?  Looks at the newest snapshot and at the first records of segments only.
+enum class LogOwner : uint8_t {
+  kNobody,   // no record, no snapshot
+  kAlone,    // a lone node's
+  kCompany,  // of a node that has had company: to be read whatever the settings say
+};
+Result<LogOwner> log_owner(Disk& disk, uint32_t shard);
 
 // Requires: nobody else uses the directory.  On success the disk is as the result says, durable.
 Result<RecoveryResult> recover(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target);

@@ -12,8 +12,7 @@ namespace quorate {
 
 namespace {
 
-constexpr std::string_view kMagic("QRTSNAP\x01", 8);
-static_assert(kSnapshotVersion == 1, "the magic ends with the version");
+constexpr std::string_view kMagic = "QRTSNAP";  // the version follows
 constexpr uint8_t kBlockMark = 'S';
 constexpr size_t kBlockHeaderSize = 32;
 constexpr size_t kBlockCheckAt = kBlockHeaderSize - sizeof(uint64_t);
@@ -73,7 +72,8 @@ bool decode_header(std::string_view bytes, SnapshotHeader& header) {
 }  // namespace
 
 // Each block begins with room for its own header, so that it leaves in one piece.
-void SnapshotWriter::begin(const SnapshotHeader& header, std::vector<DiskRequest>& requests) {
+void SnapshotWriter::begin(const SnapshotHeader& header, std::string_view groups,
+                           std::vector<DiskRequest>& requests) {
   header_ = header;
   entries_ = 0;
   block_entries_ = 0;
@@ -81,11 +81,16 @@ void SnapshotWriter::begin(const SnapshotHeader& header, std::vector<DiskRequest
   file_.begin(snapshot_name(header.shard, header.sequence), requests);
   Buffer magic;
   magic.append(kMagic);
+  magic.push_back(
+      static_cast<char>(groups.empty() ? kSnapshotVersionAlone : kSnapshotVersionGroups));
   file_.write(std::move(magic), requests);
   block_.clear();
   block_.commit((block_.reserve(kBlockHeaderSize), kBlockHeaderSize));
   encode_header(header, block_);
   close_block(SnapshotBlockKind::kHeader, requests);
+  if (groups.empty()) return;
+  block_.append(groups);
+  close_block(SnapshotBlockKind::kGroups, requests);
 }
 
 void SnapshotWriter::close_block(SnapshotBlockKind kind, std::vector<DiskRequest>& requests) {
@@ -156,17 +161,27 @@ Result<SnapshotReader::Block> SnapshotReader::read_block() {
 Status SnapshotReader::open() {
   TRY(size_, disk_.size(file_));
   chain_ = kChainStart;
-  TRY(read_exactly(kMagic.size()));
-  if (buffer_.view().substr(0, 7) != kMagic.substr(0, 7)) return damaged("this is no snapshot");
-  if (buffer_.view() != kMagic) {
+  TRY(read_exactly(kMagic.size() + 1));
+  if (!buffer_.view().starts_with(kMagic)) return damaged("this is no snapshot");
+  version_ = static_cast<uint8_t>(buffer_.view().back());
+  if (version_ != kSnapshotVersionAlone && version_ != kSnapshotVersionGroups) {
     return Error(ErrorCode::kUnsupported, file_ + ": written by another version of the server");
   }
-  offset_ = kMagic.size();
+  offset_ = kMagic.size() + 1;
   TRY(const Block block, read_block());
   if (block.kind != SnapshotBlockKind::kHeader || !decode_header(block.payload, header_)) {
     return damaged("the header is damaged");
   }
   return done();
+}
+
+Result<std::string_view> SnapshotReader::groups() {
+  if (version_ == kSnapshotVersionAlone) return std::string_view();
+  TRY(const Block block, read_block());
+  if (block.kind != SnapshotBlockKind::kGroups || block.payload.empty()) {
+    return damaged("the block of groups is missing");
+  }
+  return block.payload;
 }
 
 Result<std::optional<std::string_view>> SnapshotReader::next() {

@@ -1,6 +1,6 @@
 // The container of a shard's point-in-time snapshot: a header that says which part of the log it
-// stands for, checksummed blocks of entries, a footer.  What stands in the blocks is the store's
-// matter (docs/FORMATS.md).
+// stands for, what the groups of a node in company remember, checksummed blocks of entries, a
+// footer.  What stands in the blocks is the store's and the cluster's matter (docs/FORMATS.md).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,9 @@
 
 namespace quorate {
 
-constexpr uint32_t kSnapshotVersion = 1;
+// Version 1 is what a lone node writes; 2 has a block of groups behind the header.
+constexpr uint8_t kSnapshotVersionAlone = 1;
+constexpr uint8_t kSnapshotVersionGroups = 2;
 
 // Up to where a partition's own log is contained in the snapshot.
 struct PartitionPosition {
@@ -36,18 +38,24 @@ struct SnapshotHeader {
   std::vector<PartitionPosition> positions;  // ascending; only those that have any
 };
 
-enum class SnapshotBlockKind : uint8_t { kHeader = 1, kEntries = 2, kFooter = 3 };
+enum class SnapshotBlockKind : uint8_t { kHeader = 1, kEntries = 2, kFooter = 3, kGroups = 4 };
 
-// Calls: begin, (block, end_entry)*, finish or abort; on_reply throughout.
+// Calls: begin, hold?, (block, end_entry)*, finish or abort, publish? if it was held; on_reply
+// throughout.
 class SnapshotWriter {
  public:
-  void begin(const SnapshotHeader& header, std::vector<DiskRequest>& requests);
+  // `groups`: opaque; empty: the snapshot has none, as that of a lone node.
+  void begin(const SnapshotHeader& header, std::string_view groups,
+             std::vector<DiskRequest>& requests);
   // Where the next entry's bytes go.
   Buffer& block() { return block_; }
   // Says that one entry was added to block(); hands the block on when it has grown large.
   void end_entry(std::vector<DiskRequest>& requests);
   void finish(std::vector<DiskRequest>& requests);
   void abort(std::vector<DiskRequest>& requests);
+  // As FileWriter's.
+  void hold() { file_.hold(); }
+  void publish(std::vector<DiskRequest>& requests) { file_.publish(requests); }
 
   bool owns(uint64_t id) const { return file_.owns(id); }
   void on_reply(DiskReply&& reply, std::vector<DiskRequest>& requests) {
@@ -73,14 +81,17 @@ class SnapshotWriter {
   uint64_t chain_ = 0;
 };
 
-// Reads a snapshot from front to end, checking everything.  Memory: one block, and no block may
-// claim more bytes than the file has.
+// Reads a snapshot from front to end, checking everything.  Calls: open, groups, next*.  Memory: one
+// block, and no block may claim more bytes than the file has.
 class SnapshotReader {
  public:
   SnapshotReader(Disk& disk, std::string file) : disk_(disk), file_(std::move(file)) {}
-  // Reads the header.  First call.
+  // Reads the header.  kUnsupported: another version of the server has written it.
   Status open();
   const SnapshotHeader& header() const { return header_; }
+  bool has_groups() const { return version_ == kSnapshotVersionGroups; }
+  // What the groups remember, valid until the next call; empty if there are none.
+  Result<std::string_view> groups();
   // The next block of entries, valid until the next call; nothing behind the last (the footer was
   // right).
   Result<std::optional<std::string_view>> next();
@@ -99,6 +110,7 @@ class SnapshotReader {
   Disk& disk_;
   const std::string file_;
   SnapshotHeader header_;
+  uint8_t version_ = 0;
   uint64_t size_ = 0;
   uint64_t offset_ = 0;
   uint64_t chain_ = 0;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "node/store_recovery.h"
+#include "persist/identity.h"
 #include "persist/log_format.h"
 #include "persist/recovery.h"
 #include "server/clock.h"
@@ -131,7 +132,16 @@ Result<DataDirectory> Server::open_directory() {
   return directory;
 }
 
-std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host) {
+// A node that finds no room for its incarnation can still be read from, but is nobody in a cluster.
+Result<NodeIdentity> Server::begin_life(Disk& disk) {
+  Result<NodeIdentity> identity = begin_incarnation(disk, random_number());
+  if (identity.ok() || identity.error().code() != ErrorCode::kNoSpace) return identity;
+  log_.line(LogLevel::kWarning, std::string(identity.error().detail()) +
+                                    " -> the node has no identity and takes no part in a cluster");
+  return NodeIdentity{};
+}
+
+std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdentity& node_identity) {
   const LogIdentity identity = log_identity(disk, 0, random_number());
   return std::make_unique<Node>(NodeOptions{
       .store = {.databases = static_cast<int>(node_settings_.databases),
@@ -140,6 +150,7 @@ std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host) {
                 .random_seed = random_number()},
       .shard = 0,
       .new_log_id = identity.new_log_id,
+      .identity = node_identity,
       .seed = random_number(),
       .clock_us = read_steady_us,
       .settings = node_settings_,
@@ -167,7 +178,7 @@ Result<uint64_t> Server::import_into_directory(const std::string& file) {
   if (::symlink(file.c_str(), own_name.c_str()) != 0)
     return Error(ErrorCode::kIo, "can't write to " + directory.path() + ": " + std::strerror(errno));
   Process process(configuration_, process_settings_, log_);
-  const std::unique_ptr<Node> node = make_node(*disk, process);
+  const std::unique_ptr<Node> node = make_node(*disk, process, {});
   const Status loaded = node->recover(*disk, read_clocks());
   ::unlink(own_name.c_str());
   if (!loaded.ok()) return Error(loaded.error().code(), std::string(loaded.error().detail()));
@@ -181,7 +192,7 @@ Result<uint64_t> Server::export_from_directory(const std::string& file) {
   TRY(const DataDirectory directory, open_directory());
   const std::unique_ptr<Disk> disk = make_disk_(directory);
   Process process(configuration_, process_settings_, log_);
-  const std::unique_ptr<Node> node = make_node(*disk, process);
+  const std::unique_ptr<Node> node = make_node(*disk, process, {});
   TRY(node->recover(*disk, read_clocks()));
   FileDisk target_disk(target);
   TRY(write_rdb_now(target_disk, node->store(), file.substr(slash + 1), rdb_options()));
@@ -221,7 +232,9 @@ int Server::serve(const std::string& executable) {
   process.set_executable(executable);
   process.set_supervised(service_manager.is_present() ? "systemd" : "no");
   std::unique_ptr<Disk> recovery_disk = make_disk_(directory.value());
-  std::unique_ptr<Node> node = make_node(*recovery_disk, process);
+  const auto identity = begin_life(*recovery_disk);
+  if (!identity.ok()) return refuse(identity.error().detail());
+  std::unique_ptr<Node> node = make_node(*recovery_disk, process, identity.value());
   int exit_code = 1;
   {
     Service service({.settings = process_settings_,

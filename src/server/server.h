@@ -7,6 +7,7 @@
 
 #include "node/config.h"
 #include "persist/disk.h"
+#include "persist/identity.h"
 #include "server/file_disk.h"
 #include "server/options.h"
 #include "server/server_log.h"
@@ -41,7 +42,8 @@ class Server {
   Result<uint64_t> import_into_directory(const std::string& file);
   Result<uint64_t> export_from_directory(const std::string& file);
   rdb::FileOptions rdb_options() const;
-  std::unique_ptr<Node> make_node(Disk& disk, Host& host);
+  Result<NodeIdentity> begin_life(Disk& disk);
+  std::unique_ptr<Node> make_node(Disk& disk, Host& host, const NodeIdentity& node_identity);
 
   const DiskMaker make_disk_;
   StoreSettings store_settings_;

@@ -20,9 +20,14 @@ class Collector final : public RecoveryTarget {
  public:
   void forget() override {}
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_groups(std::string_view) override { return done(); }
   Status snapshot_block(std::string_view) override { return done(); }
   Status record(const RecordHeader&, std::span<const LogEntry> entries) override {
     for (const LogEntry& entry : entries) text += entry.batch;
+    return done();
+  }
+  Status group_record(const RecordHeader&, std::string_view body) override {
+    text += body;
     return done();
   }
   std::string text;
@@ -55,13 +60,20 @@ void try_damaged(std::string_view plan) {
   writer.start_segment(requests);
   carry_out();
   std::string written;
+  bool has_groups = false;
   size_t at = 1;
   const size_t records = static_cast<uint8_t>(plan[0]) % 16;
   for (size_t record = 0; record < records && at < plan.size(); ++record, ++at) {
     const auto shape = static_cast<uint8_t>(plan[at]);
     const std::string batch(1 + shape % 64u, static_cast<char>('a' + record));
     const LogEntry entry{.partition = shape % 4u, .term = shape, .index = record, .batch = batch};
-    writer.append({&entry, 1}, 1000, requests);
+    // It never turns back from groups to turns.
+    has_groups = has_groups || (shape & 0x20) != 0;
+    if (has_groups) {
+      writer.append_groups(batch, 1000, requests);
+    } else {
+      writer.append({&entry, 1}, 1000, requests);
+    }
     written += batch;
     if (shape & 0x40) writer.sync(requests);
     if (shape & 0x80) writer.start_segment(requests);

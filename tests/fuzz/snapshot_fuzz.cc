@@ -20,7 +20,7 @@ void try_file(std::string_view bytes) {
   CHECK(disk.create("file").ok());
   CHECK(disk.append("file", bytes).ok());
   SnapshotReader reader(disk, "file");
-  if (!reader.open().ok()) return;
+  if (!reader.open().ok() || !reader.groups().ok()) return;
   while (true) {
     const auto block = reader.next();
     if (!block.ok() || !block.value()) return;

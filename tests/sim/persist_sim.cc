@@ -75,11 +75,16 @@ class Target final : public RecoveryTarget {
  public:
   void forget() override { state.clear(); }
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_groups(std::string_view) override { return done(); }
   Status snapshot_block(std::string_view payload) override { return take(payload); }
   Status record(const RecordHeader& header, std::span<const LogEntry> entries) override {
     last_sequence = header.sequence;
     for (const LogEntry& entry : entries) TRY(take(entry.batch));
     return done();
+  }
+  Status group_record(const RecordHeader& header, std::string_view body) override {
+    last_sequence = header.sequence;
+    return take(body);
   }
   State state;
   uint64_t last_sequence = 0;
@@ -271,7 +276,7 @@ void World::begin_snapshot() {
                     .unix_ms = kTime,
                     .hash_seed = 7,
                     .positions = {{.partition = 1, .term = 1, .index = 9}}},
-                   requests);
+                   {}, requests);
   snapshot_left_ = state_;
   if (options_.planted == Planted::kLogRemovedTooEarly) {
     writer_->drop_before(position.next_sequence, requests);

@@ -6,6 +6,7 @@
 
 #include "node/session.h"
 #include "node/state.h"
+#include "persist/identity.h"
 #include "persist/recovery.h"
 #include "util/check.h"
 
@@ -44,6 +45,7 @@ Status SimNode::recover() {
   std::vector<Directive> directives;
   TRY(read_directives(options_.config, "sim.conf", files, directives));
   TRY(configuration_.load(directives));
+  TRY(const NodeIdentity node_identity, begin_incarnation(disk_, prng_.next()));
   const LogIdentity identity = log_identity(disk_, 0, prng_.next());
   node_ = std::make_unique<Node>(
       NodeOptions{.store = {.databases = static_cast<int>(node_settings_.databases),
@@ -52,6 +54,7 @@ Status SimNode::recover() {
                             .random_seed = prng_.next()},
                   .shard = 0,
                   .new_log_id = identity.new_log_id,
+                  .identity = node_identity,
                   .seed = prng_.next(),
                   .clock_us = still_clock,
                   .settings = node_settings_,

@@ -9,23 +9,33 @@
 #include "persist/log_writer.h"
 #include "persist/recovery.h"
 #include "tests/sim/sim_disk.h"
+#include "util/hash.h"
+#include "util/varint.h"
 
 namespace quorate {
 namespace {
 
 constexpr int64_t kTime = 1700000000000;
 
-// Recovers into one string: the batches one behind the other.
+// Recovers into one string: the batches one behind the other, (records of groups), [groups of a snapshot].
 class TextTarget final : public RecoveryTarget {
  public:
   void forget() override { text.clear(); }
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_groups(std::string_view groups) override {
+    text += "[" + std::string(groups) + "]";
+    return done();
+  }
   Status snapshot_block(std::string_view payload) override {
     text += payload;
     return done();
   }
   Status record(const RecordHeader&, std::span<const LogEntry> entries) override {
     for (const LogEntry& entry : entries) text += entry.batch;
+    return done();
+  }
+  Status group_record(const RecordHeader&, std::string_view body) override {
+    text += "(" + std::string(body) + ")";
     return done();
   }
   std::string text;
@@ -56,6 +66,11 @@ struct World {
     add(batch);
     writer->sync(requests);
     run();
+  }
+  uint64_t add_groups(std::string_view body) {
+    const uint64_t sequence = writer->append_groups(body, kTime, requests);
+    run();
+    return sequence;
   }
   Result<RecoveryResult> recover_into(TextTarget& target) {
     return recover(disk, {.shard = 0, .partitions = 4}, target);
@@ -89,6 +104,84 @@ TEST(Log, HasItsGoldenBytes) {
             "00000000000000000068e5cf8b0100005290e3a8bb42ec2dcbe9bc8ca638f8d60401010361626351"
             "01010600000000020000000000000001000000000000000068e5cf8b0100008167720ec562d5f434"
             "c1bc4a4c4a3872040102026465");
+}
+
+TEST(Log, ARecordOfGroupsHasItsGoldenBytes) {
+  World world;
+  EXPECT_EQ(world.add_groups("xy"), 1u);
+  EXPECT_EQ(hex(world.disk.content(world.first_segment())),
+            "515254454c4f470100000000040000002a0000000000000001000000000000000000000000000000"
+            "00000000000000000000000000000000bfc0603a1d0221a8"
+            "5102010200000000010000000000000000000000000000000068e5cf8b01000086689755f89743a2"
+            "8e25ee9e88d9414f7879");
+}
+
+TEST(Log, RecordsOfGroupsStandInTheSameChain) {
+  World world;
+  world.add("one ");
+  EXPECT_EQ(world.add_groups("two"), 2u);
+  EXPECT_TRUE(world.disk.has(segment_name(0, 2))) << "a segment has records of one kind";
+  EXPECT_EQ(world.add_groups(""), 3u) << "the log does not look into it";
+  EXPECT_FALSE(world.disk.has(segment_name(0, 3)));
+  world.writer->start_segment(world.requests);
+  world.run();
+  world.add_groups("three");
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(target.text, "one (two)()(three)");
+  EXPECT_EQ(result.value().position.next_sequence, 5u);
+  EXPECT_EQ(result.value().position.chain, world.writer->position().chain);
+}
+
+// A log that a later version has written: nothing of it is cut.
+TEST(Log, ARecordOfAnUnknownKindIsRefusedByName) {
+  World world;
+  world.add("one ");
+  const std::string body = "what is this";
+  const uint64_t chain = log_chain(world.writer->position().chain, body);
+  std::string record(RecordHeader::kSize, '\0');
+  RecordHeader{.kind = RecordHeader::Kind::kTurn,
+               .body_size = body.size(),
+               .sequence = 2,
+               .synced = 0,
+               .unix_ms = kTime,
+               .chain = chain}
+      .encode(record.data());
+  record[1] = 9;
+  store_little<uint64_t>(record.data() + 40, hash64({record.data(), 40}, 0x7265636f72643031));
+  const std::string whole = record + body;
+  ASSERT_TRUE(world.disk.append(world.first_segment(), whole).ok());
+  const std::string before = world.disk.content(world.first_segment());
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kUnsupported);
+  const std::string detail(result.error().detail());
+  EXPECT_NE(detail.find("record 2"), std::string::npos) << detail;
+  EXPECT_NE(detail.find("of kind 9"), std::string::npos) << detail;
+  EXPECT_EQ(world.disk.content(world.first_segment()), before) << "nothing may be changed";
+  // Torn, it is a tail like any other.
+  const uint64_t size = before.size() - 1;
+  ASSERT_TRUE(world.disk.truncate(world.first_segment(), size).ok());
+  TextTarget again;
+  const auto cut = world.recover_into(again);
+  ASSERT_TRUE(cut.ok());
+  EXPECT_EQ(cut.value().cut_bytes, whole.size() - 1);
+}
+
+TEST(Log, ASegmentOfAnotherVersionIsRefusedAndNotRemoved) {
+  World world;
+  std::string header(world.disk.content(world.first_segment()));
+  header[7] = 2;
+  store_little<uint64_t>(header.data() + 56, hash64({header.data(), 56}, 0x7365676d656e7431));
+  ASSERT_TRUE(world.disk.create(world.first_segment()).ok());
+  ASSERT_TRUE(world.disk.append(world.first_segment(), header).ok());
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kUnsupported);
+  EXPECT_TRUE(world.disk.has(world.first_segment()));
 }
 
 TEST(Log, WhatWasWrittenIsReadInOrder) {
@@ -156,6 +249,28 @@ TEST(Log, EveryFlippedBitBeforeTheProvenPlaceIsRefusedAndBehindItCut) {
       ASSERT_TRUE(result.ok()) << at;
       EXPECT_EQ(target.text, "one two three ") << at;
     }
+  }
+}
+
+// The same for a log of groups: the first record is proven, the second is not.
+TEST(Log, EveryFlippedBitOfAProvenRecordOfGroupsIsRefused) {
+  World whole;
+  whole.add_groups("one");
+  whole.writer->sync(whole.requests);
+  whole.run();
+  const size_t proven = whole.disk.content(whole.first_segment()).size();
+  whole.add_groups("two");
+  const std::string bytes = whole.disk.content(whole.first_segment());
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    World world;
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
+    ASSERT_TRUE(world.disk.create(world.first_segment()).ok());
+    ASSERT_TRUE(world.disk.append(world.first_segment(), damaged).ok());
+    TextTarget target;
+    const auto result = world.recover_into(target);
+    EXPECT_EQ(result.ok(), at >= proven) << at;
+    EXPECT_EQ(target.text, result.ok() ? "(one)" : "") << at;
   }
 }
 

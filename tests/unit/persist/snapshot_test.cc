@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "persist/log_format.h"
@@ -31,11 +33,11 @@ void run(DiskExecutor& executor, SnapshotWriter& writer, std::vector<DiskRequest
   }
 }
 
-void write(SimDisk& disk, const std::vector<std::string>& entries) {
+void write(SimDisk& disk, const std::vector<std::string>& entries, std::string_view groups = {}) {
   DiskExecutor executor(disk);
   SnapshotWriter writer;
   std::vector<DiskRequest> requests;
-  writer.begin(kHeader, requests);
+  writer.begin(kHeader, groups, requests);
   for (const std::string& entry : entries) {
     writer.block().append(entry);
     writer.end_entry(requests);
@@ -48,7 +50,9 @@ void write(SimDisk& disk, const std::vector<std::string>& entries) {
 Result<std::string> read(SimDisk& disk) {
   SnapshotReader reader(disk, snapshot_name(0, 5));
   TRY(reader.open());
+  TRY(const std::string_view groups, reader.groups());
   std::string text;
+  if (!groups.empty()) text = "[" + std::string(groups) + "]";
   while (true) {
     TRY(const auto payload, reader.next());
     if (!payload) return text;
@@ -75,6 +79,115 @@ TEST(Snapshot, HasItsGoldenBytes) {
             "0700000000000000010102ac0253020000020000000500000000000000ae815ef3c4484fe7f10ac9"
             "52a50adec661626364655303000000000000010000000000000025571f02d4847ec13514dee5ecc8"
             "d5a102");
+}
+
+TEST(Snapshot, WithGroupsHasItsGoldenBytes) {
+  SimDisk disk(1);
+  write(disk, {"abc"}, "xyz");
+  EXPECT_EQ(hex(disk.content(snapshot_name(0, 5))),
+            "515254534e4150025301000000000000350000000000000049faa2cb626d8f46b04b35b9520dfaa1"
+            "00000000040000002a00000000000000050000000000000006000000000000000068e5cf8b010000"
+            "0700000000000000010102ac02530400000000000003000000000000006a1a17ecebf330dc54b026"
+            "3c5a525e3b78797a53020000010000000300000000000000b7c21f9e5d77c8c8797d3e2501ea1096"
+            "61626353030000000000000100000000000000878c49b806f90bda80ee0df6b4b68aa501");
+}
+
+TEST(Snapshot, GroupsComeBackBeforeTheEntries) {
+  for (const bool has_entries : {true, false}) {
+    SimDisk disk(1);
+    const std::string groups(1 << 20, 'g');
+    write(disk, has_entries ? std::vector<std::string>{"abc"} : std::vector<std::string>{}, groups);
+    const auto text = read(disk);
+    ASSERT_TRUE(text.ok());
+    EXPECT_EQ(text.value(), "[" + groups + "]" + (has_entries ? "abc" : ""));
+  }
+}
+
+TEST(Snapshot, EveryFlippedBitAndEveryCutOfOneWithGroupsIsRefused) {
+  SimDisk disk(1);
+  write(disk, {"abc", "de"}, "groups");
+  const std::string file = snapshot_name(0, 5);
+  const std::string bytes = disk.content(file);
+  for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    disk.flip_bit(file, bit / 8, static_cast<int>(bit % 8));
+    EXPECT_FALSE(read(disk).ok()) << bit;
+    disk.flip_bit(file, bit / 8, static_cast<int>(bit % 8));
+  }
+  for (size_t size = bytes.size(); size-- > 0;) {
+    ASSERT_TRUE(disk.truncate(file, size).ok());
+    EXPECT_FALSE(read(disk).ok()) << size;
+  }
+}
+
+// The version says whether there is a block of groups, and the other way round.
+TEST(Snapshot, AVersionThatDoesNotFitTheBlocksIsRefused) {
+  for (const bool has_groups : {true, false}) {
+    SimDisk disk(1);
+    write(disk, {"abc"}, has_groups ? "groups" : "");
+    for (const int bit : {0, 1}) disk.flip_bit(snapshot_name(0, 5), 7, bit);
+    const auto text = read(disk);
+    ASSERT_FALSE(text.ok());
+    EXPECT_EQ(text.error().code(), ErrorCode::kCorrupt);
+  }
+}
+
+TEST(Snapshot, AHeldOneGetsItsNameOnlyWhenItIsPublished) {
+  enum class When { kBeforeTheEnd, kBehindIt, kNever };
+  for (const When when : {When::kBeforeTheEnd, When::kBehindIt, When::kNever}) {
+    SimDisk disk(1);
+    DiskExecutor executor(disk);
+    SnapshotWriter writer;
+    std::vector<DiskRequest> requests;
+    writer.begin(kHeader, "groups", requests);
+    writer.hold();
+    if (when == When::kBeforeTheEnd) writer.publish(requests);
+    writer.finish(requests);
+    run(executor, writer, requests);
+    if (when != When::kBeforeTheEnd) {
+      EXPECT_EQ(writer.state(), FileWriter::State::kWritten);
+      EXPECT_FALSE(disk.has(snapshot_name(0, 5)));
+      EXPECT_TRUE(disk.has(snapshot_name(0, 5) + ".tmp"));
+    }
+    if (when == When::kBehindIt) writer.publish(requests);
+    if (when == When::kNever) writer.abort(requests);
+    run(executor, writer, requests);
+    disk.crash();
+    EXPECT_EQ(disk.has(snapshot_name(0, 5)), when != When::kNever);
+    EXPECT_FALSE(disk.has(snapshot_name(0, 5) + ".tmp") && when != When::kNever);
+    EXPECT_EQ(writer.state(),
+              when == When::kNever ? FileWriter::State::kIdle : FileWriter::State::kDone);
+  }
+}
+
+// Also while its last sync is under way; and the writer is good for another file at once.
+TEST(Snapshot, AHeldOneCanBeGivenUpAtAnyTime) {
+  for (size_t steps = 0; steps <= 6; ++steps) {
+    SimDisk disk(1);
+    DiskExecutor executor(disk);
+    SnapshotWriter writer;
+    std::vector<DiskRequest> requests;
+    writer.begin(kHeader, "groups", requests);
+    writer.hold();
+    writer.finish(requests);
+    const size_t taken = std::min(steps, requests.size());
+    std::vector<DiskRequest> rest;
+    for (size_t index = 0; index < requests.size(); ++index) {
+      if (index < taken) {
+        writer.on_reply(executor.execute(requests[index]), rest);
+      } else {
+        rest.push_back(std::move(requests[index]));
+      }
+    }
+    writer.abort(rest);
+    EXPECT_EQ(writer.state(), FileWriter::State::kIdle);
+    SnapshotHeader next = kHeader;
+    next.sequence = 9;
+    writer.begin(next, {}, rest);
+    writer.finish(rest);
+    run(executor, writer, rest);
+    EXPECT_EQ(writer.state(), FileWriter::State::kDone) << steps;
+    EXPECT_EQ(disk.list().value(), std::vector<std::string>{snapshot_name(0, 9)}) << steps;
+  }
 }
 
 TEST(Snapshot, ComesBackInBlocks) {
@@ -120,7 +233,7 @@ TEST(Snapshot, AFullDiskLeavesNothingBehind) {
   DiskExecutor executor(disk);
   SnapshotWriter writer;
   std::vector<DiskRequest> requests;
-  writer.begin(kHeader, requests);
+  writer.begin(kHeader, {}, requests);
   run(executor, writer, requests);
   ASSERT_EQ(writer.state(), FileWriter::State::kFailed);
   EXPECT_EQ(writer.outcome().error().code(), ErrorCode::kNoSpace);
@@ -133,9 +246,43 @@ class NullTarget final : public RecoveryTarget {
  public:
   void forget() override {}
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_groups(std::string_view) override { return done(); }
   Status snapshot_block(std::string_view) override { return done(); }
   Status record(const RecordHeader&, std::span<const LogEntry>) override { return done(); }
+  Status group_record(const RecordHeader&, std::string_view) override { return done(); }
 };
+
+class TextTarget final : public RecoveryTarget {
+ public:
+  void forget() override { text.clear(); }
+  Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_groups(std::string_view groups) override {
+    text += "[" + std::string(groups) + "]";
+    return done();
+  }
+  Status snapshot_block(std::string_view payload) override {
+    text += payload;
+    return done();
+  }
+  Status record(const RecordHeader&, std::span<const LogEntry> entries) override {
+    for (const LogEntry& entry : entries) text += entry.batch;
+    return done();
+  }
+  Status group_record(const RecordHeader&, std::string_view body) override {
+    text += "(" + std::string(body) + ")";
+    return done();
+  }
+  std::string text;
+};
+
+
+TEST(Snapshot, RecoveryHandsTheGroupsOverOnce) {
+  SimDisk disk(1);
+  write(disk, {"abc"}, "groups");
+  TextTarget target;
+  ASSERT_TRUE(recover(disk, {.shard = 0, .partitions = 4}, target).ok());
+  EXPECT_EQ(target.text, "[groups]abc");
+}
 
 TEST(Snapshot, RecoveryGoesOnWhereItStandsAndCleansUp) {
   SimDisk disk(1);
@@ -175,21 +322,6 @@ void write_log(SimDisk& disk, uint64_t first, uint64_t end, LogBase base) {
   writer.start_segment(requests);
   run_all();
 }
-
-class TextTarget final : public RecoveryTarget {
- public:
-  void forget() override { text.clear(); }
-  Status snapshot_begin(const SnapshotHeader&) override { return done(); }
-  Status snapshot_block(std::string_view payload) override {
-    text += payload;
-    return done();
-  }
-  Status record(const RecordHeader&, std::span<const LogEntry> entries) override {
-    for (const LogEntry& entry : entries) text += entry.batch;
-    return done();
-  }
-  std::string text;
-};
 
 TEST(Snapshot, ADamagedOneIsNotNeededWhereTheLogBeginsWithNothingAndReachesIt) {
   SimDisk disk(1);
