@@ -18,6 +18,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools"))
+from free_port import free_port  # noqa: E402
+
 # What differs on purpose: "command: field" -> why.
 KNOWN = {
     "client|kill: arguments": "both forms on one level",
@@ -88,9 +91,7 @@ class Server:
 
     def __init__(self, command):
         self.folder = tempfile.TemporaryDirectory()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             command + ["--port", str(self.port), "--dir", self.folder.name],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder.name)

@@ -21,17 +21,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools"))
+from free_port import free_port  # noqa: E402
+
 SKIPPED = 77
 READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 30
 START_TRIES_MAX = 5
-
-
-def free_port():
-    """A port nobody listens on now.  Another program may take it before the server does: start() tries again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(port):

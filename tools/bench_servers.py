@@ -8,12 +8,12 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
 import bench_load
+from free_port import free_port
 
 # What a server is told in each mode of durability; the same words for every server.
 # A log that is rewritten in the middle of a row would be measured with it: off.
@@ -24,20 +24,6 @@ CONFIGS = {
     "always": ["--save", "", "--appendonly", "yes", "--appendfsync", "always",
                "--auto-aof-rewrite-percentage", "0"],
 }
-
-
-def free_port():
-    """A port that is free now, low enough for what servers add to it."""
-    while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1] % 30000 + 20000
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def raise_file_limit():

@@ -15,17 +15,14 @@ import tempfile
 import time
 import traceback
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+from free_port import free_port  # noqa: E402
+
 WAIT_S = 20.0
 
 
 class Skip(Exception):
     """The machine lacks what the test needs."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition, what, seconds=WAIT_S):
