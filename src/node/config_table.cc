@@ -78,6 +78,33 @@ Status check_file_name(SettingValue& value) {
                                                                : "dbfilename can't be a path, just a filename");
 }
 
+constexpr size_t kNameSizeMax = 255;
+
+// What stands in lines that others take apart at blanks.
+Status check_one_word(const SettingValue& value, std::string_view reason) {
+  const bool is_word = std::all_of(value.text.begin(), value.text.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (is_word && value.text.size() <= kNameSizeMax) return done();
+  return Error(ErrorCode::kInvalidArgument, std::string(reason));
+}
+
+Status check_zone(SettingValue& value) {
+  return check_one_word(value, "a zone is named by one word of less than 256 characters");
+}
+
+Status check_announced_ip(SettingValue& value) {
+  return check_one_word(value, "an address is one word of less than 256 characters");
+}
+
+Status check_hostname(SettingValue& value) {
+  if (value.text.size() > kNameSizeMax)
+    return Error(ErrorCode::kInvalidArgument, "Hostnames must be less than 256 characters");
+  const bool is_name = std::all_of(value.text.begin(), value.text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  });
+  if (is_name) return done();
+  return Error(ErrorCode::kInvalidArgument, "Hostnames may only contain alphanumeric characters, hyphens or dots");
+}
+
 constexpr int64_t kInt32Max = INT32_MAX;
 constexpr int64_t kPortMax = 65535;
 constexpr int64_t kMiB = 1024 * 1024;
@@ -97,8 +124,9 @@ constexpr Setting kTable[] = {
     {.name = "partitions", .type = kInt, .initial = "128", .least = 1, .most = 16384, .immutable = true,
      .check = check_power_of_two, .assign = to<&NodeSettings::partitions>},
     {.name = "threads", .type = kEnum, .initial = "auto", .choices = "auto, 1", .immutable = true},
-    {.name = "zone", .has_no_effect = true},
-    {.name = "join", .immutable = true, .refusal = kOneNode},
+    {.name = "zone", .check = check_zone, .assign = to<&NodeSettings::zone>},
+    {.name = "join", .type = kSpecial, .immutable = true, .many_words = true, .normalize = normalize_join,
+     .assign = assign_join},
     {.name = "http-port", .type = kInt, .initial = "0", .most = kPortMax, .immutable = true,
      .refusal = "the HTTP service is not part of this version"},
     {.name = "max-unacked-ms", .type = kInt, .initial = "0", .has_no_effect = true},
@@ -108,8 +136,8 @@ constexpr Setting kTable[] = {
     {.name = "quorum-policy", .many_words = true, .has_no_effect = true},
     {.name = "cluster-redirect", .type = kEnum, .initial = "auto", .choices = "auto, never, always",
      .has_no_effect = true},
-    {.name = "cluster-client-port", .type = kInt, .initial = "0", .most = kPortMax, .immutable = true,
-     .has_no_effect = true},
+    {.name = "cluster-client-port", .type = kSpecial, .initial = "auto", .immutable = true,
+     .normalize = normalize_port_or_auto, .assign = assign_cluster_client_port},
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
      .has_no_effect = true, .assign = to<&NodeSettings::request_timeout_ms>},
     {.name = "node-dead-after", .type = kInt, .initial = "15000", .least = 1, .most = kInt32Max,
@@ -372,15 +400,18 @@ constexpr Setting kTable[] = {
        if (value.number != 2) return done();
        return Error(ErrorCode::kInvalidArgument, std::string(kOneNode));
      }},
-    {.name = "cluster-port", .type = kInt, .initial = "0", .most = kPortMax, .immutable = true,
-     .has_no_effect = true},
+    {.name = "cluster-port", .type = kSpecial, .initial = "auto", .immutable = true,
+     .normalize = normalize_port_or_auto, .assign = assign_cluster_port},
     {.name = "cluster-config-file", .initial = "nodes.conf", .immutable = true, .has_no_effect = true},
     {.name = "cluster-node-timeout", .type = kInt, .initial = "15000", .has_no_effect = true},
-    {.name = "cluster-announce-ip", .has_no_effect = true},
-    {.name = "cluster-announce-hostname", .has_no_effect = true},
+    {.name = "cluster-announce-ip", .check = check_announced_ip, .assign = to<&ProcessSettings::cluster_announce_ip>},
+    {.name = "cluster-announce-hostname", .check = check_hostname,
+     .assign = to<&ProcessSettings::cluster_announce_hostname>},
     {.name = "cluster-announce-human-nodename", .has_no_effect = true},
-    {.name = "cluster-announce-port", .type = kInt, .initial = "0", .most = kPortMax, .has_no_effect = true},
-    {.name = "cluster-announce-bus-port", .type = kInt, .initial = "0", .most = kPortMax, .has_no_effect = true},
+    {.name = "cluster-announce-port", .type = kInt, .initial = "0", .most = kPortMax,
+     .assign = to<&ProcessSettings::cluster_announce_port>},
+    {.name = "cluster-announce-bus-port", .type = kInt, .initial = "0", .most = kPortMax,
+     .assign = to<&ProcessSettings::cluster_announce_bus_port>},
     {.name = "cluster-announce-tls-port", .type = kInt, .initial = "0", .most = kPortMax, .has_no_effect = true},
     {.name = "cluster-migration-barrier", .type = kInt, .initial = "1", .most = kInt32Max, .has_no_effect = true},
     {.name = "cluster-allow-replica-migration", .type = kBool, .initial = "yes", .has_no_effect = true},

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "node/own_member.h"
 #include "store/db.h"
 #include "util/number.h"
 
@@ -183,6 +184,52 @@ Result<std::string> normalize_bind(std::string_view text, std::string_view /*cur
 void assign_bind(SettingTargets& targets, const SettingValue& value) {
   targets.process.bind.clear();
   for (const std::string_view word : words_of(value.text)) targets.process.bind.emplace_back(word);
+}
+
+// ---- join: "host:port,host:port" -------------------------------------------------------------------------
+
+namespace {
+
+std::vector<std::string> join_entries(std::string_view text) {
+  std::string blank_separated(text);
+  std::replace(blank_separated.begin(), blank_separated.end(), ',', ' ');
+  std::vector<std::string> entries;
+  for (const std::string_view word : words_of(blank_separated)) entries.emplace_back(word);
+  return entries;
+}
+
+}  // namespace
+
+Result<std::string> normalize_join(std::string_view text, std::string_view /*current*/) {
+  const std::vector<std::string> entries = join_entries(text);
+  TRY(parse_join(entries));
+  std::string out;
+  for (const std::string& entry : entries) {
+    if (!out.empty()) out += ',';
+    out += entry;
+  }
+  return out;
+}
+
+void assign_join(SettingTargets& targets, const SettingValue& value) { targets.node.join = join_entries(value.text); }
+
+// ---- cluster-port, cluster-client-port: "auto" or a port ----------------------------------------------------
+
+Result<std::string> normalize_port_or_auto(std::string_view text, std::string_view /*current*/) {
+  constexpr int64_t kPortMax = 65535;
+  if (lower(text) == "auto") return std::string("auto");
+  const auto port = parse_int(text);
+  if (!port) return refused("argument couldn't be parsed into an integer");
+  if (*port < 0 || *port > kPortMax) return refused("argument must be between 0 and 65535 inclusive");
+  return std::to_string(*port);
+}
+
+void assign_cluster_port(SettingTargets& targets, const SettingValue& value) {
+  targets.process.cluster_port = parse_int(value.text).value_or(kPortAuto);
+}
+
+void assign_cluster_client_port(SettingTargets& targets, const SettingValue& value) {
+  targets.process.cluster_client_port = parse_int(value.text).value_or(kPortAuto);
 }
 
 // ---- client-output-buffer-limit ----------------------------------------------------------------------------

@@ -13,6 +13,8 @@ namespace quorate {
 // Each returns the canonical text, or kInvalidArgument with the reason (Redis' words).
 Result<std::string> normalize_save(std::string_view text, std::string_view current);
 Result<std::string> normalize_bind(std::string_view text, std::string_view current);
+Result<std::string> normalize_join(std::string_view text, std::string_view current);
+Result<std::string> normalize_port_or_auto(std::string_view text, std::string_view current);
 Result<std::string> normalize_output_limits(std::string_view text, std::string_view current);
 Result<std::string> normalize_notify(std::string_view text, std::string_view current);
 Result<std::string> normalize_percentiles(std::string_view text, std::string_view current);
@@ -25,6 +27,9 @@ Result<std::string> normalize_read_level(std::string_view text, std::string_view
 // Require: the text is canonical.
 void assign_save(SettingTargets& targets, const SettingValue& value);
 void assign_bind(SettingTargets& targets, const SettingValue& value);
+void assign_join(SettingTargets& targets, const SettingValue& value);
+void assign_cluster_port(SettingTargets& targets, const SettingValue& value);
+void assign_cluster_client_port(SettingTargets& targets, const SettingValue& value);
 void assign_output_limits(SettingTargets& targets, const SettingValue& value);
 void assign_notify(SettingTargets& targets, const SettingValue& value);
 void assign_percentiles(SettingTargets& targets, const SettingValue& value);

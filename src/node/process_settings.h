@@ -23,6 +23,9 @@ enum ShutdownOption : uint8_t {
   kShutdownForce = 8,
 };
 
+// cluster-port and cluster-client-port: so far above `port` as node/own_member.h says.
+constexpr int64_t kPortAuto = -1;
+
 struct ProcessSettings {
   // ---- listening: may change while running -------------------------------------------------------
   int64_t port = 7001;             // 0 = no TCP
@@ -34,6 +37,9 @@ struct ProcessSettings {
   std::string unixsocket;
   int64_t unixsocketperm = 0;      // 0 = as the umask says
   int64_t tcp_backlog = 511;
+  int64_t cluster_port = kPortAuto;         // of other nodes; 0 = none, so never company
+  int64_t cluster_client_port = kPortAuto;  // of cluster-aware clients; 0 = none
+  std::string machine_address;     // no setting: an address of this machine, if bind names none (needs_machine_address)
   std::string dir;                 // as given; the server makes it absolute
   std::string logfile;             // empty = standard output
   std::string pidfile;
@@ -49,6 +55,10 @@ struct ProcessSettings {
   uint8_t shutdown_on_sigterm = 0;
   uint8_t shutdown_on_sigint = 0;
   int64_t shutdown_timeout = 10;   // seconds
+  std::string cluster_announce_ip;       // what others are told instead of what is bound; empty, 0 = that
+  std::string cluster_announce_hostname;
+  int64_t cluster_announce_port = 0;
+  int64_t cluster_announce_bus_port = 0;
   OomScoreMode oom_score_adj = OomScoreMode::kNo;
   std::array<int64_t, 3> oom_score_adj_values{0, 200, 800};
 };

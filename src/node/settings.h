@@ -34,6 +34,7 @@ struct NodeSettings {
   int64_t partitions = 128;
   EnableFor enable_debug_command = EnableFor::kNo;
   EnableFor enable_protected_configs = EnableFor::kNo;
+  std::vector<std::string> join;  // members of the cluster to enter: node/own_member.h
 
   // ---- clients ---------------------------------------------------------------------------------------
   int64_t timeout = 0;  // seconds a client may be idle; 0 = for ever
@@ -71,7 +72,8 @@ struct NodeSettings {
   int64_t repl_ping_replica_period = 10;  // seconds
   int64_t repl_timeout = 60;              // seconds without a sign of life
 
-  // ---- replication: kept for the cluster, without meaning while there is one node ---------------------
+  // ---- the cluster ---------------------------------------------------------------------------------------
+  std::string zone;               // copies of a partition are spread over zones
   int64_t replication_n = 3;
   int64_t request_timeout_ms = 5'000;
 };

@@ -2,7 +2,12 @@
 #include "server/process.h"
 
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -11,6 +16,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "server/listeners.h"
@@ -120,6 +126,28 @@ int64_t make_room_for_clients(int64_t clients) {
   raised.rlim_max = limit.rlim_max;
   const rlim_t reached = ::setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
   return std::clamp<int64_t>(static_cast<int64_t>(reached) - kReservedDescriptors, 1, clients);
+}
+
+std::string find_machine_address() {
+  ifaddrs* first = nullptr;
+  if (::getifaddrs(&first) != 0) return {};
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> list(first, ::freeifaddrs);
+  std::string of_version_6;
+  for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
+    const bool is_useful = each->ifa_addr != nullptr && (each->ifa_flags & IFF_UP) != 0 &&
+                           (each->ifa_flags & IFF_LOOPBACK) == 0;
+    if (!is_useful) continue;
+    const bool is_v4 = each->ifa_addr->sa_family == AF_INET;
+    if (!is_v4 && (each->ifa_addr->sa_family != AF_INET6 || !of_version_6.empty())) continue;
+    // Good on one cable only, and not without the name of the interface.
+    if (!is_v4 && IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<const sockaddr_in6*>(each->ifa_addr)->sin6_addr)) continue;
+    char text[NI_MAXHOST] = {};
+    const socklen_t size = is_v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    if (::getnameinfo(each->ifa_addr, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    if (is_v4) return text;
+    of_version_6 = text;
+  }
+  return of_version_6;
 }
 
 Status adjust_oom_score(const ProcessSettings& settings) {

@@ -51,6 +51,10 @@ class Process : public Host {
 // Raises the limit of open files so that `clients` fit, or as far as it goes.  Returns how many clients fit.
 int64_t make_room_for_clients(int64_t clients);
 
+// An address at which other machines may reach this one: the first of an interface that is up and no loopback, IPv4 before IPv6.
+// Empty: there is none.
+std::string find_machine_address();
+
 // Writes oom_score_adj as the settings say; an error's detail says why that failed.
 Status adjust_oom_score(const ProcessSettings& settings);
 

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <utility>
 
+#include "node/own_member.h"
 #include "node/store_recovery.h"
 #include "persist/identity.h"
 #include "persist/log_format.h"
@@ -79,6 +80,7 @@ Server::Server(DiskMaker make_disk)
 Status Server::configure(const Options& options) {
   TRY(const std::vector<Directive> directives, gather_directives(options));
   TRY(configuration_.load(directives));
+  TRY(choose_ports(node_settings_, process_settings_));
   if (!options.config_file.empty() && options.config_file != "-") config_file_ = absolute_path(options.config_file);
   return done();
 }
@@ -118,6 +120,12 @@ Status Server::settle_in(const ServiceManager& service_manager) {
                                       std::to_string(process_settings_.maxclients) +
                                       " -> maxclients is lowered; raise 'ulimit -n'");
     configuration_.learn("maxclients", std::to_string(clients));
+  }
+  if (process_settings_.cluster_port != 0 && needs_machine_address(process_settings_)) {
+    process_settings_.machine_address = find_machine_address();
+    log_.line(LogLevel::kNotice, "bind does not say where others reach this node -> they are told " +
+                                     own_member(node_settings_, process_settings_, 0).host +
+                                     "; cluster-announce-ip names another address");
   }
   if (const Status adjusted = adjust_oom_score(process_settings_); !adjusted.ok())
     log_.line(LogLevel::kWarning, adjusted.error().detail());

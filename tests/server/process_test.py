@@ -55,11 +55,26 @@ def test_two_servers_cannot_share_a_directory(setup):
 
 def test_a_taken_port_is_refused(setup):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        port = free_port()
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        server = setup.server(port=taken.getsockname()[1], wait=False)
+        server = setup.server(port=port, wait=False)
         assert server.wait_end() == 1
         assert "address already in use" in server.log(), server.log()
+
+
+def test_a_port_without_room_for_the_clusters_is_refused(setup):
+    code, output = setup.run("--port", "60000", "--check-config")
+    assert code == 1 and "port 60000 leaves no room for the default of cluster-port" in output, output
+    assert setup.run("--port", "60000", "--cluster-port", "0", "--check-config")[0] == 0
+    assert setup.run("--port", "60000", "--cluster-port", "9000", "--check-config")[0] == 0
+
+
+def test_a_join_that_names_no_place_is_refused(setup):
+    code, output = setup.run("--join", "127.0.0.1", "--check-config")
+    assert code == 1 and "'127.0.0.1' is not host:port" in output, output
+    code, output = setup.run("--join", "127.0.0.1:7001", "--cluster-port", "0", "--check-config")
+    assert code == 1 and "it can have no company" in output, output
 
 
 def test_a_directory_that_is_none_is_refused(setup):

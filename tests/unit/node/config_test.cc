@@ -208,6 +208,41 @@ TEST(Config, what_does_not_exist_yet_is_refused_with_the_reason) {
   EXPECT_EQ(f.load("tls-port 0\nreplicaof no one\ncluster-enabled no\n"), "");
 }
 
+TEST(Config, where_a_node_is_for_others) {
+  Fixture f;
+  EXPECT_EQ(f.load_args({"--join", "127.0.0.1:7001,[::1]:7002@9000", "--zone", "east", "--cluster-port", "9001"}), "");
+  EXPECT_EQ(f.node.join, (std::vector<std::string>{"127.0.0.1:7001", "[::1]:7002@9000"}));
+  EXPECT_EQ(f.node.zone, "east");
+  EXPECT_EQ(f.process.cluster_port, 9001);
+  EXPECT_EQ(f.process.cluster_client_port, kPortAuto);
+  EXPECT_EQ(f.get({"join", "cluster-port", "cluster-client-port"}),
+            "cluster-client-port=auto;cluster-port=9001;join=127.0.0.1:7001,[::1]:7002@9000;");
+  EXPECT_EQ(f.load("join host:1, host:2 host:3\ncluster-announce-port 1\ncluster-announce-bus-port 2\n"), "");
+  EXPECT_EQ(f.get({"join"}), "join=host:1,host:2,host:3;");
+  EXPECT_EQ(f.process.cluster_announce_port, 1);
+  EXPECT_EQ(f.process.cluster_announce_bus_port, 2);
+  EXPECT_EQ(f.load("join \"\""), "");
+  EXPECT_TRUE(f.node.join.empty());
+  EXPECT_TRUE(f.config.notes().empty());
+}
+
+TEST(Config, where_a_node_cannot_be_is_refused) {
+  Fixture f;
+  EXPECT_NE(f.load("join host").find("'host' is not host:port"), std::string::npos);
+  EXPECT_NE(f.load("cluster-port 65536").find("argument must be between 0 and 65535 inclusive"), std::string::npos);
+  EXPECT_NE(f.load("cluster-client-port x").find("argument couldn't be parsed into an integer"), std::string::npos);
+  EXPECT_NE(f.load("zone 'two words'").find("a zone is named by one word"), std::string::npos);
+  EXPECT_EQ(f.set({{"cluster-announce-hostname", "a_b"}}),
+            "CONFIG SET failed (possibly related to argument 'cluster-announce-hostname') - "
+            "Hostnames may only contain alphanumeric characters, hyphens or dots");
+  EXPECT_EQ(f.set({{"cluster-announce-hostname", std::string(256, 'a')}}),
+            "CONFIG SET failed (possibly related to argument 'cluster-announce-hostname') - "
+            "Hostnames must be less than 256 characters");
+  EXPECT_EQ(f.set({{"cluster-announce-ip", "10.0.0.1 10.0.0.2"}}),
+            "CONFIG SET failed (possibly related to argument 'cluster-announce-ip') - "
+            "an address is one word of less than 256 characters");
+}
+
 TEST(Config, directives_without_effect_are_noted_when_they_differ_from_the_default) {
   Fixture f;
   EXPECT_EQ(f.load("io-threads 4\nrdbchecksum yes\nactiverehashing no\n"), "");
