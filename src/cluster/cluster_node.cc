@@ -371,19 +371,19 @@ bool ClusterNode::has_record() const {
          !partitions_.gone_to_store().empty();
 }
 
-ClusterNode::RecordNeeds ClusterNode::begin_record(uint64_t record, Buffer& out) {
+ClusterNode::RecordNeeds ClusterNode::begin_record(uint64_t record, Buffer& out, Keeping keeping) {
   std::vector<GroupBase> bases = std::exchange(partitions_.bases_to_store(), {});
   if (auto meta = std::exchange(meta_.base_to_store(), std::nullopt)) bases.push_back(std::move(*meta));
   const std::vector<raft::GroupId> gone = std::exchange(partitions_.gone_to_store(), {});
   const std::vector<GroupWrite>& writes = groups_.begin_record(record);
-  encode({.gone = gone, .bases = bases, .writes = writes}, out);
-  const bool has_promise = std::any_of(writes.begin(), writes.end(), [](const GroupWrite& each) {
-    return each.write.hard_state.has_value() || each.write.log_base.has_value();
+  encode({.gone = gone, .bases = bases, .writes = writes, .keeping = keeping, .meta = meta_.group()}, out);
+  const bool has_promise = std::any_of(writes.begin(), writes.end(), [&](const GroupWrite& each) {
+    return each.write.hard_state.has_value() || each.write.log_base.has_value() || (is_meta(each.group) && each.write.writes());
   });
   return has_promise || !bases.empty() || !gone.empty() ? RecordNeeds::kSync : RecordNeeds::kMode;
 }
 
-std::optional<Checkpoint> ClusterNode::checkpoint() const {
+std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping) const {
   std::vector<GroupBase> bases;
   std::vector<GroupWrite> writes;
   Checkpoint out;
@@ -413,7 +413,7 @@ std::optional<Checkpoint> ClusterNode::checkpoint() const {
     bases.push_back(std::move(*base));
   });
   if (!is_whole) return std::nullopt;
-  encode({.bases = bases, .writes = writes}, out.record);
+  encode({.bases = bases, .writes = writes, .keeping = keeping, .meta = meta_.group()}, out.record);
   return out;
 }
 

@@ -88,13 +88,14 @@ class ClusterNode final : private GroupsClient {
   // Everything that is to be done before the turn's record is made.
   void work(Instant now);
   bool has_record() const;
-  // Appends what the record `record` of the log must hold; says whether it must be synced before it counts as stored, whatever the mode.
+  // Appends what the record `record` of the log must hold, perhaps nothing; says whether it must be synced before it counts as stored,
+  // whatever the mode: terms, votes, replicas, and the meta group's log, which so never forgets.
   enum class RecordNeeds : uint8_t { kMode, kSync };
-  RecordNeeds begin_record(uint64_t record, Buffer& out);
+  RecordNeeds begin_record(uint64_t record, Buffer& out, Keeping keeping = Keeping::kAll);
   // Puts what may leave on the links, what waited for a record that is stored included.
   void flush(Instant now);
   // Of the data as they are now.  Nothing: some replica's data do not stand for its log now; try again later.
-  std::optional<Checkpoint> checkpoint() const;
+  std::optional<Checkpoint> checkpoint(Keeping keeping = Keeping::kAll) const;
   // May a snapshot count (REPLICATION 3)?  kNo: what it holds may have been lost.
   enum class Verdict : uint8_t { kYes, kNotYet, kNo };
   Verdict may_count(const Checkpoint& checkpoint) const;

@@ -3,6 +3,7 @@
 //   record = item*          item = varint group, u8 tag, sized bytes
 //   tag 1: a hard state     tag 2: the log begins anew behind a mark     tag 3: an entry
 //   tag 4: a base           tag 5: the replica is gone
+//   tag 6: from here on only this group is kept whole
 //   entry = u8 kind, varint term, varint index, payload (the rest)
 //   base  = u64 replica, u8 1 if a state follows, mark, state (the rest)
 #include "cluster/group_record.h"
@@ -16,7 +17,7 @@ namespace quorate {
 
 namespace {
 
-enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5 };
+enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "group record: " + std::string(what)); }
 
@@ -40,33 +41,44 @@ void append_entry(Buffer& out, raft::GroupId group, const raft::Entry& entry) {
 
 }  // namespace
 
+void encode_bare_beginning(raft::GroupId meta, Buffer& out) { append_item(out, meta, Tag::kBare, {}); }
+
 // A record is read whole or not at all, so all bases may stand in front: what a turn wrote for a group before its last base is
 // recognized by its index.
 void encode(const GroupRecord& record, Buffer& out) {
+  const size_t begin = out.size();
+  const auto is_kept = [&](raft::GroupId group) { return record.keeping == Keeping::kAll || group == record.meta; };
   Buffer part;
   for (const raft::GroupId group : record.gone) append_item(out, group, Tag::kGone, {});
   for (const GroupBase& base : record.bases) {
     part.clear();
     append_little<uint64_t>(part, base.replica.value);
-    part.push_back(base.state ? 1 : 0);
+    const bool has_state = base.state && is_kept(base.group);
+    part.push_back(has_state ? 1 : 0);
     raft::encode(base.mark, part);
-    if (base.state) part.append(*base.state);
+    if (has_state) part.append(*base.state);
     append_item(out, base.group, Tag::kGroupBase, part.view());
   }
   for (const GroupWrite& each : record.writes) {
     // The order in which a core means them: what the log begins behind, what follows it, and who it is by then.
-    if (each.write.log_base) {
+    const bool kept = is_kept(each.group);
+    if (each.write.log_base && kept) {
       part.clear();
       raft::encode(*each.write.log_base, part);
       append_item(out, each.group, Tag::kBase, part.view());
     }
-    for (const raft::Entry& entry : each.write.append) append_entry(out, each.group, entry);
+    if (kept) {
+      for (const raft::Entry& entry : each.write.append) append_entry(out, each.group, entry);
+    }
     if (each.write.hard_state) {
       part.clear();
       raft::encode(*each.write.hard_state, part);
       append_item(out, each.group, Tag::kHardState, part.view());
     }
   }
+  const bool has_any = out.size() != begin;
+  // At the end: what a base says of term and configuration is taken before it is emptied.
+  if (has_any && record.keeping == Keeping::kBare) encode_bare_beginning(record.meta, out);
 }
 
 Status GroupRecovery::record(std::string_view bytes) {
@@ -81,6 +93,8 @@ Status GroupRecovery::record(std::string_view bytes) {
       TRY(take_base(group, item));
     } else if (tag == static_cast<uint8_t>(Tag::kGone)) {
       groups_.erase(group);
+    } else if (tag == static_cast<uint8_t>(Tag::kBare)) {
+      take_bare(group);
     } else if (groups_.find(group) == groups_.end()) {
       return damaged("group " + std::to_string(group.value) + " has no beginning");
     } else if (tag == static_cast<uint8_t>(Tag::kHardState)) {
@@ -94,6 +108,21 @@ Status GroupRecovery::record(std::string_view bytes) {
     }
   }
   return done();
+}
+
+// What a replica remembers that has kept nothing: its hard state, which the base has completed.
+void GroupRecovery::empty(Found& found) {
+  found.restored.base = raft::SnapshotMark();
+  found.restored.entries.clear();
+  found.restored.start = raft::StartKind::kMayHaveForgotten;
+  found.state.reset();
+}
+
+void GroupRecovery::take_bare(raft::GroupId meta) {
+  kept_ = meta;
+  for (auto& [group, found] : groups_) {
+    if (!is_kept(group)) empty(found);
+  }
 }
 
 Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
@@ -111,6 +140,7 @@ Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
   found.restored.entries.clear();
   found.state.reset();
   if (has_state != 0) found.state = bytes;
+  if (!is_kept(group)) empty(found);
   return done();
 }
 
@@ -126,6 +156,7 @@ Status GroupRecovery::take_hard_state(raft::GroupId group, std::string_view byte
 Status GroupRecovery::take_log_base(raft::GroupId group, std::string_view bytes) {
   TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
   if (!bytes.empty()) return damaged("more than a mark");
+  if (!is_kept(group)) return done();
   raft::Restored& restored = groups_[group].restored;
   if (mark.last.index.none()) {
     // Everything was archived as lost.
@@ -148,6 +179,7 @@ Status GroupRecovery::take_entry(raft::GroupId group, std::string_view bytes) {
     return damaged("an entry is cut off");
   }
   entry.kind = static_cast<raft::EntryKind>(kind);
+  if (!is_kept(group)) return done();
   raft::Restored& restored = groups_[group].restored;
   // Of the same record: it was written before the snapshot whose base stands in front.
   if (entry.index <= restored.base.last.index) return done();
