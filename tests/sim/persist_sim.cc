@@ -39,6 +39,8 @@ const char* planted_name(Planted planted) {
       return "write behind a failure";
     case Planted::kDamageIsCut:
       return "damage is cut like a tail";
+    case Planted::kHeldIsNamed:
+      return "a held snapshot gets its name";
     case Planted::kReplyBeforeExpiry:
       return "reply before the expiry is durable";
   }
@@ -53,6 +55,10 @@ using State = std::map<uint64_t, uint64_t>;
 using Writes = std::vector<std::pair<uint64_t, uint64_t>>;
 constexpr uint32_t kPartitions = 8;
 constexpr int64_t kTime = 1700000000000;
+// Stands in snapshots that are never allowed to count.
+constexpr uint64_t kForbiddenKey = 1'000'000;
+// In front of a snapshot's groups, which are never empty.
+constexpr char kGroupsMark = 'G';
 
 void apply_writes(State& state, const Writes& writes) {
   for (const auto& [key, value] : writes) state[key] = value;
@@ -73,26 +79,37 @@ bool decode_writes(std::string_view bytes, Writes& writes) {
 // Builds the state again from what recovery hands over.
 class Target final : public RecoveryTarget {
  public:
-  void forget() override { state.clear(); }
+  void forget() override {
+    state.clear();
+    has_company = false;
+  }
   Status snapshot_begin(const SnapshotHeader&) override { return done(); }
-  Status snapshot_groups(std::string_view) override { return done(); }
+  Status snapshot_groups(std::string_view groups) override {
+    has_company = true;
+    if (groups.empty() || groups[0] != kGroupsMark) return garbage();
+    return take(groups.substr(1));
+  }
   Status snapshot_block(std::string_view payload) override { return take(payload); }
   Status record(const RecordHeader& header, std::span<const LogEntry> entries) override {
+    if (has_company) return Error(ErrorCode::kCorrupt, "a turn stands behind groups");
     last_sequence = header.sequence;
     for (const LogEntry& entry : entries) TRY(take(entry.batch));
     return done();
   }
   Status group_record(const RecordHeader& header, std::string_view body) override {
+    has_company = true;
     last_sequence = header.sequence;
     return take(body);
   }
   State state;
+  bool has_company = false;
   uint64_t last_sequence = 0;
 
  private:
+  static Error garbage() { return Error(ErrorCode::kCorrupt, "garbage was handed over"); }
   Status take(std::string_view bytes) {
     Writes writes;
-    if (!decode_writes(bytes, writes)) return Error(ErrorCode::kCorrupt, "garbage was handed over");
+    if (!decode_writes(bytes, writes)) return garbage();
     apply_writes(state, writes);
     return done();
   }
@@ -151,11 +168,15 @@ class World {
     crash_chance_ = 0.002 + prng_.fraction() * 0.02;
     full_chance_ = prng_.chance(0.5) ? 0.005 : 0;
     key_count_ = 1 + prng_.below(64);
+    founding_chance_ = prng_.chance(0.6) ? prng_.fraction() * 0.1 : 0;
   }
   SimResult run();
 
  private:
   enum class Death : uint8_t { kKilled, kPowerCut };
+  // What becomes of a snapshot: nobody holds it; it waits and may count then; it waits and never
+  // may, since what it holds was lost.
+  enum class Fate : uint8_t { kFree, kPublished, kGivenUp };
 
   void step();
   void append();
@@ -164,6 +185,10 @@ class World {
   void reply(DiskReply&& reply, DiskLane lane);
   void begin_snapshot();
   void continue_snapshot();
+  void write_snapshot(std::vector<DiskRequest>& requests);
+  void decide_snapshot(std::vector<DiskRequest>& requests);
+  void end_snapshot(std::vector<DiskRequest>& requests);
+  void add_to_snapshot(uint64_t key, uint64_t value, std::vector<DiskRequest>& requests);
   void fill_disk();
   void heal_disk();
   void die(Death death);
@@ -200,11 +225,15 @@ class World {
   double crash_chance_ = 0;
   double full_chance_ = 0;
   uint64_t key_count_ = 1;
+  double founding_chance_ = 0;
 
   // One life of the process.
   std::optional<LogWriter> writer_;
   std::optional<SnapshotWriter> snapshot_;
+  bool snapshot_runs_ = false;
+  Fate snapshot_fate_ = Fate::kFree;
   State snapshot_left_;
+  bool has_company_ = false;
   std::array<std::deque<DiskRequest>, kDiskLaneCount> lanes_;
   std::array<std::optional<DiskExecutor>, kDiskLaneCount> executors_;
   bool disk_was_full_ = false;
@@ -254,7 +283,17 @@ void World::append() {
          .batch = batch.view()});
   }
   std::vector<DiskRequest> requests;
-  writer_->append(entries, kTime, requests);
+  if (!has_company_ && prng_.chance(founding_chance_)) {
+    has_company_ = true;
+    ++result_.foundings;
+  }
+  if (has_company_) {
+    Buffer body;
+    for (const Buffer& batch : batches) body.append(batch.view());
+    writer_->append_groups(body.view(), kTime, requests);
+  } else {
+    writer_->append(entries, kTime, requests);
+  }
   ++result_.records;
   apply_writes(state_, writes);
   history_.push_back(std::move(writes));
@@ -262,12 +301,27 @@ void World::append() {
   send(requests);
 }
 
+// In company one half of the keys stands with the groups.
 void World::begin_snapshot() {
-  if (snapshot_ || writer_->has_failed()) return;
+  if (snapshot_runs_ || writer_->has_failed()) return;
   std::vector<DiskRequest> requests;
   writer_->start_segment(requests);
   const LogPosition& position = writer_->position();
-  snapshot_.emplace();
+  snapshot_runs_ = true;
+  snapshot_left_ = state_;
+  snapshot_fate_ = Fate::kFree;
+  Buffer groups;
+  if (has_company_) {
+    if (prng_.chance(0.7)) snapshot_fate_ = prng_.chance(0.4) ? Fate::kGivenUp : Fate::kPublished;
+    groups.push_back(kGroupsMark);
+    std::erase_if(snapshot_left_, [&](const auto& each) {
+      if (each.first % 2 == 0) return false;
+      append_varint(groups, each.first);
+      append_varint(groups, each.second);
+      append_varint(groups, 0);
+      return true;
+    });
+  }
   snapshot_->begin({.shard = 0,
                     .partitions = kPartitions,
                     .log_id = position.log_id,
@@ -276,38 +330,75 @@ void World::begin_snapshot() {
                     .unix_ms = kTime,
                     .hash_seed = 7,
                     .positions = {{.partition = 1, .term = 1, .index = 9}}},
-                   {}, requests);
-  snapshot_left_ = state_;
+                   groups.view(), requests);
+  const bool is_held = snapshot_fate_ != Fate::kFree;
+  if (is_held && options_.planted != Planted::kHeldIsNamed) snapshot_->hold();
+  if (snapshot_fate_ == Fate::kGivenUp) add_to_snapshot(kForbiddenKey, 1, requests);
   if (options_.planted == Planted::kLogRemovedTooEarly) {
     writer_->drop_before(position.next_sequence, requests);
   }
   send(requests);
 }
 
-void World::continue_snapshot() {
-  if (!snapshot_) return;
-  std::vector<DiskRequest> requests;
-  if (snapshot_->state() == FileWriter::State::kWriting) {
-    for (uint64_t count = 1 + prng_.below(20); count > 0 && !snapshot_left_.empty(); --count) {
-      const auto first = snapshot_left_.begin();
-      append_varint(snapshot_->block(), first->first);
-      append_varint(snapshot_->block(), first->second);
-      const size_t padding = prng_.chance(big_chance_) ? 100000 : 10;
-      append_varint(snapshot_->block(), padding);
-      snapshot_->block().append(std::string(padding, 's'));
-      snapshot_->end_entry(requests);
-      snapshot_left_.erase(first);
-    }
-    if (snapshot_left_.empty()) snapshot_->finish(requests);
-  } else if (snapshot_->state() == FileWriter::State::kDone) {
-    ++result_.snapshots;
-    if (!writer_->has_failed()) {
-      writer_->drop_before(snapshot_->header().sequence, requests);
-      snapshot_.reset();
-    }
-  } else if (snapshot_->state() == FileWriter::State::kFailed) {
+void World::add_to_snapshot(uint64_t key, uint64_t value, std::vector<DiskRequest>& requests) {
+  append_varint(snapshot_->block(), key);
+  append_varint(snapshot_->block(), value);
+  const size_t padding = prng_.chance(big_chance_) ? 100000 : 10;
+  append_varint(snapshot_->block(), padding);
+  snapshot_->block().append(std::string(padding, 's'));
+  snapshot_->end_entry(requests);
+}
+
+void World::write_snapshot(std::vector<DiskRequest>& requests) {
+  for (uint64_t count = 1 + prng_.below(20); count > 0 && !snapshot_left_.empty(); --count) {
+    const auto first = snapshot_left_.begin();
+    add_to_snapshot(first->first, first->second, requests);
+    snapshot_left_.erase(first);
+  }
+  if (snapshot_left_.empty()) snapshot_->finish(requests);
+}
+
+// At any time somebody may find that everything in the snapshot is committed, or is lost.
+void World::decide_snapshot(std::vector<DiskRequest>& requests) {
+  const bool is_written = snapshot_->state() == FileWriter::State::kWritten;
+  if (!prng_.chance(is_written ? 0.3 : 0.05)) return;
+  if (snapshot_fate_ == Fate::kPublished) snapshot_->publish(requests);
+  if (snapshot_fate_ != Fate::kGivenUp) return;
+  ++result_.snapshots_given_up;
+  snapshot_->abort(requests);
+  snapshot_runs_ = false;
+}
+
+void World::end_snapshot(std::vector<DiskRequest>& requests) {
+  if (snapshot_->state() == FileWriter::State::kFailed) {
     snapshot_->abort(requests);
-    snapshot_.reset();
+    snapshot_runs_ = false;
+    return;
+  }
+  if (writer_->has_failed()) return;
+  ++result_.snapshots;
+  writer_->drop_before(snapshot_->header().sequence, requests);
+  snapshot_runs_ = false;
+}
+
+void World::continue_snapshot() {
+  if (!snapshot_runs_) return;
+  std::vector<DiskRequest> requests;
+  switch (snapshot_->state()) {
+    case FileWriter::State::kWriting:
+      write_snapshot(requests);
+      decide_snapshot(requests);
+      break;
+    case FileWriter::State::kFinishing:
+    case FileWriter::State::kWritten:
+      decide_snapshot(requests);
+      break;
+    case FileWriter::State::kDone:
+    case FileWriter::State::kFailed:
+      end_snapshot(requests);
+      break;
+    case FileWriter::State::kIdle:
+      CHECK(false);
   }
   send(requests);
 }
@@ -352,7 +443,7 @@ void World::reply(DiskReply&& reply, DiskLane lane) {
   std::vector<DiskRequest> requests;
   if (lane == DiskLane::kLog) {
     writer_->on_reply(std::move(reply), requests);
-  } else if (snapshot_) {
+  } else {
     snapshot_->on_reply(std::move(reply), requests);
   }
   send(requests);
@@ -394,6 +485,9 @@ void World::check(const Target& target, const RecoveryResult& result, Death deat
   State expected = base_state_;
   for (uint64_t index = 0; index < recovered - base_sequence_; ++index)
     apply_writes(expected, history_[index]);
+  if (target.state.contains(kForbiddenKey)) {
+    return wrong("a snapshot counts that was never allowed to: " + numbers);
+  }
   if (target.state != expected) return wrong("the state is not that of any moment: " + numbers);
   base_state_ = state_ = std::move(expected);
   base_sequence_ = recovered;
@@ -515,7 +609,9 @@ void World::restart(Death death) {
     return wrong("recovery refuses: " + std::string(recovered.error().detail()));
   }
   if (writer_) check(target, recovered.value(), death);
-  snapshot_.reset();
+  has_company_ = target.has_company;
+  snapshot_.emplace();
+  snapshot_runs_ = false;
   snapshot_left_.clear();
   stopped_ = false;
   disk_was_full_ = false;

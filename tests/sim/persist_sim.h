@@ -16,12 +16,13 @@ enum class Planted : uint8_t {
   kLogRemovedTooEarly,  // the log goes when the snapshot begins
   kWriteBehindFailure,  // after a failed write the next one goes ahead
   kDamageIsCut,         // damage in the middle of the log is taken for a torn tail
+  kHeldIsNamed,         // a snapshot that must wait gets its final name as soon as it is written
   kReplyBeforeExpiry,   // who is told that a key has expired is told before its end is durable
 };
 constexpr Planted kAllPlanted[] = {
     Planted::kReplyBeforeSync,    Planted::kNoDirectorySync,    Planted::kNoSnapshotSync,
     Planted::kLogRemovedTooEarly, Planted::kWriteBehindFailure, Planted::kDamageIsCut,
-    Planted::kReplyBeforeExpiry};
+    Planted::kHeldIsNamed,        Planted::kReplyBeforeExpiry};
 const char* planted_name(Planted planted);
 // Mistakes that can be planted where no commands are.
 bool persist_sim_knows(Planted planted);
@@ -42,6 +43,8 @@ struct SimResult {
   uint64_t records = 0;
   uint64_t snapshots = 0;
   uint64_t snapshots_replaced = 0;  // damaged ones whose log was enough
+  uint64_t foundings = 0;           // logs that became those of a node in company
+  uint64_t snapshots_given_up = 0;  // held ones
   // Of the world `raft`.
   uint64_t leaders = 0;
   uint64_t undecided = 0;  // histories that were too hard to judge
