@@ -211,6 +211,7 @@ class World {
   }
   std::string notes;
   size_t window_bytes_max = raft::Options().window_bytes_max;   // of nodes that boot from here on
+  Keeping keeping = Keeping::kAll;
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 1'000};
 
@@ -264,7 +265,7 @@ class World {
     node.end_turn(now);
     if (node.has_record()) {
       Buffer bytes;
-      node.begin_record(++machine.records, bytes);
+      node.begin_record(++machine.records, bytes, keeping);
       machine.disk.emplace_back(bytes.view());
       machine.stored_at.push_back(now.steady_us + kDiskUs);
     }
@@ -535,6 +536,40 @@ TEST(ClusterPartitions, what_was_acknowledged_survives_any_one_node) {
       EXPECT_EQ(world.data(victim).words[partition]["first"], std::to_string(partition));
     }
   }
+}
+
+TEST(ClusterPartitions, in_memory_mode_what_was_acknowledged_survives_any_one_node) {
+  World world;
+  world.keeping = Keeping::kBare;
+  found(world, 3, 3);
+  for (NodeId victim = 1; victim <= 3; ++victim) {
+    world.kill(victim);
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      ASSERT_TRUE(world.write_until_done(partition, "without", std::to_string(victim))) << world.notes;
+    }
+    world.boot(victim);
+    ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << world.notes;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const raft::Core* const core = world.at(victim).partitions().core(partition);
+      EXPECT_EQ(world.data(victim).words[partition]["without"], std::to_string(victim));
+      EXPECT_EQ(world.data(victim).words[partition]["first"], std::to_string(partition));
+      EXPECT_TRUE(world.run_until(5'000'000, [&] { return core->standing() == raft::Standing::kFull; })) << partition;
+    }
+  }
+}
+
+// The data are gone with the memory, and nothing else is.
+TEST(ClusterPartitions, in_memory_mode_all_killed_at_once_begin_empty_in_their_cluster) {
+  World world;
+  world.keeping = Keeping::kBare;
+  found(world, 3, 3);
+  for (NodeId id = 1; id <= 3; ++id) world.kill(id);
+  for (NodeId id = 1; id <= 3; ++id) world.boot(id);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3) && world.leader() != 0; })) << world.notes;
+  ASSERT_TRUE(world.write_until_done(5, "new", "1")) << world.notes;
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  EXPECT_EQ(world.data(2).words[5].size(), 1u);
+  EXPECT_TRUE(world.data(2).words[3].empty());
 }
 
 TEST(ClusterPartitions, a_fourth_node_takes_its_share_while_others_write) {
