@@ -308,6 +308,54 @@ TEST(StoreRecovery, GroupsOfASnapshotGoOnInTheLogBehindIt) {
   EXPECT_EQ(restored.entries.back().index.value, 5u);
 }
 
+TEST(StoreRecovery, TheLogOfANodeInCompanyIsReadWithoutAppendonlyToo) {
+  SimDisk disk(1);
+  {
+    Shard shard(disk);
+    const auto result = shard.recover(kOptions);
+    ASSERT_TRUE(result.ok());
+    shard.open_log(result.value());
+    shard.set(0, "alone", "1");
+    shard.end_turn();
+    shard.add_groups(base_record(1));
+    Shard other(disk);
+    other.set(0, "from", "dump");
+    ASSERT_TRUE(write_rdb_now(disk, other.store, "dump.rdb", {.now = kNow}).ok());
+  }
+  Shard shard(disk);
+  StoreRecoveryOptions options = kOptions;
+  options.log = StoreRecoveryOptions::Log::kNone;
+  const auto result = shard.recover(options);
+  ASSERT_TRUE(result.ok());
+  EXPECT_TRUE(result.value().groups.has_value());
+  EXPECT_FALSE(result.value().rdb.has_value());
+  EXPECT_NE(shard.store.database(0).find(shard.store.make_key("alone")), nullptr);
+  EXPECT_EQ(result.value().log.position.next_sequence, 3u) << "for the writer, which goes on";
+}
+
+TEST(StoreRecovery, TheSnapshotOfABareLogHasGroupsAndNoEntries) {
+  SimDisk disk(1);
+  {
+    Shard shard(disk);
+    const auto result = shard.recover(kOptions);
+    ASSERT_TRUE(result.ok());
+    shard.open_log(result.value());
+    shard.add_groups(base_record(1));
+    shard.set(0, "only", "in memory");
+    const SnapshotHeader header = shard.begin_segment();
+    ASSERT_TRUE(write_bare_snapshot_now(disk, shard.store, header, base_record(1)).ok());
+    std::vector<DiskRequest> requests;
+    shard.log->drop_before(header.sequence, requests);
+    shard.run(requests);
+  }
+  Shard shard(disk);
+  auto result = shard.recover(kOptions);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(shard.store.database(0).size(), 0u);
+  ASSERT_TRUE(result.value().groups.has_value());
+  EXPECT_TRUE(result.value().groups->groups().contains(kGroup));
+}
+
 TEST(StoreRecovery, GroupsOfADamagedSnapshotAreForgotten) {
   SimDisk disk(1);
   {

@@ -357,6 +357,66 @@ TEST(Snapshot, ADamagedOneIsMissedWhereTheLogBeginsBehindSomethingOrEndsBeforeIt
   }
 }
 
+// ---- whose log it is ------------------------------------------------------------------------------
+
+// Writes what `body` says, a letter a step: t a turn, g groups, s another segment.
+void write_steps(SimDisk& disk, std::string_view steps, uint64_t first, LogBase base) {
+  DiskExecutor executor(disk);
+  LogWriter writer({.shard = 0, .partitions = 4},
+                   {.log_id = 42, .next_sequence = first, .base = base}, {});
+  std::vector<DiskRequest> requests;
+  writer.start_segment(requests);
+  for (const char step : steps) {
+    const LogEntry entry{.batch = "x"};
+    if (step == 't') writer.append({&entry, 1}, 1700000000000, requests);
+    if (step == 'g') writer.append_groups("x", 1700000000000, requests);
+    if (step == 's') writer.start_segment(requests);
+  }
+  while (!requests.empty()) {
+    std::vector<DiskRequest> now;
+    now.swap(requests);
+    for (DiskRequest& request : now) writer.on_reply(executor.execute(request), requests);
+  }
+}
+
+TEST(LogOwner, IsToldByTheFirstRecordsOfSegments) {
+  struct Row {
+    const char* steps;
+    LogOwner owner;
+  };
+  for (const Row& row : {Row{"", LogOwner::kNobody}, Row{"t", LogOwner::kAlone},
+                         Row{"ts", LogOwner::kAlone}, Row{"g", LogOwner::kCompany},
+                         Row{"tttg", LogOwner::kCompany}, Row{"tgs", LogOwner::kCompany},
+                         Row{"tgsgggs", LogOwner::kCompany}}) {
+    SimDisk disk(1);
+    write_steps(disk, row.steps, 1, LogBase::kEmpty);
+    const auto owner = log_owner(disk, 0);
+    ASSERT_TRUE(owner.ok());
+    EXPECT_EQ(owner.value(), row.owner) << row.steps;
+  }
+}
+
+TEST(LogOwner, IsToldByASnapshot) {
+  for (const bool has_groups : {false, true}) {
+    SimDisk disk(1);
+    write(disk, {"abc"}, has_groups ? "groups" : "");
+    write_steps(disk, "", 5, LogBase::kFollows);
+    const auto owner = log_owner(disk, 0);
+    ASSERT_TRUE(owner.ok());
+    EXPECT_EQ(owner.value(), has_groups ? LogOwner::kCompany : LogOwner::kAlone);
+  }
+}
+
+// The node was founding a cluster beside an old log, and its first snapshot was not finished.
+TEST(LogOwner, ALogThatWaitsForItsSnapshotDoesNotCount) {
+  SimDisk disk(1);
+  write_steps(disk, "tt", 1, LogBase::kEmpty);
+  write_steps(disk, "gg", 9, LogBase::kAwaits);
+  const auto owner = log_owner(disk, 0);
+  ASSERT_TRUE(owner.ok());
+  EXPECT_EQ(owner.value(), LogOwner::kAlone);
+}
+
 TEST(Snapshot, ADamagedOneIsRefusedWhenThereIsNoOther) {
   SimDisk disk(1);
   write(disk, {"abc"});
