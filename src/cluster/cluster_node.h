@@ -122,6 +122,7 @@ class ClusterNode final : private GroupsClient {
   Groups& groups() { return groups_; }
   const Groups& groups() const { return groups_; }
   Peers& peers() { return peers_; }
+  const Peers& peers() const { return peers_; }
   // ---- what an operator wants ------------------------------------------------------------------------------
   // Looks for a cluster at this address and joins it.  What the node holds is lost then.
   // Requires: membership() == kAlone.

@@ -312,6 +312,11 @@ Link* Peers::link(uint64_t node, PeerLane lane) {
   return line.is_up ? &find(line.connection)->link : nullptr;
 }
 
+bool Peers::is_up(uint64_t node, PeerLane lane) const {
+  const auto member = members_.find(node);
+  return member != members_.end() && member->second.lines[index_of(lane)].is_up;
+}
+
 Link* Peers::link_of(ConnectionId id) {
   Connection* const connection = find(id);
   return connection != nullptr && connection->is_up ? &connection->link : nullptr;

@@ -121,6 +121,8 @@ class Peers {
   // Null: not up.  What is added leaves with the next end_turn().
   Link* link(uint64_t node, PeerLane lane);
   Link* link_of(ConnectionId connection);
+  // Whether link() gives one.
+  bool is_up(uint64_t node, PeerLane lane) const;
   uint64_t incarnation_of(uint64_t node) const;
   // The lines between this node and other members that are up, by node and lane.
   struct LineFacts {
