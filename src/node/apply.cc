@@ -22,7 +22,7 @@ bool is_word(std::string_view text, std::string_view lower) {
 Status EffectApplier::apply(const Effect& effect, const Key& key) {
   const Args args(effect.args);
   const Command* const command = node_.commands.find(args[0]);
-  if (command == nullptr) return Error(ErrorCode::kUnsupported, "unknown command");
+  if (command == nullptr) return apply_to_partition(effect);
   if (command->spec->run == nullptr) return apply_to_databases(effect);
   const int arity = command->spec->arity;
   const auto count = static_cast<int>(args.size());
@@ -45,6 +45,12 @@ Status EffectApplier::apply(const Effect& effect, const Key& key) {
   return Error(ErrorCode::kCorrupt, error_line(status.error()));
 }
 
+Status EffectApplier::apply_to_partition(const Effect& effect) {
+  if (!is_clear(effect)) return Error(ErrorCode::kUnsupported, "unknown command");
+  Store& store = node_.store;
+  store.database(effect.database).clear_partition(store.partition_of(effect.slot));
+  return done();
+}
 
 Status EffectApplier::apply_to_databases(const Effect& effect) {
   Store& store = node_.store;

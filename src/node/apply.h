@@ -31,6 +31,7 @@ class EffectApplier final : public EffectTarget {
   Status apply(const Effect& effect, const Key& key) override;
 
  private:
+  Status apply_to_partition(const Effect& effect);
   Status apply_to_databases(const Effect& effect);
 
   NodeState& node_;

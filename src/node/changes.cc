@@ -34,6 +34,10 @@ void announce_changes(NodeState& node) {
   auto& changes = node.store.changes();
   for (size_t index = 0; index < changes.size(); ++index) {
     const Change change = std::move(changes[index]);
+    if (change.partition) {
+      touch_watched_partition(node, change.database, *change.partition);
+      continue;
+    }
     if (touches(change)) {
       if (!node.watches.empty()) touch_watched(node, change.database, change.key);
       if (!node.waiters.empty()) note_ready(node, change.database, change.key);

@@ -142,6 +142,13 @@ void touch_watched(NodeState& node, int database, std::string_view key) {
   }
 }
 
+void touch_watched_partition(NodeState& node, int database, uint32_t partition) {
+  if (node.watches.empty()) return;
+  for (const std::string& name : node.watches.keys_of(database)) {
+    if (node.store.partition_of(key_slot(name)) == partition) touch_watched(node, database, name);
+  }
+}
+
 void touch_all_watched(NodeState& node, int database, Db* replacement) {
   if (node.watches.empty()) return;
   Db& emptied = node.store.database(database);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "store/hash.h"
+#include "store/partition_walk.h"
 #include "store/set.h"
 #include "store/sorted_set.h"
 #include "store/value.h"
@@ -35,9 +36,7 @@ Db::~Db() {
 void Db::make_tables() {
   const uint32_t count = store_.partition_count();
   tables_ = std::make_unique<Table[]>(count);
-  for (uint32_t partition = 0; partition < count; ++partition) {
-    tables_[partition].configure(store_.hash_seed(), static_cast<double>(partition) / count);
-  }
+  for (uint32_t partition = 0; partition < count; ++partition) store_.configure(tables_[partition], partition);
 }
 
 size_t Db::size_with_expiry() const {
@@ -109,11 +108,21 @@ Result<std::optional<std::string_view>> Db::find_string(const Key& key) {
   return std::optional<std::string_view>(entry->string());
 }
 
+void Db::hand_over(Entry* entry) {
+  if (store_.snapshot_sink_ != nullptr && entry->snapshot_mark() != store_.mark_parity_) {
+    store_.snapshot_sink_->save(snapshot_index_, *entry);
+    entry->set_snapshot_mark(store_.mark_parity_);
+  }
+  if (store_.partition_walk_ != nullptr) store_.partition_walk_->before_change(index_, *entry);
+}
+
 void Db::link(const Key& key, Entry* entry) {
   if (tables_ == nullptr) [[unlikely]]
     make_tables();
   entry->set_access(store_.fresh_access());
   entry->set_snapshot_mark(store_.mark_parity_);
+  if (store_.partition_walk_ != nullptr) [[unlikely]]
+    store_.partition_walk_->before_insert(index_, key);
   table(key).insert(key.hash, entry);
   ++size_;
   if (store_.observed_) [[unlikely]] {
@@ -256,7 +265,7 @@ bool Db::erase_if_empty(const Key& key) {
 
 // An expired key goes: logged as DEL, so that the log and the followers need no clock.
 void Db::expire(const Key& key, Entry* entry) {
-  if (store_.frozen_) {
+  if (store_.frozen_ || !store_.is_led(key)) {
     store_.met_past_ = true;
     return;
   }
@@ -273,7 +282,7 @@ void Db::expire(const Key& key, Entry* entry) {
 }
 
 void Db::expire_fields(const Key& key) {
-  if (store_.replaying_ || store_.frozen_) return;
+  if (store_.replaying_ || store_.frozen_ || !store_.is_led(key)) return;
   Entry* entry = find(key, Access::kPeek);
   if (entry != nullptr && entry->type() == ValueType::kHash) store_.expire_fields(*this, key, entry);
 }
@@ -340,10 +349,32 @@ void Db::reserve(size_t keys) {
 size_t Db::clear() {
   const size_t removed = size_;
   if (tables_ == nullptr) return 0;
-  store_.drop_tables(std::move(tables_), snapshot_index_);
+  if (store_.partition_walk_ != nullptr) store_.partition_walk_->break_off();
+  store_.drop_tables(std::move(tables_), store_.partition_count(), snapshot_index_);
   size_ = 0;
   store_.add_dirty(removed);
   return removed;
+}
+
+size_t Db::clear_partition(uint32_t partition) {
+  const size_t removed = partition_size(partition);
+  if (removed == 0) return 0;
+  if (store_.partition_walk_ != nullptr) store_.partition_walk_->before_clear(partition);
+  auto dropped = std::make_unique<Table[]>(1);
+  store_.configure(dropped[0], partition);
+  dropped[0].swap(tables_[partition]);
+  store_.drop_tables(std::move(dropped), 1, snapshot_index_);
+  size_ -= removed;
+  store_.add_dirty(removed);
+  return removed;
+}
+
+void Db::adopt(uint32_t partition, Table& table) {
+  if (table.size() == 0) return;
+  if (tables_ == nullptr) make_tables();
+  CHECK(tables_[partition].size() == 0);
+  tables_[partition].swap(table);
+  size_ += partition_size(partition);
 }
 
 void Store::dispose(Entry* entry) {

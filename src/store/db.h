@@ -28,6 +28,7 @@
 
 namespace quorate {
 
+class PartitionWalk;
 class Store;
 
 // The classes of keyspace events, with Redis' letters (notify-keyspace-events).
@@ -53,7 +54,13 @@ struct Change {
   std::string_view event;  // a literal: "set", "lpush", "del", "expired" ...
   std::string key;
   bool modifies;  // false: an event that changes nothing (keymiss)
+  // Set: any key of this partition may have changed in this database; `key` and `event` say nothing.
+  std::optional<uint32_t> partition = std::nullopt;
 };
+
+// Whether this node decides what of a partition has expired or must make room.  Elsewhere only the leader's
+// effects take anything away.
+enum class Led : uint8_t { kNo, kYes };
 
 // How a look-up counts.
 enum class Access : uint8_t {
@@ -170,12 +177,25 @@ class Db {
   Entry* random_entry();
   template <class Visit>
   void for_each_in_slot(uint16_t slot, Visit&& visit) const;
+  template <class Visit>
+  void for_each_in_partition(uint32_t partition, Visit&& visit) const;
+  // The same in steps of a bucket: from `position` (0: the begin) on; returns where to go on, 0 at the end.
+  template <class Visit>
+  uint64_t walk_partition(uint32_t partition, uint64_t position, Visit&& visit) const {
+    return tables_ == nullptr ? 0 : tables_[partition].walk(position, Table::Which::kAll, visit);
+  }
+  // Keys of one partition.  O(1).
+  size_t partition_size(uint32_t partition) const {
+    return tables_ == nullptr ? 0 : tables_[partition].size();
+  }
 
   // Makes room for about `keys` keys that will be put in; a hint.  Does nothing unless the database is empty.
   void reserve(size_t keys);
   // Removes everything; the memory is freed in bounded steps by Store::do_background_work.  Returns
   // the number of keys removed.
   size_t clear();
+  // The same for the keys of one partition.
+  size_t clear_partition(uint32_t partition);
 
   // For a batch of commands: first prefetch_bucket() for all keys, then prefetch_entry() for all,
   // then find().
@@ -203,10 +223,13 @@ class Db {
   // Takes an entry out of its table after a snapshot has seen it.
   void unlink(const Key& key, Entry* entry);
   void swap_entry(const Key& key, const Entry* old_entry, Entry* entry);
-  // Hands the entry to a running snapshot that has not seen it.
+  // Hands the entry to whatever walks and has not seen it, before it is changed.
   void preserve(Entry* entry);
+  void hand_over(Entry* entry);
   void expire(const Key& key, Entry* entry);
   void make_tables();
+  // Puts `table` in the place of the partition's, which is empty.
+  void adopt(uint32_t partition, Table& table);
   Table& table(const Key& key) { return tables_[partition_of(key)]; }
 
   Store& store_;
@@ -232,6 +255,7 @@ class Store {
   int database_count() const { return static_cast<int>(databases_.size()); }
   // Requires: 0 <= index < database_count().
   Db& database(int index) { return *databases_[static_cast<size_t>(index)]; }
+  const Db& database(int index) const { return *databases_[static_cast<size_t>(index)]; }
   void swap_databases(int first, int second);  // SWAPDB
   // OBJECT FREQ (decayed) and OBJECT IDLETIME (seconds); setters for RESTORE.
   uint32_t lfu_frequency(const Entry* entry) const;
@@ -254,6 +278,10 @@ class Store {
   // While the log can't be written the store removes nothing by itself, since nobody could be told:
   // what is past its time is passed over, and nothing is evicted.  Requires: nobody writes.
   void set_frozen(bool frozen) { frozen_ = frozen; }
+  // At first all are led.  In one that is not, what is past its time is absent for readers and stays, nothing is
+  // evicted, and (required) nothing is written but while replaying.
+  void set_led(uint32_t partition, Led led);
+  bool is_led(uint32_t partition) const { return !unled_[partition]; }
 
   Effects& effects() { return effects_; }
   // How many of the effects came from the store itself (DEL of expired and evicted keys) since the
@@ -315,6 +343,18 @@ class Store {
   // Gives the value of a dropped entry to the background (big) or frees it now (small).
   void dispose(Entry* entry);
 
+  // ---- whole partitions, over all databases (store/partition_state.h).  Who watches is told by a Change each.
+  // Empties it; the memory is freed by do_background_work().
+  void clear_partition(uint32_t partition);
+  // An empty table a database, to be filled beside the store.
+  std::unique_ptr<Table[]> make_partition_tables(uint32_t partition) const;
+  // Puts them in the place of what the partition holds.  Requires: their entries carry fresh_mark().
+  void replace_partition(uint32_t partition, std::unique_ptr<Table[]> tables);
+  // Frees them and their entries in the background.
+  void discard_partition_tables(std::unique_ptr<Table[]> tables);
+  // The snapshot mark of an entry that no snapshot owes anything.
+  bool fresh_mark() const { return mark_parity_; }
+
   // ---- point-in-time walk (store/snapshot.h)
   // ------------------------------------------------------
   class SnapshotSink {
@@ -334,16 +374,18 @@ class Store {
 
  private:
   friend class Db;
+  friend class PartitionWalk;
   // A place in the walk over all databases, partitions and hashes.
   struct Cursor {
     size_t database = 0;
     uint32_t partition = 0;
     uint64_t position = 0;
   };
-  // A whole table dropped by FLUSHALL, waiting to be freed.
+  // Whole tables dropped by FLUSHALL or with a partition, waiting to be freed.
   struct DroppedTables {
     std::unique_ptr<Table[]> tables;
-    uint32_t partition = 0;
+    uint32_t count = 0;
+    uint32_t next = 0;  // those before it are empty
     int database = 0;
     bool owed_to_snapshot = false;
   };
@@ -367,7 +409,13 @@ class Store {
   // Logs what the store takes away by itself.
   void imply(int database, const Key& key, std::span<const std::string_view> args);
   bool has_expiring_fields(const Entry& entry) const;
-  void drop_tables(std::unique_ptr<Table[]> tables, int database);
+  void drop_tables(std::unique_ptr<Table[]> tables, uint32_t count, int database);
+  void configure(Table& table, uint32_t partition) const;
+  bool is_led(const Key& key) const { return is_led(partition_of(key.slot)); }
+  // Keys that eviction may take, by partition and in all.
+  size_t eligible_in(const Db& db, uint32_t partition, Table::Which which) const;
+  size_t eligible_in(const Db& db, Table::Which which) const;
+  void note_replaced(uint32_t partition);
 
   const Options options_;
   const StoreSettings& settings_;
@@ -383,6 +431,8 @@ class Store {
   bool marks_unfinished_ = false;  // a snapshot was broken off: entries with the old mark remain
   size_t implied_effects_ = 0;
   std::vector<RemovedKey> removed_keys_;
+  std::vector<bool> unled_;  // by partition
+  uint32_t unled_count_ = 0;
   bool mark_parity_ = false;
   uint64_t dirty_ = 0;
   Effects effects_;
@@ -390,6 +440,7 @@ class Store {
   Prng random_;
   std::vector<Change> changes_;
   SnapshotSink* snapshot_sink_ = nullptr;
+  PartitionWalk* partition_walk_ = nullptr;  // the one that runs; its maker's
   Cursor snapshot_cursor_;
   std::vector<Db*> snapshot_order_;  // databases in the order they had when the snapshot began
   Cursor expiry_cursor_;
@@ -403,11 +454,8 @@ class Store {
 inline uint32_t Db::partition_of(const Key& key) const { return store_.partition_of(key.slot); }
 
 inline void Db::preserve(Entry* entry) {
-  if (store_.snapshot_sink_ != nullptr && entry->snapshot_mark() != store_.mark_parity_)
-      [[unlikely]] {
-    store_.snapshot_sink_->save(snapshot_index_, *entry);
-    entry->set_snapshot_mark(store_.mark_parity_);
-  }
+  if (store_.snapshot_sink_ != nullptr || store_.partition_walk_ != nullptr) [[unlikely]]
+    hand_over(entry);
 }
 
 // A cursor is partition * 2^40 + the upper 40 bits of the hash position: below 2^53, so that
@@ -444,25 +492,24 @@ uint64_t Db::scan(uint64_t cursor, size_t count, Visit&& visit) const {
 
 template <class Visit>
 void Db::for_each(Visit&& visit) const {
-  if (tables_ == nullptr) return;
   for (uint32_t partition = 0; partition < store_.partition_count(); ++partition) {
-    uint64_t position = 0;
-    do {
-      position = tables_[partition].walk(position, Table::Which::kAll, visit);
-    } while (position != 0);
+    for_each_in_partition(partition, visit);
   }
 }
 
 template <class Visit>
-void Db::for_each_in_slot(uint16_t slot, Visit&& visit) const {
-  if (tables_ == nullptr) return;
-  const Table& table = tables_[store_.partition_of(slot)];
+void Db::for_each_in_partition(uint32_t partition, Visit&& visit) const {
   uint64_t position = 0;
   do {
-    position = table.walk(position, Table::Which::kAll, [&](Entry* entry) {
-      if (key_slot(entry->key()) == slot) visit(entry);
-    });
+    position = walk_partition(partition, position, visit);
   } while (position != 0);
+}
+
+template <class Visit>
+void Db::for_each_in_slot(uint16_t slot, Visit&& visit) const {
+  for_each_in_partition(store_.partition_of(slot), [&](Entry* entry) {
+    if (key_slot(entry->key()) == slot) visit(entry);
+  });
 }
 
 }  // namespace quorate

@@ -1,6 +1,7 @@
 // The encoding of effects; docs/FORMATS.md has the grammar.
 #include "store/effects.h"
 
+#include <bit>
 #include <cstring>
 
 #include "util/varint.h"
@@ -11,23 +12,66 @@ namespace {
 
 // A logical database is an int everywhere else.
 constexpr uint64_t kDatabaseMax = INT32_MAX;
+// No command's name begins so: what a client sends can never be taken for it.
+constexpr std::string_view kClear = "*CLEAR";
+// What a run of a partition keeps of its memory between batches.
+constexpr size_t kKeptBytesMax = 64 << 10;
 
 }  // namespace
 
+bool is_clear(const Effect& effect) { return effect.args.size() == 1 && effect.args[0] == kClear; }
+
+void Effects::set_grouping(Grouping grouping, uint32_t partitions) {
+  CHECK(count_ == 0);
+  CHECK(std::has_single_bit(partitions));
+  CHECK(partitions <= kSlotCount);
+  grouping_ = grouping;
+  const uint32_t runs = grouping == Grouping::kPartition ? partitions : 1;
+  shift_ = kTurnShift - std::countr_zero(runs);
+  runs_ = std::vector<Buffer>(runs);
+}
+
 void Effects::add(int database, const Key& key, std::span<const std::string_view> args) {
   if (!collecting_) return;
+  // Whoever changes everything at once says so for each partition.
+  if (grouping_ == Grouping::kPartition) CHECK(key.bytes.data() != nullptr);
+  append(database, key.slot, args);
+}
+
+void Effects::add_clear(int database, uint32_t partition) {
+  if (!collecting_) return;
+  CHECK(grouping_ == Grouping::kPartition);
+  append(database, static_cast<uint16_t>(partition << shift_), {&kClear, 1});
+}
+
+void Effects::clear() {
+  for (const uint32_t run : touched_) {
+    if (grouping_ == Grouping::kPartition && runs_[run].capacity() > kKeptBytesMax) {
+      runs_[run].release();
+    } else {
+      runs_[run].clear();
+    }
+  }
+  touched_.clear();
+  count_ = 0;
+}
+
+void Effects::append(int database, uint16_t slot, std::span<const std::string_view> args) {
+  const uint32_t run = static_cast<uint32_t>(slot) >> shift_;
+  Buffer& out = runs_[run];
+  if (out.empty()) touched_.push_back(run);
   size_t room = 2 * kVarintMax + sizeof(uint16_t) + args.size() * kVarintMax;
   for (const std::string_view arg : args) room += arg.size();
-  char* const begin = bytes_.reserve(room);
+  char* const begin = out.reserve(room);
   char* at = put_varint(begin, static_cast<uint64_t>(database));
-  store_little<uint16_t>(at, key.slot);
+  store_little<uint16_t>(at, slot);
   at = put_varint(at + sizeof(uint16_t), args.size());
   for (const std::string_view arg : args) {
     at = put_varint(at, arg.size());
     if (!arg.empty()) std::memcpy(at, arg.data(), arg.size());
     at += arg.size();
   }
-  bytes_.commit(static_cast<size_t>(at - begin));
+  out.commit(static_cast<size_t>(at - begin));
   ++count_;
 }
 

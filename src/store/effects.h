@@ -11,6 +11,7 @@
 
 #include "store/key.h"
 #include "util/buffer.h"
+#include "util/check.h"
 #include "util/result.h"
 
 namespace quorate {
@@ -20,26 +21,48 @@ namespace quorate {
 // When nobody keeps a log, collecting is off and every call is a test of one flag.
 class Effects {
  public:
+  // kTurn: all effects in one run of bytes.  kPartition: a run for each partition.
+  enum class Grouping : uint8_t { kTurn, kPartition };
+
   bool collecting() const { return collecting_; }
   void set_collecting(bool on) { collecting_ = on; }
+  Grouping grouping() const { return grouping_; }
+  // At first kTurn.  Requires: count() == 0; `partitions` is that of the store.
+  void set_grouping(Grouping grouping, uint32_t partitions);
 
+  // Requires of kPartition: the effect is one on a key.
   void add(int database, const Key& key, std::span<const std::string_view> args);
   void add(int database, const Key& key, std::initializer_list<std::string_view> args) {
     add(database, key, std::span<const std::string_view>(args.begin(), args.size()));
   }
 
-  // The batch since the last clear().
-  std::string_view bytes() const { return bytes_.view(); }
-  size_t count() const { return count_; }
-  void clear() {
-    bytes_.clear();
-    count_ = 0;
+  // All keys of the partition in this database go (is_clear()).  Requires: kPartition.
+  void add_clear(int database, uint32_t partition);
+
+  // The batch since the last clear().  Requires: kTurn.
+  std::string_view bytes() const {
+    DCHECK(grouping_ == Grouping::kTurn);
+    return runs_[0].view();
   }
+  // The same by partition: those with effects, in the order in which they got their first one.
+  std::span<const uint32_t> touched() const { return touched_; }
+  std::string_view bytes_of(uint32_t partition) const { return runs_[partition].view(); }
+  // Of all of them.
+  size_t count() const { return count_; }
+  void clear();
 
  private:
+  static constexpr int kTurnShift = 14;  // of any slot it leaves 0
+  static_assert((kSlotCount - 1) >> kTurnShift == 0);
+
+  void append(int database, uint16_t slot, std::span<const std::string_view> args);
+
   bool collecting_ = false;
+  Grouping grouping_ = Grouping::kTurn;
+  int shift_ = kTurnShift;         // from a slot to its run
   size_t count_ = 0;
-  Buffer bytes_;
+  std::vector<Buffer> runs_ = std::vector<Buffer>(1);
+  std::vector<uint32_t> touched_;  // runs that are not empty
 };
 
 struct Effect {
@@ -47,6 +70,9 @@ struct Effect {
   uint16_t slot = 0;
   std::vector<std::string_view> args;  // views into the bytes read
 };
+
+// No command: every key of the partition of `slot` goes, in this database (Db::clear_partition).
+bool is_clear(const Effect& effect);
 
 // Reads what Effects wrote.  Any input is allowed; damage is an error.
 class EffectReader {

@@ -77,36 +77,41 @@ void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings
   encode_value(entry, settings, options, out);
 }
 
-Status load_snapshot_block(std::string_view block, Store& store, Loader& loader) {
+Result<SnapshotEntry> take_snapshot_entry(std::string_view& block, const Store& store) {
   const auto damaged = [] { return Error(ErrorCode::kCorrupt, "snapshot: an entry is damaged"); };
+  uint64_t database = 0;
+  if (!take_varint(block, database)) return damaged();
+  if (database >= static_cast<uint64_t>(store.database_count())) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "the snapshot has keys in database " + std::to_string(database) +
+                     ", but `databases` is " + std::to_string(store.database_count()));
+  }
+  if (block.size() < 1 + kAccessBytes) return damaged();
+  const auto flags = static_cast<uint8_t>(block[0]);
+  if ((flags & ~kHasExpiry) != 0) return damaged();
+  uint32_t access = 0;
+  for (size_t index = 0; index < kAccessBytes; ++index) {
+    access |= static_cast<uint32_t>(static_cast<uint8_t>(block[1 + index])) << (8 * index);
+  }
+  block.remove_prefix(1 + kAccessBytes);
+  int64_t expiry = kNever;
+  if ((flags & kHasExpiry) != 0 && !take_little(block, expiry)) return damaged();
+  std::string_view key;
+  uint8_t type = 0;
+  if (!take_sized(block, key) || !take_little(block, type)) return damaged();
+  rdb::MemoryInput input(block);
+  TRY(Entry * entry,
+      decode_value(input, type, rdb::kRedisVersionMax, key, expiry, store.settings()));
+  if (entry == nullptr) return damaged();
+  entry->set_access(access);
+  block.remove_prefix(static_cast<size_t>(input.offset()));
+  return SnapshotEntry{.database = static_cast<int>(database), .entry = entry};
+}
+
+Status load_snapshot_block(std::string_view block, Store& store, Loader& loader) {
   while (!block.empty()) {
-    uint64_t database = 0;
-    if (!take_varint(block, database)) return damaged();
-    if (database >= static_cast<uint64_t>(store.database_count())) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "the snapshot has keys in database " + std::to_string(database) +
-                       ", but `databases` is " + std::to_string(store.database_count()));
-    }
-    if (block.size() < 1 + kAccessBytes) return damaged();
-    const auto flags = static_cast<uint8_t>(block[0]);
-    if ((flags & ~kHasExpiry) != 0) return damaged();
-    uint32_t access = 0;
-    for (size_t index = 0; index < kAccessBytes; ++index) {
-      access |= static_cast<uint32_t>(static_cast<uint8_t>(block[1 + index])) << (8 * index);
-    }
-    block.remove_prefix(1 + kAccessBytes);
-    int64_t expiry = kNever;
-    if ((flags & kHasExpiry) != 0 && !take_little(block, expiry)) return damaged();
-    std::string_view key;
-    uint8_t type = 0;
-    if (!take_sized(block, key) || !take_little(block, type)) return damaged();
-    rdb::MemoryInput input(block);
-    TRY(Entry * entry,
-        decode_value(input, type, rdb::kRedisVersionMax, key, expiry, store.settings()));
-    if (entry == nullptr) return damaged();
-    entry->set_access(access);
-    block.remove_prefix(static_cast<size_t>(input.offset()));
-    TRY(loader.add(static_cast<int>(database), entry));
+    TRY(const SnapshotEntry taken, take_snapshot_entry(block, store));
+    TRY(loader.add(taken.database, taken.entry));
   }
   return done();
 }

@@ -48,6 +48,12 @@ class Loader {
 // value.
 void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings& settings,
                            Buffer& out);
+struct SnapshotEntry {
+  int database = 0;
+  Entry* entry = nullptr;  // the reader's: Db::put or destroy_entry
+};
+// Reads one and takes it off the front of `block`.  Any bytes are allowed.  Requires: !block.empty().
+Result<SnapshotEntry> take_snapshot_entry(std::string_view& block, const Store& store);
 // Loads all entries of a block.  Any bytes are allowed.
 Status load_snapshot_block(std::string_view block, Store& store, Loader& loader);
 

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "store/hash.h"
+#include "store/partition_walk.h"
 #include "store/value.h"
 #include "util/memory.h"
 
@@ -28,6 +29,7 @@ Store::Store(const Options& options, const StoreSettings& settings)
   CHECK(std::has_single_bit(options.partitions));
   CHECK(options.partitions <= kSlotCount);
   partition_shift_ = 14 - std::countr_zero(options.partitions);
+  unled_.resize(options.partitions);
   for (int index = 0; index < options.databases; ++index) {
     databases_.push_back(std::make_unique<Db>(*this, index));
     database_order_.push_back(databases_.back().get());
@@ -36,11 +38,13 @@ Store::Store(const Options& options, const StoreSettings& settings)
 
 Store::~Store() {
   CHECK(snapshot_sink_ == nullptr);
+  CHECK(partition_walk_ == nullptr);
   while (do_background_work(SIZE_MAX / 2)) {
   }
 }
 
 void Store::swap_databases(int first, int second) {
+  if (partition_walk_ != nullptr) partition_walk_->break_off();
   auto& one = databases_[static_cast<size_t>(first)];
   auto& other = databases_[static_cast<size_t>(second)];
   std::swap(one, other);
@@ -168,7 +172,7 @@ size_t Store::expire_some(size_t budget, bool& wrapped) {
       wrapped = true;
       return expired;
     }
-    if (!table->may_expire()) {
+    if (!table->may_expire() || !is_led(expiry_cursor_.partition)) {
       ++expiry_cursor_.partition;
       expiry_cursor_.position = 0;
       budget -= kEmptyTableCost;
@@ -261,6 +265,22 @@ size_t Store::sample_table(const Db& db, const Table& table, Table::Which which,
   return seen + buckets / kUnmarkedBucketsPerUnit;
 }
 
+size_t Store::eligible_in(const Db& db, uint32_t partition, Table::Which which) const {
+  if (!is_led(partition)) return 0;
+  const Table& table = db.tables_[partition];
+  return which == Table::Which::kExpiring ? table.expiring() : table.size();
+}
+
+size_t Store::eligible_in(const Db& db, Table::Which which) const {
+  if (unled_count_ == 0) return which == Table::Which::kExpiring ? db.size_with_expiry() : db.size();
+  if (db.size() == 0) return 0;
+  size_t sum = 0;
+  for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    sum += eligible_in(db, partition, which);
+  }
+  return sum;
+}
+
 size_t Store::add_candidates() {
   const EvictionPolicy policy = settings_.maxmemory_policy;
   const bool only_volatile =
@@ -269,14 +289,13 @@ size_t Store::add_candidates() {
   const auto which = only_volatile ? Table::Which::kExpiring : Table::Which::kAll;
   size_t looked_at = 0;
   for (const Db* db : database_order_) {
-    const size_t eligible = only_volatile ? db->size_with_expiry() : db->size();
+    const size_t eligible = eligible_in(*db, which);
     if (eligible == 0) continue;
     // Each partition in proportion to what it holds.
     uint64_t pick = random_.below(eligible);
     uint32_t partition = 0;
     while (true) {
-      const Table& table = db->tables_[partition];
-      const size_t here = only_volatile ? table.expiring() : table.size();
+      const size_t here = eligible_in(*db, partition, which);
       if (pick < here) break;
       pick -= here;
       ++partition;
@@ -306,6 +325,7 @@ bool Store::evict_one(size_t& budget) {
       candidates_.erase(candidates_.begin() + static_cast<ptrdiff_t>(chosen));
       Db& db = database(candidate.database);
       const Key key = make_key(candidate.key);
+      if (!is_led(key)) continue;  // it is another node's by now
       Entry* entry = db.tables_ == nullptr ? nullptr : db.table(key).find(key.hash, key.bytes);
       if (entry == nullptr) continue;  // it went since it was sampled
       db.unlink(key, entry);
@@ -326,15 +346,17 @@ bool Store::evict_one(size_t& budget) {
 size_t Store::pending_frees() const {
   size_t sum = dropped_.size();
   for (const DroppedTables& dropped : dropped_tables_) {
-    for (uint32_t partition = dropped.partition; partition < options_.partitions; ++partition) {
-      sum += dropped.tables[partition].size();
-    }
+    for (uint32_t index = dropped.next; index < dropped.count; ++index) sum += dropped.tables[index].size();
   }
   return sum;
 }
 
-void Store::drop_tables(std::unique_ptr<Table[]> tables, int database) {
-  dropped_tables_.push_back({std::move(tables), 0, database, snapshot_sink_ != nullptr});
+void Store::drop_tables(std::unique_ptr<Table[]> tables, uint32_t count, int database) {
+  dropped_tables_.push_back({.tables = std::move(tables),
+                             .count = count,
+                             .next = 0,
+                             .database = database,
+                             .owed_to_snapshot = snapshot_sink_ != nullptr});
 }
 
 bool Store::free_dropped(size_t& budget) {
@@ -352,11 +374,11 @@ bool Store::free_dropped(size_t& budget) {
 bool Store::free_tables(size_t& budget) {
   while (!dropped_tables_.empty() && budget > 0) {
     DroppedTables& dropped = dropped_tables_.back();
-    if (dropped.partition == options_.partitions) {
+    if (dropped.next == dropped.count) {
       dropped_tables_.pop_back();
       continue;
     }
-    Table& table = dropped.tables[dropped.partition];
+    Table& table = dropped.tables[dropped.next];
     size_t seen = 1;
     const bool more = table.drain([&](Entry* entry) {
       ++seen;
@@ -366,7 +388,7 @@ bool Store::free_tables(size_t& budget) {
       }
       dispose(entry);
     });
-    if (!more) ++dropped.partition;
+    if (!more) ++dropped.next;
     budget -= seen < budget ? seen : budget;
   }
   return dropped_tables_.empty();
@@ -382,6 +404,63 @@ bool Store::do_background_work(size_t budget) {
   const bool frees = free_some(budget);
   const bool marks_done = finish_marking(budget);
   return frees || !marks_done;
+}
+
+// ---- whole partitions
+// -------------------------------------------------------------------------
+
+void Store::configure(Table& table, uint32_t partition) const {
+  table.configure(options_.hash_seed, static_cast<double>(partition) / options_.partitions);
+}
+
+void Store::set_led(uint32_t partition, Led led) {
+  if (is_led(partition) == (led == Led::kYes)) return;
+  unled_[partition] = led == Led::kNo;
+  if (led == Led::kNo) {
+    ++unled_count_;
+  } else {
+    --unled_count_;
+  }
+}
+
+void Store::note_replaced(uint32_t partition) {
+  if (!observed_) return;
+  for (const Db* db : database_order_) {
+    changes_.push_back({.database = db->index(),
+                        .event_class = EventClass::kGeneric,
+                        .event = {},
+                        .key = {},
+                        .modifies = true,
+                        .partition = partition});
+  }
+}
+
+void Store::clear_partition(uint32_t partition) {
+  for (Db* db : database_order_) db->clear_partition(partition);
+  note_replaced(partition);
+}
+
+std::unique_ptr<Table[]> Store::make_partition_tables(uint32_t partition) const {
+  auto tables = std::make_unique<Table[]>(databases_.size());
+  for (size_t index = 0; index < databases_.size(); ++index) configure(tables[index], partition);
+  return tables;
+}
+
+void Store::replace_partition(uint32_t partition, std::unique_ptr<Table[]> tables) {
+  if (partition_walk_ != nullptr) partition_walk_->before_clear(partition);
+  for (Db* db : database_order_) {
+    db->clear_partition(partition);
+    db->adopt(partition, tables[static_cast<size_t>(db->index())]);
+  }
+  note_replaced(partition);
+}
+
+void Store::discard_partition_tables(std::unique_ptr<Table[]> tables) {
+  dropped_tables_.push_back({.tables = std::move(tables),
+                             .count = static_cast<uint32_t>(databases_.size()),
+                             .next = 0,
+                             .database = 0,
+                             .owed_to_snapshot = false});
 }
 
 // ---- point-in-time walk

@@ -1,6 +1,8 @@
 // The changing half of Table: insertion, removal, growth.
 #include "store/table.h"
 
+#include <utility>
+
 #include "util/memory.h"
 
 namespace quorate {
@@ -55,6 +57,18 @@ void Table::free_children(Bucket* bucket) {
     link = next;
   }
   bucket->meta &= static_cast<uint8_t>(~kHasChild);
+}
+
+void Table::swap(Table& other) {
+  std::swap(current_, other.current_);
+  std::swap(old_, other.old_);
+  std::swap(frontier_, other.frontier_);
+  std::swap(size_, other.size_);
+  std::swap(expiring_, other.expiring_);
+  std::swap(seed_, other.seed_);
+  std::swap(children_, other.children_);
+  std::swap(phase_, other.phase_);
+  std::swap(marked_, other.marked_);
 }
 
 void Table::release() {

@@ -45,6 +45,8 @@ class alignas(64) Table {
     phase_ = static_cast<uint16_t>(phase * 1024);
   }
 
+  void swap(Table& other);
+
   size_t size() const { return size_; }
   // Entries that had an expiry when they were put in or marked, and still are here.
   size_t expiring() const { return expiring_; }

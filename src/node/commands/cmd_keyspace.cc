@@ -23,12 +23,28 @@ Status check_flush_mode(const NodeContext& cx) {
   return done();
 }
 
+bool logs_by_partition(const NodeContext& cx) {
+  return cx.node.store.effects().grouping() == Effects::Grouping::kPartition;
+}
+
 void log_for_all_keys(NodeContext& cx, int database, std::initializer_list<std::string_view> args) {
   cx.node.store.effects().add(database, Key{}, args);
 }
 
+// In company each partition has a log of its own, and only those that are led here are this node's to empty.
+void clear_led_partitions(NodeContext& cx, int database) {
+  Store& store = cx.node.store;
+  Db& db = store.database(database);
+  for (uint32_t partition = 0; partition < store.partition_count(); ++partition) {
+    if (!store.is_led(partition) || db.partition_size(partition) == 0) continue;
+    db.clear_partition(partition);
+    store.effects().add_clear(database, partition);
+  }
+}
+
 void clear_database(NodeContext& cx, int database) {
   touch_all_watched(cx.node, database, nullptr);
+  if (logs_by_partition(cx)) return clear_led_partitions(cx, database);
   cx.node.store.database(database).clear();
 }
 
@@ -36,7 +52,7 @@ Status flushdb(NodeContext& cx) {
   TRY(check_flush_mode(cx));
   clear_database(cx, cx.session.database);
   cx.node.store.add_dirty(1);
-  log_for_all_keys(cx, cx.session.database, {"FLUSHDB"});
+  if (!logs_by_partition(cx)) log_for_all_keys(cx, cx.session.database, {"FLUSHDB"});
   cx.reply.ok();
   return done();
 }
@@ -45,7 +61,7 @@ Status flushall(NodeContext& cx) {
   TRY(check_flush_mode(cx));
   for (int database = 0; database < cx.node.store.database_count(); ++database) clear_database(cx, database);
   cx.node.store.add_dirty(1);
-  log_for_all_keys(cx, cx.session.database, {"FLUSHALL"});
+  if (!logs_by_partition(cx)) log_for_all_keys(cx, cx.session.database, {"FLUSHALL"});
   cx.reply.ok();
   return done();
 }

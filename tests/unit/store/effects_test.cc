@@ -49,6 +49,82 @@ TEST(Effects, HaveTheirGoldenBytes) {
                                               "bar"));
 }
 
+// ---- by partition ---------------------------------------------------------------------------------------
+
+TEST(Effects, OfATurnAreOneRunForAllPartitions) {
+  Effects effects;
+  effects.set_collecting(true);
+  EXPECT_TRUE(effects.touched().empty());
+  effects.add(0, key_of("foo"), {"SET", "foo", "bar"});
+  effects.add(0, key_of("a"), {"SET", "a", "b"});
+  effects.add(0, Key{}, {"FLUSHALL"});
+  ASSERT_EQ(effects.touched().size(), 1u);
+  EXPECT_EQ(effects.touched()[0], 0u);
+  EXPECT_EQ(effects.bytes_of(0), effects.bytes());
+  effects.clear();
+  EXPECT_TRUE(effects.touched().empty());
+}
+
+TEST(Effects, ByPartitionEachHasItsOwnRunInTheOrderOfItsFirst) {
+  constexpr uint32_t kPartitions = 128;
+  Effects effects;
+  effects.set_collecting(true);
+  effects.set_grouping(Effects::Grouping::kPartition, kPartitions);
+  Effects alone;
+  alone.set_collecting(true);
+  for (int round = 0; round < 3; ++round) {
+    const std::string big(round == 1 ? 100'000 : 3, 'x');
+    effects.add(0, key_of("foo"), {"SET", "foo", big});  // slot 12182
+    effects.add(0, key_of("a"), {"SET", "a", "b"});      // slot 15495
+    effects.add(3, key_of("{foo}2"), {"DEL", "{foo}2"});
+    EXPECT_EQ(effects.count(), 3u);
+    ASSERT_EQ(effects.touched().size(), 2u);
+    EXPECT_EQ(effects.touched()[0], 12182u / 128);
+    EXPECT_EQ(effects.touched()[1], 15495u / 128);
+    alone.add(0, key_of("foo"), {"SET", "foo", big});
+    alone.add(3, key_of("{foo}2"), {"DEL", "{foo}2"});
+    EXPECT_EQ(effects.bytes_of(12182 / 128), alone.bytes());
+    EXPECT_TRUE(effects.bytes_of(0).empty());
+    alone.clear();
+    effects.clear();
+    EXPECT_EQ(effects.count(), 0u);
+    EXPECT_TRUE(effects.touched().empty());
+    EXPECT_TRUE(effects.bytes_of(12182 / 128).empty());
+  }
+  effects.set_grouping(Effects::Grouping::kTurn, kPartitions);
+  effects.add(0, key_of("foo"), {"SET", "foo", "bar"});
+  EXPECT_FALSE(effects.bytes().empty());
+}
+
+TEST(Effects, AClearedPartitionIsNoCommand) {
+  for (const uint32_t partitions : {1u, 128u, 16384u}) {
+    Effects effects;
+    effects.set_grouping(Effects::Grouping::kPartition, partitions);
+    effects.add_clear(2, partitions - 1);
+    EXPECT_EQ(effects.count(), 0u);  // nobody collects
+    effects.set_collecting(true);
+    effects.add_clear(2, partitions - 1);
+    effects.add(2, Key{"a", 0, 16383}, {"FLUSHDB", "ASYNC"});
+    ASSERT_EQ(effects.touched().size(), 1u);
+    EffectReader reader(effects.bytes_of(partitions - 1));
+    Effect effect;
+    ASSERT_TRUE(reader.next(effect).ok());
+    EXPECT_TRUE(is_clear(effect));
+    EXPECT_EQ(effect.database, 2);
+    EXPECT_EQ(effect.slot / (16384 / partitions), partitions - 1);
+    ASSERT_TRUE(reader.next(effect).ok());
+    EXPECT_FALSE(is_clear(effect));
+  }
+}
+
+TEST(Effects, AClearedPartitionHasItsGoldenBytes) {
+  Effects effects;
+  effects.set_collecting(true);
+  effects.set_grouping(Effects::Grouping::kPartition, 128);
+  effects.add_clear(2, 3);
+  EXPECT_EQ(effects.bytes_of(3), std::string_view("\x02\x80\x01\x01\x06*CLEAR", 11));
+}
+
 TEST(Effects, EveryCutIsRefused) {
   Effects effects;
   effects.set_collecting(true);
