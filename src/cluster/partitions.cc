@@ -50,6 +50,7 @@ void Partitions::restore(Instant now, std::map<raft::GroupId, GroupRecovery::Fou
 
 void Partitions::add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored) {
   const raft::GroupId group = group_of_partition(partition);
+  forget_snapshot(partition);
   data_.clear(partition);
   replicas_[partition] = Replica();
   bases_to_store_.push_back({.group = group, .replica = replica, .mark = restored.base, .state = std::nullopt});
@@ -75,6 +76,7 @@ void Partitions::drop(Instant now, uint32_t partition) {
   groups_.remove(now, group_of_partition(partition));
   std::erase_if(bases_to_store_, [&](const GroupBase& each) { return each.group == group_of_partition(partition); });
   gone_to_store_.push_back(group_of_partition(partition));
+  forget_snapshot(partition);
   data_.clear(partition);
   data_.on_role(partition, raft::RoleState());
   replicas_[partition] = Replica();
@@ -181,6 +183,45 @@ void Partitions::on_snapshot_wanted(raft::GroupId group, const raft::Member& to)
 //
 //   message = varint group, u64 replica of the sender, varint term, mark, state
 
+void Partitions::forget_snapshot(uint32_t partition) {
+  replicas_[partition].snapshot.reset();
+  if (encoding_ != partition) return;
+  encoding_.reset();
+  data_.stop_encoding();
+}
+
+bool Partitions::make_snapshot(Instant now, uint32_t partition) {
+  Replica& replica = replicas_[partition];
+  const raft::Core& own = *groups_.find(group_of_partition(partition));
+  if (!replica.snapshot) {
+    auto mark = state_mark(partition);
+    if (!mark) return false;
+    wants_step_ = true;
+    if (encoding_ || snapshots_begun_ == options_.snapshots_a_turn_max) return false;
+    ++snapshots_begun_;
+    encoding_ = partition;
+    next_step_us_ = now.steady_us;
+    HeldSnapshot& held = replica.snapshot.emplace();
+    held.term = own.term();
+    held.mark = std::move(*mark);
+  }
+  if (encoding_ != partition) return true;
+  wants_step_ = true;
+  if (now.steady_us < next_step_us_) return false;
+  next_step_us_ = now.steady_us + options_.encoding_us;
+  switch (data_.encode_some(partition, replica.snapshot->state)) {
+    case PartitionData::Encoding::kMore:
+      return false;
+    case PartitionData::Encoding::kDone:
+      encoding_.reset();
+      return true;
+    case PartitionData::Encoding::kBroken:
+      forget_snapshot(partition);
+      return false;
+  }
+  CHECK(false);
+}
+
 void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   Replica& replica = replicas_[partition];
   const raft::GroupId group = group_of_partition(partition);
@@ -194,24 +235,16 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   });
   if (replica.snapshot_wanted.empty() || !leads(own)) {
     replica.snapshot_wanted.clear();
-    replica.snapshot.reset();
+    forget_snapshot(partition);
     return;
   }
-  auto mark = state_mark(partition);
-  const bool is_old = replica.snapshot && replica.snapshot->term != own.term();
-  if ((!replica.snapshot || is_old) && mark) {
-    if (snapshots_made_ == options_.snapshots_a_turn_max) {
-      look_soon(partition);
-      return;
-    }
-    ++snapshots_made_;
-    HeldSnapshot& held = replica.snapshot.emplace();
-    held.term = own.term();
-    held.mark = std::move(*mark);
-    data_.encode(partition, held.state);
+  if (replica.snapshot && replica.snapshot->term != own.term()) forget_snapshot(partition);
+  if (!make_snapshot(now, partition)) {
+    look_soon(partition);
+    return;
   }
   // Its state may be ahead of the commit index; it leaves once all of it is committed in this very term (REPLICATION 3).
-  if (!replica.snapshot || !own.snapshot_may_leave(replica.snapshot->term, replica.snapshot->mark.last.index)) return;
+  if (!own.snapshot_may_leave(replica.snapshot->term, replica.snapshot->mark.last.index)) return;
   Buffer head;
   append_varint(head, group.value);
   append_little<uint64_t>(head, own.options().self.replica.value);
@@ -432,7 +465,8 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
 }
 
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
-  snapshots_made_ = 0;
+  snapshots_begun_ = 0;
+  wants_step_ = false;
   for (const Answer& answer : std::exchange(answers_, {})) {
     if (Link* const link = peers.link(answer.to, PeerLane::kData)) link->add(kDrop, answer.bytes);
   }

@@ -2,6 +2,7 @@
 // leader also the steps from the partition's configuration to the plan.  What a batch means is the PartitionData's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -27,6 +28,15 @@ class PartitionData {
   virtual void apply(uint32_t partition, std::string_view batch) = 0;
   // Everything that the partition holds now.
   virtual void encode(uint32_t partition, Buffer& out) = 0;
+  // The same in steps, each of a bounded time: what it holds at the first call, while batches go on being executed.  One partition at a
+  // time; `out` is whole when it says kDone, kBroken: begin again.
+  enum class Encoding : uint8_t { kMore, kDone, kBroken };
+  virtual Encoding encode_some(uint32_t partition, Buffer& out) {
+    encode(partition, out);
+    return Encoding::kDone;
+  }
+  // What encode_some() has begun, and not said kDone of, is not wanted any more.
+  virtual void stop_encoding() {}
   // Whether install() will take these bytes; they come from a peer.
   virtual Status check(uint32_t partition, std::string_view state) = 0;
   // Replaces the partition by what encode() gave elsewhere.
@@ -50,7 +60,8 @@ struct PartitionsOptions {
   // A snapshot that was sent is not sent again for so long, and longer by its size at the least speed.
   int64_t snapshot_us = 1'000'000;
   int64_t snapshot_bytes_per_ms = 10'000;
-  size_t snapshots_a_turn_max = 4; // that are made
+  size_t snapshots_a_turn_max = 4; // that are begun
+  int64_t encoding_us = 1'000;     // from one step of making one to the next
 };
 
 // Owned by ClusterNode.  Calls: begin or restore once; then events in any order, and work() before the turn ends.
@@ -104,7 +115,7 @@ class Partitions {
   // nothing is done by it.
   enum class Plan : uint8_t { kCurrent, kMayBeOld };
   void work(Instant now, const ClusterState& state, Plan plan, Peers& peers);
-  int64_t deadline() const { return next_look_us_; }
+  int64_t deadline() const { return wants_step_ ? std::min(next_look_us_, next_step_us_) : next_look_us_; }
 
   // What the next record of the log must begin with; the caller empties them when that record is made.
   std::vector<GroupBase>& bases_to_store() { return bases_to_store_; }
@@ -148,6 +159,9 @@ class Partitions {
   void start_over(Instant now, uint32_t partition);
   void apply(uint32_t partition);
   void send_snapshots(Instant now, uint32_t partition, Peers& peers);
+  // Makes the snapshot, or goes on; false while it is not whole.
+  bool make_snapshot(Instant now, uint32_t partition);
+  void forget_snapshot(uint32_t partition);
   void follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned);
   std::optional<raft::Configuration> next_configuration(const raft::Core& core, const PlannedPartition& planned) const;
   void ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers);
@@ -166,7 +180,10 @@ class Partitions {
     std::string bytes;
   };
   std::vector<Answer> answers_;   // kDrop
-  size_t snapshots_made_ = 0;     // in this turn
+  size_t snapshots_begun_ = 0;     // in this turn
+  std::optional<uint32_t> encoding_;  // the partition whose snapshot is being made
+  bool wants_step_ = false;           // of that, or another waits for it
+  int64_t next_step_us_ = INT64_MIN;
   std::vector<GroupBase> bases_to_store_;
   std::vector<raft::GroupId> gone_to_store_;
 };

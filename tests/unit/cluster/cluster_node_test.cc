@@ -33,6 +33,24 @@ class Words final : public PartitionData {
   void encode(uint32_t partition, Buffer& out) override {
     for (const auto& [word, value] : words[partition]) out.append(word + "=" + value + "\n");
   }
+  // In some steps; now and then it has to begin again.
+  Encoding encode_some(uint32_t partition, Buffer& out) override {
+    if (!encoding) {
+      encoding = partition;
+      encode(partition, encoded);
+    }
+    EXPECT_EQ(encoding, partition);
+    if (++steps % 3 != 0) return Encoding::kMore;
+    if (steps % 7 == 0) return Encoding::kBroken;
+    out = std::move(encoded);
+    encoding.reset();
+    return Encoding::kDone;
+  }
+  void stop_encoding() override {
+    EXPECT_TRUE(encoding.has_value());
+    encoding.reset();
+    encoded.clear();
+  }
   Status check(uint32_t, std::string_view state) override {
     return state.empty() || state.back() == '\n' ? done() : Status(ErrorCode::kCorrupt);
   }
@@ -52,6 +70,9 @@ class Words final : public PartitionData {
   void on_lost(uint32_t, std::span<const raft::Entry>) override {}
 
   std::map<uint32_t, std::map<std::string, std::string>> words;
+  std::optional<uint32_t> encoding;
+  Buffer encoded;
+  int steps = 0;
 };
 
 // Machines with a node each; a machine's disk outlives its node.
