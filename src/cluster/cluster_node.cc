@@ -234,9 +234,16 @@ void ClusterNode::look_at_balance() {
 
 // ---- events ----------------------------------------------------------------------------------------------
 
+void ClusterNode::tell_link(const PeerEvent& event) {
+  if (!on_link_ || event.node == 0 || event.lane != PeerLane::kData) return;
+  if (event.kind == PeerEvent::Kind::kUp) on_link_(event.node, LinkChange::kUp);
+  if (event.kind == PeerEvent::Kind::kDown) on_link_(event.node, LinkChange::kDown);
+}
+
 void ClusterNode::take_events(Instant now) {
   for (const PeerEvent& event : std::exchange(peers_.events(), {})) {
     groups_.peer_event(now, event);
+    tell_link(event);
     if (event.kind == PeerEvent::Kind::kRefused) {
       note("connection with " + node_name(event.node) + " refused: " + std::string(refusal_text(event.refusal)));
     }
@@ -277,8 +284,7 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   }
   if (Partitions::takes(kind)) return partitions_.receive(now, incoming.node, kind, bytes);
   if (kind >= kFirstOfOwner && on_message_) {
-    on_message_(incoming.node, kind, bytes);
-    return done();
+    return on_message_(incoming.node, kind, bytes);
   }
   return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
 }

@@ -106,10 +106,14 @@ class ClusterNode final : private GroupsClient {
   }
   PeersOutput& peers_output() { return peers_.output(); }
   Buffer& output_of(ConnectionId connection) { return peers_.output_of(connection); }
-  // Messages that are the node's own (kinds from kFirstOfOwner on) of members.
+  // Messages that are the node's own (kinds from kFirstOfOwner on) of members.  An error: they cannot be read, the link is refused.
   static constexpr uint64_t kFirstOfOwner = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 16;
-  using OnMessage = std::function<void(NodeId from, uint64_t kind, std::string_view bytes)>;
+  using OnMessage = std::function<Status(NodeId from, uint64_t kind, std::string_view bytes)>;
   void set_on_message(OnMessage on_message) { on_message_ = std::move(on_message); }
+  // The connection for messages with another node is there, or lost with what was on its way.
+  enum class LinkChange : uint8_t { kUp, kDown };
+  using OnLink = std::function<void(NodeId node, LinkChange change)>;
+  void set_on_link(OnLink on_link) { on_link_ = std::move(on_link); }
 
   // ---- facts and wishes -----------------------------------------------------------------------------------
   Membership membership() const { return membership_; }
@@ -167,6 +171,7 @@ class ClusterNode final : private GroupsClient {
   void found(Instant now);
   void knock(Instant now);
   void take_events(Instant now);
+  void tell_link(const PeerEvent& event);
   Status take_message(Instant now, const Peers::Incoming& incoming);
   Status on_join(Instant now, const Peers::Incoming& incoming);
   Status on_welcome(Instant now, const Peers::Incoming& incoming);
@@ -203,6 +208,7 @@ class ClusterNode final : private GroupsClient {
   std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken
   uint64_t followed_version_ = 0;
   OnMessage on_message_;
+  OnLink on_link_;
   std::vector<std::string> notes_;
 };
 

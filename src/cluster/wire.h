@@ -1,4 +1,4 @@
-// Reads and writes the fields of messages between nodes.  For the codecs of src/cluster only.
+// Reads and writes the fields of messages between nodes.  For their codecs only.
 #pragma once
 
 #include <cstdint>

@@ -346,6 +346,23 @@ Error replica_touches_keys() { return fixed("ERR Replica can't interact with the
 Error uncertain_leader_lost() {
   return fixed("UNCERTAIN the partition has another leader now; whether this was kept is not known");
 }
+Error no_leader(uint32_t partition) {
+  return made({"CLUSTERDOWN partition ", std::to_string(partition), " has no leader now; nothing was done"});
+}
+Error uncertain_connection_lost(uint32_t partition) {
+  return made({"UNCERTAIN the connection with the leader of partition ", std::to_string(partition),
+               " was lost before it answered"});
+}
+Error uncertain_timed_out(uint32_t partition) {
+  return made({"UNCERTAIN the leader of partition ", std::to_string(partition), " has not answered in time"});
+}
+Error forwarding_timed_out(uint32_t partition) {
+  return made({"TRYAGAIN partition ", std::to_string(partition), " was not reached in time; nothing was done"});
+}
+Error forwarded_request_too_large() { return fixed("ERR the request is too large to be sent to another node"); }
+Error forwarded_reply_too_large() {
+  return fixed("ERR the command was run, but its reply is too large to be sent from another node");
+}
 
 }  // namespace errors
 }  // namespace quorate

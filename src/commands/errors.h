@@ -152,7 +152,13 @@ Error replica_address_too_long(size_t size);
 Error filter_needs_end_mark();
 
 // ---- other nodes ----------------------------------------------------------------------------------------
-Error uncertain_leader_lost();          // executed here, but this node leads no more
+Error uncertain_leader_lost();                              // executed here, but this node leads no more
+Error no_leader(uint32_t partition);
+Error uncertain_connection_lost(uint32_t partition);        // sent to another node
+Error uncertain_timed_out(uint32_t partition);              // the same
+Error forwarding_timed_out(uint32_t partition);
+Error forwarded_request_too_large();
+Error forwarded_reply_too_large();
 
 }  // namespace errors
 }  // namespace quorate

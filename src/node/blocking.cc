@@ -213,7 +213,7 @@ void start_busy(NodeState& node, Session& session, int64_t duration_us) {
 void end_busy(NodeState& node) {
   node.flags &= ~kNodeBusy;
   for (Session* session : std::exchange(node.busy_sessions, {})) session->clear(kWaiting);
-  node.sessions.for_each([&](Session& session) {
+  node.sessions.for_each_with_links([&](Session& session) {
     if (!session.in.empty()) resume_later(node, session);
     if (!session.out.empty()) queue_flush(node, session);
   });

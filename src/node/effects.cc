@@ -25,6 +25,22 @@ void carry_out_disk_requests(NodeState& node, Driver& driver) {
   }
 }
 
+SessionDriver& driver_of(const Session& session, Driver& driver) {
+  return session.driver == nullptr ? driver : *session.driver;
+}
+
+// 2. Answers for other nodes.  They may fill gaps of sessions here.
+void flush_links(NodeState& node) {
+  if (node.forwarding == nullptr) return;
+  std::vector<Session*> links;
+  std::erase_if(node.to_flush, [&](Session* session) {
+    if (session->driver == nullptr) return false;
+    links.push_back(session);
+    return true;
+  });
+  for (Session* session : links) flush(node, *session, *session->driver);
+}
+
 }  // namespace
 
 void perform(Node& owner, Instant now, Driver& driver) {
@@ -32,19 +48,20 @@ void perform(Node& owner, Instant now, Driver& driver) {
   begin_input(node, now);
   end_turn(node);
   carry_out_disk_requests(node, driver);
-  // 2. Replies.  A flush may close its session, never add another to the list.
+  flush_links(node);
+  // 3. Replies.  A flush may close its session, never add another to the list.
   for (Session* session : node.to_flush) flush(node, *session, driver);
   node.to_flush.clear();
-  // 3. Who is read from.
+  // 4. Who is read from.
   for (Session* session : node.reading_changed) {
-    driver.set_reading(session->peer.connection, !session->has(kReadingStopped));
+    driver_of(*session, driver).set_reading(session->peer.connection, !session->has(kReadingStopped));
   }
   node.reading_changed.clear();
-  // 4. Closing, last: nothing refers to these sessions afterwards.
+  // 5. Closing, last: nothing refers to these sessions afterwards.
   for (size_t index = 0; index < node.to_close.size(); ++index) {
     Session* const session = node.to_close[index];
-    driver.close(session->peer.connection,
-                 session->has(kAbortClose) ? CloseMode::kAbort : CloseMode::kGraceful);
+    driver_of(*session, driver)
+        .close(session->peer.connection, session->has(kAbortClose) ? CloseMode::kAbort : CloseMode::kGraceful);
     destroy_session(node, *session);
   }
   node.to_close.clear();

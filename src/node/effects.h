@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "node/node.h"
+#include "node/session_driver.h"
 #include "persist/disk.h"
 #include "util/time.h"
 
@@ -19,28 +20,13 @@ enum class DiskPlace : uint8_t {
   kBackground,  // on the lane's disk thread, in order behind what is under way there
 };
 
-enum class CloseMode : uint8_t {
-  kGraceful,  // everything sent has left already: close the socket
-  kAbort,     // drop what is still being sent
-};
-
 // What the world does for a node.  Implemented by the server (libuv) and by the simulated world.
 // No method may call back into the Node.
-class Driver {
+class Driver : public SessionDriver {
  public:
-  virtual ~Driver() = default;
-
-  // Sends `bytes`: returns how many left at once (uv_try_write).  The rest is being sent by the driver; the bytes
-  // stay where they are until it has reported all of them by Node::sent(), or the connection is closed.
-  // A failure is reported as everything sent, followed by Node::peer_closed(kWhole) in a later turn.
-  virtual size_t send(void* connection, std::string_view bytes) = 0;
-  // Closes the connection.  The session is gone when this returns.
-  virtual void close(void* connection, CloseMode mode) = 0;
   // kInline: carries the request out if nothing of its lane is under way and returns the reply; in every other case
   // puts it on the lane's queue and returns nothing (Node::disk_reply follows in a later turn).
   virtual std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) = 0;
-  // Node::wants_input() has changed for this connection.
-  virtual void set_reading(void* connection, bool wants_input) = 0;
   // Call Node::tick at `steady_us`; replaces the earlier time.  kNever: no timer.
   virtual void arm_timer(int64_t steady_us) = 0;
 };

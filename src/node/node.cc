@@ -7,6 +7,7 @@
 #include "commands/families.h"
 #include "node/blocking.h"
 #include "node/commands/node_families.h"
+#include "node/forward.h"
 #include "node/host.h"
 #include "node/input.h"
 #include "node/output.h"
@@ -71,6 +72,8 @@ NodeState::NodeState(const NodeOptions& options)
       streams(store.partition_count()),
       persistence(store) {}
 
+NodeState::~NodeState() = default;
+
 Node::Node(const NodeOptions& options) : state_(std::make_unique<NodeState>(options)) {
   state_->store_settings.hash_seed = seed_of_values(options.store.hash_seed);
   state_->memory_at_start = mem_used();
@@ -132,7 +135,7 @@ bool Node::wants_input(const Session* session) const { return quorate::wants_inp
 void Node::peer_closed(Instant now, Session* session, Hangup hangup) {
   NodeState& node = *state_;
   begin_input(node, now);
-  if (hangup == Hangup::kWhole || session->has(kBlocked | kPostponed)) {
+  if (hangup == Hangup::kWhole || session->has(kBlocked | kPostponed | kBlockedElsewhere)) {
     if (hangup == Hangup::kWhole) session->set(kAbortClose);
     close_session(node, *session, CloseWhen::kNow);
   } else if (!session->has(kClosing)) {

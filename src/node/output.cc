@@ -5,6 +5,7 @@
 
 #include "commands/errors.h"
 #include "node/blocking.h"
+#include "node/forward.h"
 #include "node/input.h"
 #include "node/publish.h"
 #include "node/reply_shape.h"
@@ -92,6 +93,7 @@ void close_session(NodeState& node, Session& session, CloseWhen when) {
 }
 
 bool check_output_limit(NodeState& node, Session& session) {
+  if (session.driver != nullptr) return false;  // what another node may have under way is limited there
   const OutputLimit& limit = node.settings.output_limits[static_cast<size_t>(session.client_class())];
   const size_t pending = session.owed_output();
   if (limit.hard != 0 && pending > limit.hard) {
@@ -172,7 +174,7 @@ void lose_from(NodeState& node, Need lost) {
   });
 }
 
-void flush(NodeState& node, Session& session, Driver& driver) {
+void flush(NodeState& node, Session& session, SessionDriver& driver) {
   session.clear(kQueuedToFlush);
   if (session.has(kClosing)) return;
   bind_needs(node, session);
@@ -243,6 +245,7 @@ void destroy_session(NodeState& node, Session& session) {
     if (node.monitors.empty()) node.flags &= ~kNodeMonitored;
   }
   if (session.has(kReplicaLink)) stop_following(node, session);
+  if (session.has(kBlockedElsewhere)) node.forwarding->forget(session);
   if (session.waits_for != kNoStream) forget(node.streams.waiting(session.waits_for));
   if (session.has(kQueuedToFlush)) forget(node.to_flush);
   if (session.has(kQueuedToResume)) forget(node.to_resume);

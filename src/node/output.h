@@ -42,7 +42,7 @@ void push_bytes(NodeState& node, Session& session, std::string_view bytes);
 bool check_output_limit(NodeState& node, Session& session);
 
 // Hands the driver what may leave.
-void flush(NodeState& node, Session& session, Driver& driver);
+void flush(NodeState& node, Session& session, SessionDriver& driver);
 // What was said since the last call gets what await() was told for it, so that another reply's needs are its own.
 void bind_needs(NodeState& node, Session& session);
 // The stream will never get to where `lost` is in the way it was meant: replies that wait for that or more become

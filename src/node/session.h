@@ -53,10 +53,13 @@ enum SessionFlag : uint32_t {
   kReadingStopped = 1u << 23, // the driver was told not to read
   kAbortClose = 1u << 24,
   kReplySkipNow = 1u << 25,   // the running command is the one that CLIENT REPLY SKIP meant
+  kForwardingFull = 1u << 26, // much of it is under way to another node; stops reading its requests
+  kBlockedElsewhere = 1u << 27, // waits for a key of another node; stops reading its requests
 };
 constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch |
                                   kReplicaLink;
-constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing | kGapsFull;
+constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing | kGapsFull |
+                                 kForwardingFull | kBlockedElsewhere;
 
 // A command copied out of the input, for later.
 struct StoredCommand {
@@ -103,6 +106,8 @@ struct SessionExtras {
   std::unique_ptr<Follower> follower;      // REPLCONF, SYNC
 };
 
+class SessionDriver;
+
 class Session {
  public:
   Session(uint64_t id_in, PeerInfo peer_in) : id(id_in), peer(std::move(peer_in)) {}
@@ -131,6 +136,7 @@ class Session {
   // ---- fixed at construction --------------------------------------------------------------------
   const uint64_t id;
   const PeerInfo peer;
+  SessionDriver* driver = nullptr;  // where its output goes; null: with everything else, to the node's
 
   // ---- changed by commands ------------------------------------------------------------------------
   uint32_t flags = 0;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -39,10 +40,13 @@ enum NodeFlag : uint32_t {
   kNodeFollowed = 1u << 7,        // somebody reads the stream of effects
 };
 
+class Forwarding;
+
 enum class PauseKind : uint8_t { kNone, kWrite, kAll };
 
 struct NodeState {
   explicit NodeState(const NodeOptions& options);
+  ~NodeState();
 
   // ---- fixed at construction ---------------------------------------------------------------------
   NodeSettings& settings;
@@ -74,6 +78,7 @@ struct NodeState {
   Streams streams;
   Persistence persistence;
   Followers followers;
+  std::unique_ptr<Forwarding> forwarding;  // in company
 
   // ---- set by every input ----------------------------------------------------------------------------
   Instant now;

@@ -8,6 +8,7 @@
 #include "node/changes.h"
 #include "node/execute.h"
 #include "node/followers.h"
+#include "node/forward.h"
 #include "node/host.h"
 #include "node/output.h"
 #include "node/persistence.h"
@@ -101,6 +102,7 @@ void run_upkeep(NodeState& node) {
   if (node.flags & kNodeBusy) return;
   if ((node.flags & kNodePaused) && now_us >= node.pause_until_us) end_pause(node);
   expire_waiting(node);
+  if (node.forwarding != nullptr) node.forwarding->tick();
   if (now_us >= node.next_upkeep_us) {
     run_periodic(node);
   } else if (node.background_work_left) {
@@ -116,6 +118,7 @@ int64_t upkeep_deadline(const NodeState& node) {
   int64_t deadline = node.next_upkeep_us;
   if (node.flags & kNodePaused) deadline = std::min(deadline, node.pause_until_us);
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
+  if (node.forwarding != nullptr) deadline = std::min(deadline, node.forwarding->deadline());
   if (node.background_work_left || has_persistence_work(node)) {
     deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
   }

@@ -1,0 +1,353 @@
+// Sending commands to leaders elsewhere, and what becomes of them.
+#include "node/forward.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "cluster/link/link.h"
+#include "commands/errors.h"
+#include "node/execute.h"
+#include "node/input.h"
+#include "node/output.h"
+#include "node/state.h"
+#include "node/transactions.h"
+
+namespace quorate {
+
+namespace {
+
+uint8_t flags_of(const Session& session, ForwardedUnit::Kind kind) {
+  uint32_t flags = 0;
+  if (session.protocol == Protocol::kResp3) flags |= kForwardResp3;
+  if (session.has(kNoTouch)) flags |= kForwardNoTouch;
+  if (kind == ForwardedUnit::Kind::kBlocks) flags |= kForwardMayBlock;
+  return static_cast<uint8_t>(flags);
+}
+
+void append_request(Buffer& out, Args args) {
+  Reply request(out, Protocol::kResp2);
+  request.array(args.size());
+  for (const std::string_view arg : args) request.bulk(arg);
+}
+
+void append_request(Buffer& out, std::string_view name) { append_request(out, {&name, 1}); }
+
+ForwardedUnit::Kind kind_of(uint32_t flags) {
+  if (flags & (kWrite | kMayReplicate)) return ForwardedUnit::Kind::kWrites;
+  return flags & kReadonly ? ForwardedUnit::Kind::kReads : ForwardedUnit::Kind::kWrites;
+}
+
+}  // namespace
+
+void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition) {
+  Buffer requests;
+  append_request(requests, args);
+  const auto kind = spec.flags & kBlocking ? ForwardedUnit::Kind::kBlocks : kind_of(spec.flags);
+  node.forwarding->forward(session, {.partition = partition, .requests = requests.view(), .kind = kind});
+}
+
+void forward_transaction(NodeState& node, Session& session, uint32_t partition) {
+  const SessionExtras& more = session.more();
+  Buffer requests;
+  append_request(requests, "MULTI");
+  for (const StoredCommand& command : more.queued) append_request(requests, command.views());
+  append_request(requests, "EXEC");
+  const ForwardedUnit unit{.partition = partition,
+                           .requests = requests.view(),
+                           .request_count = static_cast<uint32_t>(more.queued.size()) + 2,
+                           .kind = kind_of(more.queued_flags)};
+  discard_transaction(node, session);
+  node.forwarding->forward(session, unit);
+}
+
+Forwarding::Forwarding(NodeState& node, ForwardingPeers& peers)
+    : node_(node),
+      peers_(peers),
+      links_(node, peers, [this](NodeId to, const ForwardAnswer& answer) { send_answer(to, answer); }),
+      partitions_(node.store.partition_count()) {}
+
+ForwardLimits Forwarding::limits() const {
+  return {.partitions = node_.store.partition_count(), .databases = static_cast<uint32_t>(node_.store.database_count())};
+}
+
+// ---- commands of clients ------------------------------------------------------------------------------------
+
+void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
+  if (unit.requests.size() > Link::kMessageMax / 2 || unit.request_count > ForwardCommand::kRequestsMax) {
+    reply_error(node_, session, error_line(errors::forwarded_request_too_large()));
+    return;
+  }
+  Partition& partition = partitions_[unit.partition];
+  const uint64_t number = ++last_number_;
+  partition.waiting.emplace_hint(partition.waiting.end(), number,
+                                 Waiting{.session_id = session.id,
+                                         .gap = open_gap(node_, session),
+                                         .kind = unit.kind,
+                                         .flags = flags_of(session, unit.kind),
+                                         .database = static_cast<uint32_t>(session.database),
+                                         .request_count = unit.request_count,
+                                         .requests = std::string(unit.requests),
+                                         .deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000});
+  partition.bytes += unit.requests.size();
+  if (++waiting_count_ == 1) next_look_us_ = node_.now.steady_us + kLookUs;
+  if (partition.first_unsent == kNothing) partition.first_unsent = number;
+  if (unit.kind == ForwardedUnit::Kind::kBlocks) {
+    session.set(kBlockedElsewhere);
+    blocked_[session.id] = {unit.partition, number};
+  }
+  send_unsent(unit.partition);
+  if (partition.waiting.size() >= kWaitingMax || partition.bytes >= kWaitingBytesMax) stop(partition, session);
+}
+
+void Forwarding::forget(Session& session) {
+  const auto blocked = blocked_.find(session.id);
+  if (blocked == blocked_.end()) return;
+  const auto [index, number] = blocked->second;
+  blocked_.erase(blocked);
+  const auto at = partitions_[index].waiting.find(number);
+  if (at == partitions_[index].waiting.end()) return;
+  const NodeId sent_to = at->second.sent_to;
+  if (sent_to == peers_.own_id()) {
+    links_.cancel(sent_to, {.partition = index, .number = number});
+  } else if (sent_to != 0) {
+    Buffer head;
+    encode_head(ForwardCancel{.partition = index, .number = number}, head);
+    peers_.send(sent_to, static_cast<uint64_t>(ForwardKind::kCancel), head.view(), {});
+  }
+  finish(index, at, std::string_view());
+}
+
+void Forwarding::stop(Partition& partition, Session& session) {
+  if (session.has(kForwardingFull)) return;
+  session.set(kForwardingFull);
+  partition.stopped.push_back(session.id);
+}
+
+void Forwarding::let_go_on(Partition& partition) {
+  if (partition.stopped.empty()) [[likely]]
+    return;
+  if (partition.waiting.size() > kWaitingMax / 2 || partition.bytes > kWaitingBytesMax / 2) return;
+  for (const uint64_t id : std::exchange(partition.stopped, {})) {
+    Session* const session = node_.sessions.find(id);
+    if (session == nullptr) continue;
+    session->clear(kForwardingFull);
+    resume_later(node_, *session);
+  }
+}
+
+// ---- sending ------------------------------------------------------------------------------------------------
+
+void Forwarding::begin_attempt(Partition& partition, NodeId target) {
+  partition.target = target;
+  ++partition.attempt;
+  partition.not_before_us = 0;
+  const auto is_sent = [](const auto& each) { return each.second.sent_to != 0; };
+  partition.in_doubt = static_cast<size_t>(std::count_if(partition.waiting.begin(), partition.waiting.end(), is_sent));
+}
+
+void Forwarding::send_unsent(uint32_t index) {
+  Partition& partition = partitions_[index];
+  if (partition.first_unsent == kNothing) return;
+  const NodeId leader = peers_.leader_of(index);
+  if (leader != 0 && leader != partition.target) begin_attempt(partition, leader);
+  // Sessions with something in doubt: what they sent behind it must not overtake it.
+  std::set<uint64_t> in_doubt;
+  if (partition.in_doubt != 0) {
+    for (const auto& [number, waiting] : partition.waiting) {
+      if (waiting.sent_to != 0 && waiting.attempt != partition.attempt) in_doubt.insert(waiting.session_id);
+    }
+  }
+  bool may_send = leader != 0 && node_.now.steady_us >= partition.not_before_us;
+  uint64_t first_unsent = kNothing;
+  auto at = partition.waiting.lower_bound(partition.first_unsent);
+  for (; may_send && at != partition.waiting.end(); ++at) {
+    auto& [number, waiting] = *at;
+    if (waiting.sent_to != 0) continue;
+    if (!in_doubt.contains(waiting.session_id) && send(index, number, waiting, leader)) continue;
+    first_unsent = std::min(first_unsent, number);
+    if (!in_doubt.contains(waiting.session_id)) may_send = false;
+  }
+  if (!may_send) first_unsent = std::min(first_unsent, partition.first_unsent);
+  partition.first_unsent = first_unsent;
+}
+
+bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to) {
+  const uint64_t attempt = partitions_[index].attempt;
+  ForwardCommand command{.partition = index,
+                         .number = number,
+                         .attempt = attempt,
+                         .request_count = waiting.request_count,
+                         .database = waiting.database,
+                         .flags = waiting.flags};
+  if (to == peers_.own_id()) {
+    // It has come to lead what it was asked for meanwhile.
+    command.requests = waiting.requests;
+    links_.take(to, command);
+  } else {
+    Buffer head;
+    encode_head(command, head);
+    if (!peers_.send(to, static_cast<uint64_t>(ForwardKind::kCommand), head.view(), waiting.requests)) return false;
+  }
+  waiting.sent_to = to;
+  waiting.attempt = attempt;
+  return true;
+}
+
+// ---- answers --------------------------------------------------------------------------------------------------
+
+void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view reply) {
+  Partition& partition = partitions_[index];
+  const auto node = partition.waiting.extract(at);
+  const Waiting& waiting = node.mapped();
+  if (waiting.sent_to != 0 && waiting.attempt != partition.attempt) --partition.in_doubt;
+  partition.bytes -= waiting.requests.size();
+  if (--waiting_count_ == 0) next_look_us_ = kNever;
+  if (partition.waiting.empty()) partition.first_unsent = kNothing;
+  fill_gap(node_, waiting.session_id, waiting.gap, reply);
+  if (waiting.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(waiting.session_id) != 0) {
+    if (Session* const session = node_.sessions.find(waiting.session_id)) {
+      session->clear(kBlockedElsewhere);
+      resume_later(node_, *session);
+    }
+  }
+  let_go_on(partition);
+}
+
+void Forwarding::finish(uint32_t index, Queue::iterator at, const Error& error) {
+  const std::string line = error_line(error);
+  node_.statistics.count_error(line);
+  Buffer reply;
+  Reply(reply, Protocol::kResp2).error(line);  // the same in both
+  finish(index, at, reply.view());
+}
+
+void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiting) {
+  if (waiting.attempt != partition.attempt) --partition.in_doubt;
+  waiting.sent_to = 0;
+  partition.first_unsent = std::min(partition.first_unsent, number);
+}
+
+void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
+  Partition& partition = partitions_[answer.partition];
+  const auto at = partition.waiting.find(answer.number);
+  // It was answered otherwise, or is being tried again.
+  if (at == partition.waiting.end() || at->second.sent_to != from || at->second.attempt != answer.attempt) return;
+  switch (answer.outcome) {
+    case ForwardOutcome::kReply:
+      finish(answer.partition, at, answer.reply);
+      break;
+    case ForwardOutcome::kNotRun:
+      on_refusal(from, answer.partition, answer.number, answer.attempt);
+      break;
+    case ForwardOutcome::kUnknown:
+      if (at->second.kind != ForwardedUnit::Kind::kReads) {
+        finish(answer.partition, at, errors::uncertain_connection_lost(answer.partition));
+      } else {
+        take_back(partition, answer.number, at->second);
+      }
+      break;
+  }
+  send_unsent(answer.partition);
+}
+
+void Forwarding::on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt) {
+  Partition& partition = partitions_[index];
+  for (auto at = partition.waiting.lower_bound(number); at != partition.waiting.end(); ++at) {
+    Waiting& waiting = at->second;
+    if (waiting.sent_to == from && waiting.attempt == attempt) take_back(partition, at->first, waiting);
+  }
+  if (partition.target != from || partition.attempt != attempt) return;
+  begin_attempt(partition, from);
+  partition.not_before_us = node_.now.steady_us + kLookUs;
+}
+
+void Forwarding::send_answer(NodeId to, const ForwardAnswer& answer) {
+  if (to == peers_.own_id()) return on_answer(to, answer);
+  Buffer head;
+  encode_head(answer, head);
+  // Without a link there is nobody to hear it: the other side gives it up as well.
+  peers_.send(to, static_cast<uint64_t>(ForwardKind::kAnswer), head.view(), answer.reply);
+}
+
+// ---- what happens elsewhere ----------------------------------------------------------------------------------
+
+Status Forwarding::receive(NodeId from, uint64_t kind, std::string_view bytes) {
+  switch (static_cast<ForwardKind>(kind)) {
+    case ForwardKind::kCommand: {
+      TRY(const ForwardCommand command, decode_command(bytes, limits()));
+      links_.take(from, command);
+      return done();
+    }
+    case ForwardKind::kAnswer: {
+      TRY(const ForwardAnswer answer, decode_answer(bytes, limits()));
+      on_answer(from, answer);
+      return done();
+    }
+    case ForwardKind::kCancel: {
+      TRY(const ForwardCancel cancel, decode_cancel(bytes, limits()));
+      links_.cancel(from, cancel);
+      return done();
+    }
+  }
+  return Error(ErrorCode::kCorrupt, "a message of unknown kind");
+}
+
+void Forwarding::on_link_up(NodeId node) {
+  for (uint32_t index = 0; index < partitions_.size(); ++index) {
+    if (partitions_[index].first_unsent != kNothing && peers_.leader_of(index) == node) on_leader(index);
+  }
+}
+
+void Forwarding::on_link_down(NodeId node) {
+  links_.on_link_down(node);
+  for (uint32_t index = 0; index < partitions_.size(); ++index) {
+    Partition& partition = partitions_[index];
+    for (auto at = partition.waiting.begin(); at != partition.waiting.end();) {
+      const auto next = std::next(at);
+      if (at->second.sent_to == node) {
+        if (at->second.kind == ForwardedUnit::Kind::kReads) {
+          take_back(partition, at->first, at->second);
+        } else {
+          finish(index, at, errors::uncertain_connection_lost(index));
+        }
+      }
+      at = next;
+    }
+    if (partition.target == node) begin_attempt(partition, node);
+    send_unsent(index);
+  }
+}
+
+void Forwarding::on_leader(uint32_t index) {
+  partitions_[index].not_before_us = 0;
+  send_unsent(index);
+}
+
+void Forwarding::end_overdue(uint32_t index) {
+  Queue& queue = partitions_[index].waiting;
+  for (auto at = queue.begin(); at != queue.end() && at->second.deadline_us <= node_.now.steady_us;) {
+    const auto overdue = at++;
+    const Waiting& waiting = overdue->second;
+    const bool is_sent = waiting.sent_to != 0;
+    if (!is_sent && peers_.leader_of(index) == 0) {
+      finish(index, overdue, errors::no_leader(index));
+    } else if (!is_sent || waiting.kind == ForwardedUnit::Kind::kReads) {
+      finish(index, overdue, errors::forwarding_timed_out(index));
+    } else if (waiting.kind == ForwardedUnit::Kind::kWrites) {
+      finish(index, overdue, errors::uncertain_timed_out(index));
+    }
+  }
+}
+
+void Forwarding::tick() {
+  if (node_.now.steady_us < next_look_us_) return;
+  next_look_us_ = node_.now.steady_us + kLookUs;
+  for (uint32_t index = 0; index < partitions_.size(); ++index) {
+    end_overdue(index);
+    send_unsent(index);
+  }
+  if (waiting_count_ == 0) next_look_us_ = kNever;
+}
+
+}  // namespace quorate

@@ -1,0 +1,136 @@
+// Commands of clients for partitions that another node leads (docs/CLUSTER.md, "Forwarding"): sent over the link, run there
+// (link_sessions.h), answered into a gap of the session that asked.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/forward_message.h"
+#include "node/forwarding_peers.h"
+#include "node/holds.h"
+#include "node/link_sessions.h"
+#include "resp/request_parser.h"
+#include "util/result.h"
+#include "util/time.h"
+
+namespace quorate {
+
+class Session;
+struct CommandSpec;
+struct NodeState;
+
+// What is run elsewhere as one: a command, or the commands of a transaction between MULTI and EXEC.
+struct ForwardedUnit {
+  uint32_t partition = 0;
+  std::string_view requests;    // as RESP; only the last one's reply counts
+  uint32_t request_count = 1;
+  enum class Kind : uint8_t {
+    kReads,   // may be sent again when the connection is lost
+    kWrites,
+    kBlocks,  // may wait for a key; writes
+  };
+  Kind kind = Kind::kWrites;
+};
+
+// The request of a session, or EXEC with all that it has queued, as a unit of that partition.  EXEC requires kInMulti and nothing broken.  Not for commands
+// that change the session itself (WATCH, SELECT, SUBSCRIBE).
+void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition);
+void forward_transaction(NodeState& node, Session& session, uint32_t partition);
+
+// Owned by NodeState; there once the node has company.
+// Commands of a partition are sent in the order in which they came, under an attempt.  A node that does not lead refuses one and all
+// that the attempt sends behind it; they are sent again, in order, under the next attempt.
+// Invariants: 1. Every unit is answered, by request-timeout-ms at the latest (one that blocks: when its node or its client goes).
+// 2. A unit that writes is sent again only if it certainly was not run.
+// 3. A session's units for a partition are never under way at two nodes.
+class Forwarding {
+ public:
+  Forwarding(NodeState& node, ForwardingPeers& peers);
+
+  // ---- commands of clients -----------------------------------------------------------------------------------
+  // Leaves a gap for the reply.  What was bound to the session before holds it back, so a session that gathers binds first.
+  void forward(Session& session, const ForwardedUnit& unit);
+  // The session is going away.
+  void forget(Session& session);
+
+  // ---- what happens elsewhere -------------------------------------------------------------------------------
+  // Requires: is_forward_kind(kind).  Commands are kept until run().  kCorrupt: the link should be refused.
+  Status receive(NodeId from, uint64_t kind, std::string_view bytes);
+  // Runs the commands that have arrived.
+  void run() { links_.run(); }
+  void on_link_up(NodeId node);
+  void on_link_down(NodeId node);
+  // ForwardingPeers::leader_of() says something else than before.
+  void on_leader(uint32_t partition);
+  void tick();
+  int64_t deadline() const { return next_look_us_; }
+
+  // Units that have no answer yet.
+  size_t waiting_count() const { return waiting_count_; }
+
+ private:
+  static constexpr uint64_t kNothing = UINT64_MAX;
+  // Of one partition; a session that goes beyond is not read from until half of them are answered.
+  static constexpr size_t kWaitingMax = 4096;
+  static constexpr size_t kWaitingBytesMax = 16 * 1024 * 1024;
+  // Between two looks at what waits: for a leader, for too long.
+  static constexpr int64_t kLookUs = 10'000;
+
+  struct Waiting {
+    uint64_t session_id = 0;
+    GapId gap = 0;
+    ForwardedUnit::Kind kind = ForwardedUnit::Kind::kWrites;
+    uint8_t flags = 0;
+    uint32_t database = 0;
+    uint32_t request_count = 1;
+    std::string requests;
+    NodeId sent_to = 0;         // 0: certainly not run
+    uint64_t attempt = 0;       // that sent it
+    int64_t deadline_us = 0;
+  };
+  using Queue = std::map<uint64_t, Waiting>;  // by number, which is the order of coming
+  struct Partition {
+    Queue waiting;
+    size_t bytes = 0;
+    uint64_t first_unsent = kNothing;  // numbers below are sent
+    NodeId target = 0;          // whom the attempt sends to
+    uint64_t attempt = 1;
+    size_t in_doubt = 0;        // sent by earlier attempts: they may be refused yet, and be sent again
+    int64_t not_before_us = 0;  // the target has refused: it may not know yet that it leads
+    std::vector<uint64_t> stopped;  // sessions that are not read from
+  };
+
+  void send_unsent(uint32_t index);
+  bool send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to);
+  static void begin_attempt(Partition& partition, NodeId target);
+  // It has not been run, or only read.
+  static void take_back(Partition& partition, uint64_t number, Waiting& waiting);
+  void on_answer(NodeId from, const ForwardAnswer& answer);
+  void on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt);
+  void end_overdue(uint32_t index);
+  void finish(uint32_t index, Queue::iterator at, std::string_view reply);
+  void finish(uint32_t index, Queue::iterator at, const Error& error);
+  void stop(Partition& partition, Session& session);
+  void let_go_on(Partition& partition);
+  void send_answer(NodeId to, const ForwardAnswer& answer);
+  ForwardLimits limits() const;
+
+  NodeState& node_;
+  ForwardingPeers& peers_;
+  LinkSessions links_;
+  std::vector<Partition> partitions_;
+  int64_t next_look_us_ = kNever;     // while something waits
+  struct Blocked {
+    uint32_t partition = 0;
+    uint64_t number = 0;
+  };
+  std::map<uint64_t, Blocked> blocked_;  // by session: it waits for this alone
+  uint64_t last_number_ = 0;
+  size_t waiting_count_ = 0;
+};
+
+}  // namespace quorate

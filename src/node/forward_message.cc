@@ -1,0 +1,77 @@
+// The heads of forwarded commands and their answers.
+#include "node/forward_message.h"
+
+#include "cluster/wire.h"
+
+namespace quorate {
+
+namespace {
+
+Error corrupt(std::string_view what) { return Error(ErrorCode::kCorrupt, std::string(what) + " cannot be read"); }
+
+uint32_t partition(wire::Reader& reader, const ForwardLimits& limits) {
+  return static_cast<uint32_t>(reader.varint_at_most(uint64_t{limits.partitions} - 1));
+}
+
+}  // namespace
+
+void encode_head(const ForwardCommand& command, Buffer& out) {
+  append_varint(out, command.partition);
+  append_varint(out, command.number);
+  append_varint(out, command.attempt);
+  append_varint(out, command.request_count);
+  append_varint(out, command.database);
+  out.push_back(static_cast<char>(command.flags));
+}
+
+void encode_head(const ForwardAnswer& answer, Buffer& out) {
+  append_varint(out, answer.partition);
+  append_varint(out, answer.number);
+  append_varint(out, answer.attempt);
+  wire::write_byte(answer.outcome, out);
+}
+
+void encode_head(const ForwardCancel& cancel, Buffer& out) {
+  append_varint(out, cancel.partition);
+  append_varint(out, cancel.number);
+}
+
+Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimits& limits) {
+  wire::Reader reader(bytes);
+  ForwardCommand command;
+  command.partition = partition(reader, limits);
+  command.number = reader.varint();
+  command.attempt = reader.varint();
+  command.request_count = static_cast<uint32_t>(reader.varint_at_most(ForwardCommand::kRequestsMax));
+  command.database = static_cast<uint32_t>(reader.varint_at_most(uint64_t{limits.databases} - 1));
+  command.flags = reader.byte();
+  command.requests = reader.rest();
+  const bool makes_sense =
+      (command.flags & ~kForwardFlags) == 0 && command.request_count != 0 && !command.requests.empty();
+  if (!reader.good() || !makes_sense) return corrupt("a forwarded command");
+  return command;
+}
+
+Result<ForwardAnswer> decode_answer(std::string_view bytes, const ForwardLimits& limits) {
+  wire::Reader reader(bytes);
+  ForwardAnswer answer;
+  answer.partition = partition(reader, limits);
+  answer.number = reader.varint();
+  answer.attempt = reader.varint();
+  answer.outcome = reader.one_of(ForwardOutcome::kReply, ForwardOutcome::kUnknown);
+  answer.reply = reader.rest();
+  const bool makes_sense = answer.reply.empty() == (answer.outcome != ForwardOutcome::kReply);
+  if (!reader.good() || !makes_sense) return corrupt("the answer of a forwarded command");
+  return answer;
+}
+
+Result<ForwardCancel> decode_cancel(std::string_view bytes, const ForwardLimits& limits) {
+  wire::Reader reader(bytes);
+  ForwardCancel cancel;
+  cancel.partition = partition(reader, limits);
+  cancel.number = reader.varint();
+  if (!reader.good() || !reader.rest().empty()) return corrupt("the end of a forwarded command");
+  return cancel;
+}
+
+}  // namespace quorate

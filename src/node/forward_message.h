@@ -1,0 +1,78 @@
+// What nodes say to each other about commands that one runs for the other, version 1.  Heads only: the requests of a
+// command and the bytes of a reply follow as they are.
+//
+//   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags, RESP requests
+//   answer  = varint partition, varint number, varint attempt, u8 outcome, RESP reply (kReply)
+//   cancel  = varint partition, varint number
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "cluster/cluster_node.h"
+#include "util/buffer.h"
+#include "util/result.h"
+
+namespace quorate {
+
+enum class ForwardKind : uint64_t {
+  kCommand = ClusterNode::kFirstOfOwner,
+  kAnswer,
+  kCancel,
+};
+constexpr bool is_forward_kind(uint64_t kind) {
+  return kind >= static_cast<uint64_t>(ForwardKind::kCommand) && kind <= static_cast<uint64_t>(ForwardKind::kCancel);
+}
+
+enum ForwardFlag : uint8_t {
+  kForwardResp3 = 1u << 0,     // what the client speaks
+  kForwardNoTouch = 1u << 1,   // CLIENT NO-TOUCH
+  kForwardMayBlock = 1u << 2,  // nothing else may stand behind it
+};
+constexpr uint8_t kForwardFlags = kForwardResp3 | kForwardNoTouch | kForwardMayBlock;
+
+// A unit that is to be run: all requests one behind the other, the reply of the last is the answer.
+struct ForwardCommand {
+  static constexpr uint32_t kRequestsMax = 1 << 20;
+  uint32_t partition = 0;
+  uint64_t number = 0;          // of the sender; never used again
+  uint64_t attempt = 1;         // of the sender to have commands of this partition run; see Forwarding
+  uint32_t request_count = 1;
+  uint32_t database = 0;
+  uint8_t flags = 0;
+  std::string_view requests = {};
+};
+
+enum class ForwardOutcome : uint8_t {
+  kReply = 1,
+  kNotRun = 2,   // certainly not, and nothing that this attempt sends behind it will be
+  kUnknown = 3,  // it may have been run; there will be no reply
+};
+
+struct ForwardAnswer {
+  uint32_t partition = 0;
+  uint64_t number = 0;
+  uint64_t attempt = 1;
+  ForwardOutcome outcome = ForwardOutcome::kReply;
+  std::string_view reply = {};
+};
+
+struct ForwardCancel {
+  uint32_t partition = 0;
+  uint64_t number = 0;
+};
+
+// Appends the head.
+void encode_head(const ForwardCommand& command, Buffer& out);
+void encode_head(const ForwardAnswer& answer, Buffer& out);
+void encode_head(const ForwardCancel& cancel, Buffer& out);
+// Views into `bytes`, which may be anything.  kCorrupt: not such a message.
+struct ForwardLimits {
+  uint32_t partitions = 0;
+  uint32_t databases = 0;
+};
+Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimits& limits);
+Result<ForwardAnswer> decode_answer(std::string_view bytes, const ForwardLimits& limits);
+Result<ForwardCancel> decode_cancel(std::string_view bytes, const ForwardLimits& limits);
+
+}  // namespace quorate

@@ -1,0 +1,67 @@
+// Any bytes of a peer as messages about forwarded commands: they are refused, or mean the same when they are encoded again.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "node/forward_message.h"
+#include "util/check.h"
+
+namespace quorate {
+namespace {
+
+constexpr ForwardLimits kLimits{.partitions = 128, .databases = 16};
+
+void try_command(std::string_view input) {
+  const auto decoded = decode_command(input, kLimits);
+  if (!decoded.ok()) return;
+  const ForwardCommand& command = decoded.value();
+  CHECK(command.partition < kLimits.partitions);
+  CHECK(command.database < kLimits.databases);
+  CHECK(!command.requests.empty());
+  Buffer bytes;
+  encode_head(command, bytes);
+  bytes.append(command.requests);
+  const auto again = decode_command(bytes.view(), kLimits);
+  CHECK(again.ok());
+  CHECK(again.value().number == command.number);
+  CHECK(again.value().attempt == command.attempt);
+  CHECK(again.value().request_count == command.request_count);
+  CHECK(again.value().requests == command.requests);
+}
+
+void try_answer(std::string_view input) {
+  const auto decoded = decode_answer(input, kLimits);
+  if (!decoded.ok()) return;
+  const ForwardAnswer& answer = decoded.value();
+  CHECK(answer.partition < kLimits.partitions);
+  Buffer bytes;
+  encode_head(answer, bytes);
+  bytes.append(answer.reply);
+  const auto again = decode_answer(bytes.view(), kLimits);
+  CHECK(again.ok());
+  CHECK(again.value().number == answer.number);
+  CHECK(again.value().outcome == answer.outcome);
+  CHECK(again.value().reply == answer.reply);
+}
+
+void try_cancel(std::string_view input) {
+  const auto decoded = decode_cancel(input, kLimits);
+  if (!decoded.ok()) return;
+  Buffer bytes;
+  encode_head(decoded.value(), bytes);
+  const auto again = decode_cancel(bytes.view(), kLimits);
+  CHECK(again.ok());
+  CHECK(again.value().number == decoded.value().number);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  try_command(input);
+  try_answer(input);
+  try_cancel(input);
+  return 0;
+}
+
+}  // namespace quorate

@@ -1,0 +1,453 @@
+// Commands that run at another node: two nodes and a pipe between them.
+#include "node/forward.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/output.h"
+#include "node/state.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_node.h"
+#include "tests/unit/node/slow_disk_node.h"
+#include "util/number.h"
+
+namespace quorate {
+namespace {
+
+using Kind = ForwardedUnit::Kind;
+
+class TwoNodes;
+
+struct Message {
+  uint64_t kind = 0;
+  std::string bytes;
+};
+
+// One of the two, and what it believes of the cluster.
+class Side final : public ForwardingPeers {
+ public:
+  Side(TwoNodes& world, NodeId id, const std::string& config) : world_(world), id_(id) {
+    node = std::make_unique<sim::SimNode>(disk, sim::SimNode::Options{.seed = id, .config = config});
+    CHECK(node->recover().ok());
+    node->start();
+    state().forwarding = std::make_unique<Forwarding>(state(), *this);
+    node->settle();
+  }
+  NodeState& state() { return node->node().state(); }
+  Forwarding& forwarding() { return *state().forwarding; }
+
+  NodeId own_id() const override { return id_; }
+  NodeId leader_of(uint32_t) const override { return believed_leader; }
+  bool serves(uint32_t) const override { return is_serving; }
+  bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
+
+  SimDisk disk{1};
+  std::unique_ptr<sim::SimNode> node;
+  NodeId believed_leader = 0;
+  bool is_serving = false;
+  std::deque<Message> incoming;
+
+ private:
+  TwoNodes& world_;
+  const NodeId id_;
+};
+
+constexpr std::string_view kNoLog = "appendonly no\nsave \"\"\nprotected-mode no\n";
+
+class TwoNodes {
+ public:
+  explicit TwoNodes(std::string_view config = kNoLog)
+      : here(*this, 1, std::string(config)), there(*this, 2, std::string(config)) {
+    client = here.node->connect();
+    other = here.node->connect();
+    settle();
+  }
+  void lead(NodeId id) {
+    for (Side* side : {&here, &there}) {
+      side->believed_leader = id;
+      side->is_serving = side->own_id() == id;
+      side->forwarding().on_leader(0);
+    }
+  }
+  void cut() {
+    is_up = false;
+    for (Side* side : {&here, &there}) side->incoming.clear();
+    here.forwarding().on_link_down(2);
+    there.forwarding().on_link_down(1);
+  }
+  void join() {
+    is_up = true;
+    here.forwarding().on_link_up(2);
+    there.forwarding().on_link_up(1);
+  }
+  Session* session(int connection) { return here.state().sessions.find(static_cast<uint64_t>(connection) + 1); }
+  void forward(int connection, const std::vector<std::string>& words, Kind kind = Kind::kWrites) {
+    const std::string requests = encoded(words);
+    here.forwarding().forward(*session(connection), {.partition = 0, .requests = requests, .kind = kind});
+  }
+  static void deliver(Side& side, NodeId from) {
+    if (side.incoming.empty()) return;
+    const Message message = std::move(side.incoming.front());
+    side.incoming.pop_front();
+    EXPECT_TRUE(side.forwarding().receive(from, message.kind, message.bytes).ok());
+  }
+  // A turn of one node, which deals with everything that has arrived.
+  static void turn(Side& side, NodeId from) {
+    while (!side.incoming.empty()) deliver(side, from);
+    side.forwarding().tick();
+    side.forwarding().run();
+    side.node->settle();
+  }
+  void settle() {
+    for (int round = 0; round < 10; ++round) {
+      turn(here, 2);
+      turn(there, 1);
+    }
+  }
+  void pass(int64_t us) {
+    for (Side* side : {&here, &there}) side->node->advance(us);
+    settle();
+  }
+  std::string taken(int connection) { return std::exchange(here.node->received(connection), {}); }
+  // What a client of the other node is told.
+  std::string asked_there(const std::vector<std::string>& words) {
+    if (client_there < 0) client_there = there.node->connect();
+    there.node->send(client_there, encoded(words));
+    there.node->settle();
+    return std::exchange(there.node->received(client_there), {});
+  }
+
+  bool is_up = true;
+  Side here;
+  Side there;
+  int client = 0;
+  int other = 0;
+  int client_there = -1;
+};
+
+bool Side::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
+  if (!world_.is_up) return false;
+  Side& target = to == 1 ? world_.here : world_.there;
+  target.incoming.push_back({kind, std::string(head) + std::string(body)});
+  return true;
+}
+
+TEST(Forward, ACommandRunsAtTheLeaderAndIsAnsweredInItsPlace) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "v"});
+  world.here.node->send(world.client, encoded({"ECHO", "a"}));
+  world.forward(world.client, {"GET", "k"}, Kind::kReads);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n$1\r\na\r\n$1\r\nv\r\n");
+  EXPECT_EQ(world.here.state().store.database(0).size(), 0u);
+  EXPECT_EQ(world.there.state().store.database(0).size(), 1u);
+  EXPECT_EQ(world.here.forwarding().waiting_count(), 0u);
+}
+
+TEST(Forward, DatabaseAndProtocolGoWithTheCommand) {
+  TwoNodes world;
+  world.lead(2);
+  world.here.node->send(world.client, encoded({"SELECT", "3"}));
+  world.forward(world.client, {"HSET", "h", "f", "v"});
+  world.here.node->send(world.client, encoded({"HELLO", "3"}));
+  world.settle();
+  world.taken(world.client);
+  world.forward(world.client, {"HGETALL", "h"}, Kind::kReads);
+  world.forward(world.other, {"EXISTS", "h"}, Kind::kReads);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "%1\r\n$1\r\nf\r\n$1\r\nv\r\n");
+  EXPECT_EQ(world.taken(world.other), ":0\r\n");
+}
+
+TEST(Forward, ErrorsComeBackAsTheyAre) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "v"});
+  world.forward(world.client, {"INCR", "k"});
+  world.forward(world.client, {"GET"}, Kind::kReads);
+  world.settle();
+  const std::string replies = world.taken(world.client);
+  EXPECT_TRUE(replies.starts_with("+OK\r\n-ERR value is not an integer")) << replies;
+  EXPECT_NE(replies.find("-ERR wrong number of arguments for 'get' command\r\n"), std::string::npos);
+}
+
+TEST(Forward, AnAnswerWaitsForTheLeadersLog) {
+  TwoNodes world(kSlowDiskConfig);
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "v"});
+  TwoNodes::deliver(world.there, 1);
+  world.there.forwarding().run();
+  world.there.node->end_turn();
+  TwoNodes::turn(world.here, 2);
+  EXPECT_EQ(world.there.state().store.database(0).size(), 1u);
+  EXPECT_EQ(world.taken(world.client), "");
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n");
+}
+
+TEST(Forward, ATransactionIsAnsweredByExec) {
+  TwoNodes world;
+  world.lead(2);
+  const std::string requests =
+      encoded({"MULTI"}) + encoded({"SET", "k", "1"}) + encoded({"INCR", "k"}) + encoded({"EXEC"});
+  world.here.forwarding().forward(*world.session(world.client),
+                                  {.partition = 0, .requests = requests, .request_count = 4});
+  world.forward(world.client, {"GET", "k"}, Kind::kReads);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n+OK\r\n:2\r\n$1\r\n2\r\n");
+}
+
+TEST(Forward, WhatASessionHasQueuedRunsAsOneElsewhere) {
+  TwoNodes world;
+  world.lead(2);
+  for (const auto& words : {std::vector<std::string>{"MULTI"}, {"SET", "k", "1"}, {"INCR", "k"}}) {
+    world.here.node->send(world.client, encoded(words));
+  }
+  forward_transaction(world.here.state(), *world.session(world.client), 0);
+  world.here.node->send(world.client, encoded({"ECHO", "a"}));
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:2\r\n$1\r\na\r\n");
+}
+
+TEST(Forward, SilentCommandsRunAndSayNothing) {
+  TwoNodes world;
+  world.lead(2);
+  Session& session = *world.session(world.client);
+  const GapId first = session.holds.next_gap();
+  world.forward(world.client, {"SET", "k", "v"});
+  session.holds.drop_gaps_from(first, session.out.size());
+  world.here.node->send(world.client, encoded({"PING"}));
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+PONG\r\n");
+  EXPECT_EQ(world.asked_there({"GET", "k"}), "$1\r\nv\r\n");
+}
+
+TEST(Forward, WithoutALeaderCommandsWaitForOneInTheirOrder) {
+  TwoNodes world;
+  world.forward(world.client, {"APPEND", "k", "a"});
+  world.forward(world.other, {"APPEND", "k", "b"});
+  world.forward(world.client, {"APPEND", "k", "c"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "");
+  world.lead(2);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), ":1\r\n:3\r\n");
+  EXPECT_EQ(world.asked_there({"GET", "k"}), "$3\r\nabc\r\n");
+}
+
+TEST(Forward, WhatWaitedRunsHereOnceThisNodeLeads) {
+  TwoNodes world;
+  world.forward(world.client, {"SET", "k", "v"});
+  world.settle();
+  world.lead(1);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n");
+  EXPECT_EQ(world.here.state().store.database(0).size(), 1u);
+}
+
+TEST(Forward, WhatIsBehindARefusedCommandIsRefusedTooAndAllIsTriedAgain) {
+  TwoNodes world;
+  world.lead(2);
+  world.there.is_serving = false;
+  world.forward(world.client, {"APPEND", "k", "a"});
+  TwoNodes::deliver(world.there, 1);
+  world.there.forwarding().run();
+  // It serves again before the next one arrives, which must not overtake the first.
+  world.there.is_serving = true;
+  world.forward(world.client, {"APPEND", "k", "b"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "");
+  world.pass(20'000);
+  EXPECT_EQ(world.taken(world.client), ":1\r\n:2\r\n");
+  EXPECT_EQ(world.asked_there({"GET", "k"}), "$2\r\nab\r\n");
+}
+
+TEST(Forward, WhenTheConnectionIsLostReadsAreRepeatedAndWritesAreUncertain) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "v"});
+  world.forward(world.client, {"EXISTS", "k"}, Kind::kReads);
+  world.cut();
+  world.here.node->settle();
+  EXPECT_TRUE(world.taken(world.client).starts_with("-UNCERTAIN "));
+  world.join();
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), ":0\r\n");
+}
+
+TEST(Forward, AnAnswerThatComesTooLateIsForgotten) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "v"});
+  world.forward(world.other, {"EXISTS", "k"}, Kind::kReads);
+  world.here.node->advance(6'000'000);
+  TwoNodes::turn(world.here, 2);
+  EXPECT_TRUE(world.taken(world.client).starts_with("-UNCERTAIN "));
+  EXPECT_TRUE(world.taken(world.other).starts_with("-TRYAGAIN "));
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "");
+  EXPECT_EQ(world.asked_there({"EXISTS", "k"}), ":1\r\n");
+}
+
+TEST(Forward, WhatFindsNoLeaderInTimeWasNotRun) {
+  TwoNodes world;
+  world.forward(world.client, {"SET", "k", "v"});
+  world.pass(6'000'000);
+  EXPECT_TRUE(world.taken(world.client).starts_with("-CLUSTERDOWN "));
+  world.lead(2);
+  world.settle();
+  EXPECT_EQ(world.asked_there({"EXISTS", "k"}), ":0\r\n");
+}
+
+TEST(Forward, ASessionWithMuchUnderWayIsNotReadFrom) {
+  TwoNodes world;
+  const std::string value(9 * 1024 * 1024, 'x');
+  world.forward(world.client, {"SET", "k", value});
+  EXPECT_FALSE(world.session(world.client)->has(kStopsInput));
+  world.forward(world.client, {"SET", "k", value});
+  EXPECT_TRUE(world.session(world.client)->has(kStopsInput));
+  EXPECT_FALSE(world.session(world.other)->has(kStopsInput));
+  world.lead(2);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n+OK\r\n");
+  EXPECT_FALSE(world.session(world.client)->has(kStopsInput));
+}
+
+TEST(Forward, ACommandThatBlocksHoldsUpNobodyElse) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.here.node->send(world.client, encoded({"PING"}));
+  world.forward(world.other, {"SET", "k", "v"});
+  world.settle();
+  world.pass(6'000'000);
+  EXPECT_EQ(world.taken(world.client), "");
+  EXPECT_EQ(world.taken(world.other), "+OK\r\n");
+  world.forward(world.other, {"RPUSH", "list", "e"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\ne\r\n+PONG\r\n");
+  EXPECT_EQ(world.taken(world.other), ":1\r\n");
+}
+
+TEST(Forward, WhoGoesWhileItsCommandBlocksTakesNothing) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  world.here.node->disconnect(world.client);
+  world.settle();
+  world.forward(world.other, {"RPUSH", "list", "e"});
+  world.settle();
+  EXPECT_EQ(world.asked_there({"LLEN", "list"}), ":1\r\n");
+  EXPECT_EQ(world.there.state().blocked_count, 0u);
+}
+
+TEST(Forward, CommandsThatWereStoppedAtTheLeaderRunLater) {
+  TwoNodes world;
+  world.lead(2);
+  world.asked_there({"CLIENT", "PAUSE", "1000", "WRITE"});
+  world.forward(world.client, {"SET", "k", "v"});
+  world.forward(world.client, {"GET", "k"}, Kind::kReads);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "");
+  world.pass(1'100'000);
+  world.there.node->tick_if_due();
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n$1\r\nv\r\n");
+}
+
+// Leaders come and go, the connection breaks: what was said to have happened did, once; what was said not to have happened
+// did not; and each client's writes are in its order.
+TEST(Forward, WhateverHappensAnswersAreTrue) {
+  constexpr uint64_t kSeed = 4711;
+  for (uint64_t round = 0; round < 60; ++round) {
+    Prng random(kSeed + round);
+    TwoNodes world;
+    const std::array<int, 2> clients{world.client, world.other};
+    std::array<std::vector<std::string>, 2> sent;
+    int number = 0;
+    for (int step = 0; step < 300; ++step) {
+      switch (random.below(9)) {
+        case 0: world.lead(1 + random.below(2)); break;
+        case 1: world.there.is_serving = random.below(2) == 0; break;
+        case 2: world.here.believed_leader = random.below(3); break;
+        case 3:
+          if (random.below(4) == 0) world.is_up ? world.cut() : world.join();
+          break;
+        case 4: TwoNodes::deliver(world.there, 1); break;
+        case 5: TwoNodes::turn(world.here, 2); break;
+        case 6:
+          for (Side* side : {&world.here, &world.there}) side->node->advance(static_cast<int64_t>(random.below(400'000)));
+          break;
+        case 7:
+          world.there.forwarding().run();
+          world.there.node->settle();
+          break;
+        default: {
+          const size_t who = random.below(2);
+          const std::string name = std::to_string(who) + ":" + std::to_string(++number);
+          sent[who].push_back(name);
+          world.forward(clients[who], {"RPUSH", "all", name});
+        }
+      }
+    }
+    if (!world.is_up) world.join();
+    world.lead(2);
+    world.pass(20'000);
+    world.pass(6'000'000);
+    ASSERT_EQ(world.here.forwarding().waiting_count(), 0u);
+
+    std::vector<std::string> stored;
+    for (Side* side : {&world.here, &world.there}) {
+      const int reader = side->node->connect();
+      side->node->send(reader, encoded({"LRANGE", "all", "0", "-1"}));
+      side->node->settle();
+      const std::string reply = side->node->received(reader);
+      std::vector<std::string> own;
+      for (size_t at = reply.find("\r\n"); at != std::string::npos; at = reply.find("\r\n", at + 2)) {
+        const size_t end = reply.find("\r\n", at + 2);
+        const std::string line = reply.substr(at + 2, end == std::string::npos ? end : end - at - 2);
+        if (line.find(':') != std::string::npos) own.push_back(line);
+      }
+      for (const std::string who : {"0:", "1:"}) {
+        int64_t last = 0;
+        for (const std::string& each : own) {
+          if (!each.starts_with(who)) continue;
+          EXPECT_GT(parse_int(each.substr(2)).value_or(0), last) << "round " << round;
+          last = parse_int(each.substr(2)).value_or(0);
+        }
+      }
+      stored.insert(stored.end(), own.begin(), own.end());
+    }
+    for (size_t who = 0; who < 2; ++who) {
+      std::string replies = world.taken(clients[who]);
+      for (const std::string& name : sent[who]) {
+        const size_t end = replies.find("\r\n");
+        ASSERT_NE(end, std::string::npos);
+        const std::string reply = replies.substr(0, end);
+        replies.erase(0, end + 2);
+        const auto times = std::count(stored.begin(), stored.end(), name);
+        if (reply.starts_with(":")) {
+          EXPECT_EQ(times, 1) << name << " " << reply << " round " << round;
+        } else if (reply.starts_with("-UNCERTAIN ")) {
+          EXPECT_LE(times, 1) << name << " round " << round;
+        } else {
+          EXPECT_TRUE(reply.starts_with("-CLUSTERDOWN ") || reply.starts_with("-TRYAGAIN ")) << reply;
+          EXPECT_EQ(times, 0) << name << " " << reply << " round " << round;
+        }
+      }
+      EXPECT_EQ(replies, "");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace quorate
