@@ -52,7 +52,7 @@ void check_session(NodeState& node, Session& session) {
   const int64_t idle_us = node.now.steady_us - session.active_us;
   const int64_t timeout_us = node.settings.timeout * kSecondUs;
   if (timeout_us > 0 && idle_us > timeout_us &&
-      !session.has(kBlocked | kPostponed | kSubscribed | kMonitoring | kReplicaLink)) {
+      !session.has(kBlocked | kBlockedElsewhere | kPostponed | kSubscribed | kMonitoring | kReplicaLink)) {
     close_session(node, session, CloseWhen::kNow);
   }
 }

@@ -337,6 +337,17 @@ TEST(Forward, ACommandThatBlocksHoldsUpNobodyElse) {
   EXPECT_EQ(world.taken(world.other), ":1\r\n");
 }
 
+TEST(Forward, WhoWaitsForAKeyElsewhereIsNotIdle) {
+  TwoNodes world;
+  world.lead(2);
+  world.here.node->send(world.client, encoded({"CONFIG", "SET", "timeout", "2"}));
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  for (int second = 0; second < 5; ++second) world.pass(1'000'000);
+  EXPECT_TRUE(world.here.node->is_closed(world.other));
+  EXPECT_FALSE(world.here.node->is_closed(world.client));
+}
+
 TEST(Forward, WhoGoesWhileItsCommandBlocksTakesNothing) {
   TwoNodes world;
   world.lead(2);
