@@ -22,6 +22,10 @@ std::string position_of(const raft::Position& position) {
   return epoch + place(position.index, position.term);
 }
 
+std::string configuration_of(const raft::StoredConfiguration& stored) {
+  return position_of(stored.at) + " {" + raft::describe(stored.configuration) + "}";
+}
+
 std::string kind_name(raft::VoteKind kind) {
   switch (kind) {
     case raft::VoteKind::kPreVote:
@@ -83,6 +87,7 @@ std::string body(const raft::RequestVote& request) {
   if (request.standing == raft::Standing::kRecovering) text += " recovering";
   if (!request.is_loaded) text += " loading";
   if (!request.transfer_mark.none()) text += " mark t" + number(request.transfer_mark);
+  if (is_of_recovery(request.kind)) text += " " + configuration_of(request.configuration);
   return text;
 }
 
@@ -92,6 +97,8 @@ std::string body(const raft::VoteAnswer& answer) {
   if (answer.wait_ms != 0) text += " wait " + std::to_string(answer.wait_ms) + "ms";
   text += " log " + position_of(answer.position);
   if (answer.standing == raft::Standing::kRecovering) text += " recovering";
+  if (answer.result == raft::VoteResult::kNewerConfiguration)
+    text += " " + configuration_of(answer.configuration);
   return text;
 }
 

@@ -48,25 +48,72 @@ void Core::restate_configuration(Output& out) {
       out);
 }
 
+// The log's last entry brought a configuration.
 void Core::adopt(StoredConfiguration configuration, Output& out) {
   CHECK(validate(configuration.configuration).ok());  // I8
   out.facts.push_back("configuration at " + std::to_string(configuration.at.index.value) + " -> " +
                       describe(configuration.configuration));
+  std::optional<StoredConfiguration> remembered;
+  if (remembers_) {
+    remembered = std::move(configurations_.back());
+    configurations_.pop_back();
+  }
   while (!configurations_.empty() && configurations_.back().at.index >= configuration.at.index) {
     configurations_.pop_back();
   }
   configurations_.push_back(std::move(configuration));
-  hard_.configuration = configurations_.back();
-  hard_changed_ = true;
-  out.configuration_changed = true;
+  // A log that was forgotten comes back from its beginning: what it comes to may still be newer.
+  remembers_ = remembered && remembered->at > configuration_at() &&
+               !has_passed(position(), remembered->at);
+  if (remembers_) configurations_.push_back(std::move(*remembered));
+  configuration_is_another(out);
   if (leader() != nullptr) rebuild_progress();
+}
+
+// Who asks for an all-present restart, or is asked, is told of a configuration that it forgot or
+// never had.  False: it is no news.
+bool Core::remember(const StoredConfiguration& told, Output& out) {
+  CHECK(leader() == nullptr);
+  if (told.configuration.unknown() || told.at <= configuration_at()) return false;
+  out.facts.push_back("told of the configuration at " + std::to_string(told.at.index.value) +
+                      " -> remember " + describe(told.configuration));
+  if (remembers_) configurations_.pop_back();
+  configurations_.push_back(told);
+  remembers_ = true;
+  configuration_is_another(out);
+  return true;
+}
+
+// What it remembers beyond its log has been passed by that of a leader: it never was committed.
+void Core::forget_remembered(Output& out) {
+  // The only one it knows is better than none.
+  if (!remembers_ || configurations_.size() == 1) return;
+  configurations_.pop_back();
+  remembers_ = false;
+  out.facts.push_back("configuration truncated -> back to " + describe(configuration()));
+  configuration_is_another(out);
 }
 
 // The log lost what is behind `last`: the configuration before it holds again.
 void Core::take_back_configurations(Index last, Output& out) {
-  if (configurations_.size() == 1 || configuration_at().index <= last) return;
-  while (configurations_.size() > 1 && configuration_at().index > last) configurations_.pop_back();
+  const size_t logged = configurations_.size() - (remembers_ ? 1 : 0);
+  size_t kept = logged;
+  while (kept > 0 && configurations_[kept - 1].at.index > last) --kept;
+  if (kept == logged) return;
+  if (kept == 0 && !remembers_) {
+    // The log began with nothing and had said who belongs to the group only in what it lost.
+    remembers_ = true;
+    configurations_.erase(configurations_.begin(), configurations_.end() - 1);
+    return;
+  }
+  configurations_.erase(configurations_.begin() + static_cast<ptrdiff_t>(kept),
+                        configurations_.begin() + static_cast<ptrdiff_t>(logged));
+  if (remembers_) return;
   out.facts.push_back("configuration truncated -> back to " + describe(configuration()));
+  configuration_is_another(out);
+}
+
+void Core::configuration_is_another(Output& out) {
   hard_.configuration = configurations_.back();
   hard_changed_ = true;
   out.configuration_changed = true;
@@ -98,6 +145,7 @@ void Core::continue_change(Output& out) {
 
 const StoredConfiguration& Core::configuration_at_index(Index index) const {
   size_t newest = configurations_.size() - 1;
+  if (remembers_ && newest > 0) --newest;
   while (newest > 0 && configurations_[newest].at.index > index) --newest;
   return configurations_[newest];
 }

@@ -62,6 +62,7 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
   // In mode `memory` the log is gone, but not who belongs to the group.
   if (configurations_.empty() || hard_.configuration.at > configurations_.back().at) {
     configurations_.push_back(hard_.configuration);
+    remembers_ = true;
   }
   hard_.configuration = configurations_.back();
   CHECK(configuration().unknown() || validate(configuration()).ok());
@@ -297,13 +298,16 @@ void Core::set_commit(Index index, Output& out) {
   // The leader's state is ahead of its log's commit index, never behind.
   applied_ = commit_;
   trim();
-  for (const Progress& member : leading->progress) {
-    const bool wants_notice = member.state() == Progress::State::kReplicate && !member.is_silent;
-    if (wants_notice && member.member() != options_.self && leading->notice_us == kNever) {
-      leading->notice_us = now_us_ + options_.commit_notice_us;
-    }
-  }
+  for (const Progress& member : leading->progress) schedule_notice(member);
   if (leading->no_op <= commit_) answer_recovery(out);
+}
+
+// A member that has the entries and does not know how far they are committed will be told.
+void Core::schedule_notice(const Progress& member) {
+  const bool is_reached = member.state() == Progress::State::kReplicate && !member.is_silent;
+  if (!is_reached || member.member() == options_.self || member.told_commit >= commit_) return;
+  int64_t& notice_us = leader()->notice_us;
+  notice_us = std::min(notice_us, now_us_ + options_.commit_notice_us);
 }
 
 void Core::trim() {
@@ -316,7 +320,9 @@ void Core::trim() {
   }
   log_.trim(applied_, options_.window_bytes_max * windows);
   // Of the configurations before the window only the newest can be asked for.
-  while (configurations_.size() > 1 && configurations_[1].at.index <= log_.base().index) {
+  const size_t remembered = remembers_ ? 1 : 0;
+  while (configurations_.size() > 1 + remembered &&
+         configurations_[1].at.index <= log_.base().index) {
     configurations_.erase(configurations_.begin());
   }
 }

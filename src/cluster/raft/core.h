@@ -248,6 +248,7 @@ class Core {
   const Follower* following() const;
   bool sole_voter() const;
   void set_commit(Index index, Output& out);
+  void schedule_notice(const Progress& member);
   void trim();
 
   // follow.cc: terms, leaders heard and silent
@@ -276,6 +277,7 @@ class Core {
   // receive_request_vote.cc, receive_vote_answer.cc
   void receive(const Message& message, const RequestVote& request, Output& out);
   VoteResult judge(const Message& message, const RequestVote& request, uint32_t& wait_ms) const;
+  bool knows_newer_configuration(const RequestVote& request) const;
   VoteResult judge_time(const Message& message, const RequestVote& request,
                         uint32_t& wait_ms) const;
   void receive(const Message& message, const VoteAnswer& answer, Output& out);
@@ -329,7 +331,10 @@ class Core {
   void append_configuration(const Configuration& configuration, Output& out);
   void restate_configuration(Output& out);
   void adopt(StoredConfiguration configuration, Output& out);
+  bool remember(const StoredConfiguration& told, Output& out);
+  void forget_remembered(Output& out);
   void take_back_configurations(Index last, Output& out);
+  void configuration_is_another(Output& out);
   void continue_change(Output& out);
 
   // snapshot.cc
@@ -354,6 +359,9 @@ class Core {
   Log log_;
   // Oldest first; the last is the active one.  Never empty.
   std::vector<StoredConfiguration> configurations_;
+  // The last one is not in the log: it was there before the log was forgotten, or was told by others
+  // in an all-present restart.  A leader has none such: it says it again.
+  bool remembers_ = false;
 
   // Writes under way.
   WriteNumber last_write_;

@@ -8,7 +8,8 @@ namespace quorate::raft {
 
 namespace {
 constexpr uint32_t kDoublingsMax = 5;
-// So often a replica may insist on coming first before it lets a worse candidate pass.
+// So often a replica insists on coming first before it lets a worse candidate pass, and waits for one
+// that comes first.
 constexpr uint32_t kFailuresToInsist = 2;
 }  // namespace
 
@@ -66,8 +67,7 @@ void Core::campaign(Output& out) {
 }
 
 Round Core::vote_round(VoteKind kind) const {
-  const bool everyone = kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
-  if (everyone) {
+  if (is_of_recovery(kind)) {
     const auto voters = static_cast<uint32_t>(configuration().voters().size());
     return Round(configuration(), QuorumKind::kEveryone,
                  mistakes_.lone_voter_restarts_all ? voters - 1 : 0);
@@ -108,14 +108,14 @@ void Core::start_vote(VoteKind kind, Term transfer_mark, Output& out) {
 }
 
 void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& out) {
-  const RequestVote request{.kind = kind,
-                            .proposed = proposed,
-                            .position = position(),
-                            .configuration = configuration_at(),
-                            .standing = hard_.standing,
-                            .is_loaded = is_loaded_,
-                            .rank = configuration().rank(options_.self.replica),
-                            .transfer_mark = transfer_mark};
+  RequestVote request{.kind = kind,
+                      .proposed = proposed,
+                      .position = position(),
+                      .standing = hard_.standing,
+                      .is_loaded = is_loaded_,
+                      .rank = configuration().rank(options_.self.replica),
+                      .transfer_mark = transfer_mark};
+  if (is_of_recovery(kind)) request.configuration = configurations_.back();
   for (const Member& voter : configuration().voters()) {
     if (voter.replica != options_.self.replica) tell(voter, request, out);
   }
@@ -138,15 +138,15 @@ void Core::become_leader(Output& out) {
   role_ = Leader{.progress = {}, .no_op = next(last_index()), .takeover = takeover};
   campaign_ = {};
   rebuild_progress();
-  // In an all-present restart it may remember a configuration that its log has forgotten, as all
-  // others have: nobody knows a newer one, so it is said again where everybody gets it.
-  const bool has_forgotten_entry = configuration_at().index > last_index();
+  // After an all-present restart it may know a configuration that its log does not hold: nobody
+  // knows a newer one, so it is said again where everybody gets it.
+  const bool is_only_remembered = remembers_;
   if (mistakes_.no_no_op) {
     leader()->no_op = commit_;
   } else {
     append_own(EntryKind::kNoOp, SharedBytes(), out);
   }
-  if (has_forgotten_entry) restate_configuration(out);
+  if (is_only_remembered) restate_configuration(out);
   out.facts.push_back("elected -> lead term " + std::to_string(hard_.term.value));
   send_appends(out);
 }
@@ -167,10 +167,12 @@ bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
                                   answer.result == VoteResult::kQuiet;
     if (may_still_follow) return false;
     if (answer.standing == Standing::kFull) full.push_back(voter.replica);
-    // Only the greatest may go on; among equals the first of the ring.
+    // Only the greatest may go on; among equals the first of the ring, unless that one does not: by
+    // another configuration it may take this one for the first.
     if (answer.position > position()) return false;
-    if (answer.position == position() && configuration().rank(voter.replica) < own_rank)
-      return false;
+    const bool is_behind = configuration().rank(voter.replica) < own_rank;
+    const bool is_patient = campaign_.failures < kFailuresToInsist;
+    if (answer.position == position() && is_behind && is_patient) return false;
   }
   Round electors(configuration(), QuorumKind::kElection);
   for (const Member& voter : configuration().voters()) {

@@ -63,14 +63,21 @@ enum class VoteKind : uint8_t {
   kRecoveryPreVote = 3,
   kRecoveryVote = 4,
 };
+constexpr bool is_pre(VoteKind kind) {
+  return kind == VoteKind::kPreVote || kind == VoteKind::kRecoveryPreVote;
+}
+constexpr bool is_of_recovery(VoteKind kind) {
+  return kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
+}
 
 // candidate -> voter.  Being asked names the receiver a voter, whatever its own configuration says.
 struct RequestVote {
   VoteKind kind = VoteKind::kPreVote;
   Term proposed =
       {};  // the term that is asked for: Message::term + 1 for pre-votes, Message::term for votes
-  Position position = {};       // of the candidate's log
-  Position configuration = {};  // where the candidate's newest configuration stands
+  Position position = {};  // of the candidate's log
+  // Of an all-present restart: the newest that the candidate knows.  Unknown in other votes.
+  StoredConfiguration configuration = {};
   Standing standing = Standing::kFull;
   bool is_loaded = true;
   uint32_t rank = 0;  // ring rank of the candidate
@@ -88,7 +95,7 @@ enum class VoteResult : uint8_t {
   kBetterLog = 6,           // its own position is greater
   kVotedForOther = 7,       // in this term
   kOldTerm = 8,             // its term is higher
-  kNewerConfiguration = 9,  // all-present restart: it knows of a newer configuration
+  kNewerConfiguration = 9,  // all-present restart: it knows of a newer configuration, and tells it
   kBetterCandidate = 10,    // pre-vote: it is about to stand itself, and comes first
 };
 
@@ -102,6 +109,7 @@ struct VoteAnswer {
   bool is_loaded = true;
   uint32_t rank = 0;     // ring rank of the voter as the voter knows it
   uint32_t wait_ms = 0;  // kPromised, kQuiet
+  StoredConfiguration configuration = {};  // kNewerConfiguration: that one; else unknown
 };
 
 // leader -> the voter that is to lead: stand now, with the mark of Message::term.

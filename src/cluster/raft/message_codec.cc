@@ -86,7 +86,7 @@ Half read_half(Reader& in) {
 }
 
 void write_configuration(const Configuration& configuration, Buffer& out) {
-  out.push_back(static_cast<char>(kMessageVersion));
+  out.push_back(static_cast<char>(kConfigurationVersion));
   write_half(configuration.incoming, out);
   write_byte(configuration.joint() ? 1 : 0, out);
   if (configuration.joint()) write_half(*configuration.outgoing, out);
@@ -97,7 +97,7 @@ void write_configuration(const Configuration& configuration, Buffer& out) {
 // Not yet validated.
 Configuration read_configuration(Reader& in) {
   Configuration configuration;
-  if (in.byte() != kMessageVersion) in.refuse();
+  if (in.byte() != kConfigurationVersion) in.refuse();
   configuration.incoming = read_half(in);
   if (in.flag()) configuration.outgoing = read_half(in);
   configuration.learners = read_members(in);
@@ -187,7 +187,7 @@ void write_body(const RequestVote& request, Buffer& out) {
   write_byte(request.kind, out);
   write(request.proposed, out);
   write_position(request.position, out);
-  write_position(request.configuration, out);
+  if (is_of_recovery(request.kind)) write_stored(request.configuration, out);
   write_byte(request.standing, out);
   write_byte(request.is_loaded ? 1 : 0, out);
   append_varint(out, request.rank);
@@ -198,7 +198,7 @@ void read_body(Reader& in, RequestVote& request) {
   request.kind = in.one_of(VoteKind::kPreVote, VoteKind::kRecoveryVote);
   in.read(request.proposed);
   request.position = read_position(in);
-  request.configuration = read_position(in);
+  if (is_of_recovery(request.kind)) request.configuration = read_stored(in);
   request.standing = in.one_of(Standing::kFull, Standing::kRecovering);
   request.is_loaded = in.flag();
   request.rank = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
@@ -214,6 +214,7 @@ void write_body(const VoteAnswer& answer, Buffer& out) {
   write_byte(answer.is_loaded ? 1 : 0, out);
   append_varint(out, answer.rank);
   append_varint(out, answer.wait_ms);
+  if (answer.result == VoteResult::kNewerConfiguration) write_stored(answer.configuration, out);
 }
 
 void read_body(Reader& in, VoteAnswer& answer) {
@@ -225,6 +226,7 @@ void read_body(Reader& in, VoteAnswer& answer) {
   answer.is_loaded = in.flag();
   answer.rank = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
   answer.wait_ms = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
+  if (answer.result == VoteResult::kNewerConfiguration) answer.configuration = read_stored(in);
 }
 
 void write_body(const TimeoutNow&, Buffer&) {}

@@ -12,7 +12,8 @@
 
 namespace quorate::raft {
 
-constexpr uint8_t kMessageVersion = 1;
+constexpr uint8_t kMessageVersion = 2;
+constexpr uint8_t kConfigurationVersion = 1;
 
 // Appends one message; a frame carries many.
 void encode(const Message& message, Buffer& out);

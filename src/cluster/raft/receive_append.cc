@@ -122,10 +122,7 @@ bool Core::append_received(const Entry& entry, Output& out) {
   }
   log_.append(entry);
   out.write.append.push_back(entry);
-  if (!brought && configuration_at().index == entry.index) {
-    // A configuration it remembered beyond its forgotten log never was committed there.
-    take_back_configurations(before(entry.index), out);
-  }
+  if (remembers_ && !brought && has_passed(position(), configuration_at())) forget_remembered(out);
   if (brought) {
     adopt({.at = {.epoch = hard_.epoch, .term = entry.term, .index = entry.index},
            .configuration = *brought},
@@ -166,6 +163,9 @@ void Core::archive_log(RecoveryEpoch epoch, Output& out) {
   hard_.standing = Standing::kRecovering;
   hard_changed_ = true;
   start_log_anew({}, out);
+  // Who belongs to the group is remembered until the chosen log says it.
+  configurations_.erase(configurations_.begin(), configurations_.end() - 1);
+  remembers_ = true;
   recovery_ = {};
 }
 

@@ -42,7 +42,11 @@ void Core::receive(const Message& answered, const AppendAnswer& answer, Output& 
   if (grew) advance_commit(out);
   if (leader() == nullptr) return;
   // A row may have moved when a configuration was appended.
-  if (Progress* const still = find(answered.from.replica)) send_appends(*still, out);
+  if (Progress* const still = find(answered.from.replica)) {
+    send_appends(*still, out);
+    // It may have come so far only after everybody else was told.
+    schedule_notice(*still);
+  }
   continue_transfer(out);
 }
 

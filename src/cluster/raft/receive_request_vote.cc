@@ -8,13 +8,6 @@ namespace quorate::raft {
 
 namespace {
 
-bool is_pre(VoteKind kind) {
-  return kind == VoteKind::kPreVote || kind == VoteKind::kRecoveryPreVote;
-}
-bool is_of_recovery(VoteKind kind) {
-  return kind == VoteKind::kRecoveryPreVote || kind == VoteKind::kRecoveryVote;
-}
-
 uint32_t milliseconds_until(int64_t until_us, int64_t now_us) {
   return static_cast<uint32_t>((until_us - now_us + 999) / 1000);
 }
@@ -22,6 +15,14 @@ uint32_t milliseconds_until(int64_t until_us, int64_t now_us) {
 }  // namespace
 
 void Core::receive(const Message& asked, const RequestVote& request, Output& out) {
+  // Being asked names it a voter.  If it does not know that yet, the others would wait for ever for
+  // one that comes before them and never stands.
+  const bool is_newcomer =
+      leader() == nullptr && !configuration().is_voter(options_.self.replica);
+  if (is_newcomer && is_of_recovery(request.kind) && remember(request.configuration, out) &&
+      campaign_.at_us == kNever) {
+    schedule_campaign(options_.suspicion_us / 2 + back_off_us());
+  }
   VoteAnswer answer{.kind = request.kind, .proposed = request.proposed};
   answer.result = judge(asked, request, answer.wait_ms);
   const bool granted = answer.result == VoteResult::kGranted;
@@ -39,6 +40,8 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
       hard_.voted_for = asked.from.replica;
       hard_changed_ = true;
       if (leader() == nullptr) role_ = Follower();
+      // Should that leader fall before it has said it, everybody still knows whom to ask.
+      if (is_of_recovery(request.kind) && leader() == nullptr) remember(request.configuration, out);
       schedule_campaign(options_.suspicion_us / 2 + back_off_us());
     }
   }
@@ -46,6 +49,8 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
   answer.standing = hard_.standing;
   answer.is_loaded = is_loaded_;
   answer.rank = configuration().rank(options_.self.replica);
+  if (answer.result == VoteResult::kNewerConfiguration)
+    answer.configuration = configurations_.back();
   tell(asked.from, answer, out);
 }
 
@@ -62,10 +67,7 @@ VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_
       hard_.standing == Standing::kRecovering && !mistakes_.vote_while_recovering;
   if (recovering && !of_recovery) return VoteResult::kRecovering;
   if (position() > request.position) return VoteResult::kBetterLog;
-  // A configuration that the candidate's log has passed without holding it was never committed.
-  const Position newest = configuration_at();
-  const bool knows_newer = newest > request.configuration && newest > request.position;
-  if (of_recovery && knows_newer) return VoteResult::kNewerConfiguration;
+  if (of_recovery && knows_newer_configuration(request)) return VoteResult::kNewerConfiguration;
   const bool voted_for_other = !hard_.voted_for.none() && hard_.voted_for != asked.from.replica;
   if (!pre && request.proposed == hard_.term && (voted_for_other || role_state().leader)) {
     return VoteResult::kVotedForOther;
@@ -76,6 +78,17 @@ VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_
     if (position() == request.position && rank < request.rank) return VoteResult::kBetterCandidate;
   }
   return VoteResult::kGranted;
+}
+
+// The newest configuration decides who everybody is.
+bool Core::knows_newer_configuration(const RequestVote& request) const {
+  const Position newest = configuration_at();
+  if (newest <= request.configuration.at) return false;
+  // One that the candidate's log has passed without holding it was not committed before that log's
+  // last term; nor later, as far as this voter has seen no later term.
+  const bool never_was_committed =
+      has_passed(request.position, newest) && hard_.term <= request.position.term;
+  return !never_was_committed;
 }
 
 // Promises, the quiet time after a start, and leaders that are heard.

@@ -39,6 +39,13 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
   const bool must_wait =
       answer.result == VoteResult::kPromised || answer.result == VoteResult::kQuiet;
   const int64_t wait_us = int64_t{answer.wait_ms} * 1000;
+  if (answer.result == VoteResult::kNewerConfiguration && remember(answer.configuration, out)) {
+    // Others are everybody now: ask those.
+    const Follower before = asking.before;
+    role_ = before;
+    schedule_campaign(0);
+    return;
+  }
   if (answer.result == VoteResult::kGranted) {
     asking.round.add(answered.from.replica);
   } else if (comes_first(answered.from.replica, answer) && !campaign_.has_yielded) {

@@ -50,8 +50,8 @@ void Core::end_recovery(Output& out) {
   hard_.standing = Standing::kFull;
   hard_changed_ = true;
   recovery_ = {};
-  // A configuration it remembered beyond that was not committed: the leader has all that was.
-  take_back_configurations(last_index(), out);
+  // The leader has all that was committed.
+  forget_remembered(out);
 }
 
 }  // namespace quorate::raft

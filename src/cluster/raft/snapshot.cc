@@ -61,16 +61,14 @@ void Core::install(const SnapshotMark& mark, Output& out) {
   log_.truncate_from(std::max(next(known), log_.first_index()), out.truncated);
   start_log_anew(mark, out);
   out.install = mark;
-  const StoredConfiguration remembered = hard_.configuration;
+  const StoredConfiguration remembered = std::move(configurations_.back());
   configurations_ = {mark.configuration};
   // In mode `memory` it may remember a newer one than the snapshot's: that stays the newest it
   // knows.
-  const bool is_newer =
-      remembered.at > mark.configuration.at && remembered.at.index > mark.last.index;
-  if (is_newer && !remembered.configuration.unknown()) configurations_.push_back(remembered);
-  hard_.configuration = configurations_.back();
-  hard_changed_ = true;
-  out.configuration_changed = true;
+  remembers_ =
+      remembered.at > mark.configuration.at && !has_passed(mark.last, remembered.at);
+  if (remembers_) configurations_.push_back(remembered);
+  configuration_is_another(out);
 }
 
 }  // namespace quorate::raft

@@ -48,6 +48,13 @@ struct Position {
   friend auto operator<=>(const Position&, const Position&) = default;
 };
 
+// Does a log that reaches `log` hold the entry at `at`, or is it certain that it never will?  A log
+// of a later recovery epoch was chosen from one of before, so terms and indexes go on in it.
+constexpr bool has_passed(const Position& log, const Position& at) {
+  if (log.epoch < at.epoch) return false;
+  return log.term != at.term ? log.term > at.term : log.index >= at.index;
+}
+
 // A replica and the node it lives on (messages are routed by node).
 struct Member {
   ReplicaId replica;

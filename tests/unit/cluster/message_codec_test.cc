@@ -53,6 +53,8 @@ std::string hexadecimal(std::string_view bytes) {
 
 std::vector<Message> one_of_each() {
   const Position position{{1}, {2}, {3}};
+  Configuration configuration;
+  configuration.incoming.voters = {{{1}, {11}}, {{2}, {22}}};
   return {message_with(two_entries()),
           message_with(Append{.prev_index = {4}, .prev_term = {2}}),
           message_with(AppendAnswer{.result = AppendResult::kMismatch,
@@ -64,7 +66,7 @@ std::vector<Message> one_of_each() {
           message_with(RequestVote{.kind = VoteKind::kRecoveryVote,
                                    .proposed = {301},
                                    .position = position,
-                                   .configuration = position,
+                                   .configuration = {position, configuration},
                                    .standing = Standing::kRecovering,
                                    .is_loaded = false,
                                    .rank = 2,
@@ -78,7 +80,13 @@ std::vector<Message> one_of_each() {
           message_with(TimeoutNow()),
           message_with(TransferRefused()),
           message_with(RecoveryRequest{.nonce = 0xfeedfacecafebeef}),
-          message_with(RecoveryAnswer{.nonce = 0xfeedfacecafebeef, .last_index = {99}})};
+          message_with(RecoveryAnswer{.nonce = 0xfeedfacecafebeef, .last_index = {99}}),
+          message_with(RequestVote{.proposed = {301}, .position = position}),
+          message_with(VoteAnswer{.kind = VoteKind::kRecoveryPreVote,
+                                  .result = VoteResult::kNewerConfiguration,
+                                  .proposed = {301},
+                                  .position = position,
+                                  .configuration = {position, configuration}})};
 }
 
 TEST(MessageCodec, every_kind_comes_back_as_it_was) {
@@ -93,18 +101,33 @@ TEST(MessageCodec, every_kind_comes_back_as_it_was) {
   }
 }
 
-TEST(MessageCodec, the_bytes_of_version_one) {
-  EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[3])), "010207010b0216ac02010c");
+TEST(MessageCodec, the_bytes_of_version_two) {
+  EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[3])), "020207010b0216ac02010c");
   EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[5])),
-            "010407010b0216ac0201"
+            "020407010b0216ac0201"
             "0103ad02"
             "010203"
             "0101"
             "014d");
-  EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[8])), "010707010b0216ac0201efbefecacefaedfe");
+  // An all-present restart tells a configuration: its place, then itself.
+  EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[4])),
+            "020307010b0216ac0201"
+            "04ad02"
+            "010203"
+            "010203"
+            "0102010b0216000000010200"
+            "02ab02");
+  EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[11])),
+            "020407010b0216ac0201"
+            "0309ad02"
+            "010203"
+            "01010000"
+            "010203"
+            "0102010b02160000000100");
+  EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[8])), "020707010b0216ac0201efbefecacefaedfe");
   const std::string append = hexadecimal(bytes_of(one_of_each()[0]));
   EXPECT_EQ(append.substr(0, append.size() - 16),
-            "010007010b0216ac02010402887766554433221103020002026162aa020100");
+            "020007010b0216ac02010402887766554433221103020002026162aa020100");
 }
 
 TEST(MessageCodec, every_cut_is_refused) {
@@ -127,10 +150,10 @@ TEST(MessageCodec, a_changed_payload_is_refused) {
 
 TEST(MessageCodec, other_versions_and_kinds_are_refused) {
   std::string bytes = bytes_of(one_of_each()[6]);
-  bytes[0] = 2;
+  bytes[0] = 1;
   std::string_view rest = bytes;
   EXPECT_FALSE(decode_message(rest).ok());
-  bytes[0] = 1;
+  bytes[0] = 2;
   bytes[1] = 9;
   rest = bytes;
   EXPECT_FALSE(decode_message(rest).ok());
@@ -166,6 +189,21 @@ TEST(MessageCodec, configurations_marks_and_hard_states_come_back) {
   EXPECT_EQ(again.last, mark.last);
   EXPECT_EQ(again.chain, mark.chain);
   EXPECT_EQ(again.configuration, mark.configuration);
+}
+
+TEST(MessageCodec, only_an_all_present_restart_tells_configurations) {
+  const std::vector<Message> messages = one_of_each();
+  const auto again = [&](size_t index) {
+    const std::string bytes = bytes_of(messages[index]);
+    std::string_view rest = bytes;
+    return decode_message(rest).value().body;
+  };
+  EXPECT_EQ(std::get<RequestVote>(again(4)).configuration,
+            std::get<RequestVote>(messages[4].body).configuration);
+  EXPECT_TRUE(std::get<RequestVote>(again(10)).configuration.configuration.unknown());
+  EXPECT_TRUE(std::get<VoteAnswer>(again(5)).configuration.configuration.unknown());
+  EXPECT_EQ(std::get<VoteAnswer>(again(11)).configuration,
+            std::get<VoteAnswer>(messages[11].body).configuration);
 }
 
 TEST(MessageCodec, a_configuration_that_is_not_valid_is_refused) {
