@@ -79,6 +79,7 @@ void ClusterNode::found(Instant now) {
   ClusterState state;
   const Status founded = state.apply(meta::Found{.cluster = cluster, .partitions = options_.partitions, .first = options_.own});
   CHECK(founded.ok());
+  for (const meta::SetSetting& setting : options_.settings) CHECK(state.apply(setting).ok());
   become_member(cluster);
   note("another node wants to join -> founding a cluster as " + node_name(options_.own.id));
   partitions_.begin(now, state);
@@ -313,6 +314,10 @@ void ClusterNode::follow_members(Instant now) {
     targets.push_back({.node = member.id, .address = {.host = member.host, .port = member.cluster_port}});
     others.push_back({member.id});
   }
+  if (targets.size() != followed_others_) {
+    note("the cluster has " + std::to_string(targets.size() + 1) + " members -> connections with " + std::to_string(targets.size()));
+  }
+  followed_others_ = targets.size();
   peers_.set_members(now, targets);
   groups_.set_members(now, others);
   const MemberRecord* const own_record = state().find(options_.own.id);

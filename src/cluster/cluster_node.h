@@ -34,6 +34,7 @@ struct ClusterNodeOptions {
   uint64_t incarnation = 1;
   uint32_t partitions = 128;
   std::vector<PeerAddress> join = {};  // empty: alone until somebody comes
+  std::vector<meta::SetSetting> settings = {};  // of the cluster, if this node founds it
   uint64_t seed = 1;
   raft::Options group = {};
   int64_t knock_us = 500'000;          // how often a joining node asks again
@@ -207,6 +208,7 @@ class ClusterNode final : private GroupsClient {
   std::vector<ProposalToken> wishes_;             // of propose(), not decided
   std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken
   uint64_t followed_version_ = 0;
+  size_t followed_others_ = 0;
   OnMessage on_message_;
   OnLink on_link_;
   std::vector<std::string> notes_;

@@ -258,6 +258,61 @@ Error no_latency_samples(std::string_view event) {
   return made({"ERR No samples available for event '", event, "'"});
 }
 
+// ---- cluster -------------------------------------------------------------------------------------------
+
+Error cross_partition() {
+  return fixed(
+      "CROSSSLOT Keys in request don't hash to the same slot; give them a common {tag}, or send one request a key");
+}
+Error watch_elsewhere() {
+  return fixed("ERR WATCH works on the node that leads the keys; CLUSTER SLOTS and QUORUM EXPLAIN say which");
+}
+Error done_in_part(std::string_view line) { return made({"UNCERTAIN done in part: ", line}); }
+Error transaction_elsewhere() {
+  return fixed("ERR a transaction on keys that another node leads may hold commands on data only");
+}
+Error not_in_company(std::string_view what) { return made({"ERR ", what, " is not possible in a cluster of several nodes"}); }
+Error not_without_log() { return fixed("ERR a node of a cluster needs its log and an identity on disk: appendonly yes"); }
+Error invalid_slot() { return fixed("ERR Invalid slot"); }
+Error invalid_slot_or_count() { return fixed("ERR Invalid slot or number of keys"); }
+Error unknown_node(std::string_view name) { return made({"ERR Unknown node ", name.substr(0, kEchoMax)}); }
+Error cannot_forget_myself() { return fixed("ERR I tried hard but I can't forget myself..."); }
+Error invalid_base_port(std::string_view text) {
+  return made({"ERR Invalid TCP base port specified: ", text.substr(0, kEchoMax)});
+}
+Error invalid_bus_port(std::string_view text) {
+  return made({"ERR Invalid TCP bus port specified: ", text.substr(0, kEchoMax)});
+}
+Error invalid_node_address(std::string_view host, std::string_view port) {
+  return made({"ERR Invalid node address specified: ", host.substr(0, kEchoMax), ":", port.substr(0, kEchoMax)});
+}
+Error placed_by_cluster(std::string_view subcommand) {
+  return made({"ERR CLUSTER ", upper(subcommand),
+               " is not for operators here: the cluster places slots, copies and leaders itself. Nodes join by CLUSTER MEET or the "
+               "setting join; see QUORUM STATUS, QUORUM DRAIN, QUORUM REMOVE and QUORUM REBALANCE"});
+}
+Error meet_holds_keys() {
+  return fixed("ERR this node holds keys, and joining throws them away: save what is needed, then FLUSHALL");
+}
+Error meet_in_cluster() {
+  return fixed("ERR this node belongs to a cluster: the other one must join it, by CLUSTER MEET there or the setting join");
+}
+Error nothing_to_take_over() { return fixed("ERR You should send CLUSTER FAILOVER to a replica"); }
+Error failover_by_force() {
+  return fixed("ERR a failover cannot be forced: when a leader is gone, a majority of the copies elects another by itself");
+}
+Error node_is_alone() { return fixed("ERR this node is alone: there are no other members"); }
+Error node_is_joining() { return fixed("ERR this node is still looking for its cluster"); }
+Error not_a_member(std::string_view reason) { return made({"ERR this node is not a member: ", reason}); }
+Error too_many_proposals() { return fixed("TRYAGAIN too many changes of the cluster wait to be decided"); }
+Error wish_undecided(int64_t waited_ms) {
+  return made({"UNCERTAIN the members have not decided within ", std::to_string(waited_ms), " ms; they still may"});
+}
+
+Error wish_outcome_unknown() {
+  return fixed("UNCERTAIN the members have decided, but this node cannot tell how; QUORUM STATUS shows it");
+}
+
 // ---- sessions -----------------------------------------------------------------------------------------
 
 Error invalid_client_name() {
@@ -286,6 +341,9 @@ Error protected_mode() {
       "CONFIG SET protected-mode no from a client on the server's machine.");
 }
 Error unblocked() { return fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK"); }
+Error unblocked_by_move() {
+  return fixed("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+}
 Error bad_unblock_reason() { return fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"); }
 Error bad_pause_mode() { return fixed("ERR CLIENT PAUSE mode must be WRITE or ALL"); }
 Error no_such_client() { return fixed("ERR No such client"); }

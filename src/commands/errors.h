@@ -115,6 +115,32 @@ Error command_has_no_keys();
 Error slowlog_count();
 Error no_latency_samples(std::string_view event);
 
+// ---- cluster -------------------------------------------------------------------------------------------
+Error cross_partition();
+Error watch_elsewhere();
+Error transaction_elsewhere();
+Error not_in_company(std::string_view what);
+Error not_without_log();
+Error done_in_part(std::string_view line);
+Error invalid_slot();
+Error invalid_slot_or_count();
+Error unknown_node(std::string_view name);
+Error cannot_forget_myself();
+Error invalid_base_port(std::string_view text);
+Error invalid_bus_port(std::string_view text);
+Error invalid_node_address(std::string_view host, std::string_view port);
+Error placed_by_cluster(std::string_view subcommand);           // ADDSLOTS and what else Redis' operators do by hand
+Error meet_holds_keys();
+Error meet_in_cluster();
+Error nothing_to_take_over();
+Error failover_by_force();
+Error node_is_alone();
+Error node_is_joining();
+Error not_a_member(std::string_view reason);
+Error too_many_proposals();
+Error wish_undecided(int64_t waited_ms);
+Error wish_outcome_unknown();
+
 // ---- sessions -----------------------------------------------------------------------------------------
 Error invalid_client_name();
 Error invalid_library_word(std::string_view option);            // CLIENT SETINFO
@@ -123,6 +149,7 @@ Error hello_syntax(std::string_view option);
 Error hello_needs_auth();
 Error protected_mode();
 Error unblocked();
+Error unblocked_by_move();                                       // the node stopped serving the key
 Error bad_unblock_reason();
 Error bad_pause_mode();
 Error no_such_client();

@@ -107,9 +107,10 @@ void unblock(NodeState& node, Session& session, Unblocked how) {
   Reply reply(session.out, session.protocol);
   const BlockedCommand& blocked = *session.extras->blocked;
   Command& row = node.commands.at(blocked.command.row);
-  if (how == Unblocked::kByError) {
+  if (how != Unblocked::kByTimeout) {
     ++row.failed;
-    reply_error(node, session, error_line(errors::unblocked()));
+    const bool is_moved = how == Unblocked::kByMove;
+    reply_error(node, session, error_line(is_moved ? errors::unblocked_by_move() : errors::unblocked()));
   } else if (blocked.request.on_timeout == BlockRequest::OnTimeout::kNull) {
     reply.null();
   } else {
@@ -199,6 +200,20 @@ void end_pause(NodeState& node) {
     queue_flush(node, *session);
     if (!session->has(kStopsInput)) resume_later(node, *session);
   }
+}
+
+void answer_waiting(NodeState& node, uint64_t session_id, const Status& outcome) {
+  Session* const session = node.sessions.find(session_id);
+  if (session == nullptr || session->has(kClosing)) return;
+  node.buffers.lend(session->out);
+  if (outcome.ok()) {
+    Reply(session->out, session->protocol).ok();
+  } else {
+    reply_error(node, *session, error_line(outcome.error()));
+  }
+  session->clear(kWaiting);
+  queue_flush(node, *session);
+  resume_later(node, *session);
 }
 
 void start_busy(NodeState& node, Session& session, int64_t duration_us) {

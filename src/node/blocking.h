@@ -13,8 +13,8 @@ void block(NodeState& node, Session& session, const Command& row, Args args, con
 // Ends waiting without an answer.  Requires: kBlocked.
 void stop_waiting(NodeState& node, Session& session);
 
-enum class Unblocked : uint8_t { kByTimeout, kByError };
-// Answers as if the time-out had passed, or with -UNBLOCKED, and goes on.  Requires: kBlocked.
+enum class Unblocked : uint8_t { kByTimeout, kByError, kByMove };
+// Answers as if the time-out had passed, or with -UNBLOCKED (kByMove: the keys are served elsewhere now), and goes on.  Requires: kBlocked.
 void unblock(NodeState& node, Session& session, Unblocked how);
 
 // A key that somebody waits for has changed.
@@ -25,6 +25,9 @@ void note_all_ready(NodeState& node, int database);
 void serve_ready_keys(NodeState& node);
 // Answers those whose time is over.
 void expire_waiting(NodeState& node);
+
+// Answers a session in kWaiting with +OK or the error, and goes on with its requests.  A session that has gone is ignored.
+void answer_waiting(NodeState& node, uint64_t session_id, const Status& outcome);
 
 // CLIENT PAUSE: the request is run once the pause ends.
 void postpone(NodeState& node, Session& session, const Command& row, Args args);

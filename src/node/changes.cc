@@ -48,7 +48,7 @@ void announce_changes(NodeState& node) {
 }
 
 void NodeState::update_collecting() {
-  store.effects().set_collecting(durability.takes_writes() || (flags & kNodeFollowed) != 0);
+  store.effects().set_collecting(durability.takes_writes() || (flags & (kNodeFollowed | kNodeInCompany)) != 0);
 }
 
 void NodeState::update_observed() {

@@ -18,6 +18,7 @@ std::string flag_letters(const Session& session) {
   if (session.has(kCloseAfterReply)) letters += 'c';
   if (session.has(kClosing)) letters += 'A';
   if (session.has(kUnixSocket)) letters += 'U';
+  if (session.has(kReadonlyReplica)) letters += 'r';
   if (session.has(kNoEvict)) letters += 'e';
   if (session.has(kNoTouch)) letters += 'T';
   return letters.empty() ? "N" : letters;

@@ -109,13 +109,12 @@ constexpr int64_t kInt32Max = INT32_MAX;
 constexpr int64_t kPortMax = 65535;
 constexpr int64_t kMiB = 1024 * 1024;
 constexpr std::string_view kNoTls = "TLS is not part of this version";
-constexpr std::string_view kOneNode = "this version runs one node; clusters are not part of it yet";
 
 using enum SettingType;
 
 constexpr Setting kTable[] = {
     // ---- ours -------------------------------------------------------------------------------------------
-    {.name = "replication-n", .type = kInt, .initial = "3", .least = 1, .most = 16, .has_no_effect = true,
+    {.name = "replication-n", .type = kInt, .initial = "3", .least = 1, .most = 16,
      .assign = to<&NodeSettings::replication_n>},
     {.name = "write-quorum", .type = kSpecial, .initial = "quorum", .has_no_effect = true,
      .normalize = normalize_write_level},
@@ -137,9 +136,9 @@ constexpr Setting kTable[] = {
     {.name = "cluster-redirect", .type = kEnum, .initial = "auto", .choices = "auto, never, always",
      .has_no_effect = true},
     {.name = "cluster-client-port", .type = kSpecial, .initial = "auto", .immutable = true,
-     .normalize = normalize_port_or_auto, .assign = assign_cluster_client_port},
+     .has_no_effect = true, .normalize = normalize_port_or_auto, .assign = assign_cluster_client_port},
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
-     .has_no_effect = true, .assign = to<&NodeSettings::request_timeout_ms>},
+     .assign = to<&NodeSettings::request_timeout_ms>},
     {.name = "node-dead-after", .type = kInt, .initial = "15000", .least = 1, .most = kInt32Max,
      .has_no_effect = true},
     {.name = "rdb-version", .type = kEnum, .initial = "10", .choices = "10, 11", .assign = to_rdb_version},
@@ -395,11 +394,7 @@ constexpr Setting kTable[] = {
      .choices = "ignore, panic, panic-on-replicas", .has_no_effect = true},
 
     // ---- Redis' cluster ------------------------------------------------------------------------------------------------
-    {.name = "cluster-enabled", .type = kEnum, .initial = "auto", .choices = "auto, no, yes", .immutable = true,
-     .check = [](SettingValue& value) -> Status {
-       if (value.number != 2) return done();
-       return Error(ErrorCode::kInvalidArgument, std::string(kOneNode));
-     }},
+    {.name = "cluster-enabled", .type = kEnum, .initial = "auto", .choices = "auto, no, yes", .immutable = true},
     {.name = "cluster-port", .type = kSpecial, .initial = "auto", .immutable = true,
      .normalize = normalize_port_or_auto, .assign = assign_cluster_port},
     {.name = "cluster-config-file", .initial = "nodes.conf", .immutable = true, .has_no_effect = true},

@@ -76,6 +76,8 @@ class Durability {
     note_removals();
     return log_ && last_write_ > durable();
   }
+  // The same for what was written while this node was alone; the store's removals are the company's.
+  bool has_pending_alone() const { return log_ && last_write_ > durable(); }
   // What a reader of `key` (nullptr bytes: of several keys) has to wait for.  A collision only delays.
   uint64_t needed_by(const Key& key) const {
     if (key.bytes.data() == nullptr) return last_write_;

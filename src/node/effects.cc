@@ -1,6 +1,8 @@
 // The one place that knows in which order a turn's outputs are carried out.
 #include "node/effects.h"
 
+#include <utility>
+
 #include "node/input.h"
 #include "node/output.h"
 #include "node/upkeep.h"
@@ -22,6 +24,8 @@ void carry_out_disk_requests(NodeState& node, Driver& driver) {
       auto reply = driver.disk(std::move(request), is_inline ? DiskPlace::kInline : DiskPlace::kBackground);
       if (reply) on_disk_reply(node, std::move(*reply));
     }
+    // What is stored may lead to more that is to be.
+    node.company.store_records();
   }
 }
 
@@ -41,23 +45,38 @@ void flush_links(NodeState& node) {
   for (Session* session : links) flush(node, *session, *session->driver);
 }
 
+// 3. The other nodes: they hear what is stored, and what need not be.
+void carry_out_peers(NodeState& node, Driver& driver) {
+  node.company.flush();
+  ClusterNode& cluster = node.company.cluster();
+  PeersOutput output = std::exchange(cluster.peers_output(), {});
+  for (const PeersOutput::Dial& dial : output.dial) driver.dial(dial.connection, dial.address);
+  for (const ConnectionId connection : output.flush) driver.send_to_peer(connection, cluster.output_of(connection));
+  for (PeersOutput::Close& close : output.close) driver.close_peer(close.connection, close.last_words);
+}
+
 }  // namespace
 
 void perform(Node& owner, Instant now, Driver& driver) {
   NodeState& node = owner.state();
   begin_input(node, now);
   end_turn(node);
+  node.company.work();
+  node.company.confirm_reads(driver);
+  node.company.store_records();
   carry_out_disk_requests(node, driver);
+  release_held(node);
   flush_links(node);
-  // 3. Replies.  A flush may close its session, never add another to the list.
+  carry_out_peers(node, driver);
+  // 4. Replies.  A flush may close its session, never add another to the list.
   for (Session* session : node.to_flush) flush(node, *session, driver);
   node.to_flush.clear();
-  // 4. Who is read from.
+  // 5. Who is read from.
   for (Session* session : node.reading_changed) {
     driver_of(*session, driver).set_reading(session->peer.connection, !session->has(kReadingStopped));
   }
   node.reading_changed.clear();
-  // 5. Closing, last: nothing refers to these sessions afterwards.
+  // 6. Closing, last: nothing refers to these sessions afterwards.
   for (size_t index = 0; index < node.to_close.size(); ++index) {
     Session* const session = node.to_close[index];
     driver_of(*session, driver)

@@ -7,9 +7,11 @@
 #include <optional>
 #include <string_view>
 
+#include "cluster/peers.h"
 #include "node/node.h"
 #include "node/session_driver.h"
 #include "persist/disk.h"
+#include "util/buffer.h"
 #include "util/time.h"
 
 namespace quorate {
@@ -29,6 +31,16 @@ class Driver : public SessionDriver {
   virtual std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) = 0;
   // Call Node::tick at `steady_us`; replaces the earlier time.  kNever: no timer.
   virtual void arm_timer(int64_t steady_us) = 0;
+  // The steady clock now, not that of the turn's beginning: a lease is looked at once the commands have run.
+  virtual int64_t steady_us() = 0;
+
+  // ---- connections with other nodes, by the numbers of cluster/peers.h
+  // Connects; Node::peer_dialled or Node::peer_lost follows in a later turn.
+  virtual void dial(ConnectionId connection, const PeerAddress& address) = 0;
+  // Takes all of `bytes` and empties it.  Ignored if the connection is gone.
+  virtual void send_to_peer(ConnectionId connection, Buffer& bytes) = 0;
+  // Sends the last words if the socket takes them at once, and closes.  No Node::peer_lost follows.
+  virtual void close_peer(ConnectionId connection, Buffer& last_words) = 0;
 };
 
 // Ends a turn: call it once after all inputs that arrived together (one libuv iteration).

@@ -13,6 +13,7 @@
 #include "node/publish.h"
 #include "node/redact.h"
 #include "node/reply_shape.h"
+#include "node/routing.h"
 #include "node/transactions.h"
 #include "node/upkeep.h"
 #include "util/memory.h"
@@ -148,6 +149,8 @@ void run(NodeState& node, Session& session, Command& row, Args args, const Key& 
   } else if (call(node, session, row, args, first_key, Origin::kClient) == CallResult::kReplied) {
     clock.add_shared(row);
   }
+  if (node.store.scope()) [[unlikely]]
+    node.store.set_scope(std::nullopt);
 }
 
 // Returns false if the command was put off (paused, or queued by MULTI: then it was answered).
@@ -171,6 +174,7 @@ void execute_closely(NodeState& node, Session& session, Command* found, Args arg
     queue_command(node, session, row, args);
     return;
   }
+  if ((node.flags & kNodeInCompany) && route(node, session, row, args, first_key) == Road::kHandled) return;
   node.store.set_touching(!session.has(kNoTouch) || is_named(row, "touch"));
   // Nothing changes in a pause, not even by looking at a key whose time has passed.
   const bool may_change = !pause_lasts(node) || (effective_flags(session, row) & kReadonly) == 0;
@@ -191,6 +195,10 @@ void after_write(NodeState& node, Session& session, const Command& row, Args arg
   if (is_silent && row.spec->run != nullptr) {
     store.effects().add(session.database, key, args);
   }
+  if (node.flags & kNodeInCompany) {
+    node.company.after_write(session, row.has_one_key ? key : Key{});
+    return;
+  }
   // Without an effect in this turn there will be no record to wait for (DEBUG RELOAD).
   if (!node.durability.takes_writes() || store.effects().count() == 0) return;
   node.durability.note_write(row.has_one_key ? key : Key{});
@@ -199,6 +207,10 @@ void after_write(NodeState& node, Session& session, const Command& row, Args arg
 
 // What the command passed over since its time had come is not there after a restart either.
 void after_time(NodeState& node, Session& session) {
+  if (node.flags & kNodeInCompany) {
+    node.company.after_time(session);
+    return;
+  }
   await(node, session, {kLogStream, node.durability.record_time()});
 }
 
@@ -271,6 +283,7 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
              BatchClock& clock) {
   if (((session.flags & kLookCloser) | (node.flags & kNodeLookCloser)) == 0) [[likely]] {
     if (row != nullptr && !row->has_subcommands() && arity_fits(*row->spec, args.size())) [[likely]] {
+      if ((node.flags & kNodeInCompany) && route(node, session, *row, args, first_key) == Road::kHandled) return;
       run(node, session, *row, args, first_key, clock);
       return;
     }
@@ -301,6 +314,8 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
   const uint64_t dirty = store.dirty();
   const size_t own_effects = store.effects().count() - store.implied_effects();
   const bool is_unit = origin != Origin::kTransaction && !node.in_transaction;
+  // A command that waited, or one of a transaction, may be of another partition than the last request.
+  if (first_key.bytes.data() != nullptr) node.company.set_partition(store.partition_of(first_key.slot));
   // Of partitions each reply has needs of its own: one that is stalled or lost concerns no other's.
   if (!session.needs.others.empty() && is_unit) [[unlikely]]
     bind_needs(node, session);
@@ -349,9 +364,13 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
   }
   if (store.dirty() != dirty) {
     after_write(node, session, row, args, first_key, own_effects);
-  } else if (node.durability.has_pending() && (spec.flags & (kReadonly | kWrite)) != 0) {
+  } else if ((spec.flags & (kReadonly | kWrite)) != 0) {
     // PING, INFO and the like tell nothing of the data: they answer while the disk does not.
-    after_read(node, session, row, first_key);
+    if (node.flags & kNodeInCompany) {
+      node.company.after_read(session, row.has_one_key ? first_key : Key{});
+    } else if (node.durability.has_pending()) {
+      after_read(node, session, row, first_key);
+    }
   }
   if (store.take_met_past()) [[unlikely]]
     after_time(node, session);
@@ -365,6 +384,7 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
 }
 
 void await_all_writes(NodeState& node, Session& session) {
+  if (node.flags & kNodeInCompany) return node.company.await_all(session);
   if (!node.durability.has_pending()) return;
   await(node, session, {kLogStream, node.durability.needed_by(Key{})});
 }

@@ -185,6 +185,14 @@ void stop_following(NodeState& node, Session& session) {
   node.update_collecting();
 }
 
+void cut_off_followers(NodeState& node) {
+  node.sessions.for_each([&](Session& session) {
+    if (!session.has(kReplicaLink) || session.has(kClosing)) return;
+    session.set(kAbortClose);
+    close_session(node, session, CloseWhen::kNow);
+  });
+}
+
 void begin_next_transfer(NodeState& node) {
   for (Session* session : node.followers.sessions) {
     if (follower_of(*session).phase != Follower::Phase::kQueued || session->has(kClosing)) continue;

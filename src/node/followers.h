@@ -83,6 +83,8 @@ void begin_following(NodeState& node, Session& session);
 void acknowledge(NodeState& node, Session& session, uint64_t offset);
 // The session goes away.
 void stop_following(NodeState& node, Session& session);
+// They would have to follow every partition's log from here on.
+void cut_off_followers(NodeState& node);
 // At the end of a turn, when no other snapshot runs: begins the transfer that has waited longest, if there is one.
 void begin_next_transfer(NodeState& node);
 // A slice of the running transfer.  Requires: there is one.

@@ -61,6 +61,10 @@ void forward_transaction(NodeState& node, Session& session, uint32_t partition) 
   node.forwarding->forward(session, unit);
 }
 
+void forward_parts(NodeState& node, Session& session, Gathering&& gathering) {
+  node.forwarding->gather(session, std::move(gathering));
+}
+
 Forwarding::Forwarding(NodeState& node, ForwardingPeers& peers)
     : node_(node),
       peers_(peers),
@@ -78,26 +82,81 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
     reply_error(node_, session, error_line(errors::forwarded_request_too_large()));
     return;
   }
+  add(session, unit, {.gap = open_gap(node_, session)});
+  if (unit.kind == ForwardedUnit::Kind::kBlocks) {
+    session.set(kBlockedElsewhere);
+    blocked_[session.id] = {unit.partition, last_number_};
+  }
+  send_unsent(unit.partition);
+  Partition& partition = partitions_[unit.partition];
+  if (partition.waiting.size() >= kWaitingMax || partition.bytes >= kWaitingBytesMax) stop(partition, session);
+}
+
+// `waiting` says where the reply goes.
+void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&& waiting) {
   Partition& partition = partitions_[unit.partition];
   const uint64_t number = ++last_number_;
-  partition.waiting.emplace_hint(partition.waiting.end(), number,
-                                 Waiting{.session_id = session.id,
-                                         .gap = open_gap(node_, session),
-                                         .kind = unit.kind,
-                                         .flags = flags_of(session, unit.kind),
-                                         .database = static_cast<uint32_t>(session.database),
-                                         .request_count = unit.request_count,
-                                         .requests = std::string(unit.requests),
-                                         .deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000});
+  waiting.session_id = session.id;
+  waiting.kind = unit.kind;
+  waiting.flags = flags_of(session, unit.kind);
+  waiting.database = static_cast<uint32_t>(session.database);
+  waiting.request_count = unit.request_count;
+  waiting.requests = unit.requests;
+  waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
+  partition.waiting.emplace_hint(partition.waiting.end(), number, std::move(waiting));
   partition.bytes += unit.requests.size();
   if (++waiting_count_ == 1) next_look_us_ = node_.now.steady_us + kLookUs;
   if (partition.first_unsent == kNothing) partition.first_unsent = number;
-  if (unit.kind == ForwardedUnit::Kind::kBlocks) {
-    session.set(kBlockedElsewhere);
-    blocked_[session.id] = {unit.partition, number};
+}
+
+void Forwarding::gather(Session& session, Gathering&& gathering) {
+  const bool is_too_large = std::any_of(gathering.parts.begin(), gathering.parts.end(), [](const Gathering::Part& part) {
+    return part.request.size() > Link::kMessageMax / 2;
+  });
+  if (is_too_large) {
+    reply_error(node_, session, error_line(errors::forwarded_request_too_large()));
+    return;
   }
-  send_unsent(unit.partition);
-  if (partition.waiting.size() >= kWaitingMax || partition.bytes >= kWaitingBytesMax) stop(partition, session);
+  const uint64_t id = last_number_ + 1;
+  const auto kind = gathering.writes ? ForwardedUnit::Kind::kWrites : ForwardedUnit::Kind::kReads;
+  for (size_t part = 0; part < gathering.parts.size(); ++part) {
+    const Gathering::Part& each = gathering.parts[part];
+    add(session, {.partition = each.partition, .requests = each.request, .kind = kind}, {.gathering = id, .part = part});
+  }
+  std::vector<uint32_t> partitions;
+  for (Gathering::Part& each : gathering.parts) {
+    partitions.push_back(each.partition);
+    each.request.clear();
+  }
+  const size_t count = gathering.parts.size();
+  gathered_.emplace(id, Gathered{.session_id = session.id,
+                                 .gap = open_gap(node_, session),
+                                 .protocol = session.protocol,
+                                 .gathering = std::move(gathering),
+                                 .missing = count});
+  for (const uint32_t partition : partitions) {
+    send_unsent(partition);
+    Partition& each = partitions_[partition];
+    if (each.waiting.size() >= kWaitingMax || each.bytes >= kWaitingBytesMax) stop(each, session);
+  }
+}
+
+void Forwarding::take_part(uint64_t id, size_t part, std::string_view reply) {
+  const auto found = gathered_.find(id);
+  CHECK(found != gathered_.end());
+  Gathered& gathered = found->second;
+  gathered.gathering.parts[part].answer = reply;
+  if (--gathered.missing != 0) return;
+  Buffer bytes;
+  Reply whole(bytes, gathered.protocol);
+  gathered.gathering.combine(node_.store.random().next(), whole);
+  fill_gap(node_, gathered.session_id, gathered.gap, bytes.view());
+  gathered_.erase(found);
+}
+
+bool Forwarding::is_waiting(uint32_t partition, const Session& session) const {
+  const Queue& waiting = partitions_[partition].waiting;
+  return std::any_of(waiting.begin(), waiting.end(), [&](const auto& each) { return each.second.session_id == session.id; });
 }
 
 void Forwarding::forget(Session& session) {
@@ -191,6 +250,7 @@ bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId 
   }
   waiting.sent_to = to;
   waiting.attempt = attempt;
+  waiting.send_order = ++last_sending_;
   return true;
 }
 
@@ -204,7 +264,11 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view rep
   partition.bytes -= waiting.requests.size();
   if (--waiting_count_ == 0) next_look_us_ = kNever;
   if (partition.waiting.empty()) partition.first_unsent = kNothing;
-  fill_gap(node_, waiting.session_id, waiting.gap, reply);
+  if (waiting.gathering != 0) {
+    take_part(waiting.gathering, waiting.part, reply);
+  } else {
+    fill_gap(node_, waiting.session_id, waiting.gap, reply);
+  }
   if (waiting.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(waiting.session_id) != 0) {
     if (Session* const session = node_.sessions.find(waiting.session_id)) {
       session->clear(kBlockedElsewhere);
@@ -253,9 +317,11 @@ void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
 
 void Forwarding::on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt) {
   Partition& partition = partitions_[index];
-  for (auto at = partition.waiting.lower_bound(number); at != partition.waiting.end(); ++at) {
-    Waiting& waiting = at->second;
-    if (waiting.sent_to == from && waiting.attempt == attempt) take_back(partition, at->first, waiting);
+  // What was sent before it, whatever its number, may have run.
+  const uint64_t refused = partition.waiting.at(number).send_order;
+  for (auto& [each, waiting] : partition.waiting) {
+    const bool is_behind = waiting.sent_to == from && waiting.attempt == attempt && waiting.send_order >= refused;
+    if (is_behind) take_back(partition, each, waiting);
   }
   if (partition.target != from || partition.attempt != attempt) return;
   begin_attempt(partition, from);

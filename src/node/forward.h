@@ -11,6 +11,7 @@
 
 #include "node/forward_message.h"
 #include "node/forwarding_peers.h"
+#include "node/gathering.h"
 #include "node/holds.h"
 #include "node/link_sessions.h"
 #include "resp/request_parser.h"
@@ -41,6 +42,9 @@ struct ForwardedUnit {
 void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition);
 void forward_transaction(NodeState& node, Session& session, uint32_t partition);
 
+// A request that was taken apart (gathering.h): its parts are run where their partitions are led, here too.
+void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
+
 // Owned by NodeState; there once the node has company.
 // Commands of a partition are sent in the order in which they came, under an attempt.  A node that does not lead refuses one and all
 // that the attempt sends behind it; they are sent again, in order, under the next attempt.
@@ -54,6 +58,10 @@ class Forwarding {
   // ---- commands of clients -----------------------------------------------------------------------------------
   // Leaves a gap for the reply.  What was bound to the session before holds it back, so a session that gathers binds first.
   void forward(Session& session, const ForwardedUnit& unit);
+  // The same for all parts; one gap.
+  void gather(Session& session, Gathering&& gathering);
+  // Something of the session waits in this partition: what it sends behind it must not overtake it.
+  bool is_waiting(uint32_t partition, const Session& session) const;
   // The session is going away.
   void forget(Session& session);
 
@@ -83,13 +91,16 @@ class Forwarding {
   struct Waiting {
     uint64_t session_id = 0;
     GapId gap = 0;
+    uint64_t gathering = 0;     // it is a part of this one, not a gap's; 0: none
+    size_t part = 0;
     ForwardedUnit::Kind kind = ForwardedUnit::Kind::kWrites;
     uint8_t flags = 0;
     uint32_t database = 0;
     uint32_t request_count = 1;
-    std::string requests;
+    std::string requests = {};
     NodeId sent_to = 0;         // 0: certainly not run
     uint64_t attempt = 0;       // that sent it
+    uint64_t send_order = 0;    // grows with every sending
     int64_t deadline_us = 0;
   };
   using Queue = std::map<uint64_t, Waiting>;  // by number, which is the order of coming
@@ -104,6 +115,17 @@ class Forwarding {
     std::vector<uint64_t> stopped;  // sessions that are not read from
   };
 
+  // Under way to several partitions for one reply.
+  struct Gathered {
+    uint64_t session_id = 0;
+    GapId gap = 0;
+    Protocol protocol = Protocol::kResp2;
+    Gathering gathering;
+    size_t missing = 0;
+  };
+
+  void add(const Session& session, const ForwardedUnit& unit, Waiting&& waiting);
+  void take_part(uint64_t gathering, size_t part, std::string_view reply);
   void send_unsent(uint32_t index);
   bool send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to);
   static void begin_attempt(Partition& partition, NodeId target);
@@ -130,6 +152,8 @@ class Forwarding {
   };
   std::map<uint64_t, Blocked> blocked_;  // by session: it waits for this alone
   uint64_t last_number_ = 0;
+  uint64_t last_sending_ = 0;
+  std::map<uint64_t, Gathered> gathered_;   // by the number of their first part
   size_t waiting_count_ = 0;
 };
 

@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "cluster/cluster_node.h"
+#include "node/cluster_facts.h"
+#include "node/company.h"
 #include "node/config.h"
 #include "util/memory.h"
 #include "util/number.h"
@@ -83,7 +86,7 @@ void write_server(const Source& from, Lines& out) {
   out.text("redis_git_sha1", "00000000");
   out.text("redis_git_dirty", "0");
   out.text("redis_build_id", "0");
-  out.text("redis_mode", "standalone");
+  out.text("redis_mode", is_cluster(node) ? "cluster" : "standalone");
   out.text("os", from.facts.operating_system);
   out.count("arch_bits", sizeof(void*) * 8);
   out.text("monotonic_clock", "POSIX clock_gettime");
@@ -112,7 +115,7 @@ void write_clients(const Source& from, Lines& out) {
   NodeState& node = from.node;
   out.section("Clients");
   out.count("connected_clients", node.client_count());
-  out.zeros({"cluster_connections"});
+  out.count("cluster_connections", node.company.cluster().peers().lines().size());
   out.number("maxclients", node.process_settings.maxclients);
   out.count("client_recent_max_input_buffer", node.statistics.largest_input_recent);
   out.count("client_recent_max_output_buffer", node.statistics.largest_output_recent);
@@ -365,9 +368,9 @@ void write_latencystats(const Source& from, Lines& out) {
   }
 }
 
-void write_cluster(const Source& /*from*/, Lines& out) {
+void write_cluster(const Source& from, Lines& out) {
   out.section("Cluster");
-  out.zeros({"cluster_enabled"});
+  out.flag("cluster_enabled", is_cluster(from.node));
 }
 
 void write_keyspace(const Source& from, Lines& out) {

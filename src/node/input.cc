@@ -144,6 +144,14 @@ void begin_input(NodeState& node, Instant now) {
   node.store.set_now(node.now.unix_ms);
 }
 
+void raise_time(NodeState& node, int64_t unix_ms) {
+  if (unix_ms <= node.now.unix_ms) [[likely]]
+    return;
+  node.newest_time = {.steady_us = node.now.steady_us, .unix_ms = unix_ms};
+  node.now.unix_ms = unix_ms;
+  node.store.set_now(unix_ms);
+}
+
 void take_input(NodeState& node, Session& session, std::string_view bytes) {
   node.statistics.bytes_received += bytes.size();
   ++node.statistics.reads_processed;
@@ -188,7 +196,7 @@ void end_turn(NodeState& node) {
   node.to_resume.clear();
   if (node.flags & kNodeFollowed) [[unlikely]]
     end_unit(node);
-  node.durability.end_turn(node.now.unix_ms);
+  if (node.company.is_alone()) node.durability.end_turn(node.now.unix_ms);
   effects_are_forgotten(node.followers);
   end_turn_of_persistence(node);
 }

@@ -10,6 +10,8 @@ namespace quorate {
 
 // Takes over the time of an input.
 void begin_input(NodeState& node, Instant now);
+// Somebody has seen this time: it has passed here too.
+void raise_time(NodeState& node, int64_t unix_ms);
 // Bytes that arrived for this session.
 void take_input(NodeState& node, Session& session, std::string_view bytes);
 // Goes on with what the session has sent ahead, now that nothing stops it any more.

@@ -69,6 +69,7 @@ LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& co
   peer.address = "forwarded";
   Session* const session = node_.sessions.add_link(std::move(peer));
   session->driver = this;
+  session->link_partition = command.partition;
   session->created_us = session->active_us = node_.now.steady_us;
   session->database = static_cast<int>(command.database);
   if (command.flags & kForwardResp3) session->protocol = Protocol::kResp3;

@@ -61,6 +61,7 @@ NodeState::NodeState(const NodeOptions& options)
       process_settings(options.process_settings),
       configuration(options.configuration),
       host(options.host),
+      mistakes(options.mistakes),
       clock_us(options.clock_us),
       shard(options.shard),
       new_log_id(options.new_log_id),
@@ -70,7 +71,8 @@ NodeState::NodeState(const NodeOptions& options)
       commands(all_command_families()),
       durability(options.settings, store),
       streams(store.partition_count()),
-      persistence(store) {}
+      persistence(store),
+      company(*this) {}
 
 NodeState::~NodeState() = default;
 
@@ -92,6 +94,10 @@ void Node::start(Instant now) {
   state_->next_upkeep_us = now.steady_us;
   start_persistence(*state_);
   settings_changed(*state_);
+  if (const Status started = state_->company.start(); !started.ok()) {
+    state_->host.log(LogLevel::kWarning, std::string(started.error().detail()) + " -> ending");
+    state_->host.end_process(ProcessEnd::kFailed);
+  }
 }
 
 Session* Node::connect(Instant now, PeerInfo peer) {
@@ -164,6 +170,27 @@ void Node::disk_reply(Instant now, DiskReply&& reply) {
 void Node::tick(Instant now) {
   begin_input(*state_, now);
   run_upkeep(*state_);
+  state_->company.tick();
+}
+
+ConnectionId Node::peer_accepted(Instant now) {
+  begin_input(*state_, now);
+  return state_->company.accepted();
+}
+
+void Node::peer_dialled(Instant now, ConnectionId connection) {
+  begin_input(*state_, now);
+  state_->company.dialled(connection);
+}
+
+void Node::peer_received(Instant now, ConnectionId connection, std::string_view bytes) {
+  begin_input(*state_, now);
+  state_->company.received(connection, bytes);
+}
+
+void Node::peer_lost(Instant now, ConnectionId connection) {
+  begin_input(*state_, now);
+  state_->company.lost(connection);
 }
 
 void Node::turn_took(int64_t cpu_us) {
@@ -184,7 +211,7 @@ void Node::shutdown(Instant now, uint8_t shutdown_options) {
   begin_shutdown(*state_, nullptr, shutdown_options);
 }
 
-int64_t Node::deadline() const { return upkeep_deadline(*state_); }
+int64_t Node::deadline() const { return std::min(upkeep_deadline(*state_), state_->company.deadline()); }
 size_t Node::session_count() const { return state_->sessions.size(); }
 Store& Node::store() { return state_->store; }
 

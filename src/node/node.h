@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "cluster/peers.h"
+#include "node/mistakes.h"
 #include "persist/disk.h"
 #include "persist/identity.h"
 #include "store/db.h"
@@ -58,10 +60,11 @@ struct NodeOptions {
   ProcessSettings& process_settings;
   Configuration& configuration;
   Host& host;
+  NodeMistakes mistakes = {};   // of tests
 };
 
 // Owned by the driver.  Calls must match:
-//   recover? start ( (connect | receive | read_target | peer_closed | sent | disk_reply | tick)* perform turn_took? )*
+//   recover? start ( (connect | receive | read_target | peer_closed | sent | disk_reply | peer_* | tick)* perform turn_took? )*
 // where perform (node/effects.h) ends the turn: it carries out everything the inputs since the last one gave rise to.
 // `now` never runs back.
 class Node {
@@ -92,6 +95,13 @@ class Node {
   // Bytes that Driver::send had taken over without writing them at once have left.
   void sent(Instant now, Session* session, size_t bytes);
   void disk_reply(Instant now, DiskReply&& reply);
+  // Connections with other nodes (cluster/peers.h).  Somebody has connected to the cluster's port: the number of the
+  // connection; 0: close it.
+  ConnectionId peer_accepted(Instant now);
+  void peer_dialled(Instant now, ConnectionId connection);
+  void peer_received(Instant now, ConnectionId connection, std::string_view bytes);
+  // Dialling failed, or the connection is gone.
+  void peer_lost(Instant now, ConnectionId connection);
   // Time has passed: call it when deadline() is reached; earlier does no harm.
   void tick(Instant now);
   // After perform(): the CPU time of the turn that it ended, as far as the driver measures it.  For the statistics

@@ -61,8 +61,26 @@ void note_job_begun(NodeState& node) {
   state.next_step_us = node.now.steady_us;
 }
 
+// In company, while a replica holds what may be lost: later, by itself.
+void give_up_rewrite(NodeState& node) {
+  Persistence& state = node.persistence;
+  state.checkpoint.reset();
+  state.rewrite_wanted = false;
+  state.last_rewrite_try_us = node.now.steady_us;
+  state.facts.last_rewrite_ok = false;
+}
+
 void begin_log_snapshot(NodeState& node) {
   Persistence& state = node.persistence;
+  std::string_view groups;
+  if (!node.company.is_alone()) {
+    // What the commands of this turn did belongs to both, the data and the logs.
+    node.company.propose();
+    state.checkpoint = node.company.cluster().checkpoint();
+    if (!state.checkpoint) return;
+    if (node.company.cluster().may_count(*state.checkpoint) == ClusterNode::Verdict::kNo) return give_up_rewrite(node);
+    groups = state.checkpoint->record.view();
+  }
   state.rewrite_wanted = false;
   state.last_rewrite_try_us = node.now.steady_us;
   LogWriter& log = node.durability.log();
@@ -74,7 +92,8 @@ void begin_log_snapshot(NodeState& node) {
                        .chain = log.position().chain,
                        .unix_ms = node.now.unix_ms,
                        .hash_seed = node.store.hash_seed(),
-                       .positions = {}});
+                       .positions = {}},
+                      groups, groups.empty() ? SnapshotJob::Publication::kAtOnce : SnapshotJob::Publication::kHeld);
   note_job_begun(node);
   node.host.log(LogLevel::kNotice, "snapshot of the log begun");
 }
@@ -89,20 +108,6 @@ void begin_rdb_save(NodeState& node) {
   node.host.log(LogLevel::kNotice, "saving " + node.settings.dbfilename + " begun");
 }
 
-void answer(NodeState& node, uint64_t session_id, const Status& outcome) {
-  Session* const session = node.sessions.find(session_id);
-  if (session == nullptr || session->has(kClosing)) return;
-  node.buffers.lend(session->out);
-  if (outcome.ok()) {
-    Reply(session->out, session->protocol).ok();
-  } else {
-    reply_error(node, *session, error_line(outcome.error()));
-  }
-  session->clear(kWaiting);
-  queue_flush(node, *session);
-  resume_later(node, *session);
-}
-
 void end_log_snapshot(NodeState& node, bool succeeded, int64_t seconds) {
   Persistence& state = node.persistence;
   state.facts.last_rewrite_ok = succeeded;
@@ -112,6 +117,7 @@ void end_log_snapshot(NodeState& node, bool succeeded, int64_t seconds) {
     return;
   }
   ++state.facts.rewrites;
+  state.log_counts = true;
   const uint64_t sequence = state.job.sequence();
   if (node.durability.keeps_log()) node.durability.log().drop_before(sequence, node.durability.requests);
   if (state.snapshot_sequence != 0 && state.snapshot_sequence != sequence) {
@@ -146,7 +152,7 @@ void end_rdb_save(NodeState& node, bool succeeded, int64_t seconds) {
     outcome = errors::save_failed(state.job.failure());
   }
   state.shutdown_save_done = state.job_is_last;
-  for (const uint64_t id : std::exchange(state.save_waiters, {})) answer(node, id, outcome);
+  for (const uint64_t id : std::exchange(state.save_waiters, {})) answer_waiting(node, id, outcome);
 }
 
 void end_job(NodeState& node) {
@@ -181,7 +187,7 @@ void fail_shutdown(NodeState& node) {
   state.shutting_down = false;
   end_pause(node);
   node.host.log(LogLevel::kWarning, "the data can't be saved -> not ending");
-  for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer(node, id, errors::shutdown_failed());
+  for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer_waiting(node, id, errors::shutdown_failed());
 }
 
 void step_shutdown(NodeState& node) {
@@ -321,7 +327,7 @@ void step_log_load(NodeState& node) {
   if (!outcome.ok()) {
     node.host.log(LogLevel::kWarning, "loading failed: " + error_line(outcome.error()));
   }
-  for (const uint64_t id : std::exchange(state.log_load_waiters, {})) answer(node, id, outcome);
+  for (const uint64_t id : std::exchange(state.log_load_waiters, {})) answer_waiting(node, id, outcome);
 }
 
 class MemoryReader final : public rdb::StreamInput::Reader {
@@ -338,6 +344,8 @@ class MemoryReader final : public rdb::StreamInput::Reader {
 
 // CONFIG SET appendonly.
 void follow_appendonly(NodeState& node) {
+  // In company there is always a log: of terms and votes at least.
+  if (!node.company.is_alone()) return;
   Persistence& state = node.persistence;
   const bool keeps_log = node.durability.keeps_log();
   // A log that was stopped and is wanted again has a hole: it is closed, and a new one begins with a snapshot.
@@ -348,6 +356,7 @@ void follow_appendonly(NodeState& node) {
     open_log(node, state.log_position, state.log_segments);
     begin_logging(node);
     state.rewrite_wanted = true;
+    state.log_counts = false;
   }
 }
 
@@ -374,6 +383,24 @@ bool log_has_grown(NodeState& node) {
          100 + static_cast<uint64_t>(node.settings.auto_aof_rewrite_percentage);
 }
 
+// In company a snapshot counts once all that it holds is committed.
+void publish_when_committed(NodeState& node) {
+  Persistence& state = node.persistence;
+  if (!state.checkpoint || state.job.state() != SnapshotJob::State::kWritten) return;
+  const ClusterNode::Verdict verdict = node.company.cluster().may_count(*state.checkpoint);
+  const bool counts = verdict == ClusterNode::Verdict::kYes || node.mistakes.snapshot_before_commit;
+  if (verdict == ClusterNode::Verdict::kNotYet && !counts) return;
+  state.checkpoint.reset();
+  if (counts) {
+    state.job.publish();
+    return;
+  }
+  state.job.abort();
+  state.job_runs = false;
+  give_up_rewrite(node);
+  node.host.log(LogLevel::kNotice, "a snapshot of the log held what may be lost -> another one is made later");
+}
+
 }  // namespace
 
 // ---- start --------------------------------------------------------------------------------------------------------
@@ -381,8 +408,16 @@ bool log_has_grown(NodeState& node) {
 Status recover_node(NodeState& node, Disk& disk) {
   Persistence& state = node.persistence;
   state.disk = &disk;
+  if (!node.settings.appendonly) {
+    TRY(const LogOwner owner, log_owner(disk, node.shard));
+    if (owner == LogOwner::kCompany) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "the directory belongs to a node of a cluster, which needs its log in this version: appendonly yes");
+    }
+  }
   EffectApplier applier(node);
-  TRY(const StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
+  TRY(StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
+  if (result.groups) TRY(node.company.restore(*result.groups));
   node.store.changes().clear();
   note_loaded(node, result);
   if (!node.settings.appendonly) return look_for_old_log(node, disk);
@@ -437,6 +472,7 @@ void step_persistence(NodeState& node) {
   state.next_step_us = node.now.steady_us + kSlicePeriodUs;
   if (state.job_runs) {
     state.job.step(kSliceBudget);
+    publish_when_committed(node);
     end_job(node);
   }
   if (node.followers.transfer) step_transfer(node);
@@ -444,7 +480,8 @@ void step_persistence(NodeState& node) {
 
 bool has_persistence_work(const NodeState& node) {
   const Persistence& state = node.persistence;
-  return (state.job_runs && state.job.wants_step()) || node.followers.transfer.has_value() || state.shutting_down ||
+  const bool is_held = state.job.state() == SnapshotJob::State::kWritten;
+  return (state.job_runs && (state.job.wants_step() || is_held)) || node.followers.transfer.has_value() || state.shutting_down ||
          !state.log_load_waiters.empty();
 }
 
@@ -489,6 +526,12 @@ void begin_shutdown(NodeState& node, Session* session, uint8_t options) {
   state.shutdown_options = options;  // who asks again may be in more of a hurry
   if (state.shutting_down) return;
   state.shutting_down = true;
+  // One that waits for what may never be committed would wait for ever; the log has all that it holds.
+  if (state.checkpoint && state.job_runs) {
+    state.job.abort();
+    state.job_runs = false;
+    state.checkpoint.reset();
+  }
   state.shutdown_save_done = false;
   // What is saved last must be the last.
   start_pause(node, PauseKind::kWrite, kNever - 1);
@@ -500,7 +543,7 @@ bool abort_shutdown(NodeState& node) {
   state.shutting_down = false;
   state.save_wanted = !state.save_waiters.empty();
   end_pause(node);
-  for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer(node, id, errors::shutdown_failed());
+  for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer_waiting(node, id, errors::shutdown_failed());
   return true;
 }
 

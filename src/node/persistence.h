@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cluster/cluster_node.h"
 #include "node/snapshot_job.h"
 #include "node/store_recovery.h"
 #include "persist/disk.h"
@@ -50,6 +52,7 @@ struct Persistence {
   int64_t job_began_us = 0;
   uint64_t job_keys = 0;          // there were so many when it began
   uint64_t job_dirty = 0;         // Store::dirty() then
+  std::optional<Checkpoint> checkpoint;   // in company: of the groups, then; the job's file counts once it may
 
   // ---- what is wanted next ----------------------------------------------------------------------------
   bool rewrite_wanted = false;            // a log snapshot
@@ -66,6 +69,9 @@ struct Persistence {
   uint64_t snapshot_bytes = 0;
   uint64_t next_request_id = 0;
   int64_t next_step_us = 0;
+
+  // False while a log that was switched on has no snapshot yet that it follows.
+  bool log_counts = true;
 
   // ---- the log switched off and on while running -----------------------------------------------------
   LogPosition log_position;               // where a new log would go on

@@ -55,6 +55,7 @@ enum SessionFlag : uint32_t {
   kReplySkipNow = 1u << 25,   // the running command is the one that CLIENT REPLY SKIP meant
   kForwardingFull = 1u << 26, // much of it is under way to another node; stops reading its requests
   kBlockedElsewhere = 1u << 27, // waits for a key of another node; stops reading its requests
+  kReadonlyReplica = 1u << 28, // READONLY: reads may be answered from this node's copy (r=local)
 };
 constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch |
                                   kReplicaLink;
@@ -137,6 +138,7 @@ class Session {
   const uint64_t id;
   const PeerInfo peer;
   SessionDriver* driver = nullptr;  // where its output goes; null: with everything else, to the node's
+  uint32_t link_partition = 0;      // of a session that runs commands for another node (driver is set): of all of them
 
   // ---- changed by commands ------------------------------------------------------------------------
   uint32_t flags = 0;

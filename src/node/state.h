@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/meta_group.h"
 #include "node/command_index.h"
+#include "node/company.h"
 #include "node/durability.h"
 #include "node/followers.h"
 #include "node/latency.h"
@@ -38,9 +40,17 @@ enum NodeFlag : uint32_t {
   kNodeBusy = 1u << 5,            // DEBUG SLEEP: nobody is answered
   kNodeExactTimes = 1u << 6,      // every command is timed alone
   kNodeFollowed = 1u << 7,        // somebody reads the stream of effects
+  kNodeInCompany = 1u << 8,       // there are other nodes: a request runs where its partition is led
 };
 
 class Forwarding;
+
+// A session that waits for what the members decide (wishes.h).
+struct Wish {
+  ProposalToken token = 0;
+  uint64_t session = 0;
+  int64_t until_us = 0;
+};
 
 enum class PauseKind : uint8_t { kNone, kWrite, kAll };
 
@@ -54,6 +64,7 @@ struct NodeState {
   ProcessSettings& process_settings;
   Configuration& configuration;
   Host& host;
+  const NodeMistakes mistakes;
   int64_t (*const clock_us)();
   const uint32_t shard;
   const uint64_t new_log_id;
@@ -78,6 +89,7 @@ struct NodeState {
   Streams streams;
   Persistence persistence;
   Followers followers;
+  Company company;
   std::unique_ptr<Forwarding> forwarding;  // in company
 
   // ---- set by every input ----------------------------------------------------------------------------
@@ -101,6 +113,7 @@ struct NodeState {
   std::multimap<int64_t, uint64_t> block_deadlines;  // steady_us -> session id
   std::vector<std::pair<int, std::string>> ready_keys;
   std::set<std::pair<int, std::string>> ready_set;   // the same keys
+  std::vector<Wish> wishes;
   int64_t next_upkeep_us = 0;
   // What eviction may still look at in this turn, entries; about half a millisecond.  Commands add to it.
   static constexpr size_t kEvictionPerTurn = 2000;

@@ -152,7 +152,9 @@ void touch_watched_partition(NodeState& node, int database, uint32_t partition) 
 void touch_all_watched(NodeState& node, int database, Db* replacement) {
   if (node.watches.empty()) return;
   Db& emptied = node.store.database(database);
+  const std::optional<uint32_t> scope = node.store.scope();
   for (const std::string& name : node.watches.keys_of(database)) {
+    if (scope && node.store.partition_of(key_slot(name)) != *scope) continue;
     const bool was_there = find_as_is(node, emptied, name) != nullptr;
     const bool will_be_there = replacement != nullptr && find_as_is(node, *replacement, name) != nullptr;
     if (!was_there && !will_be_there) continue;

@@ -89,6 +89,7 @@ void run_periodic(NodeState& node) {
     node.durability.on_second();
     settings_changed(node);  // it may have begun to try again
   }
+  node.company.end_overdue();
   run_persistence(node);
   look_after_followers(node);
   node.next_upkeep_us = node.now.steady_us + kUpkeepPeriodUs;
@@ -147,6 +148,7 @@ void on_disk_reply(NodeState& node, DiskReply&& reply) {
     }
     if (refused != node.durability.refuses_writes()) settings_changed(node);
     tell_log_trouble(node);
+    node.company.on_log_progress();
     release_held(node);
   } else {
     on_snapshot_reply(node, std::move(reply));

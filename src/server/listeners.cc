@@ -12,7 +12,6 @@
 #include <cstring>
 #include <utility>
 
-#include "server/uv_driver.h"
 #include "util/check.h"
 
 namespace quorate {
@@ -22,7 +21,7 @@ struct Listeners::Listener {
   int64_t port = 0;
   std::string unix_path;
   Listeners* owner = nullptr;
-  bool is_ready = false;  // a connection came before there was a driver
+  bool is_ready = false;  // a connection came before attach()
   union {
     uv_stream_t stream;
     uv_tcp_t tcp;
@@ -46,15 +45,22 @@ Error cannot_listen(std::string_view where, int uv_error) {
 Listeners::Listeners(uv_loop_t& loop) : loop_(loop) {}
 Listeners::~Listeners() = default;
 
-void Listeners::on_connection(uv_stream_t* stream, int status) {
+TcpPlaces places_for_clients(const ProcessSettings& settings) {
+  return {.bind = settings.bind, .port = settings.port, .backlog = settings.tcp_backlog};
+}
+TcpPlaces places_for_peers(const ProcessSettings& settings) {
+  return {.bind = settings.bind, .port = settings.cluster_port, .backlog = settings.tcp_backlog};
+}
+
+void Listeners::on_waiting(uv_stream_t* stream, int status) {
   auto* listener = static_cast<Listener*>(stream->data);
   if (status != 0) return;
-  if (listener->owner->driver_ == nullptr) {
+  if (!listener->owner->on_connection_) {
     // libuv keeps the connection and stops accepting until attach() takes it.
     listener->is_ready = true;
     return;
   }
-  listener->owner->driver_->accept(stream);
+  listener->owner->on_connection_(stream);
 }
 
 void Listeners::close(std::unique_ptr<Listener> listener) {
@@ -91,7 +97,7 @@ Result<std::vector<std::unique_ptr<Listeners::Listener>>> Listeners::listen_at(s
     listener->handle.any.data = listener.get();
     const unsigned flags = each->ai_family == AF_INET6 ? unsigned{UV_TCP_IPV6ONLY} : 0u;
     failure = uv_tcp_bind(&listener->handle.tcp, each->ai_addr, flags);
-    if (failure == 0) failure = uv_listen(&listener->handle.stream, static_cast<int>(backlog), on_connection);
+    if (failure == 0) failure = uv_listen(&listener->handle.stream, static_cast<int>(backlog), on_waiting);
     listeners.push_back(std::move(listener));
   }
   if (failure == 0) return listeners;
@@ -99,24 +105,24 @@ Result<std::vector<std::unique_ptr<Listeners::Listener>>> Listeners::listen_at(s
   return cannot_listen(where, failure);
 }
 
-Status Listeners::open_tcp(const ProcessSettings& settings) {
+Status Listeners::open_tcp(const TcpPlaces& places) {
   std::vector<std::unique_ptr<Listener>> opened;
   std::vector<std::string> wanted;
   Status outcome;
   size_t available = 0;
-  for (const std::string& entry : settings.bind) {
-    if (settings.port == 0) break;
+  for (const std::string& entry : places.bind) {
+    if (places.port == 0) break;
     const bool is_optional = entry.starts_with('-');
     const std::string address = entry.substr(is_optional ? 1 : 0);
     wanted.push_back(address);
     const bool is_open = std::any_of(tcp_.begin(), tcp_.end(), [&](const auto& each) {
-      return each->address == address && each->port == settings.port;
+      return each->address == address && each->port == places.port;
     });
     if (is_open) {
       ++available;
       continue;
     }
-    auto listeners = listen_at(address, settings.port, settings.tcp_backlog);
+    auto listeners = listen_at(address, places.port, places.backlog);
     if (listeners.ok()) {
       ++available;
       std::move(listeners.value().begin(), listeners.value().end(), std::back_inserter(opened));
@@ -132,7 +138,7 @@ Status Listeners::open_tcp(const ProcessSettings& settings) {
     return outcome;
   }
   for (auto& listener : tcp_) {
-    const bool stays = listener->port == settings.port &&
+    const bool stays = listener->port == places.port &&
                        std::find(wanted.begin(), wanted.end(), listener->address) != wanted.end();
     if (stays) {
       opened.push_back(std::move(listener));
@@ -165,7 +171,7 @@ Status Listeners::open_unix(const ProcessSettings& settings) {
       ::chmod(path.c_str(), static_cast<mode_t>(settings.unixsocketperm)) != 0)
     error = uv_translate_sys_error(errno);
   if (error == 0)
-    error = uv_listen(&listener->handle.stream, static_cast<int>(settings.tcp_backlog), on_connection);
+    error = uv_listen(&listener->handle.stream, static_cast<int>(settings.tcp_backlog), on_waiting);
   if (error != 0) {
     if (error == UV_EADDRINUSE) listener->unix_path.clear();
     close(std::move(listener));
@@ -175,10 +181,10 @@ Status Listeners::open_unix(const ProcessSettings& settings) {
   return done();
 }
 
-void Listeners::attach(UvDriver& driver) {
-  driver_ = &driver;
-  const auto take = [&driver](Listener& listener) {
-    if (std::exchange(listener.is_ready, false)) driver.accept(&listener.handle.stream);
+void Listeners::attach(OnConnection on_connection) {
+  on_connection_ = std::move(on_connection);
+  const auto take = [this](Listener& listener) {
+    if (std::exchange(listener.is_ready, false)) on_connection_(&listener.handle.stream);
   };
   for (auto& listener : tcp_) take(*listener);
   if (unix_ != nullptr) take(*unix_);

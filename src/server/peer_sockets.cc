@@ -30,6 +30,7 @@ class PeerSockets::Socket {
   }
 
   void dial(const PeerAddress& address) {
+    host_ = address.host;
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_NUMERICSERV;
@@ -113,6 +114,13 @@ class PeerSockets::Socket {
     if (is_closed_ && !is_resolving_) delete this;
   }
 
+  const addrinfo* choose(const addrinfo* found) const {
+    size_t count = 0;
+    for (const addrinfo* each = found; each != nullptr; each = each->ai_next) ++count;
+    for (size_t turn = owner_.failed_attempts(host_) % count; turn > 0; --turn) found = found->ai_next;
+    return found;
+  }
+
   static void on_resolved(uv_getaddrinfo_t* request, int status, addrinfo* found) {
     auto* socket = static_cast<Socket*>(request->data);
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> list(found, uv_freeaddrinfo);
@@ -122,24 +130,29 @@ class PeerSockets::Socket {
       return;
     }
     socket->connect_.data = socket;
-    const bool connects =
-        status == 0 && uv_tcp_connect(&socket->connect_, &socket->handle_, found->ai_addr, on_connected) == 0;
-    if (!connects) socket->fail();
+    const bool connects = status == 0 && uv_tcp_connect(&socket->connect_, &socket->handle_,
+                                                        socket->choose(found)->ai_addr, on_connected) == 0;
+    if (connects) return;
+    ++socket->owner_.failed_[socket->host_];
+    socket->fail();
   }
 
   static void on_connected(uv_connect_t* request, int status) {
     auto* socket = static_cast<Socket*>(request->data);
     if (socket->is_closing_) return;
     if (status != 0) {
+      ++socket->owner_.failed_[socket->host_];
       socket->fail();
       return;
     }
+    socket->owner_.failed_.erase(socket->host_);
     socket->start();
     socket->owner_.owner_.peer_dialled(socket->id_);
   }
 
   static void on_alloc(uv_handle_t* handle, size_t /*suggested*/, uv_buf_t* buffer) {
     std::vector<char>& place = static_cast<Socket*>(handle->data)->owner_.read_buffer_;
+    if (place.empty()) place.resize(kReadBufferBytes);  // who stays alone needs none
     *buffer = uv_buf_init(place.data(), static_cast<unsigned>(place.size()));
   }
 
@@ -167,6 +180,7 @@ class PeerSockets::Socket {
 
   PeerSockets& owner_;
   ConnectionId id_ = 0;
+  std::string host_;   // that is dialled
   uv_tcp_t handle_{};
   uv_getaddrinfo_t resolve_{};
   uv_connect_t connect_{};
@@ -178,13 +192,17 @@ class PeerSockets::Socket {
   size_t unsent_ = 0;
 };
 
-PeerSockets::PeerSockets(uv_loop_t& loop, PeerSocketsOwner& owner)
-    : loop_(loop), owner_(owner), read_buffer_(kReadBufferBytes) {}
+PeerSockets::PeerSockets(uv_loop_t& loop, PeerSocketsOwner& owner) : loop_(loop), owner_(owner) {}
 PeerSockets::~PeerSockets() { CHECK(sockets_.empty()); }
 
 PeerSockets::Socket* PeerSockets::find(ConnectionId connection) const {
   const auto found = sockets_.find(connection);
   return found == sockets_.end() ? nullptr : found->second;
+}
+
+size_t PeerSockets::failed_attempts(const std::string& host) const {
+  const auto found = failed_.find(host);
+  return found == failed_.end() ? 0 : found->second;
 }
 
 void PeerSockets::lost(ConnectionId connection) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -37,7 +38,7 @@ class PeerSockets {
 
   // A listener has a connection waiting.
   void accept(uv_stream_t* listener);
-  // Connects to an address or name; peer_dialled or peer_closed follows.
+  // Connects to an address or name; peer_dialled or peer_closed follows.  A name with several addresses: the next attempt takes the next.
   void dial(ConnectionId connection, const PeerAddress& address);
   // Sends all of `bytes`, and empties it; what the socket does not take at once is kept here.  Ignored if the connection is gone.
   void send(ConnectionId connection, Buffer& bytes);
@@ -54,12 +55,14 @@ class PeerSockets {
   Socket* find(ConnectionId connection) const;
   // The socket reports that it is at its end.
   void lost(ConnectionId connection);
+  size_t failed_attempts(const std::string& host) const;
 
   static constexpr size_t kReadBufferBytes = 256 * 1024;
 
   uv_loop_t& loop_;
   PeerSocketsOwner& owner_;
   std::map<ConnectionId, Socket*> sockets_;  // open ones; a closed one frees itself when libuv is done with it
+  std::map<std::string, size_t> failed_;     // hosts that could not be reached: how often since they were; members and seeds, so few
   std::vector<char> read_buffer_;
 };
 

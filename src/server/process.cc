@@ -32,7 +32,7 @@ namespace quorate {
 
 namespace {
 
-// Descriptors that are not clients: log, listeners, data directory, timers, and some to spare.
+// Descriptors that are not clients: log, listeners, data directory, timers, two with each other node, and some to spare.
 constexpr int64_t kReservedDescriptors = 64;
 
 constexpr std::string_view kReplacementSuffix = ".quorate-tmp";
@@ -163,16 +163,23 @@ Status adjust_oom_score(const ProcessSettings& settings) {
 Process::Process(Configuration& configuration, ProcessSettings& settings, ServerLog& log)
     : configuration_(configuration), settings_(settings), log_(log) {}
 
-void Process::attach(Listeners& listeners, UvDriver& driver, std::function<void(ProcessEnd)> end) {
-  listeners_ = &listeners;
+void Process::attach(const Doors& doors, UvDriver& driver, std::function<void(ProcessEnd)> end) {
+  doors_.emplace(doors);
   driver_ = &driver;
   end_ = std::move(end);
+}
+
+// The port of other nodes stays where it is; both move to other addresses.
+Status Process::listen_anew(std::string_view setting) {
+  TRY(doors_->clients.open_tcp(places_for_clients(settings_)));
+  if (setting == "bind") TRY(doors_->peers.open_tcp(places_for_peers(settings_)));
+  return done();
 }
 
 Status Process::settings_changed(std::span<const std::string_view> names) {
   for (const std::string_view name : names) {
     if (name == "port" || name == "bind") {
-      const Status opened = listeners_->open_tcp(settings_);
+      const Status opened = listen_anew(name);
       if (!opened.ok()) {
         log_.line(LogLevel::kWarning, opened.error().detail());
         return Error(ErrorCode::kIo, name == "port" ? "Unable to listen on this port. Check server logs."

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,8 +23,13 @@ class Process : public Host {
  public:
   Process(Configuration& configuration, ProcessSettings& settings, ServerLog& log);
 
+  // Where others knock.
+  struct Doors {
+    Listeners& clients;
+    Listeners& peers;
+  };
   // Known only after start: what settings_changed and facts() need.
-  void attach(Listeners& listeners, UvDriver& driver, std::function<void(ProcessEnd)> end);
+  void attach(const Doors& doors, UvDriver& driver, std::function<void(ProcessEnd)> end);
   // The file that CONFIG REWRITE writes; empty: none.
   void set_config_file(std::string absolute_path) { config_file_ = std::move(absolute_path); }
   void set_executable(std::string path) { executable_ = std::move(path); }
@@ -37,10 +43,12 @@ class Process : public Host {
   void end_process(ProcessEnd end) override;
 
  private:
+  Status listen_anew(std::string_view setting);
+
   Configuration& configuration_;
   ProcessSettings& settings_;
   ServerLog& log_;
-  Listeners* listeners_ = nullptr;
+  std::optional<Doors> doors_;
   UvDriver* driver_ = nullptr;
   std::function<void(ProcessEnd)> end_;
   std::string config_file_;

@@ -49,12 +49,13 @@ std::string joined(const std::vector<std::string>& words) {
 
 Service::Service(Parts parts)
     : parts_(std::move(parts)),
-      listeners_(initialized(loop_)),
+      client_listeners_(initialized(loop_)),
+      peer_listeners_(loop_),
       driver_(loop_, {parts_.disks[0].get(), parts_.disks[1].get()}, parts_.settings),
       signals_(
           loop_, [this](int signal_number) { on_end_signal(signal_number); },
           [this](int) { parts_.log.line(LogLevel::kNotice, "SIGHUP -> the log file is opened for each line anyway"); }) {
-  parts_.process.attach(listeners_, driver_, [this](ProcessEnd end) {
+  parts_.process.attach({client_listeners_, peer_listeners_}, driver_, [this](ProcessEnd end) {
     exit_code_ = end == ProcessEnd::kOrderly ? 0 : 1;
     uv_stop(&loop_);
   });
@@ -63,9 +64,12 @@ Service::Service(Parts parts)
 Service::~Service() { close(); }
 
 Status Service::listen() {
-  TRY(listeners_.open_tcp(parts_.settings));
-  TRY(listeners_.open_unix(parts_.settings));
-  return done();
+  TRY(client_listeners_.open_tcp(places_for_clients(parts_.settings)));
+  TRY(client_listeners_.open_unix(parts_.settings));
+  const Status opened = peer_listeners_.open_tcp(places_for_peers(parts_.settings));
+  if (opened.ok()) return done();
+  return Error(ErrorCode::kIo, std::string(opened.error().detail()) +
+                                   " -> cluster-port names another port for other nodes (it is port + 10000 by default; 0: none)");
 }
 
 // In a thread of its own, so that the loop can tell clients that loading is under way.
@@ -87,7 +91,7 @@ Status Service::load() {
 }
 
 int Service::run() {
-  listeners_.attach(driver_);
+  client_listeners_.attach([this](uv_stream_t* listener) { driver_.accept(listener); });
   parts_.service_manager.tell("STATUS=loading the data set");
   const int64_t began_us = read_steady_us();
   if (const Status loaded = load(); !loaded.ok()) {
@@ -102,7 +106,12 @@ int Service::run() {
   start_watchdog();
   parts_.node->start(read_clocks());
   driver_.attach(*parts_.node);
-  parts_.log.line(LogLevel::kNotice, "listening on " + joined(listeners_.addresses()));
+  // Not before: who has no data cannot tell another node anything, and it comes again.
+  peer_listeners_.attach([this](uv_stream_t* listener) { driver_.accept_peer(listener); });
+  parts_.log.line(LogLevel::kNotice, "listening on " + joined(client_listeners_.addresses()));
+  const std::vector<std::string> doors = peer_listeners_.addresses();
+  parts_.log.line(LogLevel::kNotice, doors.empty() ? "no cluster-port -> this server stays alone"
+                                                   : "listening for other nodes on " + joined(doors));
   parts_.log.line(LogLevel::kNotice, "Ready to accept connections");
   parts_.service_manager.tell("READY=1\nSTATUS=Ready to accept connections");
   uv_run(&loop_, UV_RUN_DEFAULT);
@@ -132,7 +141,8 @@ void Service::start_watchdog() {
 }
 
 void Service::close() {
-  listeners_.close_all();
+  client_listeners_.close_all();
+  peer_listeners_.close_all();
   signals_.close();
   if (is_loaded_) uv_close(reinterpret_cast<uv_handle_t*>(&watchdog_), nullptr);
   driver_.stop();

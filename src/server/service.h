@@ -49,7 +49,8 @@ class Service {
 
   Parts parts_;
   uv_loop_t loop_{};
-  Listeners listeners_;
+  Listeners client_listeners_;
+  Listeners peer_listeners_;
   UvDriver driver_;
   Signals signals_;
   uv_timer_t watchdog_{};

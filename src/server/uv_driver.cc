@@ -21,7 +21,7 @@ void call(Handle* handle) {
 }  // namespace
 
 UvDriver::UvDriver(uv_loop_t& loop, std::array<Disk*, kDiskLaneCount> disks, const ProcessSettings& settings)
-    : loop_(loop), settings_(settings) {
+    : loop_(loop), settings_(settings), peers_(loop, *this) {
   CHECK(uv_check_init(&loop_, &check_) == 0);
   CHECK(uv_timer_init(&loop_, &timer_) == 0);
   CHECK(uv_idle_init(&loop_, &idle_) == 0);
@@ -48,7 +48,8 @@ void UvDriver::attach(Node& node) {
 void UvDriver::stop() {
   for (auto& lane : lanes_) lane.reset();
   node_ = nullptr;
-  // Every handle left is one of ours or a connection.
+  peers_.close_all();
+  // Every handle left is one of ours or a client's connection.
   uv_walk(
       &loop_,
       [](uv_handle_t* handle, void* driver) {
@@ -130,8 +131,11 @@ void UvDriver::sent(Connection& connection, size_t bytes) { node_->sent(now(), c
 
 void UvDriver::broke(Connection& connection) {
   broken_.push_back(&connection);
-  uv_idle_start(&idle_, call<uv_idle_t, &UvDriver::report_broken>);
+  end_turn_soon();
 }
+
+// Idle callbacks run before the loop waits.
+void UvDriver::end_turn_soon() { uv_idle_start(&idle_, call<uv_idle_t, &UvDriver::report_broken>); }
 
 void UvDriver::report_broken() {
   uv_idle_stop(&idle_);
@@ -145,6 +149,12 @@ void UvDriver::report_broken() {
 void UvDriver::forget(Connection* connection) {
   std::erase(broken_, connection);
   loading_.remove(*connection);
+}
+
+// It may be told while libuv closes handles, which is behind the check handle.
+void UvDriver::peer_closed(ConnectionId connection) {
+  node_->peer_lost(now(), connection);
+  end_turn_soon();
 }
 
 void UvDriver::shut_down(uint8_t shutdown_options) { node_->shutdown(now(), shutdown_options); }

@@ -20,13 +20,14 @@
 #include "server/connection.h"
 #include "server/disk_lane.h"
 #include "server/loading_door.h"
+#include "server/peer_sockets.h"
 #include "server/turn_meter.h"
 
 namespace quorate {
 
 // Owned by main.  Calls must match: (accepting, each request is answered -LOADING) attach (the node answers) stop.
 // All in the loop's thread.
-class UvDriver : public Driver {
+class UvDriver : public Driver, private PeerSocketsOwner {
  public:
   struct Counters {
     uint64_t rejected_connections = 0;
@@ -41,11 +42,13 @@ class UvDriver : public Driver {
 
   // From here on the node is driven.  Requires: it was started.
   void attach(Node& node);
-  // Closes every handle of the driver and every connection; run the loop once more afterwards.
+  // Closes every handle of the driver and every connection, of clients and of peers; run the loop once more afterwards.
   void stop();
 
   // A listener has a connection waiting.
   void accept(uv_stream_t* listener);
+  // The same at the cluster's port.  Requires: attach() was called.
+  void accept_peer(uv_stream_t* listener) { peers_.accept(listener); }
   // For inputs that are no client's: signals.
   void shut_down(uint8_t shutdown_options);
 
@@ -54,6 +57,10 @@ class UvDriver : public Driver {
   std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) override;
   void set_reading(void* connection, bool wants_input) override;
   void arm_timer(int64_t steady_us) override;
+  int64_t steady_us() override { return read_steady_us(); }
+  void dial(ConnectionId connection, const PeerAddress& address) override { peers_.dial(connection, address); }
+  void send_to_peer(ConnectionId connection, Buffer& bytes) override { peers_.send(connection, bytes); }
+  void close_peer(ConnectionId connection, Buffer& last_words) override { peers_.close(connection, last_words); }
 
   // For Connection.
   // Tells one iteration of the loop from the next; 0 while there is no node, and so no turns.
@@ -76,11 +83,20 @@ class UvDriver : public Driver {
   void on_timer();
   void on_disk();
   void report_broken();
+  void end_turn_soon();
+
+  ConnectionId peer_accepted() override { return node_->peer_accepted(now()); }
+  void peer_dialled(ConnectionId connection) override { node_->peer_dialled(now(), connection); }
+  void peer_received(ConnectionId connection, std::string_view bytes) override {
+    node_->peer_received(now(), connection, bytes);
+  }
+  void peer_closed(ConnectionId connection) override;
 
   uv_loop_t& loop_;
   const ProcessSettings& settings_;
   Node* node_ = nullptr;  // null while the data set is being loaded, and after stop()
   LoadingDoor loading_;
+  PeerSockets peers_;
   Counters counters_;
 
   // One turn: from its first input to end_turn(); it sees one time.
@@ -93,7 +109,7 @@ class UvDriver : public Driver {
   uv_timer_t timer_{};
   int64_t timer_at_us_ = kNever;
   uv_async_t disk_wake_{};
-  uv_idle_t idle_{};  // active while connections wait in broken_
+  uv_idle_t idle_{};  // active while connections wait in broken_, or a turn must end before the loop waits
   std::vector<Connection*> broken_;
   std::vector<DiskReply> disk_replies_;
   std::array<std::unique_ptr<DiskLaneThread>, kDiskLaneCount> lanes_;

@@ -327,9 +327,9 @@ Entry* Db::put(const Key& key, Entry* taken) {
 
 Entry* Db::random_entry() {
   constexpr int kTriesMax = 100;  // expired ones are passed over, but not for ever
-  for (int tries = 0; size_ > 0 && tries < kTriesMax; ++tries) {
-    uint64_t pick = store_.random().below(size_);
-    uint32_t partition = 0;
+  for (int tries = 0; size() > 0 && tries < kTriesMax; ++tries) {
+    uint64_t pick = store_.random().below(size());
+    uint32_t partition = store_.scope().value_or(0);
     while (pick >= tables_[partition].size()) pick -= tables_[partition++].size();
     Entry* entry = tables_[partition].sample([&] { return store_.random().next(); });
     const Key key = store_.make_key(entry->key());
@@ -347,6 +347,7 @@ void Db::reserve(size_t keys) {
 }
 
 size_t Db::clear() {
+  if (store_.scope()) return clear_partition(*store_.scope());
   const size_t removed = size_;
   if (tables_ == nullptr) return 0;
   if (store_.partition_walk_ != nullptr) store_.partition_walk_->break_off();

@@ -86,8 +86,8 @@ class Db {
   Db& operator=(const Db&) = delete;
 
   int index() const { return index_; }
-  // Keys, those past their expiry but not yet removed included.  O(1).
-  size_t size() const { return size_; }
+  // Keys, those past their expiry but not yet removed included.  O(1).  Of the scope, if one is set (Store::set_scope).
+  size_t size() const;
   size_t size_with_expiry() const;
 
   // ---- reading --------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Db {
   Entry* take(const Key& key);
   Entry* put(const Key& key, Entry* taken);
 
-  // ---- walking --------------------------------------------------------------------------------
+  // ---- walking: all partitions, or the scope (Store::set_scope) ---------------------------------
   // SCAN's promise: every key that is present from first to last call is given at least once.
   // Cursor 0 starts and ends.  Calls visit(Entry*) for about `count` keys.  Expired ones are given
   // too: the caller filters (Store::is_past).  visit must not change this Db.
@@ -278,6 +278,10 @@ class Store {
   // While the log can't be written the store removes nothing by itself, since nobody could be told:
   // what is past its time is passed over, and nothing is evicted.  Requires: nobody writes.
   void set_frozen(bool frozen) { frozen_ = frozen; }
+  // While it is set, walks, sizes and clear() of a Db are of this partition alone: a command on the whole keyspace runs where each
+  // partition is led.
+  void set_scope(std::optional<uint32_t> partition) { scope_ = partition; }
+  std::optional<uint32_t> scope() const { return scope_; }
   // At first all are led.  In one that is not, what is past its time is absent for readers and stays, nothing is
   // evicted, and (required) nothing is written but while replaying.
   void set_led(uint32_t partition, Led led);
@@ -431,6 +435,7 @@ class Store {
   bool marks_unfinished_ = false;  // a snapshot was broken off: entries with the old mark remain
   size_t implied_effects_ = 0;
   std::vector<RemovedKey> removed_keys_;
+  std::optional<uint32_t> scope_;
   std::vector<bool> unled_;  // by partition
   uint32_t unled_count_ = 0;
   bool mark_parity_ = false;
@@ -453,6 +458,8 @@ class Store {
 
 inline uint32_t Db::partition_of(const Key& key) const { return store_.partition_of(key.slot); }
 
+inline size_t Db::size() const { return store_.scope_ ? partition_size(*store_.scope_) : size_; }
+
 inline void Db::preserve(Entry* entry) {
   if (store_.snapshot_sink_ != nullptr || store_.partition_walk_ != nullptr) [[unlikely]]
     hand_over(entry);
@@ -465,10 +472,13 @@ uint64_t Db::scan(uint64_t cursor, size_t count, Visit&& visit) const {
   constexpr int kPositionBits = 40;
   constexpr int kBucketsPerKeyMax =
       10;  // as Redis: give up on sparse tables after count * 10 buckets
-  const uint32_t partitions = store_.partition_count();
   uint64_t partition = cursor >> kPositionBits;
   uint64_t position = (cursor & ((uint64_t{1} << kPositionBits) - 1)) << (64 - kPositionBits);
-  if (tables_ == nullptr) return 0;
+  // With a scope the walk ends behind its partition; the next call goes on with the one that follows.
+  const bool is_scoped = store_.scope_ && partition == *store_.scope_;
+  const uint64_t partitions = is_scoped ? partition + 1 : store_.partition_count();
+  const uint64_t end = is_scoped && partitions < store_.partition_count() ? partitions << kPositionBits : 0;
+  if (tables_ == nullptr) return end;
   size_t seen = 0;
   for (uint64_t steps = 0; partition < partitions;) {
     const Table& table = tables_[partition];
@@ -486,12 +496,13 @@ uint64_t Db::scan(uint64_t cursor, size_t count, Visit&& visit) const {
   }
   // Empty partitions ahead are passed now, so that the last call says that it was the last.
   while (position == 0 && partition < partitions && tables_[partition].size() == 0) ++partition;
-  if (partition >= partitions) return 0;
+  if (partition >= partitions) return end;
   return (partition << kPositionBits) | (position >> (64 - kPositionBits));
 }
 
 template <class Visit>
 void Db::for_each(Visit&& visit) const {
+  if (store_.scope_) return for_each_in_partition(*store_.scope_, visit);
   for (uint32_t partition = 0; partition < store_.partition_count(); ++partition) {
     for_each_in_partition(partition, visit);
   }

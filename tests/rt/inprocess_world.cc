@@ -163,7 +163,8 @@ class InprocessWorld final : public World, private Driver {
   // Turns until the node has taken all input it wants and no disk request is open.
   void settle() {
     for (int turn = 0; turn < kTurnsMax; ++turn) {
-      const bool has_given = give_input();
+      const bool has_given = give_input() || !dialled_.empty();
+      for (const ConnectionId connection : std::exchange(dialled_, {})) node_->peer_lost(now_, connection);
       perform(*node_, now_, *this);
       const bool has_replied = run_disk();
       if (!has_given && !has_replied) return;
@@ -221,6 +222,11 @@ class InprocessWorld final : public World, private Driver {
   // wants_input() and deadline() are asked instead.
   void set_reading(void*, bool) override {}
   void arm_timer(int64_t) override {}
+  int64_t steady_us() override { return now_.steady_us; }
+  // There is nobody else.
+  void dial(ConnectionId connection, const PeerAddress&) override { dialled_.push_back(connection); }
+  void send_to_peer(ConnectionId, Buffer& bytes) override { bytes.clear(); }
+  void close_peer(ConnectionId, Buffer&) override {}
 
   SimDisk disk_;
   StoreSettings store_settings_;
@@ -235,6 +241,7 @@ class InprocessWorld final : public World, private Driver {
   std::array<char, kReadSize> read_buffer_;
   std::map<int, Connection> connections_;
   int next_connection_ = 0;
+  std::vector<ConnectionId> dialled_;
   std::unique_ptr<Node> node_;
 };
 

@@ -77,6 +77,55 @@ def test_a_join_that_names_no_place_is_refused(setup):
     assert code == 1 and "it can have no company" in output, output
 
 
+def test_a_taken_cluster_port_is_refused(setup):
+    with socket.socket() as taken:
+        port = free_port()
+        taken.bind(("127.0.0.1", port + 10000))
+        taken.listen()
+        server = setup.server(port=port, wait=False)
+        assert server.wait_end() == 1
+        assert "could not listen on 127.0.0.1 port %d: address already in use -> cluster-port names another" % (
+            port + 10000) in server.log(), server.log()
+        server = setup.server("--cluster-port", "0", port=port)
+        assert "no cluster-port -> this server stays alone" in server.log(), server.log()
+
+
+def _listens(host, port):
+    try:
+        socket.create_connection((host, port), timeout=20).close()
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_other_nodes_are_awaited_at_each_address_and_nowhere_else(setup):
+    server = setup.server("--bind", "127.0.0.1", "127.0.0.2")
+    peers = server.port + 10000
+    assert "listening for other nodes on 127.0.0.1:%d, 127.0.0.2:%d" % (peers, peers) in server.log(), server.log()
+    assert [_listens("127.0.0.%d" % last, peers) for last in (1, 2, 3)] == [True, True, False]
+    with server.client() as client:
+        assert client.call("CONFIG", "SET", "bind", "127.0.0.1 127.0.0.3") == "OK"
+        assert [_listens("127.0.0.%d" % last, peers) for last in (1, 2, 3)] == [True, False, True]
+        # The port of the peers stays where it was chosen.
+        assert client.call("CONFIG", "SET", "port", free_port()) == "OK"
+        assert _listens("127.0.0.1", peers)
+    assert server.stop() == 0, server.log()
+
+
+def test_a_stranger_at_the_cluster_port_does_no_harm(setup):
+    server = setup.server()
+    with socket.create_connection(("127.0.0.1", server.port + 10000), timeout=20) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" * 10)
+        try:
+            while stranger.recv(1000):
+                pass                 # what it is told before it is closed
+        except ConnectionError:
+            pass
+    with server.client() as client, socket.create_connection(("127.0.0.1", server.port + 10000)):
+        assert client.call("PING") == "PONG"
+        assert server.stop() == 0, server.log()
+
+
 def test_a_directory_that_is_none_is_refused(setup):
     path = setup.write("file", "")
     server = setup.server(directory=path, wait=False)

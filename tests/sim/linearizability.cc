@@ -8,6 +8,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "util/hash.h"
@@ -23,10 +24,44 @@ KeyState list_hash(KeyState before, uint64_t element) {
   return hash64(std::string_view(bytes.data(), bytes.size()), 1) | 1;
 }
 
+KeyState list_hash(std::span<const uint64_t> elements) {
+  KeyState state = 0;
+  for (const uint64_t element : elements) state = list_hash(state, element);
+  return state;
+}
+
 namespace {
 
+// What queues hold, by the hash that stands for it.
+class Queues {
+ public:
+  KeyState push(KeyState before, uint64_t element) {
+    const KeyState after = list_hash(before, element);
+    if (!contents_.contains(after)) {
+      std::vector<uint64_t> elements = contents_.at(before);
+      elements.push_back(element);
+      contents_.emplace(after, std::move(elements));
+    }
+    return after;
+  }
+  // Returns the element, 0 if there is none.
+  uint64_t pop(KeyState before, KeyState& after) {
+    const std::vector<uint64_t>& elements = contents_.at(before);
+    after = 0;
+    if (elements.empty()) return 0;
+    const uint64_t element = elements.front();
+    std::vector<uint64_t> rest(elements.begin() + 1, elements.end());
+    after = list_hash(rest);
+    contents_.try_emplace(after, std::move(rest));
+    return element;
+  }
+
+ private:
+  std::unordered_map<KeyState, std::vector<uint64_t>> contents_{{0, {}}};
+};
+
 // The state after, or nothing if the output contradicts.
-std::optional<KeyState> apply(KeyState state, const Operation& operation) {
+std::optional<KeyState> apply(Queues& queues, KeyState state, const Operation& operation) {
   KeyState after = state;
   KeyState output = state;
   switch (operation.kind) {
@@ -43,6 +78,20 @@ std::optional<KeyState> apply(KeyState state, const Operation& operation) {
     case OperationKind::kAppend:
       after = list_hash(state, operation.argument);
       output = after;
+      break;
+    case OperationKind::kPush:
+      after = queues.push(state, operation.argument);
+      break;
+    case OperationKind::kPop:
+      output = queues.pop(state, after);
+      break;
+    case OperationKind::kInsert:
+      after = state | operation.argument;
+      output = after == state ? 0 : 1;
+      break;
+    case OperationKind::kRemove:
+      after = state & ~operation.argument;
+      output = after == state ? 0 : 1;
       break;
   }
   if (operation.output && *operation.output != output) return std::nullopt;
@@ -61,6 +110,14 @@ const char* name_of(OperationKind kind) {
       return "add";
     case OperationKind::kAppend:
       return "append";
+    case OperationKind::kPush:
+      return "push";
+    case OperationKind::kPop:
+      return "pop";
+    case OperationKind::kInsert:
+      return "insert";
+    case OperationKind::kRemove:
+      return "remove";
   }
   return "";
 }
@@ -104,7 +161,7 @@ class Search {
       if (found < 2 * operations_.size()) {
         const size_t index = found % operations_.size();
         frames.push_back({found, state, last_is_guess_});
-        state = *apply(state, operations_[index]);
+        state = *apply(queues_, state, operations_[index]);
         put(index);
         last_is_guess_ = is_guess(operations_[index]);
         place = 0;
@@ -164,7 +221,7 @@ class Search {
       if (done_[index] != 0 || operation.invoked > deadline) continue;
       if ((operation.returned != kNever) != answered) continue;
       if (last_is_guess_ && overwrites_unseen(operation)) continue;
-      const auto after = apply(state, operation);
+      const auto after = apply(queues_, state, operation);
       if (after && remember(index, *after)) return place;
     }
     return 2 * count;
@@ -213,6 +270,7 @@ class Search {
 
   const std::vector<Operation> operations_;
   const uint64_t configurations_max_;
+  Queues queues_;
   std::vector<char> done_;
   uint64_t done_hash_ = 0;
   size_t first_open_ = 0;

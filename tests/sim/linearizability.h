@@ -14,8 +14,9 @@
 
 namespace quorate::sim {
 
-// What a key holds, as one number: a register its value, a counter its sum, a list the hash of its
-// elements in order (list_hash).  A key that does not exist holds 0.
+// What a key holds, as one number: a register its value, a counter its sum, a list or a queue the
+// hash of its elements, oldest first (list_hash), a set of 0 to 63 a bit a member.  A key that does
+// not exist holds 0.
 using KeyState = uint64_t;
 
 enum class OperationKind : uint8_t {
@@ -24,6 +25,10 @@ enum class OperationKind : uint8_t {
   kSwap,    // the same; output: the state before
   kAdd,     // the state grows by `argument`; output: the state after
   kAppend,  // `argument` becomes the last element; output: the state after
+  kPush,    // `argument` becomes the newest element of a queue; no output
+  kPop,     // the oldest element goes; output: that element, 0 if there was none
+  kInsert,  // the bits of `argument` are set; output: 1 if they were not
+  kRemove,  // they are cleared; output: 1 if they were set
 };
 
 struct Operation {
@@ -37,6 +42,8 @@ struct Operation {
 
 // The state of a list after one more element.
 KeyState list_hash(KeyState before, uint64_t element);
+// The state of a list that holds these, oldest first.
+KeyState list_hash(std::span<const uint64_t> elements);
 
 enum class LinearizabilityVerdict : uint8_t {
   kLinearizable,

@@ -1,12 +1,15 @@
-// The simulator: `sim [SEED] [--world node|log|raft] [--seeds N] [--steps N] [--self-check]
-// [--log]`. A step of the world `raft` is a hundredth of a second. Prints its options first; the
-// last line is the result and the trace hash.  Exits 0 good, 1 wrong, 2 usage, 3 no progress.
+// The simulator: `sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] [--self-check]
+// [--log]`. A step of the worlds `raft` and `cluster` is a hundredth of a second. Prints its
+// options first; the last line is the result and the trace hash.  Exits 0 good, 1 wrong, 2 usage, 3
+// no progress.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
 
+#include "tests/sim/cluster_sim.h"
 #include "tests/sim/node_sim.h"
 #include "tests/sim/persist_sim.h"
 #include "tests/sim/raft_sim.h"
@@ -17,7 +20,7 @@ namespace {
 using quorate::parse_unsigned;
 namespace sim = quorate::sim;
 
-enum class WorldKind : uint8_t { kNode, kLog, kRaft };
+enum class WorldKind : uint8_t { kNode, kLog, kRaft, kCluster };
 
 struct Arguments {
   std::optional<uint64_t> seed;
@@ -27,6 +30,28 @@ struct Arguments {
   bool self_check = false;
   bool log = false;
 };
+
+const char* name_of(WorldKind world) {
+  switch (world) {
+    case WorldKind::kNode:
+      return "node";
+    case WorldKind::kLog:
+      return "log";
+    case WorldKind::kRaft:
+      return "raft";
+    case WorldKind::kCluster:
+      return "cluster";
+  }
+  return "";
+}
+
+std::optional<WorldKind> world_of(std::string_view name) {
+  for (const auto world :
+       {WorldKind::kNode, WorldKind::kLog, WorldKind::kRaft, WorldKind::kCluster}) {
+    if (name == name_of(world)) return world;
+  }
+  return std::nullopt;
+}
 
 std::optional<Arguments> parse(int count, char** words) {
   Arguments arguments;
@@ -39,10 +64,9 @@ std::optional<Arguments> parse(int count, char** words) {
       arguments.log = true;
     } else if (word == "--world" && has_value) {
       const std::string_view name = words[++index];
-      if (name != "node" && name != "log" && name != "raft") return std::nullopt;
-      arguments.world = name == "node"  ? WorldKind::kNode
-                        : name == "log" ? WorldKind::kLog
-                                        : WorldKind::kRaft;
+      const auto world = world_of(name);
+      if (!world) return std::nullopt;
+      arguments.world = *world;
     } else if ((word == "--seeds" || word == "--steps") && has_value) {
       const auto value = parse_unsigned(words[++index]);
       if (!value || *value == 0) return std::nullopt;
@@ -58,19 +82,17 @@ std::optional<Arguments> parse(int count, char** words) {
 
 unsigned long long wide(uint64_t value) { return value; }
 
-const char* name_of(WorldKind world) {
-  switch (world) {
-    case WorldKind::kNode:
-      return "node";
-    case WorldKind::kLog:
-      return "log";
-    case WorldKind::kRaft:
-      return "raft";
-  }
-  return "";
+// Whose seeds decide more than chance.
+bool has_swarm(const Arguments& arguments) {
+  return arguments.world == WorldKind::kRaft || arguments.world == WorldKind::kCluster;
 }
 
-int64_t raft_seconds(const Arguments& arguments) {
+std::string describe_swarm(uint64_t seed, const Arguments& arguments) {
+  if (arguments.world == WorldKind::kRaft) return sim::describe(sim::draw_swarm(seed));
+  return sim::describe(sim::draw_cluster_swarm(seed));
+}
+
+int64_t seconds_of(const Arguments& arguments) {
   constexpr uint64_t kStepsPerSecond = 100;
   return static_cast<int64_t>((arguments.steps + kStepsPerSecond - 1) / kStepsPerSecond);
 }
@@ -78,7 +100,11 @@ int64_t raft_seconds(const Arguments& arguments) {
 sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arguments) {
   if (arguments.world == WorldKind::kRaft) {
     return sim::run_raft_sim(
-        {.seed = seed, .seconds = raft_seconds(arguments), .log = arguments.log});
+        {.seed = seed, .seconds = seconds_of(arguments), .log = arguments.log});
+  }
+  if (arguments.world == WorldKind::kCluster) {
+    return sim::run_cluster_sim(
+        {.seed = seed, .seconds = seconds_of(arguments), .log = arguments.log});
   }
   if (arguments.world == WorldKind::kNode) {
     return sim::run_node_sim(
@@ -93,10 +119,12 @@ int self_check(uint64_t first_seed, const Arguments& arguments) {
   constexpr uint64_t kSeedsMax = 500;
   int missed = 0;
   if (arguments.world == WorldKind::kRaft) {
-    missed += sim::raft_self_check(first_seed, raft_seconds(arguments));
+    missed += sim::raft_self_check(first_seed, seconds_of(arguments));
+  } else if (arguments.world == WorldKind::kCluster) {
+    missed += sim::cluster_self_check(first_seed, seconds_of(arguments));
   }
   for (const sim::Planted planted : sim::kAllPlanted) {
-    if (arguments.world == WorldKind::kRaft) continue;
+    if (has_swarm(arguments)) continue;
     const bool known = arguments.world == WorldKind::kNode ? sim::node_sim_knows(planted)
                                                            : sim::persist_sim_knows(planted);
     if (!known) continue;
@@ -130,8 +158,8 @@ int run_seeds(uint64_t first_seed, const Arguments& arguments) {
   uint64_t leaders = 0;
   uint64_t undecided = 0;
   int64_t simulated_us = 0;
-  if (arguments.world == WorldKind::kRaft && arguments.seeds == 1) {
-    std::printf("%s", sim::describe(sim::draw_swarm(first_seed)).c_str());
+  if (has_swarm(arguments) && arguments.seeds == 1) {
+    std::printf("%s", describe_swarm(first_seed, arguments).c_str());
   }
   for (uint64_t seed = first_seed; seed < first_seed + arguments.seeds; ++seed) {
     const sim::SimResult result = run_one(seed, sim::Planted::kNothing, arguments);
@@ -143,8 +171,8 @@ int run_seeds(uint64_t first_seed, const Arguments& arguments) {
     undecided += result.undecided;
     simulated_us += result.simulated_us;
     if (result.good) continue;
-    if (arguments.world == WorldKind::kRaft && arguments.seeds > 1) {
-      std::printf("%s", sim::describe(sim::draw_swarm(seed)).c_str());
+    if (has_swarm(arguments) && arguments.seeds > 1) {
+      std::printf("%s", describe_swarm(seed, arguments).c_str());
     }
     std::printf("seed %llu: %s\n", wide(seed), result.message.c_str());
     std::printf("again: tools/dev sim %llu --world %s --steps %llu\n", wide(seed),
@@ -158,7 +186,7 @@ int run_seeds(uint64_t first_seed, const Arguments& arguments) {
   }
   std::printf("%llu writes, %llu snapshots, %llu crashes\n", wide(records), wide(snapshots),
               wide(crashes));
-  if (arguments.world == WorldKind::kRaft) {
+  if (has_swarm(arguments)) {
     std::printf("%llu elections, %llu histories undecided, %.0f seconds simulated\n", wide(leaders),
                 wide(undecided), static_cast<double>(simulated_us) / 1e6);
   }
@@ -172,8 +200,8 @@ int main(int count, char** words) {
   const auto arguments = parse(count, words);
   if (!arguments) {
     std::fprintf(stderr,
-                 "usage: sim [SEED] [--world node|log|raft] [--seeds N] [--steps N] [--self-check] "
-                 "[--log]\n");
+                 "usage: sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] "
+                 "[--self-check] [--log]\n");
     return 2;
   }
   const auto drawn = std::chrono::system_clock::now().time_since_epoch().count();

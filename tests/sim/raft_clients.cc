@@ -67,14 +67,14 @@ void Clients::begin(uint32_t number) {
   Client& client = clients_[number];
   client.is_busy = true;
   client.invoked_us = host_.now_us();
-  client.request = Request{.client = number, .operation = next_operation_++};
+  client.request = GroupRequest{.client = number, .operation = next_operation_++};
   client.request.group = {1 + prng_.below(swarm_.groups)};
   pick_command(client);
   attempt(number);
 }
 
 void Clients::pick_command(Client& client) {
-  Request& request = client.request;
+  GroupRequest& request = client.request;
   Command& command = request.command;
   const auto base = static_cast<uint32_t>(prng_.below(uint64_t{swarm_.keys} * kKinds));
   // A counter that has used up its powers is followed by another key of its kind.
@@ -154,7 +154,7 @@ void Clients::on_answer(const Answer& answer) {
 
 void Clients::give_up(uint32_t number) {
   Client& client = clients_[number];
-  const Request& request = client.request;
+  const GroupRequest& request = client.request;
   if (request.command.kind != OperationKind::kRead) {
     history_[{request.group, request.command.key}].push_back(
         {.invoked = client.invoked_us,

@@ -20,7 +20,7 @@ class ClientHost {
  public:
   virtual ~ClientHost() = default;
   virtual int64_t now_us() const = 0;
-  virtual void send_request(raft::NodeId to, const Request& request) = 0;
+  virtual void send_request(raft::NodeId to, const GroupRequest& request) = 0;
   // Calls on_timer(client) at the time.
   virtual void wake_client(uint32_t client, int64_t at_us) = 0;
 };
@@ -50,7 +50,7 @@ class Clients {
  private:
   struct Client {
     raft::NodeId target;
-    Request request;
+    GroupRequest request;
     bool is_busy = false;
     int64_t invoked_us = 0;
     int64_t attempt_ends_us = 0;

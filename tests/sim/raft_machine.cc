@@ -35,6 +35,8 @@ KeyState after(KeyState state, const Command& command) {
       return state + command.argument;
     case OperationKind::kAppend:
       return list_hash(state, command.argument);
+    default:
+      break;  // the other world's
   }
   return state;
 }

@@ -212,7 +212,7 @@ void Process::on_timer() {
 void Process::on_parcel(raft::NodeId from, raft::Incarnation incarnation, const Parcel& parcel) {
   if (const auto* const packet = std::get_if<beats::Packet>(&parcel)) {
     feed_pair(from, beats::in::Receive{*packet});
-  } else if (const auto* const request = std::get_if<Request>(&parcel)) {
+  } else if (const auto* const request = std::get_if<GroupRequest>(&parcel)) {
     Replica* const replica = find(request->group);
     if (replica == nullptr) {
       host_.answer(options_.node, {.client = request->client,
@@ -604,7 +604,7 @@ void Process::finish_batch() {
 
 // ---- clients
 
-void Process::refuse(Replica& replica, const Request& request) {
+void Process::refuse(Replica& replica, const GroupRequest& request) {
   const raft::RoleState state = replica.core->role_state();
   Answer answer{
       .client = request.client, .operation = request.operation, .kind = AnswerKind::kElsewhere};
@@ -614,7 +614,7 @@ void Process::refuse(Replica& replica, const Request& request) {
 
 // Nothing held here can be answered any more: those who wait try again, under their token.
 void Process::drop_held(Replica& replica) {
-  const auto retry = [&](const Request& request) {
+  const auto retry = [&](const GroupRequest& request) {
     host_.answer(
         options_.node,
         {.client = request.client, .operation = request.operation, .kind = AnswerKind::kRetry});
@@ -627,7 +627,7 @@ void Process::drop_held(Replica& replica) {
 
 void Process::run_pending(raft::GroupId group, Replica& replica) {
   raft::Core& core = *replica.core;
-  std::deque<Request> requests = std::move(replica.pending);
+  std::deque<GroupRequest> requests = std::move(replica.pending);
   replica.pending.clear();
   std::vector<Effect> effects;
   std::vector<raft::Input> barriers;
@@ -635,7 +635,7 @@ void Process::run_pending(raft::GroupId group, Replica& replica) {
   const bool takes_writes =
       (serving == raft::Serving::kYes || serving == raft::Serving::kStarting) && core.can_propose();
   const raft::Index index = next(core.last_index());
-  for (const Request& request : requests) {
+  for (const GroupRequest& request : requests) {
     const bool is_read = request.command.kind == OperationKind::kRead;
     if (serving == raft::Serving::kNo ||
         (is_read ? serving != raft::Serving::kYes : !takes_writes)) {
@@ -676,7 +676,7 @@ void Process::run_pending(raft::GroupId group, Replica& replica) {
   for (const raft::Input& barrier : barriers) step(group, barrier);
 }
 
-void Process::run_read(Replica& replica, const Request& request,
+void Process::run_read(Replica& replica, const GroupRequest& request,
                        std::vector<raft::Input>& barriers) {
   const raft::Core& core = *replica.core;
   const Machine::Key& key = replica.machine.key(request.command.key);

@@ -25,7 +25,7 @@ namespace quorate::sim {
 
 enum class ReadMode : uint8_t { kLease, kQuorum };
 
-struct Request {
+struct GroupRequest {
   uint32_t client = 0;
   uint64_t operation = 0;  // of the client; the same in every attempt
   raft::GroupId group = {};
@@ -59,7 +59,7 @@ struct SnapshotParcel {
 };
 
 using Parcel =
-    std::variant<std::monostate, raft::Message, beats::Packet, SnapshotParcel, Request, Answer>;
+    std::variant<std::monostate, raft::Message, beats::Packet, SnapshotParcel, GroupRequest, Answer>;
 
 // The world, as a process sees it.
 class Host {
@@ -131,14 +131,14 @@ class Process {
 
  private:
   struct HeldWrite {
-    Request request;
+    GroupRequest request;
     KeyState output = 0;
     raft::Index index = {};
     raft::Term term = {};
     uint32_t level = 1;
   };
   struct HeldRead {
-    Request request;
+    GroupRequest request;
     KeyState output = 0;
     raft::Index need;
     raft::Term term;
@@ -155,7 +155,7 @@ class Process {
   struct Replica {
     std::unique_ptr<raft::Core> core;
     Machine machine;
-    std::deque<Request> pending;
+    std::deque<GroupRequest> pending;
     std::vector<HeldWrite> writes;
     std::vector<HeldRead> reads;
     std::vector<OutgoingSnapshot> snapshots;
@@ -207,10 +207,10 @@ class Process {
   void finish_batch();
 
   void run_pending(raft::GroupId group, Replica& replica);
-  void run_read(Replica& replica, const Request& request, std::vector<raft::Input>& barriers);
+  void run_read(Replica& replica, const GroupRequest& request, std::vector<raft::Input>& barriers);
   void release(Replica& replica);
   bool may_release(Replica& replica, const HeldWrite& write, int64_t now_us);
-  void refuse(Replica& replica, const Request& request);
+  void refuse(Replica& replica, const GroupRequest& request);
 
   void end_turn();
   void hear_leader(raft::GroupId group);

@@ -445,7 +445,7 @@ void World::log(raft::NodeId node, const std::string& text) {
 
 // ---- ClientHost
 
-void World::send_request(raft::NodeId to, const Request& request) {
+void World::send_request(raft::NodeId to, const GroupRequest& request) {
   const auto at = network_.deliver_to_client(now_us_);
   if (!at) return;
   push({.at = *at,

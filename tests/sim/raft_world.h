@@ -80,7 +80,7 @@ class World final : public Host, public ClientHost {
 
   // ClientHost
   int64_t now_us() const override { return now_us_; }
-  void send_request(raft::NodeId to, const Request& request) override;
+  void send_request(raft::NodeId to, const GroupRequest& request) override;
   void wake_client(uint32_t client, int64_t at_us) override;
 
  private:

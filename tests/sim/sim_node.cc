@@ -61,7 +61,8 @@ Status SimNode::recover() {
                   .store_settings = store_settings_,
                   .process_settings = process_settings_,
                   .configuration = configuration_,
-                  .host = *this});
+                  .host = *this,
+                  .mistakes = options_.mistakes});
   return node_->recover(disk_, now_);
 }
 
@@ -113,7 +114,8 @@ void SimNode::receive(Connection& connection, std::string_view bytes) {
   if (!options_.forgets_expiry || connection.session == nullptr) return;
   // Nobody has written in this turn, so if the reply waits for its record, that is for an expiry.
   const bool wrote = store.dirty() != dirty || store.effects().count() != store.implied_effects();
-  if (!wrote && connection.session->needs.log_position == node_->state().durability.turn_sequence()) {
+  if (!wrote &&
+      connection.session->needs.log_position == node_->state().durability.turn_sequence()) {
     connection.session->needs.log_position = needed;
   }
 }
@@ -169,7 +171,12 @@ void SimNode::drain_socket(int number) {
 
 void SimNode::shut_down() { node_->shutdown(now_, 0); }
 
-void SimNode::end_turn() { perform(*node_, now_, *this); }
+void SimNode::end_turn() {
+  for (const ConnectionId connection : std::exchange(unreachable_, {})) {
+    node_->peer_lost(now_, connection);
+  }
+  perform(*node_, now_, *this);
+}
 
 void SimNode::settle() {
   for (int turn = 0; turn < kSettleTurnsMax; ++turn) {
@@ -181,6 +188,7 @@ void SimNode::settle() {
       drain_socket(number);
       moved = true;
     }
+    moved = moved || !unreachable_.empty();
     if (now_.steady_us >= deadline_us_) {
       node_->tick(now_);
       moved = true;
@@ -192,9 +200,16 @@ void SimNode::settle() {
   CHECK(false);
 }
 
+bool SimNode::lives_on() {
+  if (outputs_left_ == 0) return false;
+  if (outputs_left_ != UINT64_MAX) --outputs_left_;
+  return outputs_left_ != 0;
+}
+
 size_t SimNode::send(void* pointer, std::string_view bytes) {
   Connection& connection = of(pointer);
   CHECK(connection.sending.empty());
+  if (!lives_on()) return bytes.size();
   const bool takes_all = options_.hasty || prng_.chance(0.9);
   const size_t count =
       takes_all ? bytes.size() : static_cast<size_t>(prng_.below(bytes.size() + 1));
@@ -211,6 +226,7 @@ void SimNode::close(void* pointer, CloseMode) {
 }
 
 std::optional<DiskReply> SimNode::disk(DiskRequest&& request, DiskPlace place) {
+  if (!lives_on()) return std::nullopt;
   Lane& lane = lanes_[static_cast<size_t>(request.lane)];
   const bool at_once = options_.hasty || place == DiskPlace::kInline;
   if (at_once && lane.queue.empty()) return lane.executor->execute(request);
@@ -220,7 +236,24 @@ std::optional<DiskReply> SimNode::disk(DiskRequest&& request, DiskPlace place) {
 
 void SimNode::set_reading(void* pointer, bool wants_input) { of(pointer).is_reading = wants_input; }
 
+void SimNode::dial(ConnectionId connection, const PeerAddress& address) {
+  if (!lives_on()) return;
+  if (options_.carrier == nullptr) return unreachable_.push_back(connection);
+  options_.carrier->dial(connection, address);
+}
+
+void SimNode::send_to_peer(ConnectionId connection, Buffer& bytes) {
+  if (lives_on() && options_.carrier != nullptr) options_.carrier->carry(connection, bytes.view());
+  bytes.clear();
+}
+
+void SimNode::close_peer(ConnectionId connection, Buffer& last_words) {
+  if (!lives_on() || options_.carrier == nullptr) return;
+  options_.carrier->hang_up(connection, last_words.view());
+}
+
 void SimNode::log(LogLevel, std::string_view line) {
+  if (options_.on_log) options_.on_log(line);
   if (log_lines_.size() < kLogLinesMax) log_lines_.emplace_back(line);
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,12 +16,23 @@
 #include "node/config.h"
 #include "node/effects.h"
 #include "node/host.h"
+#include "node/mistakes.h"
 #include "node/node.h"
 #include "tests/sim/sim_disk.h"
 #include "util/prng.h"
 #include "util/time.h"
 
 namespace quorate::sim {
+
+// Who carries the bytes of a node's connections with other nodes.  What it is told is to be done
+// later: it must not call the node from here.
+class PeerCarrier {
+ public:
+  virtual ~PeerCarrier() = default;
+  virtual void dial(ConnectionId connection, const PeerAddress& address) = 0;
+  virtual void carry(ConnectionId connection, std::string_view bytes) = 0;
+  virtual void hang_up(ConnectionId connection, std::string_view last_words) = 0;
+};
 
 // One life of a process.  Calls: recover, start, then anything; destroying it is a kill -9.
 class SimNode final : private Driver, private Host {
@@ -32,6 +44,9 @@ class SimNode final : private Driver, private Host {
     bool hasty = false;  // the disk answers within the turn, sockets take everything
     // Planted mistake: replies do not wait for what expired when they were made.
     bool forgets_expiry = false;
+    NodeMistakes mistakes = {};
+    PeerCarrier* carrier = nullptr;  // none: no other node can be reached
+    std::function<void(std::string_view)> on_log = nullptr;
   };
   SimNode(SimDisk& disk, const Options& options);
   ~SimNode() override;
@@ -47,6 +62,8 @@ class SimNode final : private Driver, private Host {
   void disconnect(int connection);
   void send(int connection, std::string_view bytes);
   void advance(int64_t us);
+  // For a world that has clocks of its own.
+  void set_now(Instant now) { now_ = now; }
   // Somebody sets the wall clock.
   void set_wall_back(int64_t ms) { now_.unix_ms -= ms; }
   void tick_if_due();
@@ -55,6 +72,8 @@ class SimNode final : private Driver, private Host {
   // Lets the client read some of what the node has given to the socket.
   void drain_socket(int connection);
   void shut_down();
+  // Only so many outputs of the turns to come are carried out: then the process is dead.
+  void die_after(uint64_t outputs) { outputs_left_ = outputs; }
   void end_turn();
   // Turns without time passing until nothing is left to do.
   void settle();
@@ -67,6 +86,11 @@ class SimNode final : private Driver, private Host {
   std::string take_said(int connection);
   bool is_closed(int connection) const { return connections_.at(connection)->session == nullptr; }
   bool has_ended() const { return ended_; }
+  bool is_dead() const { return outputs_left_ == 0; }
+  // When tick_if_due() will do something.
+  int64_t deadline_us() const { return deadline_us_; }
+  // The socket has not taken all that the node gave it.
+  bool is_sending(int connection) const { return !connections_.at(connection)->sending.empty(); }
   // Files that got their final name.
   uint64_t renames() const { return renames_; }
   const std::vector<std::string>& log_lines() const { return log_lines_; }
@@ -97,6 +121,10 @@ class SimNode final : private Driver, private Host {
   std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) override;
   void set_reading(void* connection, bool wants_input) override;
   void arm_timer(int64_t steady_us) override { deadline_us_ = steady_us; }
+  int64_t steady_us() override { return now_.steady_us; }
+  void dial(ConnectionId connection, const PeerAddress& address) override;
+  void send_to_peer(ConnectionId connection, Buffer& bytes) override;
+  void close_peer(ConnectionId connection, Buffer& last_words) override;
   // Host
   Status settings_changed(std::span<const std::string_view>) override { return done(); }
   Status rewrite_config() override { return ErrorCode::kUnsupported; }
@@ -105,6 +133,8 @@ class SimNode final : private Driver, private Host {
   void end_process(ProcessEnd) override { ended_ = true; }
 
   void receive(Connection& connection, std::string_view bytes);
+  // False: the process has died before this output.
+  bool lives_on();
   static Connection& of(void* connection) { return *static_cast<Connection*>(connection); }
 
   SimDisk& disk_;
@@ -118,6 +148,8 @@ class SimNode final : private Driver, private Host {
   Instant now_;
   int64_t deadline_us_ = kNever;
   bool ended_ = false;
+  uint64_t outputs_left_ = UINT64_MAX;
+  std::vector<ConnectionId> unreachable_;  // dialled without a carrier
   uint64_t renames_ = 0;
   std::array<Lane, kDiskLaneCount> lanes_;
   std::map<int, std::unique_ptr<Connection>> connections_;

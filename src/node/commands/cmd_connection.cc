@@ -3,6 +3,7 @@
 
 #include "commands/errors.h"
 #include "commands/syntax.h"
+#include "node/cluster_facts.h"
 #include "node/commands/node_families.h"
 #include "node/commands/session_words.h"
 #include "node/context.h"
@@ -62,7 +63,7 @@ void describe_server(NodeContext& cx) {
   reply.bulk("id");
   reply.integer(static_cast<int64_t>(cx.session.id));
   reply.bulk("mode");
-  reply.bulk("standalone");
+  reply.bulk(is_cluster(cx.node) ? "cluster" : "standalone");
   reply.bulk("role");
   reply.bulk("master");
   reply.bulk("modules");
@@ -142,7 +143,7 @@ Status reset(NodeContext& cx) {
     std::erase(node.monitors, &session);
     if (node.monitors.empty()) node.flags &= ~kNodeMonitored;
   }
-  session.clear(kMonitoring | kReplyOff | kReplySkipNext | kNoTouch | kNoEvict);
+  session.clear(kMonitoring | kReplyOff | kReplySkipNext | kNoTouch | kNoEvict | kReadonlyReplica);
   session.database = 0;
   session.protocol = Protocol::kResp2;
   if (session.extras != nullptr) session.extras->name.clear();

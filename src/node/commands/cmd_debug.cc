@@ -58,6 +58,7 @@ Status set_active_expire(NodeContext& cx) {
 }
 
 Status reload(NodeContext& cx) {
+  if (!cx.node.company.is_alone()) return errors::not_in_company("DEBUG RELOAD");
   for (size_t index = 2; index < cx.size(); ++index) {
     const bool known = same_word(cx[index], "noflush") || same_word(cx[index], "merge") ||
                        same_word(cx[index], "nosave");
@@ -70,6 +71,7 @@ Status reload(NodeContext& cx) {
 
 // Answered when the log has been read back.
 Status load_log(NodeContext& cx) {
+  if (!cx.node.company.is_alone()) return errors::not_in_company("DEBUG LOADAOF");
   if (cx.node.in_transaction) return errors::not_in_transaction();
   cx.node.persistence.log_load_waiters.push_back(cx.session.id);
   cx.session.set(kWaiting);
@@ -177,6 +179,7 @@ Status protocol(NodeContext& cx) {
 }
 
 Status populate(NodeContext& cx) {
+  if (!cx.node.company.is_alone()) return errors::not_in_company("DEBUG POPULATE");
   if (cx.size() > 5) return ErrorCode::kSyntax;
   TRY(const int64_t count, cx.integer(2));
   const std::string prefix(cx.size() > 3 ? cx[3] : std::string_view("key"));

@@ -23,36 +23,25 @@ Status check_flush_mode(const NodeContext& cx) {
   return done();
 }
 
-bool logs_by_partition(const NodeContext& cx) {
-  return cx.node.store.effects().grouping() == Effects::Grouping::kPartition;
-}
-
 void log_for_all_keys(NodeContext& cx, int database, std::initializer_list<std::string_view> args) {
   cx.node.store.effects().add(database, Key{}, args);
 }
 
-// In company each partition has a log of its own, and only those that are led here are this node's to empty.
-void clear_led_partitions(NodeContext& cx, int database) {
-  Store& store = cx.node.store;
-  Db& db = store.database(database);
-  for (uint32_t partition = 0; partition < store.partition_count(); ++partition) {
-    if (!store.is_led(partition) || db.partition_size(partition) == 0) continue;
-    db.clear_partition(partition);
-    store.effects().add_clear(database, partition);
-  }
-}
-
+// In company of the partition that the command runs for (routing.h): each has a log of its own.
 void clear_database(NodeContext& cx, int database) {
+  Store& store = cx.node.store;
   touch_all_watched(cx.node, database, nullptr);
-  if (logs_by_partition(cx)) return clear_led_partitions(cx, database);
-  cx.node.store.database(database).clear();
+  const size_t removed = store.database(database).clear();
+  if (store.scope() && removed != 0) store.effects().add_clear(database, *store.scope());
 }
 
 Status flushdb(NodeContext& cx) {
   TRY(check_flush_mode(cx));
   clear_database(cx, cx.session.database);
-  cx.node.store.add_dirty(1);
-  if (!logs_by_partition(cx)) log_for_all_keys(cx, cx.session.database, {"FLUSHDB"});
+  if (!cx.node.store.scope()) {
+    cx.node.store.add_dirty(1);
+    log_for_all_keys(cx, cx.session.database, {"FLUSHDB"});
+  }
   cx.reply.ok();
   return done();
 }
@@ -60,13 +49,16 @@ Status flushdb(NodeContext& cx) {
 Status flushall(NodeContext& cx) {
   TRY(check_flush_mode(cx));
   for (int database = 0; database < cx.node.store.database_count(); ++database) clear_database(cx, database);
-  cx.node.store.add_dirty(1);
-  if (!logs_by_partition(cx)) log_for_all_keys(cx, cx.session.database, {"FLUSHALL"});
+  if (!cx.node.store.scope()) {
+    cx.node.store.add_dirty(1);
+    log_for_all_keys(cx, cx.session.database, {"FLUSHALL"});
+  }
   cx.reply.ok();
   return done();
 }
 
 Status swapdb(NodeContext& cx) {
+  if (!cx.node.company.is_alone()) return errors::not_in_company("SWAPDB");
   const int count = cx.node.store.database_count();
   const auto first = parse_int(cx[1]);
   if (!first || *first < INT32_MIN || *first > INT32_MAX) return errors::invalid_first_database();

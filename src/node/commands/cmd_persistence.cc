@@ -113,6 +113,7 @@ Status replconf(NodeContext& cx) {
 
 // Not answered but by the file.
 Status follow(NodeContext& cx) {
+  if (!cx.node.company.is_alone()) return errors::not_in_company("SYNC");
   if (cx.session.pending_output() != 0) return errors::sync_with_pending_output();
   SessionExtras& more = cx.session.more();
   if (more.follower == nullptr) more.follower = std::make_unique<Follower>();

@@ -22,6 +22,8 @@ std::span<const CommandSpec> slowlog_commands();
 std::span<const CommandSpec> latency_commands();
 std::span<const CommandSpec> memory_commands();
 std::span<const CommandSpec> about_commands();  // TIME ROLE LOLWUT
+std::span<const CommandSpec> cluster_commands();  // CLUSTER READONLY READWRITE ASKING
+std::span<const CommandSpec> quorum_commands();
 
 inline auto node_commands() {
   return std::to_array<std::span<const CommandSpec>>({
@@ -39,6 +41,8 @@ inline auto node_commands() {
       latency_commands(),
       memory_commands(),
       about_commands(),
+      cluster_commands(),
+      quorum_commands(),
   });
 }
 

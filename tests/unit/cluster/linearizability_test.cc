@@ -55,6 +55,38 @@ TEST(Linearizability, AWriteWithoutAnswerMayHappenLateOrNever) {
   EXPECT_EQ(verdict({{0, 1, Kind::kRead, 0, 5}, {2, kNever, Kind::kWrite, 5}}), Verdict::kViolated);
 }
 
+TEST(Linearizability, AQueueGivesWhatWasPushedOnceAndInOrder) {
+  const Operation one{0, 1, Kind::kPush, 1};
+  const Operation two{2, 3, Kind::kPush, 2};
+  EXPECT_EQ(verdict({one, two, {4, 5, Kind::kPop, 0, 1}, {6, 7, Kind::kPop, 0, 2}}),
+            Verdict::kLinearizable);
+  EXPECT_EQ(verdict({one, two, {4, 5, Kind::kPop, 0, 2}}), Verdict::kViolated);
+  EXPECT_EQ(verdict({one, {4, 5, Kind::kPop, 0, 1}, {6, 7, Kind::kPop, 0, 1}}), Verdict::kViolated);
+  // An empty one gives nothing.
+  EXPECT_EQ(verdict({one, {4, 5, Kind::kPop, 0, 0}}), Verdict::kViolated);
+  EXPECT_EQ(verdict({{0, 5, Kind::kPush, 1}, {4, 5, Kind::kPop, 0, 0}}), Verdict::kLinearizable);
+  // A pop without answer may have taken the oldest.
+  EXPECT_EQ(verdict({one, two, {4, kNever, Kind::kPop, 0}, {6, 7, Kind::kPop, 0, 2}}),
+            Verdict::kLinearizable);
+  const uint64_t both[] = {1, 2};
+  EXPECT_EQ(verdict({one, two, {4, 5, Kind::kRead, 0, list_hash(both)}}), Verdict::kLinearizable);
+  const uint64_t swapped[] = {2, 1};
+  EXPECT_EQ(verdict({one, two, {4, 5, Kind::kRead, 0, list_hash(swapped)}}), Verdict::kViolated);
+}
+
+TEST(Linearizability, AMemberIsNewOnce) {
+  EXPECT_EQ(verdict({{0, 5, Kind::kInsert, 4, 1}, {0, 5, Kind::kInsert, 4, 0}}),
+            Verdict::kLinearizable);
+  EXPECT_EQ(verdict({{0, 5, Kind::kInsert, 4, 1}, {0, 5, Kind::kInsert, 4, 1}}),
+            Verdict::kViolated);
+  EXPECT_EQ(verdict({{0, 5, Kind::kInsert, 4, 1},
+                     {0, 5, Kind::kInsert, 4, 1},
+                     {0, 5, Kind::kRemove, 4, 1},
+                     {6, 7, Kind::kRead, 0, 4}}),
+            Verdict::kLinearizable);
+  EXPECT_EQ(verdict({{0, 1, Kind::kInsert, 4, 1}, {2, 3, Kind::kRead, 0, 0}}), Verdict::kViolated);
+}
+
 TEST(Linearizability, AnIncrementIsNeitherLostNorDoubled) {
   EXPECT_EQ(verdict({{0, 5, Kind::kAdd, 1, 3}, {0, 5, Kind::kAdd, 2, 2}}), Verdict::kLinearizable);
   EXPECT_EQ(verdict({{0, 5, Kind::kAdd, 1, 1}, {0, 5, Kind::kAdd, 2, 2}}), Verdict::kViolated);

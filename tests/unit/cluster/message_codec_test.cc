@@ -123,7 +123,7 @@ TEST(MessageCodec, the_bytes_of_version_two) {
             "010203"
             "01010000"
             "010203"
-            "0102010b02160000000100");
+            "0102010b021600000001");
   EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[8])), "020707010b0216ac0201efbefecacefaedfe");
   const std::string append = hexadecimal(bytes_of(one_of_each()[0]));
   EXPECT_EQ(append.substr(0, append.size() - 16),

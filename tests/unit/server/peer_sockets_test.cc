@@ -140,6 +140,21 @@ TEST(PeerSockets, a_failed_attempt_is_told_once_and_tried_again) {
   one.stop();
 }
 
+TEST(PeerSockets, a_name_is_tried_at_each_of_its_addresses) {
+  Loop loop;
+  End one(loop, 1);
+  End two(loop, 2);  // at 127.0.0.1 only; the name may mean ::1 first
+  const PeerTarget second{2, {.host = "localhost", .port = two.address().port}};
+  one.peers().set_members({.steady_us = read_steady_us(), .unix_ms = 0}, {&second, 1});
+  EXPECT_TRUE(loop.run_until([&] {
+    one.turn();
+    two.turn();
+    return one.peers().link(2, PeerLane::kData) != nullptr;
+  }));
+  one.stop();
+  two.stop();
+}
+
 TEST(PeerSockets, the_end_of_one_side_is_told_to_the_other) {
   Loop loop;
   End one(loop, 1);

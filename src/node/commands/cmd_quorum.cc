@@ -1,0 +1,206 @@
+// QUORUM: how the cluster is, where a key is, and what operators may want of the members.
+#include <string>
+
+#include "cluster/cluster_node.h"
+#include "commands/errors.h"
+#include "commands/syntax.h"
+#include "node/cluster_facts.h"
+#include "node/commands/node_families.h"
+#include "node/company.h"
+#include "node/context.h"
+#include "node/wishes.h"
+#include "util/hash.h"
+
+namespace quorate {
+
+namespace {
+
+ClusterNode& cluster_of(NodeContext& cx) { return cx.node.company.cluster(); }
+ClusterView view_of(const NodeContext& cx) { return cluster_view(cx.node, cx.session); }
+
+std::string_view name_of(Membership membership) {
+  switch (membership) {
+    case Membership::kAlone: return "alone";
+    case Membership::kJoining: return "joining";
+    case Membership::kMember: return "member";
+    case Membership::kRefused: return "refused";
+  }
+  return {};
+}
+
+std::string_view name_of(MemberState state) {
+  switch (state) {
+    case MemberState::kActive: return "active";
+    case MemberState::kDraining: return "draining";
+    case MemberState::kRemoved: return "removed";
+  }
+  return {};
+}
+
+// Writes the pairs of a map whose number is known at the end.
+class Pairs {
+ public:
+  explicit Pairs(Reply& reply) : reply_(reply), map_(reply.begin(Reply::Shape::kMap)) {}
+  void end() { reply_.end(map_, count_); }
+  // The value is written by the caller.
+  Reply& name(std::string_view name) {
+    reply_.bulk(name);
+    ++count_;
+    return reply_;
+  }
+  void text(std::string_view label, std::string_view value) { name(label).bulk(value); }
+  void number(std::string_view label, uint64_t value) { name(label).integer(static_cast<int64_t>(value)); }
+  void number(std::string_view label, std::optional<uint64_t> value) {
+    if (value) return number(label, *value);
+    name(label).null();
+  }
+  void fact(std::string_view label, bool value) { name(label).bulk(value ? "yes" : "no"); }
+
+ private:
+  Reply& reply_;
+  const Reply::Deferred map_;
+  size_t count_ = 0;
+};
+
+// ---- STATUS ----------------------------------------------------------------------------------------------
+
+std::string cluster_id_text(const ClusterState& state) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string text;
+  for (const char byte : state.cluster()) {
+    const auto bits = static_cast<unsigned char>(byte);
+    text.push_back(kHex[bits >> 4]);
+    text.push_back(kHex[bits & 15]);
+  }
+  return text;
+}
+
+void reply_node(const ClusterView& view, const NodeView& node, Reply& reply) {
+  Pairs pairs(reply);
+  pairs.text("id", node_name(node.record.id));
+  pairs.text("address", address_text(node.record.host, node.record.port));
+  pairs.text("zone", node.record.zone);
+  pairs.text("state", name_of(node.record.state));
+  pairs.fact("live", node.is_live);
+  pairs.fact("myself", node.is_self);
+  pairs.number("leads", view.led_by(node.record.id));
+  pairs.number("copies", view.held_by(node.record.id));
+  pairs.end();
+}
+
+Status status(NodeContext& cx) {
+  const ClusterNode& cluster = cluster_of(cx);
+  const ClusterView view = view_of(cx);
+  const ClusterHealth health = health_of(view);
+  Pairs pairs(cx.reply);
+  pairs.text("state", health.is_ok() ? "ok" : "fail");
+  pairs.text("membership", name_of(cluster.membership()));
+  if (cluster.membership() == Membership::kRefused) pairs.text("refusal", cluster.refusal());
+  if (cluster.state().is_founded()) pairs.text("cluster", cluster_id_text(cluster.state()));
+  pairs.number("partitions", view.partitions.size());
+  pairs.number("leaderless-partitions", health.leaderless);
+  pairs.number("under-replicated-partitions", health.under_replicated);
+  pairs.number("copies-wanted", view.copies_wanted);
+  // Two copies have one voter: REPLICATION 7.
+  pairs.fact("survives-a-node", health.live >= 3 && view.copies_wanted >= 3 && health.leaderless + health.under_replicated == 0);
+  pairs.number("plan", view.epoch);
+  pairs.name("nodes").array(view.nodes.size());
+  for (const NodeView& node : view.nodes) reply_node(view, node, cx.reply);
+  pairs.end();
+  return done();
+}
+
+// ---- EXPLAIN ---------------------------------------------------------------------------------------------
+
+void reply_copy(const ClusterView& view, const CopyView& copy, Reply& reply) {
+  const NodeView* const node = view.find(copy.node);
+  Pairs pairs(reply);
+  pairs.text("node", node_name(copy.node));
+  pairs.text("address", node == nullptr ? std::string() : address_text(node->record.host, node->record.port));
+  pairs.text("zone", node == nullptr ? std::string_view() : std::string_view(node->record.zone));
+  pairs.text("role", quorate::name_of(copy.role));
+  pairs.fact("live", copy.is_live);
+  pairs.number("last-index", copy.last_index);
+  pairs.number("lag", copy.lag);
+  pairs.end();
+}
+
+// From what this node knows: more where it leads the partition, less where it has no copy.
+Status explain(NodeContext& cx) {
+  const ClusterView view = view_of(cx);
+  const uint16_t slot = key_slot(cx[2]);
+  const PartitionDetails details = partition_details(cx.node, view, cx.node.store.partition_of(slot));
+  Pairs pairs(cx.reply);
+  pairs.number("slot", slot);
+  pairs.number("partition", details.partition);
+  const NodeView* const leader = details.leader == 0 ? nullptr : view.find(details.leader);
+  if (leader != nullptr) {
+    pairs.text("leader", node_name(details.leader));
+    pairs.text("leader-address", address_text(leader->record.host, leader->record.port));
+  } else {
+    pairs.name("leader").null();
+    pairs.name("leader-address").null();
+  }
+  pairs.number("term", details.log ? std::optional(details.log->term) : std::nullopt);
+  pairs.number("last-index", details.log ? std::optional(details.log->last_index) : std::nullopt);
+  pairs.number("commit-index", details.log ? std::optional(details.log->commit_index) : std::nullopt);
+  pairs.name("replicas").array(details.copies.size());
+  for (const CopyView& copy : details.copies) reply_copy(view, copy, cx.reply);
+  pairs.end();
+  return done();
+}
+
+// ---- wishes ----------------------------------------------------------------------------------------------
+
+Status set_state(NodeContext& cx, MemberState state) {
+  const ClusterView view = view_of(cx);
+  const NodeView* const node = view.find_named(cx[2]);
+  if (node == nullptr) return errors::unknown_node(cx[2]);
+  return wish(cx, meta::SetState{.node = node->record.id, .state = state});
+}
+
+Status drain(NodeContext& cx) { return set_state(cx, MemberState::kDraining); }
+Status undrain(NodeContext& cx) { return set_state(cx, MemberState::kActive); }
+Status remove(NodeContext& cx) { return set_state(cx, MemberState::kRemoved); }
+
+Status rebalance(NodeContext& cx) {
+  ClusterNode& cluster = cluster_of(cx);
+  TRY(check_member(cluster));
+  cluster.rebalance();
+  cx.reply.ok();
+  return done();
+}
+
+constexpr uint32_t kWish = kAdmin | kNoScript | kStale;
+
+constexpr CommandSpec kTable[] = {
+    {.name = "quorum|drain", .arity = 3, .flags = kWish, .syntax = "node-id",
+     .summary = "Moves all copies and leaderships away from a node; it stays a member and gets nothing until UNDRAIN.",
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = drain},
+    {.name = "quorum|explain", .arity = 3, .flags = kStale, .syntax = "key:string",
+     .summary = "Returns where a key is: slot, partition, its copies with role, zone and lag, as far as this node knows.",
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster,
+     .tips = "nondeterministic_output", .run_on_node = explain},
+    {.name = "quorum|help", .arity = 2, .flags = kLoading | kStale, .summary = "Lists the subcommands of QUORUM.",
+     .complexity = "O(1)", .since = "0.1.0", .group = Group::kCluster},
+    {.name = "quorum|rebalance", .arity = 2, .flags = kWish,
+     .summary = "Lets all members look at once whether leaders and copies are where the plan wants them.",
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = rebalance},
+    {.name = "quorum|remove", .arity = 3, .flags = kWish, .syntax = "node-id",
+     .summary = "Removes a node that holds nothing any more from the cluster, for good.",
+     .complexity = "O(N) in the number of nodes", .since = "0.1.0", .group = Group::kCluster, .run_on_node = remove},
+    {.name = "quorum|status", .arity = 2, .flags = kStale,
+     .summary = "Returns the health of the cluster and its nodes, as this node sees them.",
+     .complexity = "O(N) in the number of nodes and partitions", .since = "0.1.0", .group = Group::kCluster,
+     .tips = "nondeterministic_output", .run_on_node = status},
+    {.name = "quorum|undrain", .arity = 3, .flags = kWish, .syntax = "node-id",
+     .summary = "Takes DRAIN back: the node gets its share again.", .complexity = "O(N) in the number of partitions",
+     .since = "0.1.0", .group = Group::kCluster, .run_on_node = undrain},
+};
+static_assert(well_formed(kTable), "cmd_quorum.cc: a row is incomplete, unsorted or contradictory");
+
+}  // namespace
+
+std::span<const CommandSpec> quorum_commands() { return kTable; }
+
+}  // namespace quorate

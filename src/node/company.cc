@@ -1,0 +1,520 @@
+// Turns in company: who may execute, what is proposed, what a reply waits for.
+#include "node/company.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "node/apply.h"
+#include "node/changes.h"
+#include "node/effects.h"
+#include "node/followers.h"
+#include "node/forward.h"
+#include "node/host.h"
+#include "node/input.h"
+#include "node/needs.h"
+#include "node/output.h"
+#include "node/own_member.h"
+#include "node/routing.h"
+#include "node/state.h"
+#include "node/wishes.h"
+#include "store/partition_state.h"
+#include "util/check.h"
+#include "util/varint.h"
+
+namespace quorate {
+
+namespace {
+
+// What an entry of a partition's log holds: when, and the effects.
+//
+//   batch = varint unix ms, effects
+Buffer batch_of(int64_t unix_ms, std::string_view effects) {
+  Buffer out;
+  append_varint(out, static_cast<uint64_t>(unix_ms));
+  out.append(effects);
+  return out;
+}
+
+}  // namespace
+
+Company::~Company() = default;
+
+// ---- start -------------------------------------------------------------------------------------------------
+
+Status Company::restore(GroupRecovery& recovery) {
+  TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
+  if (!restored_) return done();
+  for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
+    const auto found = restored_->groups.find(group_of_partition(partition));
+    if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
+      node_.store.clear_partition(partition);
+    } else if (found->second.state) {
+      TRY(install_partition(node_.store, partition, *found->second.state));
+      found->second.state.reset();
+    }
+  }
+  node_.store.changes().clear();
+  return done();
+}
+
+Status Company::start() {
+  // Without an identity a node takes no part in a cluster (persist/identity.h); what it says of itself holds until it ends.
+  const NodeId id = node_.identity.id != 0 ? node_.identity.id : node_.store.random().next() | 1;
+  if (node_.identity.id == 0 && (restored_ || !node_.settings.join.empty())) {
+    return Error(ErrorCode::kInvalidArgument, "a node of a cluster needs an identity, which could not be written");
+  }
+  const uint32_t partitions = node_.store.partition_count();
+  TRY(std::vector<PeerAddress> join, parse_join(node_.settings.join));
+  if (!join.empty() && !restored_ && node_.durability.keeps_log() && has_data()) {
+    return Error(ErrorCode::kInvalidArgument, "the directory holds data of its own, which joining would replace");
+  }
+  ClusterNodeOptions options{.own = own_member(node_.settings, node_.process_settings, id),
+                             .incarnation = std::max<uint64_t>(node_.identity.incarnation, 1),
+                             .partitions = partitions,
+                             .join = std::move(join),
+                             .settings = {{.name = "replication-n", .value = std::to_string(node_.settings.replication_n)}},
+                             .seed = node_.store.random().next()};
+  if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
+    return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
+  }
+  if (!join.empty() && !node_.durability.keeps_log()) {
+    return Error(ErrorCode::kInvalidArgument, "a node of a cluster needs its log in this version: appendonly yes");
+  }
+  states_.resize(partitions);
+  cluster_ = std::make_unique<ClusterNode>(options, static_cast<PartitionData&>(*this));
+  const bool was_in_company = restored_.has_value();
+  cluster_->start(node_.now, std::move(restored_));
+  restored_.reset();
+  if (was_in_company || cluster_->membership() != Membership::kAlone) enter_company();
+  tell_notes();
+  return done();
+}
+
+bool Company::has_data() const {
+  for (int index = 0; index < node_.store.database_count(); ++index) {
+    if (node_.store.database(index).size() != 0) return true;
+  }
+  return false;
+}
+
+// From here on the log holds records of groups, and nothing runs on a partition that this node does not lead.
+void Company::enter_company() {
+  in_company_ = true;
+  node_.flags |= kNodeInCompany;
+  node_.store.effects().set_grouping(Effects::Grouping::kPartition, node_.store.partition_count());
+  node_.update_collecting();
+  cut_off_followers(node_);
+  leaders_.resize(states_.size());
+  node_.forwarding = std::make_unique<Forwarding>(node_, static_cast<ForwardingPeers&>(*this));
+  cluster_->set_on_message([this](NodeId from, uint64_t kind, std::string_view bytes) -> Status {
+    if (is_forward_kind(kind)) return node_.forwarding->receive(from, kind, bytes);
+    return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
+  });
+  cluster_->set_on_link([this](NodeId node, ClusterNode::LinkChange change) {
+    if (change == ClusterNode::LinkChange::kUp) {
+      node_.forwarding->on_link_up(node);
+    } else {
+      node_.forwarding->on_link_down(node);
+    }
+  });
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) node_.store.set_led(partition, Led::kNo);
+}
+
+// ---- commands ----------------------------------------------------------------------------------------------
+
+uint64_t Company::index_of_turn(uint32_t partition) {
+  PartitionState& state = states_[partition];
+  if (!state.is_touched) {
+    state.is_touched = true;
+    state.next_index = raft::next(cluster_->partitions().core(partition)->last_index()).value;
+    state.writes_wait_since_us = std::min(state.writes_wait_since_us, node_.now.steady_us);
+    touched_.push_back(partition);
+  }
+  return state.next_index;
+}
+
+void Company::after_write(Session& session, const Key& key) {
+  note_removals();
+  PartitionState& state = states_[partition_];
+  const uint64_t index = index_of_turn(partition_);
+  state.last_write = index;
+  if (key.bytes.data() == nullptr) {
+    state.all_keys_write = index;
+  } else {
+    state.key_writes[key.hash % kKeySlots] = index;
+  }
+  if (node_.mistakes.reply_before_commit) return;
+  await(node_, session, {commit_stream(partition_), index});
+}
+
+void Company::after_read(Session& session, const Key& key) {
+  // A command without keys: partition_ is that of an earlier one.
+  if (!serves(partition_)) return;
+  note_removals();
+  PartitionState& state = states_[partition_];
+  uint64_t index = state.last_write;
+  if (key.bytes.data() != nullptr) index = std::max(state.key_writes[key.hash % kKeySlots], state.all_keys_write);
+  if (index != 0 && !node_.mistakes.read_before_commit) await(node_, session, {commit_stream(partition_), index});
+  if (node_.durability.has_pending_alone()) [[unlikely]]
+    await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
+  await_read(session, partition_);
+}
+
+void Company::await_all(Session& session) {
+  note_removals();
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) {
+    PartitionState& state = states_[partition];
+    if (!state.serves) continue;
+    if (state.last_write != 0) await(node_, session, {commit_stream(partition), state.last_write});
+    await_read(session, partition);
+  }
+}
+
+// The leadership must be confirmed for this moment.
+void Company::await_read(Session& session, uint32_t partition) {
+  PartitionState& state = states_[partition];
+  if (!state.is_read) {
+    state.is_read = true;
+    read_.push_back(partition);
+  }
+  await(node_, session, {read_stream(partition), state.reads_asked + 1});
+}
+
+void Company::after_time(Session& session) {
+  if (!serves(partition_)) return;
+  await(node_, session, {commit_stream(partition_), index_of_turn(partition_)});
+}
+
+// What the store has taken away by itself is a write of this turn.
+void Company::note_removals() {
+  std::vector<Store::RemovedKey>& removed = node_.store.removed_keys();
+  if (removed.empty()) [[likely]]
+    return;
+  for (const Store::RemovedKey& key : removed) {
+    const uint32_t partition = node_.store.partition_of(key.slot);
+    PartitionState& state = states_[partition];
+    state.last_write = index_of_turn(partition);
+    state.key_writes[key.hash % kKeySlots] = state.last_write;
+  }
+  removed.clear();
+}
+
+void Company::join(const PeerAddress& address) {
+  CHECK(!in_company_ && !told_to_join_);
+  told_to_join_ = address;
+  has_input_ = true;
+}
+
+void Company::begin_joining() {
+  const PeerAddress address = *std::exchange(told_to_join_, std::nullopt);
+  if (has_data()) {
+    node_.host.log(LogLevel::kWarning, "told to join a cluster, but keys were written meanwhile -> the node stays alone");
+    return;
+  }
+  cluster_->join(node_.now, address);
+  enter_company();
+}
+
+// ---- inputs ------------------------------------------------------------------------------------------------
+
+bool Company::may_have_company() const {
+  const bool log_counts = node_.persistence.log_counts && node_.persistence.log_load_waiters.empty();
+  return node_.identity.id != 0 && node_.durability.keeps_log() && node_.durability.takes_writes() && log_counts;
+}
+
+ConnectionId Company::accepted() {
+  if (!may_have_company()) return 0;
+  has_input_ = true;
+  return cluster_->accepted(node_.now);
+}
+
+void Company::dialled(ConnectionId connection) {
+  has_input_ = true;
+  cluster_->dialled(node_.now, connection);
+}
+
+void Company::received(ConnectionId connection, std::string_view bytes) {
+  has_input_ = true;
+  cluster_->received(node_.now, connection, bytes);
+}
+
+void Company::lost(ConnectionId connection) {
+  has_input_ = true;
+  cluster_->closed(node_.now, connection);
+}
+
+void Company::tick() {
+  if (node_.now.steady_us < cluster_->deadline()) return;
+  has_input_ = true;
+  propose();
+  cluster_->tick(node_.now);
+}
+
+// ---- a turn ------------------------------------------------------------------------------------------------
+
+void Company::propose() {
+  if (!in_company_) return;
+  note_removals();
+  Effects& effects = node_.store.effects();
+  for (const uint32_t partition : effects.touched()) {
+    CHECK(states_[partition].serves);
+    index_of_turn(partition);
+  }
+  if (touched_.empty()) [[likely]]
+    return;
+  for (const uint32_t partition : touched_) {
+    PartitionState& state = states_[partition];
+    state.is_touched = false;
+    // Whoever serves may propose until the next step.
+    CHECK(cluster_->partitions().can_propose(partition));
+    const bool forgets = node_.mistakes.proposes_nothing && state.next_index % 16 == 0;
+    const Buffer batch = batch_of(node_.now.unix_ms, forgets ? std::string_view() : effects.bytes_of(partition));
+    const raft::Index index = cluster_->partitions().propose(node_.now, partition, SharedBytes(batch.view()));
+    CHECK(index.value == state.next_index);
+  }
+  touched_.clear();
+  node_.store.begin_batch();
+}
+
+bool Company::has_turn() const { return in_company_ || (has_input_ && may_have_company()); }
+
+void Company::work() {
+  if (!has_turn()) [[likely]]
+    return;
+  if (told_to_join_) begin_joining();
+  propose();
+  cluster_->take_messages(node_.now);
+  if (in_company_) {
+    node_.forwarding->run();
+    propose();
+  }
+  cluster_->work(node_.now);
+  if (!in_company_ && cluster_->membership() == Membership::kMember) enter_company();
+  serve_who_is_ready();
+  if (in_company_) tell_leaders();
+  answer_wishes(node_);
+  tell_notes();
+}
+
+NodeId Company::leader_of(uint32_t partition) const {
+  const auto leader = cluster_->groups().known_leader(group_of_partition(partition));
+  return leader ? leader->value : 0;
+}
+
+bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
+  Link* const link = cluster_->peers().link(to, PeerLane::kData);
+  if (link == nullptr) return false;
+  link->add(kind, head, body);
+  return true;
+}
+
+void Company::tell_leaders() {
+  if (node_.forwarding->waiting_count() == 0) [[likely]]
+    return;
+  for (uint32_t partition = 0; partition < leaders_.size(); ++partition) {
+    const NodeId leader = serves(partition) ? own_id() : leader_of(partition);
+    if (std::exchange(leaders_[partition], leader) != leader) node_.forwarding->on_leader(partition);
+  }
+  node_.forwarding->run();
+  propose();
+}
+
+void Company::confirm_reads(Driver& driver) {
+  if (read_.empty()) [[likely]]
+    return;
+  const int64_t steady_us = driver.steady_us();
+  for (const uint32_t partition : read_) {
+    PartitionState& state = states_[partition];
+    state.is_read = false;
+    const uint64_t number = ++state.reads_asked;
+    const raft::Core* const core = cluster_->partitions().core(partition);
+    const bool is_trusted = node_.mistakes.read_without_lease;
+    if (core != nullptr && (steady_us < core->lease_until_us() || is_trusted)) {
+      node_.streams.advance(read_stream(partition), number);
+    } else if (core != nullptr && core->role() == raft::RoleName::kLeader) {
+      state.reads_wait_since_us = std::min(state.reads_wait_since_us, node_.now.steady_us);
+      cluster_->groups().step(node_.now, group_of_partition(partition),
+                              raft::in::ReadBarrier{.token = {number}, .last_beat = cluster_->groups().last_beat()});
+    } else {
+      lose_reads(partition);
+    }
+  }
+  read_.clear();
+}
+
+void Company::store_records() {
+  if (!in_company_ || !cluster_->has_record()) [[likely]]
+    return;
+  Buffer body;
+  const auto needs = cluster_->begin_record(group_log_.next_number(), body);
+  Durability& durability = node_.durability;
+  group_log_.add(needs, body.view(), node_.now.unix_ms, durability.log(), durability.requests);
+  if (node_.settings.appendfsync == FsyncPolicy::kAlways) durability.sync();
+}
+
+void Company::on_log_progress() {
+  if (!in_company_ || !node_.durability.keeps_log()) return;
+  const bool is_always = node_.settings.appendfsync == FsyncPolicy::kAlways && !node_.mistakes.written_is_synced;
+  const uint64_t stored = group_log_.stored(node_.durability.log(), is_always ? raft::Durability::kSynced : raft::Durability::kOs);
+  if (stored <= stored_) return;
+  stored_ = stored;
+  propose();
+  cluster_->stored(node_.now, stored);
+}
+
+void Company::flush() {
+  if (!has_turn()) [[likely]]
+    return;
+  has_input_ = false;
+  cluster_->flush(node_.now);
+}
+
+int64_t Company::deadline() const { return is_started() ? cluster_->deadline() : kNever; }
+
+void Company::tell_notes() {
+  for (const std::string& note : cluster_->take_notes()) node_.host.log(LogLevel::kNotice, note);
+}
+
+// ---- roles -------------------------------------------------------------------------------------------------
+
+void Company::on_role(uint32_t partition, const raft::RoleState& role) {
+  if (role.serving != raft::Serving::kYes) {
+    stop_serving(partition);
+  } else if (!states_[partition].may_serve_soon) {
+    states_[partition].may_serve_soon = true;
+    ready_.push_back(partition);
+  }
+  if (role.role != raft::RoleName::kLeader) lose_reads(partition);
+}
+
+void Company::serve_who_is_ready() {
+  if (ready_.empty()) [[likely]]
+    return;
+  std::erase_if(ready_, [&](uint32_t partition) {
+    PartitionState& state = states_[partition];
+    const raft::Core* const core = cluster_->partitions().core(partition);
+    const bool may_serve = core != nullptr && core->role_state().serving == raft::Serving::kYes;
+    const bool must_apply = may_serve && !node_.mistakes.serves_before_applied;
+    if (must_apply && cluster_->partitions().state_index(partition) < core->last_index()) return false;
+    state.may_serve_soon = false;
+    if (may_serve) serve(partition);
+    return true;
+  });
+}
+
+void Company::serve(uint32_t partition) {
+  PartitionState& state = states_[partition];
+  // What the log holds and is not committed yet was executed elsewhere: of unknown keys.
+  state.all_keys_write = state.last_write = cluster_->partitions().state_index(partition).value;
+  state.key_writes.fill(0);
+  state.serves = true;
+  node_.store.set_led(partition, Led::kYes);
+}
+
+void Company::stop_serving(uint32_t partition) {
+  PartitionState& state = states_[partition];
+  if (!std::exchange(state.serves, false)) return;
+  CHECK(!state.is_touched);
+  node_.store.set_led(partition, Led::kNo);
+  partition_is_left(node_, partition);
+}
+
+// ---- data --------------------------------------------------------------------------------------------------
+
+void Company::apply(uint32_t partition, std::string_view batch) {
+  uint64_t unix_ms = 0;
+  CHECK(take_varint(batch, unix_ms));
+  // What has expired for one leader has expired for the next.
+  raise_time(node_, static_cast<int64_t>(unix_ms));
+  Store& store = node_.store;
+  const bool collects = store.effects().collecting();
+  store.effects().set_collecting(false);
+  store.set_replaying(true);
+  EffectApplier effects(node_);
+  BatchApplier batches(store, effects);
+  const Status applied = batches.apply(batch);
+  store.set_replaying(false);
+  store.effects().set_collecting(collects);
+  store.changes().clear();
+  if (!applied.ok()) {
+    node_.host.log(LogLevel::kWarning, "partition " + std::to_string(partition) + ": an entry cannot be applied (" +
+                                           std::string(applied.error().detail()) + ")");
+  }
+  CHECK(applied.ok());
+}
+
+PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
+  constexpr size_t kEntriesAStep = 1000;
+  constexpr size_t kBytesAStep = size_t{512} << 10;
+  if (!encoder_) encoder_.emplace(node_.store, partition);
+  const PartitionWalk::Progress progress = encoder_->step(kEntriesAStep, kBytesAStep);
+  if (progress == PartitionWalk::Progress::kMore) return Encoding::kMore;
+  if (progress == PartitionWalk::Progress::kDone) out = encoder_->take();
+  encoder_.reset();
+  return progress == PartitionWalk::Progress::kDone ? Encoding::kDone : Encoding::kBroken;
+}
+
+void Company::encode(uint32_t partition, Buffer& out) { encode_partition(node_.store, partition, out); }
+
+Status Company::check(uint32_t partition, std::string_view state) { return check_partition(node_.store, partition, state); }
+
+Status Company::install(uint32_t partition, std::string_view state) {
+  TRY(install_partition(node_.store, partition, state));
+  announce_changes(node_);
+  return done();
+}
+
+void Company::clear(uint32_t partition) {
+  // What was executed here and is not committed may be lost with it.
+  const StreamId stream = commit_stream(partition);
+  lose_from(node_, {stream, node_.streams.position(stream) + 1});
+  node_.store.clear_partition(partition);
+  announce_changes(node_);
+}
+
+void Company::on_commit(uint32_t partition, raft::Index commit) {
+  node_.streams.advance(commit_stream(partition), commit.value);
+  PartitionState& state = states_[partition];
+  state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
+}
+
+void Company::end_overdue() {
+  if (!in_company_) return;
+  const int64_t since_us = node_.now.steady_us - node_.settings.request_timeout_ms * 1000;
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) {
+    PartitionState& state = states_[partition];
+    if (state.writes_wait_since_us <= since_us) {
+      state.writes_wait_since_us = kNever;
+      const StreamId stream = commit_stream(partition);
+      lose_from(node_, {stream, node_.streams.position(stream) + 1});
+    }
+    if (state.reads_wait_since_us <= since_us) {
+      state.reads_wait_since_us = kNever;
+      lose_reads(partition);
+    }
+  }
+}
+
+void Company::on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) {
+  if (verdict == raft::ReadVerdict::kConfirmed) {
+    node_.streams.advance(read_stream(partition), token.value);
+    PartitionState& state = states_[partition];
+    state.reads_wait_since_us = token.value < state.reads_asked ? node_.now.steady_us : kNever;
+  } else {
+    lose_reads(partition);
+  }
+}
+
+// What was read while this node led may have been old already.
+void Company::lose_reads(uint32_t partition) {
+  const StreamId stream = read_stream(partition);
+  lose_from(node_, {stream, node_.streams.position(stream) + 1});
+}
+
+// Replies that told of these entries will never be true.
+void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {
+  if (node_.mistakes.lost_replies_leave) return;
+  lose_from(node_, {commit_stream(partition), entries.front().index.value});
+}
+
+}  // namespace quorate

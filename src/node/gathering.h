@@ -1,0 +1,49 @@
+// Requests that concern several partitions but each key for itself: taken apart into requests of one partition each, and the
+// answers put together.  Pure; who sends them where is forward.h's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "commands/spec.h"
+#include "resp/reply.h"
+#include "resp/request_parser.h"
+#include "store/db.h"
+
+namespace quorate {
+
+struct Gathering {
+  // How the answers become one.
+  enum class Rule : uint8_t {
+    kSum,         // integers (DEL, DBSIZE ...)
+    kAllOk,       // MSET, FLUSHALL
+    kByPosition,  // arrays with a value a key; the values stand where the keys stood (MGET)
+    kArrays,      // arrays one behind the other (KEYS)
+    kAnyOf,       // one that is not null, if there is one (RANDOMKEY)
+  };
+  struct Part {
+    uint32_t partition = 0;
+    std::string request;             // encoded
+    std::vector<size_t> positions;   // kByPosition: of its keys
+    std::string answer = {};         // encoded
+  };
+  Rule rule = Rule::kSum;
+  bool writes = false;
+  size_t key_count = 0;
+  std::vector<Part> parts;           // each of another partition
+
+  // Every part has its answer.  An error of a part is the answer; if others may have been done, as -UNCERTAIN.  `chance` decides
+  // kAnyOf.
+  void combine(uint64_t chance, Reply& reply) const;
+};
+
+// Nothing: the command needs all its keys in one place.  A request on the whole keyspace has a part a partition.
+std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec, Args args);
+// The command concerns the whole keyspace, and runs for each partition where that is led.
+bool is_keyspace_wide(const CommandSpec& spec);
+
+}  // namespace quorate

@@ -1,0 +1,18 @@
+// Known ways for a whole node to get replication wrong, switched on by tests only, to prove that they would be
+// noticed (REPLICATION.md 9).  The server never sets one.  Those of the consensus core are in cluster/raft/mistakes.h.
+#pragma once
+
+namespace quorate {
+
+struct NodeMistakes {
+  bool reply_before_commit = false;     // a write is acknowledged once this node has it
+  bool read_before_commit = false;      // a read shows what may yet be lost
+  bool read_without_lease = false;      // a leader that may have been deposed answers reads
+  bool lost_replies_leave = false;      // what a deposed leader has lost is acknowledged when others commit so far
+  bool proposes_nothing = false;        // now and then what was executed is not in the entry
+  bool serves_before_applied = false;   // a new leader executes while its log is ahead of its memory
+  bool snapshot_before_commit = false;  // a snapshot of the log counts although what it holds may be lost
+  bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written
+};
+
+}  // namespace quorate

@@ -1,0 +1,180 @@
+// Routing by partitions.
+#include "node/routing.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "commands/errors.h"
+#include "commands/keys.h"
+#include "node/blocking.h"
+#include "node/execute.h"
+#include "node/forward.h"
+#include "node/gathering.h"
+#include "node/transactions.h"
+#include "util/number.h"
+
+namespace quorate {
+
+namespace {
+
+void add(KeysPartition& sum, uint32_t partition) {
+  using Kind = KeysPartition::Kind;
+  if (sum.kind == Kind::kNone) {
+    sum = {.kind = Kind::kOne, .partition = partition};
+  } else if (sum.partition != partition) {
+    sum.kind = Kind::kMany;
+  }
+}
+
+void add(KeysPartition& sum, const KeysPartition& other) {
+  if (other.kind == KeysPartition::Kind::kNone) return;
+  add(sum, other.partition);
+  if (other.kind == KeysPartition::Kind::kMany) sum.kind = KeysPartition::Kind::kMany;
+}
+
+bool is_of_all_keys(const CommandSpec& spec) { return is_keyspace_wide(spec) || spec.name == "scan"; }
+
+// EXEC runs where the keys of all its commands, and those that were watched, are.
+KeysPartition partition_of_transaction(const NodeState& node, const Session& session) {
+  KeysPartition sum;
+  if (session.extras == nullptr) return sum;
+  for (const StoredCommand& command : session.extras->queued) {
+    if (is_of_all_keys(*command.spec)) return {.kind = KeysPartition::Kind::kMany, .partition = 0};
+    const auto views = command.views();
+    add(sum, partition_of_keys(node, *command.spec, views));
+  }
+  for (const WatchedKey& watched : session.extras->watched) {
+    add(sum, node.store.partition_of(node.store.make_key(watched.key).slot));
+  }
+  return sum;
+}
+
+Road refuse(NodeState& node, Session& session, const Error& error) {
+  std::string line = error_line(error);
+  if (session.has(kInMulti)) {
+    discard_transaction(node, session);
+    line = error_line(errors::exec_abort_because(line));
+  }
+  reply_error(node, session, line);
+  return Road::kHandled;
+}
+
+constexpr size_t kRequestMax = size_t{128} << 20;
+
+bool is_exec(const Session& session, const Command& row) { return session.has(kInMulti) && row.spec->name == "exec"; }
+
+// Every command of the transaction can run in another node's session and leaves that as it was.
+bool is_of_data_alone(const Session& session) {
+  const std::vector<StoredCommand>& queued = session.extras->queued;
+  return std::all_of(queued.begin(), queued.end(), [](const StoredCommand& command) {
+    const std::string_view name = command.spec->name;
+    return command.spec->run != nullptr || name == "ping" || name == "echo" || name == "time";
+  });
+}
+
+Road at_partition(NodeState& node, Session& session, const Command& row, Args args, uint32_t partition) {
+  node.company.set_partition(partition);
+  const bool nothing_waits = node.forwarding->waiting_count() == 0;
+  // Its effects must fit into one message between nodes.  What is so large stands in `in` until it is whole.
+  if (session.in.size() > kRequestMax) [[unlikely]]
+    return refuse(node, session, errors::forwarded_request_too_large());
+  if (node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session))) [[likely]]
+    return Road::kHere;
+  // What another node has sent is for a partition that is led here, or is refused before it gets here.
+  if (session.driver != nullptr) return refuse(node, session, errors::no_leader(partition));
+  if (is_exec(session, row)) {
+    if (!session.extras->watched.empty()) return refuse(node, session, errors::watch_elsewhere());
+    if (!is_of_data_alone(session)) return refuse(node, session, errors::transaction_elsewhere());
+    forward_transaction(node, session, partition);
+  } else {
+    forward_request(node, session, *row.spec, args, partition);
+  }
+  return Road::kHandled;
+}
+
+// A part of a command on the whole keyspace.
+Road within(NodeState& node, uint32_t partition) {
+  node.company.set_partition(partition);
+  node.store.set_scope(partition);
+  return Road::kHere;
+}
+
+// SCAN goes on in the partition that its cursor names.
+Road route_scan(NodeState& node, Session& session, const Command& row, Args args) {
+  constexpr int kPositionBits = 40;
+  const auto cursor = args.size() > 1 ? parse_unsigned(args[1]) : std::nullopt;
+  // The handler says what is wrong.
+  if (!cursor || (*cursor >> kPositionBits) >= node.store.partition_count()) return Road::kHere;
+  const auto partition = static_cast<uint32_t>(*cursor >> kPositionBits);
+  const Road road = at_partition(node, session, row, args, partition);
+  if (road == Road::kHere) node.store.set_scope(partition);
+  return road;
+}
+
+// What is watched must be seen to change: it can be watched where it is led.
+Road route_watch(NodeState& node, Session& session, const KeysPartition& keys) {
+  const bool is_here = keys.kind == KeysPartition::Kind::kOne && node.company.serves(keys.partition);
+  if (is_here || keys.kind == KeysPartition::Kind::kNone) return Road::kHere;
+  return refuse(node, session, errors::watch_elsewhere());
+}
+
+Road route_without_keys(NodeState& node, Session& session, const Command& row, Args args) {
+  if (row.spec->name == "scan") return route_scan(node, session, row, args);
+  if (!is_keyspace_wide(*row.spec)) return Road::kHere;
+  if (session.driver != nullptr) {
+    // It may have been put off (CLIENT PAUSE) until this node leads no more.
+    if (!node.company.serves(session.link_partition)) return refuse(node, session, errors::no_leader(session.link_partition));
+    return within(node, session.link_partition);
+  }
+  if (auto parts = take_apart(node.store, *row.spec, args)) forward_parts(node, session, std::move(*parts));
+  return Road::kHandled;
+}
+
+}  // namespace
+
+KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, Args args) {
+  KeysPartition sum;
+  if (!may_have_keys(spec)) return sum;
+  std::vector<KeyPosition> keys;
+  if (!find_keys(spec, args, keys)) return sum;  // the handler will say what is wrong
+  for (const KeyPosition& key : keys) add(sum, node.store.partition_of(key_slot(args[key.index])));
+  return sum;
+}
+
+Road route(NodeState& node, Session& session, Command& row, Args args, const Key& first_key) {
+  if (row.has_one_key && first_key.bytes.data() != nullptr) [[likely]] {
+    return at_partition(node, session, row, args, node.store.partition_of(first_key.slot));
+  }
+  const bool runs_transaction = is_exec(session, row);
+  if (runs_transaction && session.has(kMultiBroken | kWatchBroken)) return Road::kHere;
+  const KeysPartition keys =
+      runs_transaction ? partition_of_transaction(node, session) : partition_of_keys(node, *row.spec, args);
+  if (row.spec->name == "watch") return route_watch(node, session, keys);
+  if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
+  if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, keys.partition);
+  if (session.driver == nullptr) {
+    if (auto parts = take_apart(node.store, *row.spec, args)) {
+      forward_parts(node, session, std::move(*parts));
+      return Road::kHandled;
+    }
+  }
+  return refuse(node, session, errors::cross_partition());
+}
+
+// Who waits for a key here would wait for ever, and who watches one would not hear of changes.
+void partition_is_left(NodeState& node, uint32_t partition) {
+  std::vector<Session*> stranded;
+  for (int database = 0; database < node.store.database_count(); ++database) {
+    touch_watched_partition(node, database, partition);
+    for (const std::string& key : node.waiters.keys_of(database)) {
+      if (node.store.partition_of(key_slot(key)) != partition) continue;
+      const std::vector<Session*>* const waiting = node.waiters.find(database, key);
+      if (waiting != nullptr) stranded.insert(stranded.end(), waiting->begin(), waiting->end());
+    }
+  }
+  for (Session* session : stranded) {
+    if (session->has(kBlocked)) unblock(node, *session, Unblocked::kByMove);
+  }
+}
+
+}  // namespace quorate

@@ -1,0 +1,28 @@
+// Where a request runs in company: the partition of its keys, and who leads that.
+#pragma once
+
+#include <cstdint>
+
+#include "node/state.h"
+
+namespace quorate {
+
+enum class Road : uint8_t {
+  kHere,     // run it: its partition is led here, or it has none
+  kHandled,  // it is on its way elsewhere, or was answered
+};
+
+// Decides for a request that passed all other checks, and has not been queued by MULTI.
+Road route(NodeState& node, Session& session, Command& row, Args args, const Key& first_key);
+
+// The partition of all keys of a request.  kMany: of several; kNone: it has no keys.
+struct KeysPartition {
+  enum class Kind : uint8_t { kNone, kOne, kMany } kind = Kind::kNone;
+  uint32_t partition = 0;
+};
+KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, Args args);
+
+// This node serves the partition no longer: who waits for its keys here is told.
+void partition_is_left(NodeState& node, uint32_t partition);
+
+}  // namespace quorate

@@ -1,0 +1,23 @@
+// What operators want the members to decide (QUORUM DRAIN ...): the session waits until it is decided, or for request-timeout-ms.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cluster/cluster_node.h"
+#include "cluster/meta_group.h"
+#include "node/context.h"
+#include "util/result.h"
+
+namespace quorate {
+
+// An error says why the node has nobody to decide anything with.
+Status check_member(const ClusterNode& cluster);
+
+// Proposes the command.  The session is answered +OK or with the members' refusal by answer_wishes().
+Status wish(NodeContext& cx, const meta::Command& command);
+
+// Answers those whose wish is decided, and those who have waited long enough.
+void answer_wishes(NodeState& node);
+
+}  // namespace quorate

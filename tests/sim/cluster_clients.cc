@@ -1,0 +1,505 @@
+// Values that are written are told apart: registers and queues get a fresh number each time, a
+// counter grows by another power of two each time, so that what is read says which writes took
+// effect.  A pair is two counters with a common tag that only transactions change, both alike.
+#include "tests/sim/cluster_clients.h"
+
+#include <algorithm>
+#include <bit>
+#include <cinttypes>
+#include <initializer_list>
+#include <set>
+
+#include "util/number.h"
+
+namespace quorate::sim {
+
+namespace {
+
+// Powers of two of one counter; then another key takes its place.
+constexpr uint32_t kAddsMax = 60;
+constexpr uint32_t kVerifyingAddsMax = 2;
+constexpr uint64_t kSetMembers = 6;
+// A history longer than this is hard to judge; another key takes its place.
+constexpr size_t kOperationsMax = 400;
+constexpr int64_t kRetryUs = 10'000;
+
+std::string command(std::initializer_list<std::string> words) {
+  std::string bytes = "*" + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words) {
+    bytes += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  }
+  return bytes;
+}
+
+// Errors that say that nothing was done (REPLICATION.md 2).
+bool says_not_executed(std::string_view error) {
+  static constexpr std::string_view kCertain[] = {"CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS",
+                                                  "LOADING",     "READONLY", "MISCONF",
+                                                  "EXECABORT",   "OOM"};
+  return std::any_of(std::begin(kCertain), std::end(kCertain),
+                     [&](std::string_view word) { return error.starts_with(word); });
+}
+
+std::optional<uint64_t> number_of(const ReplyValue& value) {
+  if (value.kind == ReplyValue::Kind::kNull) return 0;
+  if (value.kind == ReplyValue::Kind::kInteger) return static_cast<uint64_t>(value.integer);
+  if (value.kind == ReplyValue::Kind::kBulk) return parse_unsigned(value.text);
+  return std::nullopt;
+}
+
+// The elements of LRANGE 0 -1, oldest first, which is from the tail.
+std::optional<std::vector<uint64_t>> elements_of(const ReplyValue& value) {
+  if (value.kind != ReplyValue::Kind::kArray) return std::nullopt;
+  std::vector<uint64_t> elements;
+  for (const ReplyValue& item : value.items) {
+    const auto element = number_of(item);
+    if (!element) return std::nullopt;
+    elements.push_back(*element);
+  }
+  std::reverse(elements.begin(), elements.end());
+  return elements;
+}
+
+std::optional<uint64_t> members_of(const ReplyValue& value) {
+  if (value.kind != ReplyValue::Kind::kArray && value.kind != ReplyValue::Kind::kSet) {
+    return std::nullopt;
+  }
+  uint64_t members = 0;
+  for (const ReplyValue& item : value.items) {
+    const auto member = number_of(item);
+    if (!member || *member >= kSetMembers) return std::nullopt;
+    members |= uint64_t{1} << *member;
+  }
+  return members;
+}
+
+}  // namespace
+
+ClusterClients::ClusterClients(ClusterClientHost& host, const ClusterSwarm& swarm, uint64_t seed)
+    : host_(host), swarm_(swarm), prng_(seed), clients_(swarm.clients) {}
+
+void ClusterClients::start() {
+  for (uint32_t number = 0; number < clients_.size(); ++number) {
+    sleep(number, static_cast<int64_t>(prng_.below(20'000)));
+  }
+}
+
+void ClusterClients::sleep(uint32_t number, int64_t delay_us) {
+  Client& client = clients_[number];
+  client.wakes_us = host_.now_us() + delay_us;
+  host_.wake_client(number, client.wakes_us);
+}
+
+bool ClusterClients::is_idle() const {
+  return std::none_of(clients_.begin(), clients_.end(),
+                      [](const Client& client) { return client.is_busy; });
+}
+
+void ClusterClients::on_timer(uint32_t number, int64_t at_us) {
+  Client& client = clients_[number];
+  if (client.wakes_us != at_us) return;  // it has slept again since
+  if (!client.is_busy) return begin(number);
+  if (client.is_waiting) return give_up(number, "no answer");
+  attempt(number);
+}
+
+// ---- requests
+
+bool ClusterClients::is_used_up(const KeyHistory& history, uint32_t adds_max) {
+  const bool has_adds = history.kind == KeyKind::kCounter || history.kind == KeyKind::kPair;
+  return has_adds && history.writes >= adds_max;
+}
+
+std::string ClusterClients::pick_key(KeyKind& kind) {
+  static constexpr const char* kNames[kKinds] = {"register", "counter", "set", "queue", "pair"};
+  const uint64_t which = prng_.below(kKinds);
+  kind = static_cast<KeyKind>(which);
+  const std::string base = kNames[which] + std::to_string(prng_.below(swarm_.keys));
+  uint32_t& generation = generation_[base];
+  std::string key = base + "." + std::to_string(generation);
+  KeyHistory& history = history_[key];
+  history.kind = kind;
+  if (history.operations.size() >= kOperationsMax || is_used_up(history, kAddsMax)) {
+    key = base + "." + std::to_string(++generation);
+    history_[key].kind = kind;
+  }
+  return key;
+}
+
+ClusterClients::Call ClusterClients::make_read(const std::string& key, KeyKind kind) const {
+  Call call{.key = key, .key_kind = kind, .text = "read " + key};
+  switch (kind) {
+    case KeyKind::kRegister:
+    case KeyKind::kCounter:
+      call.bytes = command({"GET", key});
+      break;
+    case KeyKind::kSet:
+      call.bytes = command({"SMEMBERS", key});
+      break;
+    case KeyKind::kQueue:
+      call.bytes = command({"LRANGE", key, "0", "-1"});
+      break;
+    case KeyKind::kPair:
+      call.bytes = command({"MULTI"}) + command({"GET", "{" + key + "}a"}) +
+                   command({"GET", "{" + key + "}b"}) + command({"EXEC"});
+      call.replies = 4;
+      break;
+  }
+  return call;
+}
+
+ClusterClients::Call ClusterClients::make_write(const std::string& key, KeyKind kind) {
+  Call call{.key = key, .key_kind = kind};
+  KeyHistory& history = history_[key];
+  switch (kind) {
+    case KeyKind::kRegister: {
+      call.argument = next_value_++;
+      const std::string value = std::to_string(call.argument);
+      call.kind = prng_.chance(0.5) ? OperationKind::kWrite : OperationKind::kSwap;
+      call.bytes = call.kind == OperationKind::kSwap ? command({"SET", key, value, "GET"})
+                                                     : command({"SET", key, value});
+      break;
+    }
+    case KeyKind::kCounter:
+      call.kind = OperationKind::kAdd;
+      call.argument = uint64_t{1} << history.writes;
+      call.bytes = command({"INCRBY", key, std::to_string(call.argument)});
+      break;
+    case KeyKind::kSet: {
+      const uint64_t member = prng_.below(kSetMembers);
+      call.kind = prng_.chance(0.6) ? OperationKind::kInsert : OperationKind::kRemove;
+      call.argument = uint64_t{1} << member;
+      call.bytes = command(
+          {call.kind == OperationKind::kInsert ? "SADD" : "SREM", key, std::to_string(member)});
+      break;
+    }
+    case KeyKind::kQueue:
+      call.kind = prng_.chance(0.6) ? OperationKind::kPush : OperationKind::kPop;
+      if (call.kind == OperationKind::kPush) call.argument = next_value_++;
+      call.bytes = call.kind == OperationKind::kPush
+                       ? command({"LPUSH", key, std::to_string(call.argument)})
+                       : command({"RPOP", key});
+      break;
+    case KeyKind::kPair: {
+      call.kind = OperationKind::kAdd;
+      call.argument = uint64_t{1} << history.writes;
+      const std::string by = std::to_string(call.argument);
+      call.bytes = command({"MULTI"}) + command({"INCRBY", "{" + key + "}a", by}) +
+                   command({"INCRBY", "{" + key + "}b", by}) + command({"EXEC"});
+      call.replies = 4;
+      break;
+    }
+  }
+  ++history.writes;
+  call.text = "write " + key + " " + std::to_string(call.argument);
+  return call;
+}
+
+void ClusterClients::begin(uint32_t number) {
+  Client& client = clients_[number];
+  if (verifies_) {
+    if (!take_verification(client)) return sleep(number, kRetryUs);
+  } else {
+    KeyKind kind = KeyKind::kRegister;
+    const std::string key = pick_key(kind);
+    client.call = prng_.chance(swarm_.reads) ? make_read(key, kind) : make_write(key, kind);
+  }
+  client.is_busy = true;
+  client.gives_up_us = host_.now_us() + swarm_.request_us;
+  attempt(number);
+}
+
+void ClusterClients::attempt(uint32_t number) {
+  Client& client = clients_[number];
+  const auto hint = hints_.find(client.call.key);
+  const bool knows = hint != hints_.end() && prng_.chance(0.8);
+  client.target = knows ? hint->second : static_cast<uint32_t>(prng_.below(swarm_.nodes));
+  client.is_waiting = true;
+  client.has_connection = true;
+  client.replies_left = client.call.replies;
+  client.parser = ReplyParser();
+  client.invoked_us = host_.now_us();
+  host_.send_request(number, client.target, client.call.bytes);
+  sleep(number, std::max<int64_t>(client.gives_up_us - host_.now_us(), 1));
+}
+
+void ClusterClients::finish(uint32_t number) {
+  Client& client = clients_[number];
+  client.is_busy = client.is_waiting = false;
+  const uint64_t usual_us = static_cast<uint64_t>(verifies_ ? kRetryUs : swarm_.think_us);
+  sleep(number, 1 + static_cast<int64_t>(prng_.below(2 * usual_us)));
+}
+
+// Nothing was done: perhaps another node can.
+void ClusterClients::retry(uint32_t number) {
+  Client& client = clients_[number];
+  client.is_waiting = false;
+  hints_.erase(client.call.key);
+  if (host_.now_us() >= client.gives_up_us) {
+    if (client.verifies) to_verify_.at(*client.verifies).is_taken = false;
+    client.verifies.reset();
+    return finish(number);
+  }
+  sleep(number, 1 + static_cast<int64_t>(prng_.below(2 * kRetryUs)));
+}
+
+// Nobody knows whether it was done.
+void ClusterClients::give_up(uint32_t number, const char* why) {
+  Client& client = clients_[number];
+  host_.log_client(number, client.call.text + ": " + why + " -> unknown");
+  host_.hang_up(number);
+  client.has_connection = false;
+  hints_.erase(client.call.key);
+  ++unknown_;
+  record(client, kNever, std::nullopt);
+  if (client.verifies) {
+    Verification& task = to_verify_.at(*client.verifies);
+    task.last_trouble = why;
+    task.is_taken = false;
+    client.verifies.reset();
+  }
+  finish(number);
+}
+
+// ---- answers
+
+void ClusterClients::on_closed(uint32_t number) {
+  Client& client = clients_[number];
+  if (!client.has_connection) return;
+  client.has_connection = false;
+  if (client.is_waiting) give_up(number, "the connection was closed");
+}
+
+void ClusterClients::on_bytes(uint32_t number, std::string_view bytes) {
+  Client& client = clients_[number];
+  if (!client.is_waiting)
+    return fail("client " + std::to_string(number) + " was told what it has not asked for");
+  client.parser.feed(bytes);
+  while (client.is_waiting) {
+    const auto outcome = client.parser.next(client.last_reply);
+    if (outcome == ReplyParser::Outcome::kNeedMore) return;
+    if (outcome == ReplyParser::Outcome::kProtocolError) {
+      return fail("an answer is no RESP: " + std::string(client.parser.error_text()));
+    }
+    if (--client.replies_left == 0) on_reply(number);
+  }
+  if (!client.parser.idle()) fail("an answer too many");
+}
+
+void ClusterClients::on_reply(uint32_t number) {
+  Client& client = clients_[number];
+  std::optional<KeyState> output;
+  const Outcome outcome = judge(client, output);
+  const std::string shown = print_reply(client.last_reply);
+  host_.log_client(number,
+                   client.call.text + " at n" + std::to_string(client.target + 1) + ": " + shown);
+  if (client.verifies && outcome != Outcome::kDone)
+    to_verify_.at(*client.verifies).last_trouble = shown;
+  switch (outcome) {
+    case Outcome::kNotExecuted:
+      ++refused_;
+      return retry(number);
+    case Outcome::kUnknown:
+      return give_up(number, "uncertain");
+    case Outcome::kDone:
+      break;
+  }
+  client.is_waiting = false;
+  hints_[client.call.key] = client.target;
+  ++answered_;
+  if (client.call.kind != OperationKind::kRead) ++writes_answered_;
+  record(client, host_.now_us(), output);
+  if (client.verifies) note_final(client, output);
+  finish(number);
+}
+
+ClusterClients::Outcome ClusterClients::judge(const Client& client,
+                                              std::optional<KeyState>& output) {
+  const ReplyValue& reply = client.last_reply;
+  if (reply.kind == ReplyValue::Kind::kError) {
+    if (says_not_executed(reply.text)) return Outcome::kNotExecuted;
+    if (!reply.text.starts_with("UNCERTAIN")) fail(client.call.text + ": " + reply.text);
+    return Outcome::kUnknown;
+  }
+  if (client.call.key_kind == KeyKind::kPair) return judge_pair(client, output);
+  switch (client.call.kind) {
+    case OperationKind::kWrite:
+      if (reply.text != "OK") fail(client.call.text + ": " + print_reply(reply));
+      return Outcome::kDone;
+    case OperationKind::kPush:
+      if (reply.kind != ReplyValue::Kind::kInteger)
+        fail(client.call.text + ": " + print_reply(reply));
+      return Outcome::kDone;
+    case OperationKind::kRead:
+      if (client.call.key_kind == KeyKind::kSet) {
+        output = members_of(reply);
+      } else if (client.call.key_kind == KeyKind::kQueue) {
+        const auto elements = elements_of(reply);
+        if (elements) {
+          output = list_hash(*elements);
+          history_[client.call.key].seen.insert(elements->begin(), elements->end());
+        }
+      } else {
+        output = number_of(reply);
+      }
+      break;
+    case OperationKind::kSwap:
+    case OperationKind::kAdd:
+    case OperationKind::kAppend:
+    case OperationKind::kPop:
+    case OperationKind::kInsert:
+    case OperationKind::kRemove:
+      output = number_of(reply);
+      break;
+  }
+  if (!output) fail(client.call.text + ": " + print_reply(reply));
+  if (client.call.kind == OperationKind::kPop && output)
+    history_[client.call.key].seen.insert(*output);
+  return Outcome::kDone;
+}
+
+ClusterClients::Outcome ClusterClients::judge_pair(const Client& client,
+                                                   std::optional<KeyState>& output) {
+  const ReplyValue& reply = client.last_reply;
+  if (reply.kind == ReplyValue::Kind::kArray && reply.items.size() == 2) {
+    const auto is_error = [](const ReplyValue& item) {
+      return item.kind == ReplyValue::Kind::kError;
+    };
+    if (!is_error(reply.items[0]) && !is_error(reply.items[1])) {
+      output = number_of(reply.items[0]);
+      if (output && output == number_of(reply.items[1])) return Outcome::kDone;
+    }
+  }
+  fail(client.call.text + ": half a transaction: " + print_reply(reply));
+  return Outcome::kUnknown;
+}
+
+void ClusterClients::record(const Client& client, int64_t returned_us,
+                            std::optional<KeyState> output) {
+  if (client.call.kind == OperationKind::kRead && returned_us == kNever) return;
+  history_[client.call.key].operations.push_back({.invoked = client.invoked_us,
+                                                  .returned = returned_us,
+                                                  .kind = client.call.kind,
+                                                  .argument = client.call.argument,
+                                                  .output = output});
+}
+
+// ---- the end
+
+void ClusterClients::begin_verification() {
+  verifies_ = true;
+  for (const auto& [key, history] : history_) {
+    to_verify_.emplace(to_verify_.size(), Verification{.key = key});
+  }
+}
+
+bool ClusterClients::take_verification(Client& client) {
+  // What is read at the end comes after all that was asked for before.
+  const bool is_early = std::any_of(clients_.begin(), clients_.end(), [](const Client& other) {
+    return other.is_busy && !other.verifies;
+  });
+  if (is_early) return false;
+  const auto task = std::find_if(to_verify_.begin(), to_verify_.end(),
+                                 [](const auto& entry) { return !entry.second.is_taken; });
+  if (task == to_verify_.end()) return false;
+  Verification& verification = task->second;
+  verification.is_taken = true;
+  client.verifies = task->first;
+  const KeyHistory& history = history_.at(verification.key);
+  const KeyKind kind = history.kind;
+  if (is_used_up(history, kAddsMax + kVerifyingAddsMax)) verification.wants_write = false;
+  client.call = verification.wants_write ? make_write(verification.key, kind)
+                                         : make_read(verification.key, kind);
+  return true;
+}
+
+void ClusterClients::note_final(const Client& client, std::optional<KeyState> output) {
+  const auto task = to_verify_.find(*client.verifies);
+  clients_[static_cast<size_t>(&client - clients_.data())].verifies.reset();
+  if (client.call.kind != OperationKind::kRead) {
+    task->second.wants_write = false;
+    task->second.is_taken = false;
+    return;
+  }
+  KeyHistory& history = history_.at(client.call.key);
+  history.final_state = output;
+  if (history.kind == KeyKind::kQueue) history.final_elements = *elements_of(client.last_reply);
+  to_verify_.erase(task);
+}
+
+std::string ClusterClients::describe_unverified() const {
+  std::string text;
+  for (const auto& [number, task] : to_verify_) {
+    text +=
+        "\n  " + task.key + (task.wants_write ? ": no write: " : ": no read: ") + task.last_trouble;
+  }
+  return text;
+}
+
+// A write without answer that left no trace may be taken as not done.
+bool ClusterClients::left_a_trace(const KeyHistory& history, const Operation& operation) {
+  const auto is_seen = [&](auto&& shows) {
+    return std::any_of(
+        history.operations.begin(), history.operations.end(),
+        [&](const Operation& other) { return other.output && shows(*other.output); });
+  };
+  switch (history.kind) {
+    case KeyKind::kCounter:
+    case KeyKind::kPair:
+      return (*history.final_state & operation.argument) != 0 ||
+             is_seen([&](KeyState output) { return (output & operation.argument) != 0; });
+    case KeyKind::kRegister:
+      return is_seen([&](KeyState output) { return output == operation.argument; });
+    case KeyKind::kQueue:
+      return operation.kind != OperationKind::kPush || history.seen.contains(operation.argument);
+    case KeyKind::kSet:
+      return true;
+  }
+  return true;
+}
+
+std::string ClusterClients::check(uint64_t& undecided) const {
+  for (const auto& [key, history] : history_) {
+    std::vector<Operation> judged;
+    for (const Operation& operation : history.operations) {
+      if (operation.returned != kNever || left_a_trace(history, operation))
+        judged.push_back(operation);
+    }
+    std::string lost = check_ledger(key, history);
+    const LinearizabilityResult result = check_linearizable(judged, 300'000);
+    if (result.verdict == LinearizabilityVerdict::kViolated) {
+      return "not linearizable: " + key + (lost.empty() ? "" : " (" + lost + ")") + "\n" +
+             result.explanation;
+    }
+    if (!lost.empty()) return lost;
+    if (result.verdict == LinearizabilityVerdict::kUndecided) ++undecided;
+  }
+  return "";
+}
+
+// Every acknowledged write is there at the end, where the final state can tell.
+std::string ClusterClients::check_ledger(const std::string& key, const KeyHistory& history) {
+  if (!history.final_state) return key + " was never read at the end";
+  std::set<uint64_t> elements(history.final_elements.begin(), history.final_elements.end());
+  if (elements.size() != history.final_elements.size()) return key + " holds an element twice";
+  uint64_t unknown_pops = 0;
+  uint64_t missing = 0;
+  for (const Operation& operation : history.operations) {
+    if (operation.kind != OperationKind::kPop) continue;
+    if (operation.returned == kNever) {
+      ++unknown_pops;
+    } else if (*operation.output != 0 && !elements.insert(*operation.output).second) {
+      return key + ": an element was popped twice, or popped and is still there";
+    }
+  }
+  for (const Operation& operation : history.operations) {
+    if (operation.returned == kNever) continue;
+    if (operation.kind == OperationKind::kAdd && (*history.final_state & operation.argument) == 0) {
+      return key + ": an acknowledged write is lost";
+    }
+    if (operation.kind == OperationKind::kPush && !elements.contains(operation.argument)) ++missing;
+  }
+  return missing > unknown_pops ? key + ": an acknowledged element is lost" : "";
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,145 @@
+// The clients of the world `cluster`: each speaks RESP on one connection, one request at a time, to
+// any node, and remembers what it was told for the checker of linearizability.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "resp/reply_parser.h"
+#include "tests/sim/cluster_options.h"
+#include "tests/sim/linearizability.h"
+#include "util/prng.h"
+
+namespace quorate::sim {
+
+// What the clients need of the world.
+class ClusterClientHost {
+ public:
+  virtual ~ClusterClientHost() = default;
+  virtual int64_t now_us() const = 0;
+  // On the client's connection with the machine; another one is given up, a missing one is made.
+  virtual void send_request(uint32_t client, uint32_t machine, std::string_view bytes) = 0;
+  virtual void hang_up(uint32_t client) = 0;
+  // Calls on_timer(client) at the time.
+  virtual void wake_client(uint32_t client, int64_t at_us) = 0;
+  virtual void log_client(uint32_t client, const std::string& text) = 0;
+};
+
+class ClusterClients {
+ public:
+  ClusterClients(ClusterClientHost& host, const ClusterSwarm& swarm, uint64_t seed);
+
+  void start();
+  void on_timer(uint32_t client, int64_t at_us);
+  void on_bytes(uint32_t client, std::string_view bytes);
+  // The node has closed the connection, or nobody is there.
+  void on_closed(uint32_t client);
+
+  // From here on: one write and one read of each key that was ever used, again and again until each
+  // has had an answer.
+  void begin_verification();
+  bool is_verified() const { return to_verify_.empty() && is_idle(); }
+  // Keys that had no answer yet, and why.
+  std::string describe_unverified() const;
+
+  uint64_t answered() const { return answered_; }
+  uint64_t writes_answered() const { return writes_answered_; }
+  uint64_t unknown() const { return unknown_; }
+  uint64_t refused() const { return refused_; }
+  // What a client was told that can never be right; empty: nothing.
+  const std::string& wrong() const { return wrong_; }
+  // Is all that was answered linearizable, and there at the end?  Returns what is wrong, or
+  // nothing. Requires: is_verified().
+  std::string check(uint64_t& undecided) const;
+
+ private:
+  enum class KeyKind : uint8_t { kRegister, kCounter, kSet, kQueue, kPair };
+  static constexpr uint32_t kKinds = 5;
+  // One request: what it does to its key, and its bytes.
+  struct Call {
+    std::string key;
+    KeyKind key_kind = KeyKind::kRegister;
+    OperationKind kind = OperationKind::kRead;
+    uint64_t argument = 0;
+    std::string bytes = {};
+    size_t replies = 1;
+    std::string text = {};  // for the log
+  };
+  struct Client {
+    Call call;
+    bool is_busy = false;
+    bool is_waiting = false;  // for a reply; else for the next attempt
+    bool has_connection = false;
+    uint32_t target = 0;
+    int64_t invoked_us = 0;  // of this attempt: those before did nothing
+    int64_t gives_up_us = 0;
+    int64_t wakes_us = 0;
+    size_t replies_left = 0;
+    ReplyParser parser;
+    ReplyValue last_reply;
+    std::optional<size_t> verifies;  // task of to_verify_
+  };
+  struct KeyHistory {
+    KeyKind kind = KeyKind::kRegister;
+    std::vector<Operation> operations;
+    uint32_t writes = 0;
+    std::set<uint64_t> seen;  // elements of a queue that were read or popped
+    std::optional<uint64_t> final_state;
+    std::vector<uint64_t> final_elements;  // of a queue, oldest first
+  };
+  struct Verification {
+    std::string key;
+    bool wants_write = true;
+    bool is_taken = false;
+    std::string last_trouble = "never tried";
+  };
+  enum class Outcome : uint8_t { kDone, kNotExecuted, kUnknown };
+
+  void sleep(uint32_t number, int64_t delay_us);
+  void begin(uint32_t number);
+  void attempt(uint32_t number);
+  void finish(uint32_t number);
+  void retry(uint32_t number);
+  void give_up(uint32_t number, const char* why);
+  void on_reply(uint32_t number);
+  Outcome judge(const Client& client, std::optional<KeyState>& output);
+  Outcome judge_pair(const Client& client, std::optional<KeyState>& output);
+  void record(const Client& client, int64_t returned_us, std::optional<KeyState> output);
+  void note_final(const Client& client, std::optional<KeyState> output);
+  bool take_verification(Client& client);
+  std::string pick_key(KeyKind& kind);
+  Call make_read(const std::string& key, KeyKind kind) const;
+  Call make_write(const std::string& key, KeyKind kind);
+  void fail(std::string text) {
+    if (wrong_.empty()) wrong_ = std::move(text);
+  }
+  bool is_idle() const;
+  static bool left_a_trace(const KeyHistory& history, const Operation& operation);
+  // A counter whose powers of two are used up.
+  static bool is_used_up(const KeyHistory& history, uint32_t adds_max);
+  static std::string check_ledger(const std::string& key, const KeyHistory& history);
+
+  ClusterClientHost& host_;
+  const ClusterSwarm& swarm_;
+  Prng prng_;
+  std::vector<Client> clients_;
+  std::map<std::string, KeyHistory> history_;
+  std::map<std::string, uint32_t> generation_;  // of keys that are used up
+  std::map<std::string, uint32_t> hints_;       // who answered last for a key
+  uint64_t next_value_ = 1;
+  uint64_t answered_ = 0;
+  uint64_t writes_answered_ = 0;
+  uint64_t unknown_ = 0;
+  uint64_t refused_ = 0;
+  bool verifies_ = false;
+  std::map<size_t, Verification> to_verify_;
+  std::string wrong_;
+};
+
+}  // namespace quorate::sim

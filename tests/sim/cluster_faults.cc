@@ -1,0 +1,170 @@
+// What goes wrong in the world `cluster`.
+#include <algorithm>
+
+#include "node/company.h"
+#include "node/state.h"
+#include "tests/sim/cluster_world.h"
+
+namespace quorate::sim {
+
+namespace {
+
+// So many voters hold a committed entry at least twice.
+constexpr size_t kVotersMin = 3;
+
+}  // namespace
+
+FaultRate ClusterWorld::rate_of(ClusterFault fault) const {
+  switch (fault) {
+    case ClusterFault::kPartition:
+      return swarm_.partition;
+    case ClusterFault::kOneWay:
+      return swarm_.one_way;
+    case ClusterFault::kBrokenLine:
+      return swarm_.broken_line;
+    case ClusterFault::kKill:
+      return swarm_.kill;
+    case ClusterFault::kPower:
+      return swarm_.power;
+    case ClusterFault::kPause:
+      return swarm_.pause;
+    case ClusterFault::kWallJump:
+      return swarm_.wall_jump;
+    case ClusterFault::kDiskStall:
+      return swarm_.disk_stall;
+    case ClusterFault::kDiskFull:
+      return swarm_.disk_full;
+  }
+  return {};
+}
+
+void ClusterWorld::schedule(ClusterFault fault) {
+  const FaultRate rate = rate_of(fault);
+  if (!rate.on()) return;
+  push({.at = now_us_ + 1 +
+              static_cast<int64_t>(prng_.below(static_cast<uint64_t>(2 * rate.every_us))),
+        .kind = EventKind::kFault,
+        .number = static_cast<uint64_t>(fault)});
+}
+
+int64_t ClusterWorld::length_of(ClusterFault fault) {
+  return 1 +
+         static_cast<int64_t>(prng_.below(static_cast<uint64_t>(2 * rate_of(fault).length_us + 1)));
+}
+
+void ClusterWorld::strike(ClusterFault fault) {
+  const uint32_t number = any_machine();
+  Machine& machine = *machines_[number];
+  const int64_t length_us = length_of(fault);
+  switch (fault) {
+    case ClusterFault::kPartition:
+      return cut_sides();
+    case ClusterFault::kOneWay:
+      return cut_one_way();
+    case ClusterFault::kBrokenLine:
+      network_.break_one(any_told());
+      return;
+    case ClusterFault::kKill:
+      return kill(number, length_us);
+    case ClusterFault::kPower:
+      return lose_power(number, length_us);
+    case ClusterFault::kPause:
+      machine.paused_until_us = now_us_ + length_us;
+      return;
+    case ClusterFault::kWallJump:
+      machine.wall_offset_ms = static_cast<int64_t>(prng_.below(20'000)) - 10'000;
+      return;
+    case ClusterFault::kDiskStall:
+      machine.disk_stalled_until_us = now_us_ + length_us;
+      return;
+    case ClusterFault::kDiskFull:
+      if (machine.is_full || machine.node == nullptr) return;
+      machine.is_full = true;
+      machine.disk.set_capacity(machine.disk.used() + prng_.below(3000));
+      push({.at = now_us_ + length_us, .kind = EventKind::kDiskRoom, .machine = number});
+      return;
+  }
+}
+
+void ClusterWorld::cut_sides() {
+  if (size() < 2) return;
+  const uint64_t side = 1 + prng_.below((uint64_t{1} << size()) - 2);
+  std::vector<std::pair<uint32_t, uint32_t>> paths;
+  for (uint32_t a = 0; a < size(); ++a) {
+    for (uint32_t b = 0; b < size(); ++b) {
+      if (((side >> a) & 1) != ((side >> b) & 1)) paths.emplace_back(a, b);
+    }
+  }
+  cut_for(std::move(paths), length_of(ClusterFault::kPartition));
+}
+
+void ClusterWorld::cut_one_way() {
+  if (size() < 2) return;
+  const uint32_t from = any_machine();
+  const uint32_t to = (from + 1 + static_cast<uint32_t>(prng_.below(size() - 1))) % size();
+  cut_for({{from, to}}, length_of(ClusterFault::kOneWay));
+}
+
+void ClusterWorld::cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us) {
+  const uint64_t how = prng_.below(5);
+  for (const auto& [from, to] : paths) {
+    network_.cut(from, to);
+    log(from, "cannot be heard by n" + std::to_string(to + 1));
+    // Often nobody is told, and what is on its way arrives when the cut is mended.
+    if (how < 3) network_.break_between(from, to, static_cast<ClusterNetwork::Told>(how));
+  }
+  cuts_[++last_cut_] = std::move(paths);
+  push({.at = now_us_ + length_us, .kind = EventKind::kMend, .number = last_cut_});
+}
+
+void ClusterWorld::mend(uint64_t number) {
+  const auto cut = cuts_.find(number);
+  if (cut == cuts_.end()) return;
+  for (const auto& [from, to] : cut->second) {
+    network_.mend(from, to);
+    log(from, "can be heard by n" + std::to_string(to + 1) + " again");
+  }
+  cuts_.erase(cut);
+}
+
+// At one of the outputs to come, or at the latest before long.
+void ClusterWorld::kill(uint32_t number, int64_t down_us) {
+  Machine& machine = *machines_[number];
+  if (machine.node == nullptr || machine.node->is_dead()) return;
+  machine.down_us = down_us;
+  machine.node->die_after(1 + prng_.below(12));
+  push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(50'000)),
+        .kind = EventKind::kKill,
+        .machine = number,
+        .life = machine.life});
+}
+
+// Below `always` a machine without power forgets what it had promised.  One of them is to be borne;
+// what two lose together may be gone, which is no fault of anybody.
+bool ClusterWorld::may_forget(uint32_t number) const {
+  if (swarm_.appendfsync == "always") return true;
+  if (size() < kVotersMin) return false;
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (other == number) continue;
+    const Machine& machine = *machines_[other];
+    if (machine.node == nullptr || machine.power_fails) return false;
+    Company& company = machine.node->node().state().company;
+    if (!company.is_started() || company.is_alone()) return false;
+    bool is_borne = true;
+    company.cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) {
+      const raft::Configuration& configuration = core.configuration();
+      is_borne = is_borne && core.standing() == raft::Standing::kFull && !configuration.joint() &&
+                 configuration.incoming.voters.size() >= kVotersMin;
+    });
+    if (!is_borne) return false;
+  }
+  return true;
+}
+
+void ClusterWorld::lose_power(uint32_t number, int64_t down_us) {
+  if (!may_forget(number)) return;
+  kill(number, down_us);
+  machines_[number]->power_fails = machines_[number]->node != nullptr;
+}
+
+}  // namespace quorate::sim

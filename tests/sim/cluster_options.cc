@@ -1,0 +1,126 @@
+// Each fault is on in a part of the seeds, at a rate and length that the seed draws.
+#include "tests/sim/cluster_options.h"
+
+#include <cinttypes>
+#include <cstdio>
+
+#include "util/prng.h"
+
+namespace quorate::sim {
+
+namespace {
+
+constexpr int64_t kMs = 1000;
+constexpr int64_t kSecond = 1000 * kMs;
+
+int64_t between(Prng& prng, int64_t low, int64_t high) {
+  return low + static_cast<int64_t>(prng.below(static_cast<uint64_t>(high - low + 1)));
+}
+
+FaultRate draw_rate(Prng& prng, double probability, FaultRate low, FaultRate high) {
+  // Drawn always, so that one fault's being on does not change the others.
+  const bool on = prng.chance(probability);
+  const FaultRate rate{.every_us = between(prng, low.every_us, high.every_us),
+                       .length_us = between(prng, low.length_us, high.length_us)};
+  return on ? rate : FaultRate{};
+}
+
+void draw_cluster(Prng& prng, ClusterSwarm& swarm) {
+  const uint32_t nodes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 7};
+  swarm.nodes = nodes[prng.below(10)];
+  swarm.partitions = uint32_t{1} << between(prng, 1, 4);
+  const uint32_t copies[] = {3, 3, 3, 3, 1, 2, 5};
+  swarm.replication = copies[prng.below(7)];
+  const char* const policies[] = {"always", "always", "everysec", "no"};
+  swarm.appendfsync = policies[prng.below(4)];
+  swarm.boot_spread_us =
+      prng.chance(0.5) ? between(prng, 0, 500 * kMs) : between(prng, 0, 5 * kSecond);
+  if (prng.chance(0.6))
+    swarm.rewrite_min_bytes = static_cast<uint64_t>(between(prng, 2'000, 60'000));
+}
+
+void draw_network(Prng& prng, ClusterSwarm& swarm) {
+  swarm.delay_us = prng.chance(0.7) ? between(prng, 20, 500) : between(prng, 1 * kMs, 15 * kMs);
+  swarm.jitter_us = prng.chance(0.7) ? between(prng, 0, 500) : between(prng, 1 * kMs, 30 * kMs);
+  if (prng.chance(0.3)) swarm.loss = prng.fraction() * 0.02;
+  swarm.partition = draw_rate(prng, 0.5, {500 * kMs, 100 * kMs}, {5 * kSecond, 3 * kSecond});
+  swarm.one_way = draw_rate(prng, 0.4, {500 * kMs, 100 * kMs}, {5 * kSecond, 3 * kSecond});
+  swarm.broken_line = draw_rate(prng, 0.4, {100 * kMs, 10 * kMs}, {3 * kSecond, 3 * kSecond});
+}
+
+void draw_machines(Prng& prng, ClusterSwarm& swarm) {
+  swarm.kill = draw_rate(prng, 0.5, {500 * kMs, 20 * kMs}, {5 * kSecond, 2 * kSecond});
+  swarm.power = draw_rate(prng, 0.4, {1 * kSecond, 50 * kMs}, {6 * kSecond, 2 * kSecond});
+  swarm.pause = draw_rate(prng, 0.4, {300 * kMs, 10 * kMs}, {4 * kSecond, 1 * kSecond});
+  swarm.wall_jump = draw_rate(prng, 0.3, {500 * kMs, 0}, {4 * kSecond, 0});
+  if (prng.chance(0.5)) swarm.drift_ppm = between(prng, 0, 30'000);
+  swarm.disk_us = prng.chance(0.7) ? between(prng, 20, 300) : between(prng, 1 * kMs, 8 * kMs);
+  swarm.disk_stall = draw_rate(prng, 0.3, {500 * kMs, 50 * kMs}, {4 * kSecond, 1 * kSecond});
+  swarm.disk_full = draw_rate(prng, 0.2, {1 * kSecond, 100 * kMs}, {6 * kSecond, 2 * kSecond});
+}
+
+void draw_people(Prng& prng, ClusterSwarm& swarm) {
+  swarm.clients = static_cast<uint32_t>(between(prng, 2, 6));
+  swarm.keys = static_cast<uint32_t>(between(prng, 1, 4));
+  swarm.think_us = between(prng, 2 * kMs, 60 * kMs);
+  swarm.reads = 0.2 + prng.fraction() * 0.5;
+  swarm.request_us = between(prng, 300 * kMs, 5 * kSecond);
+}
+
+void add_line(std::string& text, const char* name, double value) {
+  char line[80];
+  std::snprintf(line, sizeof(line), "  %s %g\n", name, value);
+  text += line;
+}
+
+void add_line(std::string& text, const char* name, FaultRate rate) {
+  if (!rate.on()) return;
+  char line[120];
+  std::snprintf(line, sizeof(line), "  %s every %" PRId64 " ms for %" PRId64 " ms\n", name,
+                rate.every_us / kMs, rate.length_us / kMs);
+  text += line;
+}
+
+}  // namespace
+
+ClusterSwarm draw_cluster_swarm(uint64_t seed) {
+  Prng prng(seed ^ 0x636c7573746572);
+  ClusterSwarm swarm;
+  draw_cluster(prng, swarm);
+  draw_network(prng, swarm);
+  draw_machines(prng, swarm);
+  draw_people(prng, swarm);
+  return swarm;
+}
+
+std::string describe(const ClusterSwarm& swarm) {
+  std::string text;
+  add_line(text, "nodes", swarm.nodes);
+  add_line(text, "partitions", swarm.partitions);
+  add_line(text, "replication-n", swarm.replication);
+  text += "  appendfsync " + swarm.appendfsync + "\n";
+  add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));
+  add_line(text, "rewrite-min-bytes", static_cast<double>(swarm.rewrite_min_bytes));
+  add_line(text, "delay-us", static_cast<double>(swarm.delay_us));
+  add_line(text, "jitter-us", static_cast<double>(swarm.jitter_us));
+  if (swarm.loss > 0) add_line(text, "loss", swarm.loss);
+  add_line(text, "partition", swarm.partition);
+  add_line(text, "one-way cut", swarm.one_way);
+  add_line(text, "broken line", swarm.broken_line);
+  add_line(text, "kill", swarm.kill);
+  add_line(text, "power loss", swarm.power);
+  add_line(text, "pause", swarm.pause);
+  add_line(text, "wall-jump", swarm.wall_jump);
+  if (swarm.drift_ppm > 0) add_line(text, "drift-ppm", static_cast<double>(swarm.drift_ppm));
+  add_line(text, "disk-us", static_cast<double>(swarm.disk_us));
+  add_line(text, "disk stall", swarm.disk_stall);
+  add_line(text, "full disk", swarm.disk_full);
+  add_line(text, "clients", swarm.clients);
+  add_line(text, "keys", swarm.keys);
+  add_line(text, "think-us", static_cast<double>(swarm.think_us));
+  add_line(text, "reads", swarm.reads);
+  add_line(text, "request-ms", static_cast<double>(swarm.request_us / kMs));
+  return text;
+}
+
+}  // namespace quorate::sim

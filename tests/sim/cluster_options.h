@@ -1,0 +1,56 @@
+// What a seed of the world `cluster` decides: how large the cluster is, what its clients do, which
+// faults happen and how often.  As in the world `raft` each seed turns on a part of the faults.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "node/mistakes.h"
+#include "tests/sim/raft_options.h"
+
+namespace quorate::sim {
+
+struct ClusterSimOptions {
+  uint64_t seed = 1;
+  int64_t seconds = 20;  // of the safety phase
+  NodeMistakes mistakes = {};
+  bool log = false;
+};
+
+struct ClusterSwarm {
+  // The cluster.
+  uint32_t nodes = 3;
+  uint32_t partitions = 8;  // a power of two
+  uint32_t replication = 3;
+  std::string appendfsync = "everysec";
+  int64_t boot_spread_us = 0;             // the last node is started so long after the first
+  uint64_t rewrite_min_bytes = 64 << 20;  // auto-aof-rewrite-min-size
+  // The network between nodes.
+  int64_t delay_us = 200;
+  int64_t jitter_us = 300;
+  double loss = 0;      // of a packet: what follows on its connection waits for it to be sent again
+  FaultRate partition;  // a side of nodes cannot talk to the other
+  FaultRate one_way;    // one node cannot hear, or be heard by, another
+  FaultRate broken_line;  // one connection breaks
+  // The machines.
+  FaultRate kill;         // kill -9 between any two outputs; length: until it starts again
+  FaultRate power;        // power loss of one machine
+  FaultRate pause;        // SIGSTOP, a slow virtual machine
+  FaultRate wall_jump;    // the wall clock is set
+  int64_t drift_ppm = 0;  // of steady clocks, either way
+  int64_t disk_us = 100;  // a write; a sync takes four times that
+  FaultRate disk_stall;
+  FaultRate disk_full;
+  // The clients.
+  uint32_t clients = 4;
+  uint32_t keys = 3;          // of each kind
+  int64_t think_us = 20'000;  // mean time between answer and next request
+  double reads = 0.4;
+  int64_t request_us = 1'000'000;  // then the client hangs up
+};
+
+ClusterSwarm draw_cluster_swarm(uint64_t seed);
+// One option a line, "name value".
+std::string describe(const ClusterSwarm& swarm);
+
+}  // namespace quorate::sim

@@ -1,0 +1,44 @@
+// What must hold in the world `cluster` at any time, for somebody who sees all nodes at once
+// (REPLICATION.md 9).  What clients were told is judged in cluster_clients.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "cluster/raft/core.h"
+#include "tests/sim/digest.h"
+
+namespace quorate::sim {
+
+class ClusterOracle {
+ public:
+  // A replica as it is after a turn of its node: I1, I2, I3.
+  void look_at(uint32_t machine, const raft::Core& core);
+  // The data of a replica that stands for its log up to `index`: I6.
+  void compare(uint32_t machine, const raft::Core& core, raft::Index index, uint64_t digest);
+  void fail(std::string text) {
+    if (wrong_.empty()) wrong_ = std::move(text);
+  }
+  const std::string& wrong() const { return wrong_; }
+  uint64_t leaders() const { return leaders_.size(); }
+  uint64_t comparisons() const { return comparisons_; }
+
+ private:
+  using Place = std::pair<uint64_t, uint64_t>;  // group, index
+
+  std::map<std::pair<uint64_t, uint64_t>, uint32_t> leaders_;  // of a group and term
+  // The chain of hashes of everything committed up to a place, as somebody has said it.
+  std::map<Place, uint64_t> committed_;
+  struct Copy {
+    uint32_t machine = 0;
+    uint64_t chain = 0;
+    uint64_t digest = 0;
+  };
+  std::map<Place, Copy> copies_;
+  uint64_t comparisons_ = 0;
+  std::string wrong_;
+};
+
+}  // namespace quorate::sim

@@ -1,0 +1,633 @@
+// One event at a time, in order of time.  Inputs of a node that come close together are dealt with
+// in one turn, as a server's loop does.
+#include "tests/sim/cluster_world.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "node/company.h"
+#include "node/state.h"
+#include "util/check.h"
+#include "util/hash.h"
+
+namespace quorate::sim {
+
+namespace {
+
+constexpr int64_t kWallStartMs = 1'700'000'000'000;
+constexpr int64_t kStartUs = 1'000'000;  // of the world's clock
+constexpr int64_t kComparisonUs = 500'000;
+constexpr uint64_t kTurnUsMax = 100;
+constexpr uint64_t kDrainUsMax = 500;
+// An ended process is started again after this.
+constexpr int64_t kRestartUs = 100'000;
+
+uint64_t mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) * 0x9E3779B97F4A7C15;
+  return hash ^ (hash >> 29);
+}
+
+Company& company_of(SimNode& node) { return node.node().state().company; }
+
+}  // namespace
+
+ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm& swarm)
+    : options_(options),
+      swarm_(swarm),
+      prng_(options.seed * 4 + 1),
+      node_prng_(options.seed * 4 + 2),
+      network_(*this, swarm_, options.seed * 4 + 3),
+      clients_(*this, swarm_, options.seed * 4 + 4),
+      line_of_(swarm.clients, 0),
+      now_us_(kStartUs),
+      next_comparison_us_(kStartUs) {
+  const auto drift = static_cast<uint64_t>(2 * swarm.drift_ppm + 1);
+  for (uint32_t number = 0; number < size(); ++number) {
+    machines_.push_back(std::make_unique<Machine>(node_prng_.next(), network_, number));
+    Machine& machine = *machines_.back();
+    machine.drift_ppm = static_cast<int64_t>(prng_.below(drift)) - swarm.drift_ppm;
+    machine.wall_offset_ms = static_cast<int64_t>(prng_.below(2000)) - 1000;
+    const auto spread = static_cast<uint64_t>(swarm.boot_spread_us + 1);
+    push({.at = now_us_ + static_cast<int64_t>(number == 0 ? 0 : prng_.below(spread)),
+          .kind = EventKind::kStart,
+          .machine = number});
+  }
+  for (size_t fault = 0; fault < kClusterFaultCount; ++fault)
+    schedule(static_cast<ClusterFault>(fault));
+}
+
+void ClusterWorld::run(int64_t until_us) {
+  while (!queue_.empty() && queue_.next_at() <= until_us && wrong().empty()) {
+    Event event = queue_.pop();
+    CHECK(event.at >= now_us_);
+    now_us_ = event.at;
+    ++event_count_;
+    trace_ = mix(trace_, static_cast<uint64_t>(event.at));
+    trace_ = mix(trace_, static_cast<uint64_t>(event.kind) * 64 + event.machine);
+    trace_ = mix(trace_, event.number);
+    handle(event);
+    if (now_us_ >= next_comparison_us_) compare_copies();
+  }
+  now_us_ = std::max(now_us_, until_us);
+}
+
+// ---- events
+
+void ClusterWorld::handle(Event& event) {
+  switch (event.kind) {
+    case EventKind::kWire:
+      return network_.run(event.number);
+    case EventKind::kTurn:
+    case EventKind::kTimer:
+    case EventKind::kDisk:
+    case EventKind::kDrain:
+    case EventKind::kLost:
+    case EventKind::kRequest:
+    case EventKind::kHangUp:
+      return handle_node(event);
+    case EventKind::kStart:
+      if (machines_[event.machine]->node == nullptr) start_node(event.machine);
+      return;
+    case EventKind::kKill:
+      if (machines_[event.machine]->life == event.life) bury(event.machine);
+      return;
+    case EventKind::kClient:
+      return clients_.on_timer(static_cast<uint32_t>(event.number), event.at);
+    case EventKind::kAnswer:
+    case EventKind::kClosed:
+      return handle_client(event);
+    case EventKind::kFault:
+      if (healed_) return;
+      strike(static_cast<ClusterFault>(event.number));
+      return schedule(static_cast<ClusterFault>(event.number));
+    case EventKind::kMend:
+      return mend(event.number);
+    case EventKind::kDiskRoom: {
+      Machine& machine = *machines_[event.machine];
+      machine.disk.heal();
+      machine.is_full = false;
+      return;
+    }
+  }
+}
+
+void ClusterWorld::handle_node(Event& event) {
+  Machine& machine = *machines_[event.machine];
+  const bool is_of_client = event.kind == EventKind::kRequest || event.kind == EventKind::kHangUp;
+  if (!is_of_client && (machine.node == nullptr || event.life != machine.life)) return;
+  const int64_t stalled_us = event.kind == EventKind::kDisk ? machine.disk_stalled_until_us : 0;
+  const int64_t resumes_us = std::max(machine.paused_until_us, stalled_us);
+  if (resumes_us > now_us_) {
+    event.at = resumes_us;
+    return push(std::move(event));
+  }
+  if (machine.node != nullptr) machine.node->set_now(clock(machine));
+  switch (event.kind) {
+    case EventKind::kTurn:
+      return end_turn(event.machine);
+    case EventKind::kTimer:
+      if (event.at < machine.timer_at_us) return;
+      machine.timer_at_us = INT64_MAX;
+      machine.node->tick_if_due();
+      break;
+    case EventKind::kDisk: {
+      const auto lane = static_cast<DiskLane>(event.number);
+      machine.lane_is_busy[event.number] = false;
+      machine.node->take_disk_step(lane);
+      break;
+    }
+    case EventKind::kDrain:
+      machine.node->drain_socket(static_cast<int>(event.number));
+      break;
+    case EventKind::kLost:
+      machine.node->node().peer_lost(machine.node->now(), event.number);
+      break;
+    case EventKind::kRequest:
+      return on_request(event);
+    case EventKind::kHangUp:
+      return on_hang_up(event);
+    case EventKind::kWire:
+    case EventKind::kStart:
+    case EventKind::kKill:
+    case EventKind::kClient:
+    case EventKind::kAnswer:
+    case EventKind::kClosed:
+    case EventKind::kFault:
+    case EventKind::kMend:
+    case EventKind::kDiskRoom:
+      CHECK(false);
+  }
+  input(event.machine);
+}
+
+// ---- a node's turns
+
+// The node has had an input: its turn ends before long.
+void ClusterWorld::input(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (machine.has_turn) return;
+  machine.has_turn = true;
+  push({.at = now_us_ + 1 + static_cast<int64_t>(node_prng_.below(kTurnUsMax)),
+        .kind = EventKind::kTurn,
+        .machine = number,
+        .life = machine.life});
+}
+
+void ClusterWorld::end_turn(uint32_t number) {
+  Machine& machine = *machines_[number];
+  machine.has_turn = false;
+  machine.node->end_turn();
+  after_turn(number);
+}
+
+void ClusterWorld::after_turn(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (machine.node->is_dead()) return bury(number);
+  collect_answers(number);
+  if (machine.node->has_ended()) {
+    const auto& lines = machine.node->log_lines();
+    oracle_.fail("n" + std::to_string(number + 1) +
+                 " has ended by itself: " + (lines.empty() ? "says nothing" : lines.back()));
+    return;
+  }
+  start_disk(number);
+  arm_timer(number);
+  check_invariants(number);
+}
+
+void ClusterWorld::start_disk(uint32_t number) {
+  Machine& machine = *machines_[number];
+  for (size_t lane = 0; lane < kDiskLaneCount; ++lane) {
+    const DiskRequest* const request = machine.node->next_request(static_cast<DiskLane>(lane));
+    if (machine.lane_is_busy[lane] || request == nullptr) continue;
+    machine.lane_is_busy[lane] = true;
+    const bool syncs =
+        request->op == DiskRequest::Op::kSync || request->op == DiskRequest::Op::kSyncDirectory;
+    const int64_t usual_us = syncs ? swarm_.disk_us * 4 : swarm_.disk_us;
+    push({.at = now_us_ + 1 +
+                static_cast<int64_t>(node_prng_.below(static_cast<uint64_t>(2 * usual_us))),
+          .kind = EventKind::kDisk,
+          .machine = number,
+          .life = machine.life,
+          .number = lane});
+  }
+}
+
+void ClusterWorld::arm_timer(uint32_t number) {
+  Machine& machine = *machines_[number];
+  const int64_t deadline = machine.node->deadline_us();
+  if (deadline == kNever) return;
+  const int64_t at = std::max(now_us_ + 1, world_us(machine, deadline));
+  if (at >= machine.timer_at_us && machine.timer_at_us > now_us_) return;
+  machine.timer_at_us = at;
+  push({.at = at, .kind = EventKind::kTimer, .machine = number, .life = machine.life});
+}
+
+std::string ClusterWorld::config(uint32_t number) const {
+  std::string text = "appendonly yes\nsave \"\"\nprotected-mode no\ndatabases 1\nport 7001\n";
+  text += "appendfsync " + swarm_.appendfsync + "\n";
+  text += "partitions " + std::to_string(swarm_.partitions) + "\n";
+  text += "replication-n " + std::to_string(swarm_.replication) + "\n";
+  text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
+  text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
+  if (number != 0) text += "join " + ClusterNetwork::host_of(0) + ":7001\n";
+  return text;
+}
+
+void ClusterWorld::start_node(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (!machine.has_power) machine.booted_us = now_us_;
+  machine.has_power = true;
+  ++machine.life;
+  machine.timer_at_us = INT64_MAX;
+  machine.has_turn = false;
+  machine.lane_is_busy = {};
+  machine.power_fails = false;
+  log(number, "starts");
+  machine.node = std::make_unique<SimNode>(
+      machine.disk,
+      SimNode::Options{.seed = node_prng_.next(),
+                       .config = config(number),
+                       .now = clock(machine),
+                       .mistakes = options_.mistakes,
+                       .carrier = &machine.carrier,
+                       .on_log = [this, number](std::string_view line) { log(number, line); }});
+  const Status recovered = machine.node->recover();
+  if (!recovered.ok()) {
+    machine.node.reset();
+    return oracle_.fail("n" + std::to_string(number + 1) +
+                        " does not start: " + std::string(recovered.error().detail()));
+  }
+  machine.node->start();
+  input(number);
+}
+
+// The process is gone.
+void ClusterWorld::bury(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (machine.node == nullptr) return;
+  ++crashes_;
+  log(number, machine.power_fails ? "loses power" : "dies");
+  for (const DiskLane lane : {DiskLane::kLog, DiskLane::kBulk}) {
+    // A write that was under way may have got as far as it likes.
+    const DiskRequest* const request = machine.node->next_request(lane);
+    if (request == nullptr || request->op != DiskRequest::Op::kAppend || machine.is_full) continue;
+    if (!node_prng_.chance(0.5)) continue;
+    const std::string_view bytes = request->bytes.view();
+    const Status ignored = machine.disk.append(
+        request->file, bytes.substr(0, static_cast<size_t>(node_prng_.below(bytes.size() + 1))));
+    static_cast<void>(ignored);
+  }
+  snapshots_ += machine.node->renames();
+  machine.node.reset();
+  ++machine.life;
+  machine.paused_until_us = 0;
+  machine.disk.heal();
+  machine.is_full = false;
+  if (machine.power_fails) {
+    machine.disk.crash();
+    machine.has_power = false;
+  }
+  network_.bury(number, machine.power_fails ? ClusterNetwork::Death::kPowerCut
+                                            : ClusterNetwork::Death::kKilled);
+  for (auto& [id, line] : lines_) {
+    // Without power nothing is closed: the client finds out.
+    if (line.machine == number && line.life != 0 && !machine.power_fails) tell_closed(id, line);
+  }
+  push({.at = now_us_ + std::max(machine.down_us, kRestartUs),
+        .kind = EventKind::kStart,
+        .machine = number});
+}
+
+Instant ClusterWorld::clock(const Machine& machine) const {
+  const int64_t up_us = now_us_ - machine.booted_us;
+  return {.steady_us = up_us + up_us * machine.drift_ppm / 1'000'000,
+          .unix_ms = kWallStartMs + now_us_ / 1000 + machine.wall_offset_ms};
+}
+
+// The first instant at which the machine's clock shows `steady_us`, or a little later.
+int64_t ClusterWorld::world_us(const Machine& machine, int64_t steady_us) const {
+  const int64_t rate = 1'000'000 + machine.drift_ppm;
+  return machine.booted_us + steady_us / rate * 1'000'000 + steady_us % rate * 1'000'000 / rate +
+         50;
+}
+
+void ClusterWorld::log(uint32_t number, std::string_view text) {
+  if (!options_.log) return;
+  std::printf("%10.3f ms  n%" PRIu32 " > %.*s\n", static_cast<double>(now_us_ - kStartUs) / 1000,
+              number + 1, static_cast<int>(text.size()), text.data());
+}
+
+// ---- connections between nodes
+
+void ClusterWorld::wake_wire(uint64_t wire, int64_t at_us) {
+  push({.at = at_us, .kind = EventKind::kWire, .number = wire});
+}
+
+uint64_t ClusterWorld::life_of(uint32_t machine) {
+  return machines_[machine]->node == nullptr ? 0 : machines_[machine]->life;
+}
+
+ConnectionId ClusterWorld::accept(uint32_t number) {
+  Machine& machine = *machines_[number];
+  machine.node->set_now(clock(machine));
+  input(number);
+  return machine.node->node().peer_accepted(machine.node->now());
+}
+
+void ClusterWorld::dialled(uint32_t number, ConnectionId connection) {
+  Machine& machine = *machines_[number];
+  machine.node->set_now(clock(machine));
+  input(number);
+  machine.node->node().peer_dialled(machine.node->now(), connection);
+}
+
+void ClusterWorld::received(uint32_t number, ConnectionId connection, std::string_view bytes) {
+  Machine& machine = *machines_[number];
+  trace_ = mix(trace_, bytes.size());
+  machine.node->set_now(clock(machine));
+  input(number);
+  machine.node->node().peer_received(machine.node->now(), connection, bytes);
+}
+
+void ClusterWorld::lost(uint32_t number, ConnectionId connection) {
+  const Machine& machine = *machines_[number];
+  push({.at = std::max(now_us_, machine.paused_until_us),
+        .kind = EventKind::kLost,
+        .machine = number,
+        .life = machine.life,
+        .number = connection});
+}
+
+// ---- clients
+
+int64_t ClusterWorld::client_delay_us() {
+  return 1 + swarm_.delay_us +
+         static_cast<int64_t>(node_prng_.below(static_cast<uint64_t>(swarm_.jitter_us) + 1));
+}
+
+void ClusterWorld::send_request(uint32_t client, uint32_t machine, std::string_view bytes) {
+  const auto current = lines_.find(line_of_[client]);
+  if (current != lines_.end() &&
+      (current->second.machine != machine || current->second.is_closed)) {
+    hang_up(client);
+  }
+  if (line_of_[client] == 0) {
+    line_of_[client] = ++last_line_;
+    lines_[last_line_] = {.client = client, .machine = machine};
+  }
+  Line& line = lines_.at(line_of_[client]);
+  line.sent_us = std::max(line.sent_us, now_us_ + client_delay_us());
+  push({.at = line.sent_us,
+        .kind = EventKind::kRequest,
+        .machine = machine,
+        .number = line_of_[client],
+        .bytes = std::string(bytes)});
+}
+
+void ClusterWorld::hang_up(uint32_t client) {
+  const uint64_t number = std::exchange(line_of_[client], 0);
+  const auto found = lines_.find(number);
+  if (found == lines_.end()) return;
+  Line& line = found->second;
+  line.sent_us = std::max(line.sent_us, now_us_ + client_delay_us());
+  push({.at = line.sent_us, .kind = EventKind::kHangUp, .machine = line.machine, .number = number});
+}
+
+void ClusterWorld::wake_client(uint32_t client, int64_t at_us) {
+  push({.at = at_us, .kind = EventKind::kClient, .number = client});
+}
+
+void ClusterWorld::log_client(uint32_t client, const std::string& text) {
+  trace_ = mix(trace_, hash64(text, client));
+  if (!options_.log) return;
+  std::printf("%10.3f ms  client %" PRIu32 " > %s\n",
+              static_cast<double>(now_us_ - kStartUs) / 1000, client, text.c_str());
+}
+
+void ClusterWorld::on_request(const Event& event) {
+  Machine& machine = *machines_[event.machine];
+  const auto found = lines_.find(event.number);
+  if (found == lines_.end() || !machine.has_power) return;
+  Line& line = found->second;
+  if (machine.node == nullptr || (line.life != 0 && line.life != machine.life)) {
+    return tell_closed(event.number, line);
+  }
+  if (line.life == 0) {
+    line.life = machine.life;
+    line.connection = machine.node->connect();
+  }
+  machine.node->send(line.connection, event.bytes);
+  input(event.machine);
+}
+
+void ClusterWorld::on_hang_up(const Event& event) {
+  Machine& machine = *machines_[event.machine];
+  const auto found = lines_.find(event.number);
+  if (found == lines_.end()) return;
+  const Line line = found->second;
+  lines_.erase(found);
+  if (machine.node == nullptr || line.life != machine.life) return;
+  machine.node->disconnect(line.connection);
+  input(event.machine);
+}
+
+// What the node has said leaves for its clients.
+void ClusterWorld::collect_answers(uint32_t number) {
+  Machine& machine = *machines_[number];
+  for (auto& [id, line] : lines_) {
+    if (line.machine != number || line.life != machine.life || line.is_closed) continue;
+    std::string& received = machine.node->received(line.connection);
+    if (!received.empty()) {
+      line.answered_us = std::max(line.answered_us, now_us_ + client_delay_us());
+      push({.at = line.answered_us,
+            .kind = EventKind::kAnswer,
+            .number = id,
+            .bytes = std::move(received)});
+      received.clear();
+    }
+    if (machine.node->is_closed(line.connection)) {
+      tell_closed(id, line);
+    } else if (machine.node->is_sending(line.connection)) {
+      push({.at = now_us_ + 1 + static_cast<int64_t>(node_prng_.below(kDrainUsMax)),
+            .kind = EventKind::kDrain,
+            .machine = number,
+            .life = machine.life,
+            .number = static_cast<uint64_t>(line.connection)});
+    }
+  }
+}
+
+void ClusterWorld::tell_closed(uint64_t number, Line& line) {
+  if (line.is_closed) return;
+  line.is_closed = true;
+  line.answered_us = std::max(line.answered_us, now_us_ + client_delay_us());
+  push({.at = line.answered_us, .kind = EventKind::kClosed, .number = number});
+}
+
+void ClusterWorld::handle_client(Event& event) {
+  const auto found = lines_.find(event.number);
+  if (found == lines_.end()) return;
+  const uint32_t client = found->second.client;
+  const bool is_used = line_of_[client] == event.number;
+  if (event.kind == EventKind::kAnswer) {
+    if (is_used) clients_.on_bytes(client, event.bytes);
+    return;
+  }
+  lines_.erase(found);
+  if (!is_used) return;
+  line_of_[client] = 0;
+  clients_.on_closed(client);
+}
+
+// ---- what must hold
+
+uint32_t ClusterWorld::led_by(uint32_t number) const {
+  const Machine& machine = *machines_[number];
+  if (machine.node == nullptr) return 0;
+  const Company& company = company_of(*machine.node);
+  uint32_t count = 0;
+  if (company.is_alone()) return 0;
+  for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+    count += company.serves(partition) ? 1 : 0;
+  }
+  return count;
+}
+
+void ClusterWorld::check_invariants(uint32_t number) {
+  Machine& machine = *machines_[number];
+  Company& company = company_of(*machine.node);
+  if (!company.is_started() || company.is_alone()) return;
+  const int64_t steady_us = clock(machine).steady_us;
+  company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
+    oracle_.look_at(number, core);
+    if (core.failed())
+      oracle_.fail("a replica of group " + std::to_string(group.value) +
+                   " has stopped by a contradiction");
+    if (core.lease_until_us() <= steady_us) return;
+    for (uint32_t other = 0; other < size(); ++other) {
+      Machine& rival = *machines_[other];
+      if (other == number || rival.node == nullptr || !company_of(*rival.node).is_started())
+        continue;
+      const raft::Core* const its = company_of(*rival.node).cluster().groups().find(group);
+      if (its == nullptr || its->lease_until_us() <= clock(rival).steady_us) continue;
+      oracle_.fail("I13: n" + std::to_string(number + 1) + " and n" + std::to_string(other + 1) +
+                   " hold the lease of group " + std::to_string(group.value));
+    }
+  });
+}
+
+void ClusterWorld::compare_copies() {
+  next_comparison_us_ = now_us_ + kComparisonUs;
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    // Within a turn something may be executed and not proposed yet.
+    if (machine.node == nullptr || machine.has_turn) continue;
+    Company& company = company_of(*machine.node);
+    if (!company.is_started() || company.is_alone()) continue;
+    Store& store = machine.node->node().store();
+    std::vector<uint64_t> digests(swarm_.partitions, 0);
+    for (const auto& [key, value] : key_digests(store)) {
+      digests[store.partition_of(store.make_key(key.second).slot)] += value;
+    }
+    Partitions& partitions = company.cluster().partitions();
+    for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+      const raft::Core* const core = partitions.core(partition);
+      if (core == nullptr || partitions.is_astray(partition)) continue;
+      oracle_.compare(number, *core, partitions.state_index(partition), digests[partition]);
+    }
+  }
+}
+
+// ---- the end
+
+void ClusterWorld::heal() {
+  healed_ = true;
+  network_.calm();
+  cuts_.clear();
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    machine.paused_until_us = std::min(machine.paused_until_us, now_us_);
+    machine.disk_stalled_until_us = std::min(machine.disk_stalled_until_us, now_us_);
+    machine.disk.heal();
+    machine.is_full = false;
+    if (machine.node != nullptr) {
+      machine.node->die_after(UINT64_MAX);
+    } else {
+      push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(100'000)),
+            .kind = EventKind::kStart,
+            .machine = number});
+    }
+  }
+}
+
+std::string ClusterWorld::describe_partition(uint32_t partition) {
+  std::string text;
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    if (machine.node == nullptr) continue;
+    Partitions& partitions = company_of(*machine.node).cluster().partitions();
+    const raft::Core* const core = partitions.core(partition);
+    if (core == nullptr) continue;
+    const raft::RoleState role = core->role_state();
+    char line[200];
+    std::snprintf(line, sizeof(line),
+                  "\n  n%" PRIu32 ": %s%s%s term %" PRIu64 " log %" PRIu64 " committed %" PRIu64
+                  " applied %" PRIu64 "%s ",
+                  number + 1, core->standing() == raft::Standing::kRecovering ? "recovering " : "",
+                  role.role == raft::RoleName::kLeader     ? "leader"
+                  : role.role == raft::RoleName::kFollower ? "follower"
+                                                           : "candidate",
+                  role.serving == raft::Serving::kYes ? " serving" : "", core->term().value,
+                  core->last_index().value, core->commit_index().value,
+                  partitions.state_index(partition).value,
+                  partitions.is_astray(partition) ? " astray" : "");
+    text += line + raft::describe(core->configuration());
+  }
+  return text;
+}
+
+std::string ClusterWorld::describe_unsettled() {
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    const std::string name = "n" + std::to_string(number + 1);
+    if (machine.node == nullptr) return name + " is down";
+    Company& company = company_of(*machine.node);
+    if (size() == 1) return "";
+    if (company.is_alone()) return name + " is alone";
+    const size_t members = company.cluster().state().members().size();
+    if (members != size()) return name + " knows " + std::to_string(members) + " members";
+  }
+  const size_t copies = std::min(size(), swarm_.replication);
+  for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+    const std::string name = "partition " + std::to_string(partition) + ": ";
+    uint32_t leaders = 0;
+    size_t found = 0;
+    std::optional<raft::Index> last;
+    for (uint32_t number = 0; number < size(); ++number) {
+      Company& company = company_of(*machines_[number]->node);
+      leaders += company.serves(partition) ? 1 : 0;
+      const raft::Core* const core = company.cluster().partitions().core(partition);
+      if (core == nullptr) continue;
+      ++found;
+      const raft::Configuration& configuration = core->committed_configuration().configuration;
+      if (configuration.joint())
+        return name + "joint configuration" + describe_partition(partition);
+      if (configuration.members().size() != copies)
+        return name + "not where it should be" + describe_partition(partition);
+      if (!last) last = core->last_index();
+      if (core->last_index() != *last || core->commit_index() != *last ||
+          company.cluster().partitions().state_index(partition) != *last) {
+        return name + "copies at different places" + describe_partition(partition);
+      }
+    }
+    if (leaders != 1)
+      return name + std::to_string(leaders) + " leaders" + describe_partition(partition);
+    if (found != copies)
+      return name + std::to_string(found) + " copies" + describe_partition(partition);
+  }
+  return "";
+}
+
+}  // namespace quorate::sim

@@ -1,0 +1,225 @@
+// The world `cluster`: machines with clocks, disks and whole nodes, the network between them,
+// clients, and the queue of what happens next.  Faults are in cluster_faults.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/cluster_clients.h"
+#include "tests/sim/cluster_network.h"
+#include "tests/sim/cluster_options.h"
+#include "tests/sim/cluster_oracle.h"
+#include "tests/sim/event_queue.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_node.h"
+#include "util/prng.h"
+
+namespace quorate::sim {
+
+enum class ClusterFault : uint8_t {
+  kPartition,
+  kOneWay,
+  kBrokenLine,
+  kKill,
+  kPower,
+  kPause,
+  kWallJump,
+  kDiskStall,
+  kDiskFull,
+};
+constexpr size_t kClusterFaultCount = 9;
+
+class ClusterWorld final : private NetworkHost, private ClusterClientHost {
+ public:
+  ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm& swarm);
+
+  // Runs until `until_us`, or until something is wrong.
+  void run(int64_t until_us);
+  int64_t now_us() const override { return now_us_; }
+  // Faults end, everybody starts and reaches everybody.
+  void heal();
+  // The clients begin to send.
+  void start_clients() { clients_.start(); }
+
+  // All nodes are members, every partition has the copies that it should have, where the plan says,
+  // and a leader, and all copies hold the same.
+  bool is_settled() { return describe_unsettled().empty(); }
+  // Why is_settled() says no.
+  std::string describe_unsettled();
+
+  ClusterClients& clients() { return clients_; }
+  // What is wrong, or nothing.
+  std::string wrong() const { return oracle_.wrong().empty() ? clients_.wrong() : oracle_.wrong(); }
+  const ClusterOracle& oracle() const { return oracle_; }
+  // Partitions that the machine serves.
+  uint32_t led_by(uint32_t machine) const;
+  // Null: it is down.
+  SimNode* node(uint32_t machine) { return machines_[machine]->node.get(); }
+
+  uint64_t trace() const { return trace_; }
+  uint64_t crashes() const { return crashes_; }
+  uint64_t snapshots() const { return snapshots_; }
+  uint64_t events() const { return event_count_; }
+
+ private:
+  enum class EventKind : uint8_t {
+    kWire,      // something arrives on wire `number`
+    kTurn,      // a node's turn ends
+    kTimer,     // of a node
+    kDisk,      // the first request of lane `number` is done
+    kDrain,     // a client takes what its socket holds
+    kLost,      // a node that was paused learns that connection `number` is gone
+    kStart,     // of a node
+    kKill,      // of a process that was to die at some output and did not come to one
+    kClient,    // client `number` wakes
+    kRequest,   // bytes arrive at a node on line `number`
+    kHangUp,    // a node learns that the client has closed line `number`
+    kAnswer,    // bytes arrive at the client on line `number`
+    kClosed,    // the client learns that line `number` is closed
+    kFault,     // `number` says which
+    kMend,      // cut `number` ends
+    kDiskRoom,  // a full disk has room again
+  };
+  struct Event {
+    int64_t at = 0;
+    EventKind kind = EventKind::kTimer;
+    uint32_t machine = 0;
+    uint64_t life = 0;  // of the process it is for
+    uint64_t number = 0;
+    std::string bytes = {};
+  };
+  class Carrier final : public PeerCarrier {
+   public:
+    Carrier(ClusterNetwork& network, uint32_t machine) : network_(network), machine_(machine) {}
+    void dial(ConnectionId connection, const PeerAddress& address) override {
+      network_.dial(machine_, connection, address);
+    }
+    void carry(ConnectionId connection, std::string_view bytes) override {
+      network_.carry(machine_, connection, bytes);
+    }
+    void hang_up(ConnectionId connection, std::string_view last_words) override {
+      network_.hang_up(machine_, connection, last_words);
+    }
+
+   private:
+    ClusterNetwork& network_;
+    const uint32_t machine_;
+  };
+  struct Machine {
+    Machine(uint64_t seed, ClusterNetwork& network, uint32_t number)
+        : disk(seed), carrier(network, number) {}
+    SimDisk disk;
+    Carrier carrier;
+    std::unique_ptr<SimNode> node;
+    uint64_t life = 0;  // counts starts
+    bool has_power = true;
+    int64_t booted_us = 0;
+    int64_t drift_ppm = 0;
+    int64_t wall_offset_ms = 0;
+    int64_t paused_until_us = 0;
+    int64_t disk_stalled_until_us = 0;
+    int64_t timer_at_us = INT64_MAX;
+    bool has_turn = false;  // a kTurn is on its way
+    std::array<bool, kDiskLaneCount> lane_is_busy{};
+    bool is_full = false;
+    bool power_fails = false;  // when it dies
+    int64_t down_us = 0;       // how long, once it has died
+    uint64_t snapshots_seen = 0;
+  };
+  // A connection of a client.
+  struct Line {
+    uint32_t client = 0;
+    uint32_t machine = 0;
+    uint64_t life = 0;  // of the process that has it; 0: none has accepted yet
+    int connection = -1;
+    int64_t sent_us = 0;  // when what was sent last arrives
+    int64_t answered_us = 0;
+    bool is_closed = false;  // the client knows or will know
+  };
+
+  // ---- cluster_world.cc
+  void handle(Event& event);
+  void handle_node(Event& event);
+  void input(uint32_t machine);
+  void end_turn(uint32_t machine);
+  void after_turn(uint32_t machine);
+  void arm_timer(uint32_t machine);
+  void start_disk(uint32_t machine);
+  void start_node(uint32_t machine);
+  void bury(uint32_t machine);
+  std::string config(uint32_t machine) const;
+  Instant clock(const Machine& machine) const;
+  int64_t world_us(const Machine& machine, int64_t steady_us) const;
+  void handle_client(Event& event);
+  void on_request(const Event& event);
+  void on_hang_up(const Event& event);
+  void collect_answers(uint32_t machine);
+  void tell_closed(uint64_t number, Line& line);
+  int64_t client_delay_us();
+  void check_invariants(uint32_t machine);
+  void compare_copies();
+  std::string describe_partition(uint32_t partition);
+  void push(Event event) { queue_.push(std::move(event)); }
+  void log(uint32_t machine, std::string_view text);
+  uint32_t size() const { return swarm_.nodes; }
+
+  // NetworkHost
+  void wake_wire(uint64_t wire, int64_t at_us) override;
+  bool has_power(uint32_t machine) override { return machines_[machine]->has_power; }
+  uint64_t life_of(uint32_t machine) override;
+  int64_t paused_until_us(uint32_t machine) override { return machines_[machine]->paused_until_us; }
+  ConnectionId accept(uint32_t machine) override;
+  void dialled(uint32_t machine, ConnectionId connection) override;
+  void received(uint32_t machine, ConnectionId connection, std::string_view bytes) override;
+  void lost(uint32_t machine, ConnectionId connection) override;
+  // ClusterClientHost
+  void send_request(uint32_t client, uint32_t machine, std::string_view bytes) override;
+  void hang_up(uint32_t client) override;
+  void wake_client(uint32_t client, int64_t at_us) override;
+  void log_client(uint32_t client, const std::string& text) override;
+
+  // ---- cluster_faults.cc
+  FaultRate rate_of(ClusterFault fault) const;
+  void schedule(ClusterFault fault);
+  void strike(ClusterFault fault);
+  int64_t length_of(ClusterFault fault);
+  void cut_sides();
+  void cut_one_way();
+  void cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);
+  void mend(uint64_t cut);
+  void kill(uint32_t machine, int64_t down_us);
+  void lose_power(uint32_t machine, int64_t down_us);
+  bool may_forget(uint32_t machine) const;
+  uint32_t any_machine() { return static_cast<uint32_t>(prng_.below(size())); }
+  ClusterNetwork::Told any_told() { return static_cast<ClusterNetwork::Told>(prng_.below(3)); }
+
+  const ClusterSimOptions options_;
+  const ClusterSwarm swarm_;
+  Prng prng_;       // of the faults
+  Prng node_prng_;  // of the machines
+  ClusterNetwork network_;
+  ClusterClients clients_;
+  ClusterOracle oracle_;
+  EventQueue<Event> queue_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::map<uint64_t, Line> lines_;
+  std::vector<uint64_t> line_of_;  // of each client: the one it uses; 0: none
+  uint64_t last_line_ = 0;
+  std::map<uint64_t, std::vector<std::pair<uint32_t, uint32_t>>> cuts_;
+  uint64_t last_cut_ = 0;
+  int64_t now_us_ = 0;
+  int64_t next_comparison_us_ = 0;
+  uint64_t trace_ = 0;
+  uint64_t crashes_ = 0;
+  uint64_t snapshots_ = 0;
+  uint64_t event_count_ = 0;
+  bool healed_ = false;
+};
+
+}  // namespace quorate::sim
