@@ -35,6 +35,9 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
   return out;
 }
 
+// Whoever waits for more than the stream has reached waits in vain.
+void lose_the_rest(NodeState& node, StreamId stream) { lose_from(node, {stream, node.streams.position(stream) + 1}); }
+
 }  // namespace
 
 Company::~Company() = default;
@@ -65,7 +68,10 @@ Status Company::start() {
   }
   const uint32_t partitions = node_.store.partition_count();
   TRY(std::vector<PeerAddress> join, parse_join(node_.settings.join));
-  if (!join.empty() && !restored_ && node_.durability.keeps_log() && has_data()) {
+  if (!join.empty() && !node_.durability.keeps_log()) {
+    return Error(ErrorCode::kInvalidArgument, "a node of a cluster needs its log in this version: appendonly yes");
+  }
+  if (!join.empty() && !restored_ && has_data()) {
     return Error(ErrorCode::kInvalidArgument, "the directory holds data of its own, which joining would replace");
   }
   ClusterNodeOptions options{.own = own_member(node_.settings, node_.process_settings, id),
@@ -76,9 +82,6 @@ Status Company::start() {
                              .seed = node_.store.random().next()};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
-  }
-  if (!join.empty() && !node_.durability.keeps_log()) {
-    return Error(ErrorCode::kInvalidArgument, "a node of a cluster needs its log in this version: appendonly yes");
   }
   states_.resize(partitions);
   cluster_ = std::make_unique<ClusterNode>(options, static_cast<PartitionData&>(*this));
@@ -466,8 +469,7 @@ Status Company::install(uint32_t partition, std::string_view state) {
 
 void Company::clear(uint32_t partition) {
   // What was executed here and is not committed may be lost with it.
-  const StreamId stream = commit_stream(partition);
-  lose_from(node_, {stream, node_.streams.position(stream) + 1});
+  lose_the_rest(node_, commit_stream(partition));
   node_.store.clear_partition(partition);
   announce_changes(node_);
 }
@@ -485,8 +487,7 @@ void Company::end_overdue() {
     PartitionState& state = states_[partition];
     if (state.writes_wait_since_us <= since_us) {
       state.writes_wait_since_us = kNever;
-      const StreamId stream = commit_stream(partition);
-      lose_from(node_, {stream, node_.streams.position(stream) + 1});
+      lose_the_rest(node_, commit_stream(partition));
     }
     if (state.reads_wait_since_us <= since_us) {
       state.reads_wait_since_us = kNever;
@@ -506,10 +507,7 @@ void Company::on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdi
 }
 
 // What was read while this node led may have been old already.
-void Company::lose_reads(uint32_t partition) {
-  const StreamId stream = read_stream(partition);
-  lose_from(node_, {stream, node_.streams.position(stream) + 1});
-}
+void Company::lose_reads(uint32_t partition) { lose_the_rest(node_, read_stream(partition)); }
 
 // Replies that told of these entries will never be true.
 void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {

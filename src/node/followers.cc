@@ -7,6 +7,7 @@
 #include "node/input.h"
 #include "node/output.h"
 #include "node/state.h"
+#include "resp/request_writer.h"
 #include "util/memory.h"
 
 namespace quorate {
@@ -22,14 +23,8 @@ constexpr int64_t kSecondUs = 1'000'000;
 
 Follower& follower_of(Session& session) { return *session.extras->follower; }
 
-void append_command(Buffer& out, Args args) {
-  Reply reply(out, Protocol::kResp2);
-  reply.array(args.size());
-  for (const std::string_view arg : args) reply.bulk(arg);
-}
-
 void append_command(Buffer& out, std::initializer_list<std::string_view> words) {
-  append_command(out, Args(words.begin(), words.size()));
+  append_request(out, Args(words.begin(), words.size()));
 }
 
 void append_select(Buffer& out, int database) { append_command(out, {"SELECT", std::to_string(database)}); }
@@ -42,7 +37,7 @@ void add_to_unit(Followers::Unit& unit, int database, Args args) {
   }
   unit.database = database;
   ++unit.count;
-  append_command(unit.commands, args);
+  append_request(unit.commands, args);
 }
 
 // `sequence`: of the log's record that must be safe before the bytes may leave; 0: none.

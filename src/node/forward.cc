@@ -12,6 +12,7 @@
 #include "node/output.h"
 #include "node/state.h"
 #include "node/transactions.h"
+#include "resp/request_writer.h"
 
 namespace quorate {
 
@@ -25,13 +26,7 @@ uint8_t flags_of(const Session& session, ForwardedUnit::Kind kind) {
   return static_cast<uint8_t>(flags);
 }
 
-void append_request(Buffer& out, Args args) {
-  Reply request(out, Protocol::kResp2);
-  request.array(args.size());
-  for (const std::string_view arg : args) request.bulk(arg);
-}
-
-void append_request(Buffer& out, std::string_view name) { append_request(out, {&name, 1}); }
+void append_word(Buffer& out, std::string_view name) { append_request(out, {&name, 1}); }
 
 ForwardedUnit::Kind kind_of(uint32_t flags) {
   if (flags & (kWrite | kMayReplicate)) return ForwardedUnit::Kind::kWrites;
@@ -50,9 +45,9 @@ void forward_request(NodeState& node, Session& session, const CommandSpec& spec,
 void forward_transaction(NodeState& node, Session& session, uint32_t partition) {
   const SessionExtras& more = session.more();
   Buffer requests;
-  append_request(requests, "MULTI");
+  append_word(requests, "MULTI");
   for (const StoredCommand& command : more.queued) append_request(requests, command.views());
-  append_request(requests, "EXEC");
+  append_word(requests, "EXEC");
   const ForwardedUnit unit{.partition = partition,
                            .requests = requests.view(),
                            .request_count = static_cast<uint32_t>(more.queued.size()) + 2,
@@ -87,8 +82,13 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
     session.set(kBlockedElsewhere);
     blocked_[session.id] = {unit.partition, last_number_};
   }
-  send_unsent(unit.partition);
-  Partition& partition = partitions_[unit.partition];
+  send_new(unit.partition, session);
+}
+
+// What the session has just added; who goes beyond the bound is not read from.
+void Forwarding::send_new(uint32_t index, Session& session) {
+  send_unsent(index);
+  Partition& partition = partitions_[index];
   if (partition.waiting.size() >= kWaitingMax || partition.bytes >= kWaitingBytesMax) stop(partition, session);
 }
 
@@ -134,11 +134,7 @@ void Forwarding::gather(Session& session, Gathering&& gathering) {
                                  .protocol = session.protocol,
                                  .gathering = std::move(gathering),
                                  .missing = count});
-  for (const uint32_t partition : partitions) {
-    send_unsent(partition);
-    Partition& each = partitions_[partition];
-    if (each.waiting.size() >= kWaitingMax || each.bytes >= kWaitingBytesMax) stop(each, session);
-  }
+  for (const uint32_t partition : partitions) send_new(partition, session);
 }
 
 void Forwarding::take_part(uint64_t id, size_t part, std::string_view reply) {

@@ -126,6 +126,7 @@ class Forwarding {
 
   void add(const Session& session, const ForwardedUnit& unit, Waiting&& waiting);
   void take_part(uint64_t gathering, size_t part, std::string_view reply);
+  void send_new(uint32_t index, Session& session);
   void send_unsent(uint32_t index);
   bool send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to);
   static void begin_attempt(Partition& partition, NodeId target);

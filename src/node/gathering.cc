@@ -6,6 +6,7 @@
 #include "commands/errors.h"
 #include "commands/keys.h"
 #include "node/reply_shape.h"
+#include "resp/request_writer.h"
 #include "util/number.h"
 
 namespace quorate {
@@ -40,9 +41,7 @@ const RuleOf* rule_of(const CommandSpec& spec) {
 
 std::string encoded(Args args) {
   Buffer out;
-  Reply request(out, Protocol::kResp2);
-  request.array(args.size());
-  for (const std::string_view arg : args) request.bulk(arg);
+  append_request(out, args);
   return std::string(out.view());
 }
 
@@ -80,8 +79,9 @@ std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec,
   if (rule == nullptr) return std::nullopt;
   Gathering out{.rule = rule->rule, .writes = (spec.flags & kWrite) != 0, .key_count = 0, .parts = {}};
   if (rule->arguments_a_key == 0) {
+    const std::string request = encoded(args);
     for (uint32_t partition = 0; partition < store.partition_count(); ++partition) {
-      out.parts.push_back({.partition = partition, .request = encoded(args), .positions = {}});
+      out.parts.push_back({.partition = partition, .request = request, .positions = {}});
     }
     return out;
   }

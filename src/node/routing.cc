@@ -44,7 +44,7 @@ KeysPartition partition_of_transaction(const NodeState& node, const Session& ses
     add(sum, partition_of_keys(node, *command.spec, views));
   }
   for (const WatchedKey& watched : session.extras->watched) {
-    add(sum, node.store.partition_of(node.store.make_key(watched.key).slot));
+    add(sum, node.store.partition_of(key_slot(watched.key)));
   }
   return sum;
 }

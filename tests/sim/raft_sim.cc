@@ -1,15 +1,12 @@
 // Two phases, then the verdicts; and the list of planted mistakes.
 #include "tests/sim/raft_sim.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cinttypes>
 #include <cstdio>
 #include <string>
 
+#include "tests/sim/planted.h"
 #include "tests/sim/raft_world.h"
-#include "util/check.h"
 
 namespace quorate::sim {
 
@@ -136,42 +133,6 @@ constexpr PlantedMistake kMistakes[] = {
 
 }  // namespace
 
-namespace {
-
-// Runs a seed in a process of its own, since a planted mistake may also make a CHECK fail.  Returns
-// what was noticed, or nothing.  Want of progress does not count: a mistake must be seen for what
-// it is.
-std::string notice(const RaftSimOptions& options) {
-  int ends[2];
-  CHECK(pipe(ends) == 0);
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    close(ends[0]);
-    // A CHECK's own words would only confuse: here it is meant to fail.
-    if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
-    const SimResult result = run_raft_sim(options);
-    if (!result.good && !result.no_progress) {
-      const std::string line = result.message.substr(0, result.message.find('\n'));
-      if (write(ends[1], line.data(), line.size()) < 0) _exit(1);
-    }
-    _exit(0);
-  }
-  close(ends[1]);
-  std::string text;
-  char buffer[400];
-  for (ssize_t got = 0; (got = read(ends[0], buffer, sizeof(buffer))) > 0;) {
-    text.append(buffer, static_cast<size_t>(got));
-  }
-  close(ends[0]);
-  int status = 0;
-  CHECK(waitpid(child, &status, 0) == child);
-  const bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  return ended_well ? text : "a CHECK failed";
-}
-
-}  // namespace
-
 int raft_self_check(uint64_t first_seed, int64_t seconds) {
   constexpr uint64_t kSeedsMax = 400;
   int missed = 0;
@@ -181,7 +142,7 @@ int raft_self_check(uint64_t first_seed, int64_t seconds) {
     while (noticed.empty() && tried < kSeedsMax) {
       RaftSimOptions options{.seed = first_seed + tried, .seconds = seconds};
       planted.plant(options);
-      noticed = notice(options);
+      noticed = notice([&] { return run_raft_sim(options); });
       ++tried;
     }
     std::printf("planted: %s -> %s after %" PRIu64 " seeds: %s\n", planted.name,
