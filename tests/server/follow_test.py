@@ -236,7 +236,9 @@ def everything(client):
         else:
             value = client.call("HGETALL", key)
             value = sorted((value[i], value[i + 1]) for i in range(0, len(value), 2))
-        out[key] = (kind, value, client.call("PEXPIRETIME", key))
+        expires = client.call("PEXPIRETIME", key)
+        if expires != -2:   # else its time has come since KEYS
+            out[key] = (kind, value, expires)
     return out
 
 
