@@ -324,6 +324,14 @@ TEST(Config, each_value_can_be_set_to_itself) {
   }
 }
 
+// Found by config_fuzz, seed 3296150100.
+TEST(Config, rewrite_quotes_each_of_many_words) {
+  Fixture f;
+  const std::string text = "bind ::1 \"a\\x41\\\"b\"\n";
+  ASSERT_EQ(f.load(text), "");
+  EXPECT_EQ(f.config.rewrite(text), "bind ::1 \"aA\\\"b\"\n");
+}
+
 TEST(Config, rewrite_keeps_comments_and_order_and_appends_what_is_new) {
   Fixture f;
   const std::string text = "# my server\nport 7001\n\nmaxmemory 1mb # not a comment for redis\n";
