@@ -120,14 +120,17 @@ class Client:
 class Server:
     """A server process; its output is in log()."""
 
-    def __init__(self, binary, directory, *args, port=None, stdin=None, env=None, preexec=None, wait=True, base=None):
+    def __init__(self, binary, directory, *args, port=None, stdin=None, env=None, preexec=None, wait=True, base=None,
+                 host="127.0.0.1", prefix=()):
         self.port = free_port() if port is None else port
+        self.host = host
         self.directory = directory
         self.log_path = os.path.join(os.path.dirname(directory), "out-%d.txt" % self.port)
         self.output = open(self.log_path, "ab")
+        self.log_start = self.output.tell()         # a process that was started again writes behind the one before it
         words = list(base or []) + ["--port", str(self.port), "--dir", directory] + [str(arg) for arg in args]
         self.process = subprocess.Popen(
-            [binary] + words, stdout=self.output, stderr=subprocess.STDOUT, env=env, preexec_fn=preexec,
+            list(prefix) + [binary] + words, stdout=self.output, stderr=subprocess.STDOUT, env=env, preexec_fn=preexec,
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL)
         if stdin is not None:
             self.process.stdin.write(stdin)
@@ -139,7 +142,7 @@ class Server:
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError("the server ended:\n" + self.log())
-            return "Ready to accept connections" in self.log()
+            return "Ready to accept connections" in self.log()[self.log_start:]
         wait_until(ready, "the server")
 
     def log(self):
@@ -147,7 +150,7 @@ class Server:
             return file.read()
 
     def client(self):
-        return Client(("127.0.0.1", self.port))
+        return Client((self.host, self.port))
 
     def signal(self, number):
         self.process.send_signal(number)
