@@ -57,6 +57,7 @@ Service::Service(Parts parts)
           [this](int) { parts_.log.line(LogLevel::kNotice, "SIGHUP -> the log file is opened for each line anyway"); }) {
   parts_.process.attach({client_listeners_, peer_listeners_}, driver_, [this](ProcessEnd end) {
     exit_code_ = end == ProcessEnd::kOrderly ? 0 : 1;
+    is_ending_ = true;
     uv_stop(&loop_);
   });
 }
@@ -105,6 +106,10 @@ int Service::run() {
   parts_.log.line(LogLevel::kNotice, "data loaded in " + std::string(seconds) + " seconds");
   start_watchdog();
   parts_.node->start(read_clocks());
+  if (is_ending_) {                  // it has said why
+    uv_run(&loop_, UV_RUN_DEFAULT);  // takes note of the stop that was asked for
+    return exit_code_;
+  }
   driver_.attach(*parts_.node);
   // Not before: who has no data cannot tell another node anything, and it comes again.
   peer_listeners_.attach([this](uv_stream_t* listener) { driver_.accept_peer(listener); });

@@ -55,6 +55,7 @@ class Service {
   Signals signals_;
   uv_timer_t watchdog_{};
   bool is_loaded_ = false;
+  bool is_ending_ = false;
   int exit_code_ = 0;
 };
 
