@@ -99,6 +99,7 @@ void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&
   waiting.session_id = session.id;
   waiting.kind = unit.kind;
   waiting.flags = flags_of(session, unit.kind);
+  waiting.levels = session.once_levels.or_else(session.levels);
   waiting.database = static_cast<uint32_t>(session.database);
   waiting.request_count = unit.request_count;
   waiting.requests = unit.requests;
@@ -234,7 +235,8 @@ bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId 
                          .attempt = attempt,
                          .request_count = waiting.request_count,
                          .database = waiting.database,
-                         .flags = waiting.flags};
+                         .flags = waiting.flags,
+                         .levels = waiting.levels};
   if (to == peers_.own_id()) {
     // It has come to lead what it was asked for meanwhile.
     command.requests = waiting.requests;

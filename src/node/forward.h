@@ -95,6 +95,7 @@ class Forwarding {
     size_t part = 0;
     ForwardedUnit::Kind kind = ForwardedUnit::Kind::kWrites;
     uint8_t flags = 0;
+    Levels levels = {};
     uint32_t database = 0;
     uint32_t request_count = 1;
     std::string requests = {};

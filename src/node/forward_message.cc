@@ -22,6 +22,8 @@ void encode_head(const ForwardCommand& command, Buffer& out) {
   append_varint(out, command.request_count);
   append_varint(out, command.database);
   out.push_back(static_cast<char>(command.flags));
+  append_varint(out, number_of(command.levels.write));
+  append_varint(out, number_of(command.levels.read));
 }
 
 void encode_head(const ForwardAnswer& answer, Buffer& out) {
@@ -29,6 +31,8 @@ void encode_head(const ForwardAnswer& answer, Buffer& out) {
   append_varint(out, answer.number);
   append_varint(out, answer.attempt);
   wire::write_byte(answer.outcome, out);
+  append_varint(out, answer.term);
+  append_varint(out, answer.index);
 }
 
 void encode_head(const ForwardCancel& cancel, Buffer& out) {
@@ -45,9 +49,12 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   command.request_count = static_cast<uint32_t>(reader.varint_at_most(ForwardCommand::kRequestsMax));
   command.database = static_cast<uint32_t>(reader.varint_at_most(uint64_t{limits.databases} - 1));
   command.flags = reader.byte();
+  const auto write = write_level_of(reader.varint());
+  const auto read = read_level_of(reader.varint());
+  command.levels = {.write = write.value_or(WriteLevel()), .read = read.value_or(ReadLevel())};
   command.requests = reader.rest();
-  const bool makes_sense =
-      (command.flags & ~kForwardFlags) == 0 && command.request_count != 0 && !command.requests.empty();
+  const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.request_count != 0 && write && read &&
+                           !command.requests.empty();
   if (!reader.good() || !makes_sense) return corrupt("a forwarded command");
   return command;
 }
@@ -59,6 +66,8 @@ Result<ForwardAnswer> decode_answer(std::string_view bytes, const ForwardLimits&
   answer.number = reader.varint();
   answer.attempt = reader.varint();
   answer.outcome = reader.one_of(ForwardOutcome::kReply, ForwardOutcome::kUnknown);
+  answer.term = reader.varint();
+  answer.index = reader.varint();
   answer.reply = reader.rest();
   const bool makes_sense = answer.reply.empty() == (answer.outcome != ForwardOutcome::kReply);
   if (!reader.good() || !makes_sense) return corrupt("the answer of a forwarded command");

@@ -1,8 +1,9 @@
 // What nodes say to each other about commands that one runs for the other, version 1.  Heads only: the requests of a
 // command and the bytes of a reply follow as they are.
 //
-//   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags, RESP requests
-//   answer  = varint partition, varint number, varint attempt, u8 outcome, RESP reply (kReply)
+//   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags,
+//             varint write level, varint read level (levels.h), RESP requests
+//   answer  = varint partition, varint number, varint attempt, u8 outcome, varint term, varint index, RESP reply (kReply)
 //   cancel  = varint partition, varint number
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "cluster/cluster_node.h"
+#include "node/levels.h"
 #include "util/buffer.h"
 #include "util/result.h"
 
@@ -40,6 +42,7 @@ struct ForwardCommand {
   uint32_t request_count = 1;
   uint32_t database = 0;
   uint8_t flags = 0;
+  Levels levels = {};           // what the request or its connection asks; what is not said here is the leader's to say
   std::string_view requests = {};
 };
 
@@ -54,6 +57,9 @@ struct ForwardAnswer {
   uint64_t number = 0;
   uint64_t attempt = 1;
   ForwardOutcome outcome = ForwardOutcome::kReply;
+  // kReply: an entry of the partition's log that the unit's writes, and what it has read, are not behind; term 0: not known.
+  uint64_t term = 0;
+  uint64_t index = 0;
   std::string_view reply = {};
 };
 

@@ -59,6 +59,8 @@ LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& co
                 .partition = command.partition,
                 .database = command.database,
                 .flags = command.flags,
+                .write_level = number_of(command.levels.write),
+                .read_level = number_of(command.levels.read),
                 .only_command = may_block ? command.number : 0};
   std::unique_ptr<Link>& link = links_[key];
   if (link != nullptr) return link->session->has(kClosing | kCloseAfterReply) ? nullptr : link.get();
@@ -70,6 +72,7 @@ LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& co
   Session* const session = node_.sessions.add_link(std::move(peer));
   session->driver = this;
   session->link_partition = command.partition;
+  session->set_levels(command.levels);
   session->created_us = session->active_us = node_.now.steady_us;
   session->database = static_cast<int>(command.database);
   if (command.flags & kForwardResp3) session->protocol = Protocol::kResp3;
@@ -89,7 +92,12 @@ void LinkSessions::refuse(const Arrived& arrived) {
 }
 
 void LinkSessions::run() {
-  std::vector<Link*> touched;
+  Link* running = nullptr;
+  const auto run_arrived = [&] {
+    if (running == nullptr) return;
+    const Buffer requests = std::exchange(running->arrived, {});
+    take_input(node_, *running->session, requests.view());
+  };
   while (!arrived_.empty()) {
     const Arrived arrived = std::move(arrived_.front());
     arrived_.pop_front();
@@ -104,13 +112,14 @@ void LinkSessions::run() {
     }
     link->asked.push_back(
         {.number = command.number, .attempt = command.attempt, .replies_left = command.request_count});
-    if (link->arrived.empty()) touched.push_back(link);
+    // A client that changes its protocol, database or level goes on in another session, and still in its order.
+    if (link != running) {
+      run_arrived();
+      running = link;
+    }
     link->arrived.append(arrived.requests);
   }
-  for (Link* const link : touched) {
-    const Buffer requests = std::exchange(link->arrived, {});
-    take_input(node_, *link->session, requests.view());
-  }
+  run_arrived();
 }
 
 // ---- what they say ------------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ namespace quorate {
 class Session;
 struct NodeState;
 
-// Part of Forwarding.  One session for each origin, partition, database and kind of client: replies are in order within
-// it, and a partition that stands still holds up nobody else.  A command that may block has one to itself.
+// Part of Forwarding.  One session for each origin, partition, database, level and kind of client: replies are in order
+// within it, and a partition that stands still holds up nobody else.  A command that may block has one to itself.
 // Invariants: 1. Of an origin's attempt on a partition nothing runs behind a command that was refused: what it sent in an
 // order runs in that order or, from some place on, not at all.  2. Every command that arrived is answered once, unless
 // the link is lost or it was cancelled.
@@ -51,6 +51,8 @@ class LinkSessions final : private SessionDriver {
     uint32_t partition = 0;
     uint32_t database = 0;
     uint8_t flags = 0;
+    uint64_t write_level = 0;   // as numbers
+    uint64_t read_level = 0;
     uint64_t only_command = 0;  // the number of the one that may block; else 0
     friend auto operator<=>(const Key&, const Key&) = default;
   };

@@ -14,6 +14,7 @@
 #include "commands/context.h"
 #include "node/followers.h"
 #include "node/holds.h"
+#include "node/levels.h"
 #include "node/needs.h"
 #include "node/node.h"
 #include "node/settings.h"
@@ -56,9 +57,10 @@ enum SessionFlag : uint32_t {
   kForwardingFull = 1u << 26, // much of it is under way to another node; stops reading its requests
   kBlockedElsewhere = 1u << 27, // waits for a key of another node; stops reading its requests
   kReadonlyReplica = 1u << 28, // READONLY: reads may be answered from this node's copy (r=local)
+  kHasLevels = 1u << 29,      // `levels` or `once_levels` say something
 };
 constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch |
-                                  kReplicaLink;
+                                  kReplicaLink | kHasLevels;
 constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing | kGapsFull |
                                  kForwardingFull | kBlockedElsewhere;
 
@@ -121,6 +123,14 @@ class Session {
     return *extras;
   }
   std::string_view name() const { return extras == nullptr ? std::string_view() : extras->name; }
+  void set_levels(const Levels& wanted) {
+    levels = wanted;
+    update_has_levels();
+  }
+  void set_once_levels(const Levels& wanted) {
+    once_levels = wanted;
+    update_has_levels();
+  }
   size_t subscription_count() const {
     return extras == nullptr ? 0 : extras->channels.size() + extras->patterns.size();
   }
@@ -144,6 +154,8 @@ class Session {
   uint32_t flags = 0;
   Protocol protocol = Protocol::kResp2;
   int database = 0;
+  Levels levels;                    // CLIENT QUORUM
+  Levels once_levels;               // CLIENT QUORUM ONCE: of the next command on data, or transaction
   const CommandSpec* last_command = nullptr;
   std::unique_ptr<SessionExtras> extras;
 
@@ -164,6 +176,15 @@ class Session {
   // ---- time -------------------------------------------------------------------------------------------
   int64_t created_us = 0;
   int64_t active_us = 0;   // of the last input or output
+
+ private:
+  void update_has_levels() {
+    if (levels.is_set() || once_levels.is_set()) {
+      set(kHasLevels);
+    } else {
+      clear(kHasLevels);
+    }
+  }
 };
 
 }  // namespace quorate

@@ -26,6 +26,7 @@ void try_command(std::string_view input) {
   CHECK(again.value().number == command.number);
   CHECK(again.value().attempt == command.attempt);
   CHECK(again.value().request_count == command.request_count);
+  CHECK(again.value().levels == command.levels);
   CHECK(again.value().requests == command.requests);
 }
 
@@ -41,6 +42,8 @@ void try_answer(std::string_view input) {
   CHECK(again.ok());
   CHECK(again.value().number == answer.number);
   CHECK(again.value().outcome == answer.outcome);
+  CHECK(again.value().term == answer.term);
+  CHECK(again.value().index == answer.index);
   CHECK(again.value().reply == answer.reply);
 }
 

@@ -167,6 +167,23 @@ TEST(Forward, DatabaseAndProtocolGoWithTheCommand) {
   EXPECT_EQ(world.taken(world.other), ":0\r\n");
 }
 
+TEST(Forward, AClientThatChangesItsProtocolOrLevelStaysInOrder) {
+  TwoNodes world;
+  world.lead(2);
+  world.here.node->send(world.other, encoded({"HELLO", "3"}));
+  world.settle();
+  world.taken(world.other);
+  world.forward(world.other, {"APPEND", "k", "a"});
+  world.forward(world.client, {"APPEND", "k", "b"});
+  world.session(world.client)->set_levels({.write = {1}});
+  world.forward(world.client, {"APPEND", "k", "c"});
+  world.session(world.client)->set_levels({});
+  world.here.node->send(world.client, encoded({"HELLO", "3"}));
+  world.forward(world.client, {"APPEND", "k", "d"});
+  world.settle();
+  EXPECT_EQ(world.asked_there({"GET", "k"}), "$4\r\nabcd\r\n");
+}
+
 TEST(Forward, ErrorsComeBackAsTheyAre) {
   TwoNodes world;
   world.lead(2);

@@ -1,0 +1,102 @@
+// Levels as text and as numbers.
+#include "node/levels.h"
+
+#include "util/check.h"
+#include "util/number.h"
+
+namespace quorate {
+
+namespace {
+
+using Kind = ReadLevel::Kind;
+
+constexpr uint64_t kKinds = 8;  // a read level is kind + 8 * number
+constexpr std::string_view kBounded = "bounded:";
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& letter : out) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter + 32);
+  }
+  return out;
+}
+
+std::optional<uint32_t> number_in(std::string_view text, int64_t least, int64_t most) {
+  const auto value = parse_int(text);
+  if (!value || *value < least || *value > most) return std::nullopt;
+  return static_cast<uint32_t>(*value);
+}
+
+bool makes_sense(const ReadLevel& level) {
+  switch (level.kind) {
+    case Kind::kUnset:
+    case Kind::kLease:
+    case Kind::kQuorum:
+    case Kind::kLocal:
+      return level.number == 0;
+    case Kind::kCount:
+      return level.number >= 1 && level.number <= ReadLevel::kVotersMax;
+    case Kind::kBounded:
+      return level.number <= ReadLevel::kBoundMsMax;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<WriteLevel> parse_write_level(std::string_view text) {
+  const std::string word = lower(text);
+  if (word == "quorum") return WriteLevel{WriteLevel::kQuorum};
+  if (word == "all") return WriteLevel{WriteLevel::kAll};
+  const auto copies = number_in(word, 1, WriteLevel::kCopiesMax);
+  if (!copies) return std::nullopt;
+  return WriteLevel{static_cast<uint8_t>(*copies)};
+}
+
+std::optional<ReadLevel> parse_read_level(std::string_view text) {
+  const std::string word = lower(text);
+  if (word == "lease") return ReadLevel{.kind = Kind::kLease};
+  if (word == "quorum") return ReadLevel{.kind = Kind::kQuorum};
+  if (word == "local") return ReadLevel{.kind = Kind::kLocal};
+  const bool is_bounded = word.starts_with(kBounded);
+  const auto number = is_bounded ? number_in(std::string_view(word).substr(kBounded.size()), 0, ReadLevel::kBoundMsMax)
+                                 : number_in(word, 1, ReadLevel::kVotersMax);
+  if (!number) return std::nullopt;
+  return ReadLevel{.kind = is_bounded ? Kind::kBounded : Kind::kCount, .number = *number};
+}
+
+std::string text_of(WriteLevel level) {
+  CHECK(level.is_set());
+  if (level.copies == WriteLevel::kQuorum) return "quorum";
+  return level.copies == WriteLevel::kAll ? "all" : std::to_string(level.copies);
+}
+
+std::string text_of(ReadLevel level) {
+  switch (level.kind) {
+    case Kind::kUnset: break;
+    case Kind::kLease: return "lease";
+    case Kind::kQuorum: return "quorum";
+    case Kind::kLocal: return "local";
+    case Kind::kCount: return std::to_string(level.number);
+    case Kind::kBounded: return std::string(kBounded) + std::to_string(level.number);
+  }
+  CHECK(false);
+}
+
+uint64_t number_of(WriteLevel level) { return level.copies; }
+uint64_t number_of(ReadLevel level) { return static_cast<uint64_t>(level.kind) + kKinds * level.number; }
+
+std::optional<WriteLevel> write_level_of(uint64_t number) {
+  const bool is_one = number <= WriteLevel::kCopiesMax || number == WriteLevel::kQuorum || number == WriteLevel::kAll;
+  if (!is_one) return std::nullopt;
+  return WriteLevel{static_cast<uint8_t>(number)};
+}
+
+std::optional<ReadLevel> read_level_of(uint64_t number) {
+  if (number / kKinds > ReadLevel::kBoundMsMax || number % kKinds > static_cast<uint64_t>(Kind::kBounded)) return std::nullopt;
+  const ReadLevel level{.kind = static_cast<Kind>(number % kKinds), .number = static_cast<uint32_t>(number / kKinds)};
+  if (!makes_sense(level)) return std::nullopt;
+  return level;
+}
+
+}  // namespace quorate
