@@ -81,7 +81,11 @@ void Pair::on(const in::LedChanged& input, Output& out) {
   if (is_connected_) send_beat(out);
 }
 
-void Pair::on(const in::HealthChanged& input, Output&) { health_ = input.health; }
+void Pair::on(const in::HealthChanged& input, Output& out) {
+  const bool is_urgent = input.health.is_draining != health_.is_draining;
+  health_ = input.health;
+  if (is_urgent && is_connected_) send_beat(out);
+}
 
 void Pair::on(const in::RoundWanted&, Output& out) {
   if (is_connected_) send_beat(out);

@@ -233,6 +233,28 @@ void ClusterNode::look_at_balance() {
   partitions_.hand_over_soon();
 }
 
+void ClusterNode::set_draining(Instant now, Draining draining) {
+  beats::Health health = groups_.health();
+  health.is_draining = draining == Draining::kYes;
+  groups_.set_health(now, health);
+  partitions_.hand_over_soon();
+}
+
+bool ClusterNode::leads_meta_for_others() const {
+  const raft::Core* const core = groups_.find(meta_.group());
+  return core != nullptr && core->role() == raft::RoleName::kLeader && groups_.has_successor(meta_.group());
+}
+
+size_t ClusterNode::count_with_successor() const {
+  return partitions_.count_with_successor() + (leads_meta_for_others() ? 1 : 0);
+}
+
+void ClusterNode::hand_over_meta(Instant now) {
+  if (!groups_.health().is_draining || now.steady_us < next_meta_transfer_us_ || !leads_meta_for_others()) return;
+  next_meta_transfer_us_ = now.steady_us + options_.meta_transfer_us;
+  groups_.hand_over(now, meta_.group(), {});
+}
+
 // ---- events ----------------------------------------------------------------------------------------------
 
 void ClusterNode::tell_link(const PeerEvent& event) {
@@ -364,6 +386,7 @@ void ClusterNode::work(Instant now) {
   take_meta_outcomes();
   follow_members(now);
   keep_plan(now);
+  hand_over_meta(now);
   tell_address();
   if (has_seeds_ && has_arrived()) leave_seeds();
   if (membership_ == Membership::kMember) {

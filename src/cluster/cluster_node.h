@@ -38,6 +38,7 @@ struct ClusterNodeOptions {
   uint64_t seed = 1;
   raft::Options group = {};
   int64_t knock_us = 500'000;          // how often a joining node asks again
+  int64_t meta_transfer_us = 50'000;   // between two attempts to hand the meta group over, while the node drains
   int64_t plan_us = 200'000;           // between two looks at the plan on the leader of the meta group
 };
 
@@ -139,6 +140,11 @@ class ClusterNode final : private GroupsClient {
   std::vector<MetaGroup::Outcome> take_outcomes() { return std::exchange(outcomes_, {}); }
   // Asks the leaders of all partitions of which this node has a voter to hand them over to it.  How many were asked.
   size_t take_over(Instant now) { return partitions_.take_over(now, peers_); }
+  // This node is going to end: the others are told, it takes no leadership any more, and hands over those that it has.  Or it stays after all.
+  enum class Draining : uint8_t { kNo, kYes };
+  void set_draining(Instant now, Draining draining);
+  // Groups led here that another node could lead.  While it drains they become fewer.
+  size_t count_with_successor() const;
   // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.
   void rebalance();
 
@@ -180,6 +186,8 @@ class ClusterNode final : private GroupsClient {
   void answer_knock(const MetaGroup::Outcome& outcome);
   void look_at_balance();
   void leave_seeds();
+  bool leads_meta_for_others() const;
+  void hand_over_meta(Instant now);
   bool is_known_as_it_is() const;
   bool is_looking() const;
   bool has_arrived() const;
@@ -199,6 +207,7 @@ class ClusterNode final : private GroupsClient {
   ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
   uint64_t planned_version_ = 0;   // of the members that the plan is known to fit
   int64_t next_plan_us_ = INT64_MIN;
+  int64_t next_meta_transfer_us_ = INT64_MIN;  // while this node drains
   Membership membership_ = Membership::kAlone;
   std::string refusal_;
   bool has_seeds_ = false;

@@ -12,6 +12,11 @@ namespace quorate {
 using raft::GroupId;
 using raft::NodeId;
 
+namespace {
+// Whose log is so close to its end may be handed the leadership: what is missing is on its way.
+constexpr uint64_t kCloseWithin = 64;
+}  // namespace
+
 bool is_ready_to_vote(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) {
   if (member.node == leader.options().self.node) return true;
   for (const raft::Progress& progress : leader.progress()) {
@@ -37,6 +42,7 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   auto& slot = slots_[group.value];
   slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next());
   run(now, *slot, raft::in::Start{});
+  if (health_.is_draining) run(now, *slot, raft::in::Draining{});
 }
 
 void Groups::remove(Instant now, GroupId group) {
@@ -174,7 +180,9 @@ void Groups::silence(Instant now, NodeId node) {
 }
 
 void Groups::set_health(Instant now, const beats::Health& health) {
+  const bool drains_now = health.is_draining != health_.is_draining;
   health_ = health;
+  if (drains_now) step_all(now, raft::in::Draining{health.is_draining}, [](const raft::Core&) { return true; });
   for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::HealthChanged{health});
 }
 
@@ -284,6 +292,38 @@ std::optional<NodeId> Groups::known_leader(GroupId group) const {
     leader = node;
   }
   return leader;
+}
+
+// ---- handing over ---------------------------------------------------------------------------------------
+
+bool Groups::may_succeed(const raft::Progress& progress) const {
+  const NodeId node = progress.member().node;
+  if (node == options_.self || !progress.in_incoming || progress.is_silent) return false;
+  const beats::Pair* const to = pair(node);
+  const auto health = to == nullptr ? std::nullopt : to->peer_health();
+  return health && !health->is_draining;
+}
+
+bool Groups::has_successor(GroupId group) const {
+  const std::span<const raft::Progress> progress = find(group)->progress();
+  return std::any_of(progress.begin(), progress.end(), [&](const raft::Progress& each) { return may_succeed(each); });
+}
+
+bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wished) {
+  const raft::Core& core = *find(group);
+  std::optional<raft::Member> to;
+  size_t to_place = 0;
+  for (const raft::Progress& progress : core.progress()) {
+    const bool is_close = progress.match().value + kCloseWithin >= core.last_index().value;
+    if (!may_succeed(progress) || !is_close || !core.may_transfer(progress.member().replica)) continue;
+    const auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
+    if (to && to_place <= place) continue;
+    to = progress.member();
+    to_place = place;
+  }
+  if (!to) return false;
+  run(now, *slots_[group.value], raft::in::TransferLeadership{to->replica});
+  return true;
 }
 
 // ---- peers ----------------------------------------------------------------------------------------------

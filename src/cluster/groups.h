@@ -101,7 +101,9 @@ class Groups {
   // A message of kind kGroup or kBeat.  kCorrupt: it cannot be read; the link should be refused.
   Status receive(Instant now, raft::NodeId from, PeerMessageKind kind, std::string_view bytes);
   void set_members(Instant now, std::span<const raft::NodeId> others);
+  // What the others are told of this node.  While it drains it refuses leaderships.
   void set_health(Instant now, const beats::Health& health);
+  const beats::Health& health() const { return health_; }
   void tick(Instant now);
   int64_t deadline() const;
 
@@ -117,6 +119,13 @@ class Groups {
   // The node that leads the group, as far as is known here: whom this node's replica follows (or this node); else who says so with
   // beats that are heard, the newest term counts.  Nothing: nobody is known to lead it.  O(nodes) where there is no replica.
   std::optional<raft::NodeId> known_leader(raft::GroupId group) const;
+  // ---- handing leadership over.  Requires: this node leads the group ---------------------------------
+  // Is there another voter that lives and does not drain?
+  bool has_successor(raft::GroupId group) const;
+  // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any.  False: there is none,
+  // or a transfer is under way.
+  bool hand_over(Instant now, raft::GroupId group, std::span<const raft::NodeId> wished);
+
   // The last beat or round that left: what a read barrier needs confirmations behind of.
   raft::BeatNumber last_beat() const { return beat_counter_.last; }
   const beats::Pair* pair(raft::NodeId node) const;
@@ -141,6 +150,7 @@ class Groups {
     std::vector<GroupWrite> writes;
   };
 
+  bool may_succeed(const raft::Progress& progress) const;
   void run(Instant now, Slot& slot, const raft::Input& input);
   void carry_out(Instant now, Slot& slot, raft::Output& output);
   void silence(Instant now, raft::NodeId node);

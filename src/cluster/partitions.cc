@@ -349,6 +349,9 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
   const raft::Core& own = *groups_.find(group);
   const NodeId preferred = planned.replicas.front().node;
   if (preferred == options_.self || now.steady_us < replica.next_transfer_us) return;
+  const beats::Pair* const pair = groups_.pair({preferred});
+  const auto health = pair == nullptr ? std::nullopt : pair->peer_health();
+  if (health && health->is_draining) return;
   for (const raft::Progress& progress : own.progress()) {
     if (progress.member().node.value != preferred) continue;
     const bool is_close = progress.match().value + kCaughtUpWithin >= own.last_index().value;
@@ -359,6 +362,25 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
     groups_.step(now, group, raft::in::TransferLeadership{progress.member().replica});
     return;
   }
+}
+
+// To the first in the plan's order that can lead at once: so what this node has led is spread over the others.
+void Partitions::leave(Instant now, uint32_t partition, const PlannedPartition& planned) {
+  Replica& replica = replicas_[partition];
+  if (core(partition)->role_state().serving != raft::Serving::kYes || now.steady_us < replica.next_transfer_us) return;
+  std::vector<raft::NodeId> wished;
+  for (const PlannedReplica& each : planned.replicas) wished.push_back({each.node});
+  replica.next_transfer_us = now.steady_us + options_.draining_transfer_us;
+  groups_.hand_over(now, group_of_partition(partition), wished);
+}
+
+size_t Partitions::count_with_successor() const {
+  size_t count = 0;
+  for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    const raft::Core* const own = core(partition);
+    if (own != nullptr && leads(*own) && groups_.has_successor(group_of_partition(partition))) ++count;
+  }
+  return count;
 }
 
 void Partitions::hand_over_soon() {
@@ -453,13 +475,17 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   }
   apply(partition);
   send_snapshots(now, partition, peers);
-  if (plan == Plan::kMayBeOld) return;
+  if (plan == Plan::kMayBeOld && !groups_.health().is_draining) return;
   const bool is_planned =
       own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
   if (leads(*core(partition))) {
-    follow_plan(now, partition, planned);
+    if (groups_.health().is_draining) {
+      leave(now, partition, planned);
+    } else {
+      follow_plan(now, partition, planned);
+    }
     apply(partition);
-  } else if (!is_planned) {
+  } else if (!is_planned && plan == Plan::kCurrent) {
     ask_to_drop(partition, planned, peers);
   }
 }
@@ -473,7 +499,8 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   if (!state.is_founded()) return;
   const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_;
   plan_version_ = state.plan_version();
-  if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + options_.look_us;
+  const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;
+  if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);
   }

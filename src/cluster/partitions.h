@@ -57,6 +57,7 @@ struct PartitionsOptions {
   int64_t look_us = 100'000;       // how often what is unfinished is looked at again
   int64_t transfer_us = 2'000'000; // between two attempts to hand a partition to its preferred leader; doubles
   int64_t transfer_us_max = 64'000'000;
+  int64_t draining_transfer_us = 20'000;  // the same while this node drains
   // A snapshot that was sent is not sent again for so long, and longer by its size at the least speed.
   int64_t snapshot_us = 1'000'000;
   int64_t snapshot_bytes_per_ms = 10'000;
@@ -97,8 +98,11 @@ class Partitions {
   // Asks the leaders elsewhere of all partitions of which this node has a voter to hand over; what it gets it keeps for transfer_us_max
   // at least.  How many were asked.
   size_t take_over(Instant now, Peers& peers);
-  // Partitions led here go to their preferred leaders at once, however often that has failed.
+  // Partitions led here go to their preferred leaders at once, however often that has failed; while this node drains
+  // (Groups::set_health), to whoever can lead them.
   void hand_over_soon();
+  // Partitions led here that another node could lead.
+  size_t count_with_successor() const;
 
   // ---- events ----------------------------------------------------------------------------------------------
   void on_role(raft::GroupId group, const raft::RoleState& role);
@@ -156,6 +160,7 @@ class Partitions {
   void drop(Instant now, uint32_t partition);
   void look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers);
   void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
+  void leave(Instant now, uint32_t partition, const PlannedPartition& planned);
   void start_over(Instant now, uint32_t partition);
   void apply(uint32_t partition);
   void send_snapshots(Instant now, uint32_t partition, Peers& peers);

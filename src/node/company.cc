@@ -35,6 +35,9 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
   return out;
 }
 
+// Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
+constexpr int64_t kTransferSettleUs = 1'000;
+
 // Whoever waits for more than the stream has reached waits in vain.
 void lose_the_rest(NodeState& node, StreamId stream) { lose_from(node, {stream, node.streams.position(stream) + 1}); }
 
@@ -79,7 +82,8 @@ Status Company::start() {
                              .partitions = partitions,
                              .join = std::move(join),
                              .settings = {{.name = "replication-n", .value = std::to_string(node_.settings.replication_n)}},
-                             .seed = node_.store.random().next()};
+                             .seed = node_.store.random().next(),
+                             .group = {.transfer_settle_us = node_.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs}};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
   }
@@ -247,7 +251,7 @@ void Company::lost(ConnectionId connection) {
 }
 
 void Company::tick() {
-  if (node_.now.steady_us < cluster_->deadline()) return;
+  if (is_silent_ || node_.now.steady_us < cluster_->deadline()) return;
   has_input_ = true;
   propose();
   cluster_->tick(node_.now);
@@ -279,7 +283,7 @@ void Company::propose() {
   node_.store.begin_batch();
 }
 
-bool Company::has_turn() const { return in_company_ || (has_input_ && may_have_company()); }
+bool Company::has_turn() const { return !is_silent_ && (in_company_ || (has_input_ && may_have_company())); }
 
 void Company::work() {
   if (!has_turn()) [[likely]]
@@ -346,7 +350,7 @@ void Company::confirm_reads(Driver& driver) {
 }
 
 void Company::store_records() {
-  if (!in_company_ || !cluster_->has_record()) [[likely]]
+  if (!in_company_ || is_silent_ || !cluster_->has_record()) [[likely]]
     return;
   Buffer body;
   const auto needs = cluster_->begin_record(group_log_.next_number(), body);
@@ -356,7 +360,7 @@ void Company::store_records() {
 }
 
 void Company::on_log_progress() {
-  if (!in_company_ || !node_.durability.keeps_log()) return;
+  if (!in_company_ || is_silent_ || !node_.durability.keeps_log()) return;
   const bool is_always = node_.settings.appendfsync == FsyncPolicy::kAlways && !node_.mistakes.written_is_synced;
   const uint64_t stored = group_log_.stored(node_.durability.log(), is_always ? raft::Durability::kSynced : raft::Durability::kOs);
   if (stored <= stored_) return;
@@ -372,7 +376,7 @@ void Company::flush() {
   cluster_->flush(node_.now);
 }
 
-int64_t Company::deadline() const { return is_started() ? cluster_->deadline() : kNever; }
+int64_t Company::deadline() const { return is_started() && !is_silent_ ? cluster_->deadline() : kNever; }
 
 void Company::tell_notes() {
   for (const std::string& note : cluster_->take_notes()) node_.host.log(LogLevel::kNotice, note);
@@ -400,7 +404,7 @@ void Company::serve_who_is_ready() {
     const bool must_apply = may_serve && !node_.mistakes.serves_before_applied;
     if (must_apply && cluster_->partitions().state_index(partition) < core->last_index()) return false;
     state.may_serve_soon = false;
-    if (may_serve) serve(partition);
+    if (may_serve && !serves_no_more_) serve(partition);
     return true;
   });
 }
@@ -420,6 +424,24 @@ void Company::stop_serving(uint32_t partition) {
   CHECK(!state.is_touched);
   node_.store.set_led(partition, Led::kNo);
   partition_is_left(node_, partition);
+}
+
+void Company::set_draining(ClusterNode::Draining draining) {
+  is_silent_ = false;
+  propose();
+  if (draining == ClusterNode::Draining::kNo && serves_no_more_) {
+    serves_no_more_ = false;
+    for (uint32_t partition = 0; partition < states_.size(); ++partition) {
+      if (const raft::Core* const core = cluster_->partitions().core(partition)) on_role(partition, core->role_state());
+    }
+  }
+  cluster_->set_draining(node_.now, draining);
+}
+
+void Company::stop_serving_all() {
+  propose();
+  serves_no_more_ = true;
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) stop_serving(partition);
 }
 
 // ---- data --------------------------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ class Company final : private PartitionData, private ForwardingPeers {
   // In any database.
   bool has_data() const;
 
+  // ---- leaving (leaving.h) ------------------------------------------------------------------------------------
+  void set_draining(ClusterNode::Draining draining);
+  // Whoever asks from here on is told that nothing was done.
+  void stop_serving_all();
+  // Nothing is said to other nodes any more, and nothing taken from them, so that the log comes to its end.  set_draining(kNo) ends it.
+  void fall_silent() { is_silent_ = true; }
+
   // ---- inputs: connections with other nodes, time ------------------------------------------------------------
   ConnectionId accepted();
   void dialled(ConnectionId connection);
@@ -150,6 +157,8 @@ class Company final : private PartitionData, private ForwardingPeers {
   std::optional<PeerAddress> told_to_join_;
   std::unique_ptr<ClusterNode> cluster_;
   bool in_company_ = false;
+  bool serves_no_more_ = false;
+  bool is_silent_ = false;
   bool has_input_ = false;          // in this turn; alone nothing is to be done without
   std::vector<PartitionState> states_;
   uint32_t partition_ = 0;

@@ -118,6 +118,7 @@ Session* Node::connect(Instant now, PeerInfo peer) {
         .error(error_line(too_many ? errors::too_many_clients() : errors::protected_mode()));
     close_session(node, *session, CloseWhen::kAfterReply);
   }
+  meet_while_leaving(node, *session);
   return session;
 }
 

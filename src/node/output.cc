@@ -209,7 +209,7 @@ void release_held(NodeState& node) {
 }
 
 bool wants_input(const Session& session) {
-  if (session.has(kClosing)) return false;
+  if (session.has(kClosing | kReadNoMore)) return false;
   if (session.has(kStopsInput) && session.in.size() > kInputAheadMax) return false;
   const size_t limit = session.has(kReadingStopped) ? kOutputPauseBytes / 2 : kOutputPauseBytes;
   return session.pending_output() <= limit;

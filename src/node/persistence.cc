@@ -182,10 +182,16 @@ bool wants_save_at_end(const NodeState& node) {
   return (options & kShutdownSave) != 0 || !node.settings.save.empty();
 }
 
+// What begin_shutdown() has stopped goes on.
+void stay(NodeState& node) {
+  end_pause(node);
+  stop_leaving(node);
+}
+
 void fail_shutdown(NodeState& node) {
   Persistence& state = node.persistence;
   state.shutting_down = false;
-  end_pause(node);
+  stay(node);
   node.host.log(LogLevel::kWarning, "the data can't be saved -> not ending");
   for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer_waiting(node, id, errors::shutdown_failed());
 }
@@ -193,6 +199,10 @@ void fail_shutdown(NodeState& node) {
 void step_shutdown(NodeState& node) {
   Persistence& state = node.persistence;
   const bool forced = (state.shutdown_options & kShutdownForce) != 0;
+  if ((state.shutdown_options & kShutdownNow) != 0) hurry_leaving(node);
+  if (!has_left(node)) return;
+  // What is saved last must be the last.
+  start_pause(node, PauseKind::kWrite, kNever - 1);
   if (wants_save_at_end(node) && !state.shutdown_save_done) {
     if (!state.job_runs) state.save_wanted = true;
     return;
@@ -200,6 +210,7 @@ void step_shutdown(NodeState& node) {
   if (wants_save_at_end(node) && !state.facts.last_save_ok && !forced) return fail_shutdown(node);
   if (node.durability.refuses_writes() && !forced) return fail_shutdown(node);
   if (!is_log_safe(node) && !node.durability.refuses_writes()) {
+    node.company.fall_silent();
     node.durability.sync();
     return;
   }
@@ -533,8 +544,9 @@ void begin_shutdown(NodeState& node, Session* session, uint8_t options) {
     state.checkpoint.reset();
   }
   state.shutdown_save_done = false;
-  // What is saved last must be the last.
-  start_pause(node, PauseKind::kWrite, kNever - 1);
+  begin_leaving(node);
+  // One that is alone writes no more from here on.
+  if (node.company.is_alone()) start_pause(node, PauseKind::kWrite, kNever - 1);
 }
 
 bool abort_shutdown(NodeState& node) {
@@ -542,7 +554,7 @@ bool abort_shutdown(NodeState& node) {
   if (!state.shutting_down) return false;
   state.shutting_down = false;
   state.save_wanted = !state.save_waiters.empty();
-  end_pause(node);
+  stay(node);
   for (const uint64_t id : std::exchange(state.shutdown_waiters, {})) answer_waiting(node, id, errors::shutdown_failed());
   return true;
 }

@@ -17,6 +17,7 @@
 #include "node/durability.h"
 #include "node/followers.h"
 #include "node/latency.h"
+#include "node/leaving.h"
 #include "node/needs.h"
 #include "node/node.h"
 #include "node/persistence.h"
@@ -90,6 +91,7 @@ struct NodeState {
   Persistence persistence;
   Followers followers;
   Company company;
+  Leaving leaving;
   std::unique_ptr<Forwarding> forwarding;  // in company
 
   // ---- set by every input ----------------------------------------------------------------------------

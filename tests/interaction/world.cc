@@ -123,7 +123,8 @@ void World::do_option(const Words& words) {
   const std::map<std::string, int64_t raft::Options::*> times = {
       {"lease", &raft::Options::lease_us},         {"drift", &raft::Options::drift_us},
       {"suspicion", &raft::Options::suspicion_us}, {"yield", &raft::Options::yield_us},
-      {"retry", &raft::Options::retry_us},         {"transfer", &raft::Options::transfer_us}};
+      {"retry", &raft::Options::retry_us},         {"transfer", &raft::Options::transfer_us},
+      {"settle", &raft::Options::transfer_settle_us}};
   const std::map<std::string, size_t raft::Options::*> sizes = {
       {"window", &raft::Options::window_bytes_max},
       {"append", &raft::Options::append_bytes_max},

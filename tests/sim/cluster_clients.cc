@@ -318,7 +318,8 @@ ClusterClients::Outcome ClusterClients::judge(const Client& client,
   const ReplyValue& reply = client.last_reply;
   if (reply.kind == ReplyValue::Kind::kError) {
     if (says_not_executed(reply.text)) return Outcome::kNotExecuted;
-    if (!reply.text.starts_with("UNCERTAIN")) fail(client.call.text + ": " + reply.text);
+    const bool may_be_uncertain = !swarm_.is_gentle && reply.text.starts_with("UNCERTAIN");
+    if (!may_be_uncertain) fail(client.call.text + ": " + reply.text);
     return Outcome::kUnknown;
   }
   if (client.call.key_kind == KeyKind::kPair) return judge_pair(client, output);

@@ -11,6 +11,8 @@ namespace {
 
 // So many voters hold a committed entry at least twice.
 constexpr size_t kVotersMin = 3;
+// So long after its start a node is connected, and knows whom to follow.
+constexpr int64_t kSettledUs = 1'000'000;
 
 }  // namespace
 
@@ -26,6 +28,8 @@ FaultRate ClusterWorld::rate_of(ClusterFault fault) const {
       return swarm_.kill;
     case ClusterFault::kPower:
       return swarm_.power;
+    case ClusterFault::kEnd:
+      return swarm_.end;
     case ClusterFault::kPause:
       return swarm_.pause;
     case ClusterFault::kWallJump:
@@ -68,6 +72,8 @@ void ClusterWorld::strike(ClusterFault fault) {
       return kill(number, length_us);
     case ClusterFault::kPower:
       return lose_power(number, length_us);
+    case ClusterFault::kEnd:
+      return end(number, length_us);
     case ClusterFault::kPause:
       machine.paused_until_us = now_us_ + length_us;
       return;
@@ -148,7 +154,24 @@ bool ClusterWorld::may_forget(uint32_t number) const {
     if (other == number) continue;
     const Machine& machine = *machines_[other];
     if (machine.node == nullptr || machine.power_fails) return false;
-    Company& company = machine.node->node().state().company;
+  }
+  return has_three_voters_everywhere(number);
+}
+
+// All others have been there for a while, and every group can do without one voter.
+bool ClusterWorld::can_do_without(uint32_t number) const {
+  for (uint32_t other = 0; other < size(); ++other) {
+    const Machine& machine = *machines_[other];
+    if (other == number) continue;
+    if (machine.node == nullptr || machine.shall_end || now_us_ - machine.started_us < kSettledUs) return false;
+  }
+  return has_three_voters_everywhere(number);
+}
+
+bool ClusterWorld::has_three_voters_everywhere(uint32_t except) const {
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (other == except) continue;
+    Company& company = machines_[other]->node->node().state().company;
     if (!company.is_started() || company.is_alone()) return false;
     bool is_borne = true;
     company.cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) {
@@ -159,6 +182,19 @@ bool ClusterWorld::may_forget(uint32_t number) const {
     if (!is_borne) return false;
   }
   return true;
+}
+
+// SIGTERM.
+void ClusterWorld::end(uint32_t number, int64_t down_us) {
+  Machine& machine = *machines_[number];
+  if (machine.node == nullptr || machine.node->is_dead()) return;
+  if (swarm_.is_gentle && !can_do_without(number)) return;
+  log(number, "is told to end");
+  machine.down_us = down_us;
+  machine.shall_end = true;
+  machine.node->set_now(clock(machine));
+  machine.node->shut_down();
+  input(number);
 }
 
 void ClusterWorld::lose_power(uint32_t number, int64_t down_us) {

@@ -67,6 +67,20 @@ void draw_people(Prng& prng, ClusterSwarm& swarm) {
   swarm.request_us = between(prng, 300 * kMs, 5 * kSecond);
 }
 
+// By a number of its own, so that what was there before is drawn as before.
+void draw_ends(Prng& prng, ClusterSwarm& swarm) {
+  swarm.end = draw_rate(prng, 0.4, {500 * kMs, 10 * kMs}, {5 * kSecond, 1 * kSecond});
+  swarm.is_gentle = swarm.end.on() && prng.chance(0.4);
+  if (!swarm.is_gentle) return;
+  for (FaultRate ClusterSwarm::*fault :
+       {&ClusterSwarm::partition, &ClusterSwarm::one_way, &ClusterSwarm::broken_line,
+        &ClusterSwarm::kill, &ClusterSwarm::power, &ClusterSwarm::pause, &ClusterSwarm::disk_stall,
+        &ClusterSwarm::disk_full}) {
+    swarm.*fault = FaultRate{};
+  }
+  swarm.loss = 0;
+}
+
 void add_line(std::string& text, const char* name, double value) {
   char line[80];
   std::snprintf(line, sizeof(line), "  %s %g\n", name, value);
@@ -90,6 +104,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_network(prng, swarm);
   draw_machines(prng, swarm);
   draw_people(prng, swarm);
+  Prng end_prng(seed ^ 0x656e64);
+  draw_ends(end_prng, swarm);
   return swarm;
 }
 
@@ -109,6 +125,8 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "broken line", swarm.broken_line);
   add_line(text, "kill", swarm.kill);
   add_line(text, "power loss", swarm.power);
+  add_line(text, "orderly end", swarm.end);
+  if (swarm.is_gentle) text += "  gentle: nothing else fails\n";
   add_line(text, "pause", swarm.pause);
   add_line(text, "wall-jump", swarm.wall_jump);
   if (swarm.drift_ppm > 0) add_line(text, "drift-ppm", static_cast<double>(swarm.drift_ppm));

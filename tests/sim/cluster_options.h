@@ -35,6 +35,7 @@ struct ClusterSwarm {
   // The machines.
   FaultRate kill;         // kill -9 between any two outputs; length: until it starts again
   FaultRate power;        // power loss of one machine
+  FaultRate end;          // SIGTERM; length: until it starts again
   FaultRate pause;        // SIGSTOP, a slow virtual machine
   FaultRate wall_jump;    // the wall clock is set
   int64_t drift_ppm = 0;  // of steady clocks, either way
@@ -47,6 +48,9 @@ struct ClusterSwarm {
   int64_t think_us = 20'000;  // mean time between answer and next request
   double reads = 0.4;
   int64_t request_us = 1'000'000;  // then the client hangs up
+
+  // Nothing fails but what is told to end in good order: then no client is told that something is uncertain.
+  bool is_gentle = false;
 };
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed);

@@ -86,6 +86,7 @@ constexpr PlantedMistake kMistakes[] = {
     {"proposes nothing", &NodeMistakes::proposes_nothing},
     {"serves before applied", &NodeMistakes::serves_before_applied},
     {"snapshot before commit", &NodeMistakes::snapshot_before_commit},
+    {"hands over in turn", &NodeMistakes::hands_over_in_turn},
     {"written is synced", &NodeMistakes::written_is_synced},
 };
 

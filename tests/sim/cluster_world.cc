@@ -186,6 +186,7 @@ void ClusterWorld::after_turn(uint32_t number) {
   if (machine.node->is_dead()) return bury(number);
   collect_answers(number);
   if (machine.node->has_ended()) {
+    if (machine.shall_end && machine.node->has_ended_well()) return bury(number);
     const auto& lines = machine.node->log_lines();
     oracle_.fail("n" + std::to_string(number + 1) +
                  " has ended by itself: " + (lines.empty() ? "says nothing" : lines.back()));
@@ -239,11 +240,13 @@ void ClusterWorld::start_node(uint32_t number) {
   Machine& machine = *machines_[number];
   if (!machine.has_power) machine.booted_us = now_us_;
   machine.has_power = true;
+  machine.started_us = now_us_;
   ++machine.life;
   machine.timer_at_us = INT64_MAX;
   machine.has_turn = false;
   machine.lane_is_busy = {};
   machine.power_fails = false;
+  machine.shall_end = false;
   log(number, "starts");
   machine.node = std::make_unique<SimNode>(
       machine.disk,
@@ -268,7 +271,7 @@ void ClusterWorld::bury(uint32_t number) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr) return;
   ++crashes_;
-  log(number, machine.power_fails ? "loses power" : "dies");
+  log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
   for (const DiskLane lane : {DiskLane::kLog, DiskLane::kBulk}) {
     // A write that was under way may have got as far as it likes.
     const DiskRequest* const request = machine.node->next_request(lane);

@@ -28,12 +28,13 @@ enum class ClusterFault : uint8_t {
   kBrokenLine,
   kKill,
   kPower,
+  kEnd,
   kPause,
   kWallJump,
   kDiskStall,
   kDiskFull,
 };
-constexpr size_t kClusterFaultCount = 9;
+constexpr size_t kClusterFaultCount = 10;
 
 class ClusterWorld final : private NetworkHost, private ClusterClientHost {
  public:
@@ -120,6 +121,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
     uint64_t life = 0;  // counts starts
     bool has_power = true;
     int64_t booted_us = 0;
+    int64_t started_us = 0;
     int64_t drift_ppm = 0;
     int64_t wall_offset_ms = 0;
     int64_t paused_until_us = 0;
@@ -129,6 +131,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
     std::array<bool, kDiskLaneCount> lane_is_busy{};
     bool is_full = false;
     bool power_fails = false;  // when it dies
+    bool shall_end = false;    // it was told to
     int64_t down_us = 0;       // how long, once it has died
     uint64_t snapshots_seen = 0;
   };
@@ -195,7 +198,11 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   void mend(uint64_t cut);
   void kill(uint32_t machine, int64_t down_us);
   void lose_power(uint32_t machine, int64_t down_us);
+  void end(uint32_t machine, int64_t down_us);
   bool may_forget(uint32_t machine) const;
+  bool can_do_without(uint32_t machine) const;
+  // As far as the others know, who must all run.
+  bool has_three_voters_everywhere(uint32_t except) const;
   uint32_t any_machine() { return static_cast<uint32_t>(prng_.below(size())); }
   ClusterNetwork::Told any_told() { return static_cast<ClusterNetwork::Told>(prng_.below(3)); }
 

@@ -93,6 +93,10 @@ void SimNode::disconnect(int number) {
 
 void SimNode::send(int number, std::string_view bytes) {
   Connection& connection = *connections_.at(number);
+  if (!connection.is_reading) {
+    connection.unread += bytes;
+    return;
+  }
   while (!bytes.empty() && connection.session != nullptr) {
     const std::span<char> target = node_->read_target(connection.session);
     if (target.empty()) {
@@ -172,6 +176,9 @@ void SimNode::drain_socket(int number) {
 void SimNode::shut_down() { node_->shutdown(now_, 0); }
 
 void SimNode::end_turn() {
+  for (const auto& [number, connection] : connections_) {
+    if (connection->is_reading && !connection->unread.empty()) send(number, std::exchange(connection->unread, {}));
+  }
   for (const ConnectionId connection : std::exchange(unreachable_, {})) {
     node_->peer_lost(now_, connection);
   }

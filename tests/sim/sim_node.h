@@ -85,7 +85,9 @@ class SimNode final : private Driver, private Host {
   // What the node has said to the client since the last call, whether it may leave already or not.
   std::string take_said(int connection);
   bool is_closed(int connection) const { return connections_.at(connection)->session == nullptr; }
-  bool has_ended() const { return ended_; }
+  bool has_ended() const { return ended_.has_value(); }
+  // What was to be on disk is there.
+  bool has_ended_well() const { return ended_ == ProcessEnd::kOrderly; }
   bool is_dead() const { return outputs_left_ == 0; }
   // When tick_if_due() will do something.
   int64_t deadline_us() const { return deadline_us_; }
@@ -109,6 +111,7 @@ class SimNode final : private Driver, private Host {
     std::string handed;        // what the node gave to the socket since take_said()
     size_t said_ahead = 0;     // of the session's output, taken by take_said() before it left
     bool is_reading = true;
+    std::string unread;        // arrived while nobody reads
   };
   struct Lane {
     std::deque<DiskRequest> queue;
@@ -130,7 +133,7 @@ class SimNode final : private Driver, private Host {
   Status rewrite_config() override { return ErrorCode::kUnsupported; }
   ProcessFacts facts() override { return {}; }
   void log(LogLevel level, std::string_view line) override;
-  void end_process(ProcessEnd) override { ended_ = true; }
+  void end_process(ProcessEnd end) override { ended_ = end; }
 
   void receive(Connection& connection, std::string_view bytes);
   // False: the process has died before this output.
@@ -147,7 +150,7 @@ class SimNode final : private Driver, private Host {
   std::unique_ptr<Node> node_;
   Instant now_;
   int64_t deadline_us_ = kNever;
-  bool ended_ = false;
+  std::optional<ProcessEnd> ended_;
   uint64_t outputs_left_ = UINT64_MAX;
   std::vector<ConnectionId> unreachable_;  // dialled without a carrier
   uint64_t renames_ = 0;

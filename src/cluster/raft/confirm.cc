@@ -59,6 +59,7 @@ void Core::on(const in::LeadershipConfirmed& input, Output& out) {
   }
   check_quorum();
   answer_reads(out);
+  continue_transfer(out);
   continue_change(out);
 }
 

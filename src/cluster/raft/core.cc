@@ -162,6 +162,7 @@ void Core::on(const in::Timeout&, Output& out) {
     }
     if (now_us_ >= leading->notice_us) send_notices(out);
     retry_appends(out);
+    continue_transfer(out);
     continue_change(out);
     return;
   }
@@ -219,7 +220,7 @@ void Core::on(const in::Persisted& input, Output& out) {
 
 void Core::on(const in::Loaded&, Output&) { is_loaded_ = true; }
 
-void Core::on(const in::Draining&, Output&) { is_draining_ = true; }
+void Core::on(const in::Draining& input, Output&) { is_draining_ = input.is_draining; }
 
 Message Core::message(Member to, MessageBody body) const {
   return {.group = options_.group,
@@ -240,7 +241,11 @@ int64_t Core::deadline() const {
   const Leader* const leading = leader();
   if (leading == nullptr) return std::min(campaign_.at_us, recovery_.retry_us);
   int64_t deadline = leading->notice_us;
-  if (leading->transfer) deadline = std::min(deadline, leading->transfer->give_up_us);
+  if (leading->transfer) {
+    const Transfer& transfer = *leading->transfer;
+    const bool is_settling = !transfer.told && transfer.tell_us > now_us_;
+    deadline = std::min(deadline, is_settling ? transfer.tell_us : transfer.give_up_us);
+  }
   if (leading->next_transfer_us > now_us_) deadline = std::min(deadline, leading->next_transfer_us);
   if (!leading->suspended) {
     const int64_t heard_us = quorum_heard_us();

@@ -48,6 +48,9 @@ struct Options {
   int64_t retry_us = 200'000;            // unanswered appends, recovery requests
   int64_t commit_notice_us = 5'000;      // followers hear of a commit at the latest after this
   int64_t transfer_us = 300'000;         // then a transfer is given up
+  // The target is told so long after the leader has stopped serving, so that what was read until
+  // then is asked for (ReadBarrier) while it still leads.
+  int64_t transfer_settle_us = 0;
   bool recover_when_all_present = true;  // the all-present restart
 };
 
@@ -182,6 +185,7 @@ class Core {
   };
   struct Transfer {
     Member to;
+    int64_t tell_us = 0;  // not before
     int64_t give_up_us = kNever;
     bool told = false;  // TimeoutNow left
   };
@@ -200,7 +204,7 @@ class Core {
     ReplicaId refused_last = {};
     int64_t lease_from_us =
         0;  // confirmations of earlier beats do not count: the configuration changed
-    bool lease_dropped = false;  // a transfer was begun in this term
+    bool lease_dropped = false;  // TimeoutNow left in this term
     bool suspended = false;
     int64_t notice_us = kNever;  // when followers are told the commit index
     struct Asked {
@@ -233,7 +237,7 @@ class Core {
   void on(const in::Receive& input, Output& out);
   void on(const in::Persisted& input, Output& out);
   void on(const in::Loaded&, Output& out);
-  void on(const in::Draining&, Output& out);
+  void on(const in::Draining& input, Output& out);
   void finish(const RoleState& before, Output& out);
   void fail(Failure failure, Output& out);
   Message message(Member to, MessageBody body) const;

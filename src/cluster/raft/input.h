@@ -110,8 +110,10 @@ struct TransferLeadership {
 // first).
 struct Loaded {};
 
-// The node is being drained: it refuses leaderships.
-struct Draining {};
+// The node is being drained: it refuses leaderships.  Or not any more.
+struct Draining {
+  bool is_draining = true;
+};
 
 // What became of the snapshot for a member (Output::snapshots_wanted).  Sent means received and
 // stored is still to be heard: the member's own kStored answer says it.

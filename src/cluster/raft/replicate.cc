@@ -169,6 +169,7 @@ void Core::advance_commit(Output& out) {
     if (is_own_term || mistakes_.commit_old_terms_by_count) set_commit(reached, out);
   }
   answer_reads(out);
+  continue_transfer(out);
   continue_change(out);
 }
 

@@ -1,5 +1,6 @@
-// Handing leadership over (REPLICATION.md 6): the lease is dropped for the rest of the term, then
-// the target stands at once with the mark of this term.
+// Handing leadership over (REPLICATION.md 6): the leader stops serving and answers what it was asked
+// before; then the lease is dropped for the rest of the term, and the target stands at once with the
+// mark of this term.
 #include <algorithm>
 
 #include "cluster/raft/core.h"
@@ -26,14 +27,14 @@ void Core::on(const in::TransferLeadership& input, Output& out) {
 void Core::begin_transfer(Member to, Output& out) {
   Leader& leading = *leader();
   out.facts.push_back("hand over to replica " + std::to_string(to.replica.value) +
-                      " -> drop the lease");
-  leading.transfer = Transfer{.to = to, .give_up_us = now_us_ + options_.transfer_us};
-  // For the rest of the term: the message may arrive late, after the transfer was given up.
-  if (!mistakes_.timeout_now_under_lease) leading.lease_dropped = true;
+                      " -> stop serving");
+  leading.transfer = Transfer{.to = to,
+                              .tell_us = now_us_ + options_.transfer_settle_us,
+                              .give_up_us = now_us_ + options_.transfer_us};
   continue_transfer(out);
 }
 
-// Serves again, by read rounds.  One that must hand over tries somebody else after a while.
+// Serves again, by read rounds if the target was told.  One that must hand over tries somebody else after a while.
 void Core::give_up_transfer() {
   Leader& leading = *leader();
   leading.refused_last = leading.transfer->to.replica;
@@ -41,7 +42,8 @@ void Core::give_up_transfer() {
   leading.next_transfer_us = now_us_ + options_.transfer_us;
 }
 
-// Tells the target to stand once it has the whole log.
+// Tells the target to stand once it has the whole log and nobody waits for this leader any more:
+// reads that were not confirmed would be lost with the leadership, writes answered later.
 void Core::continue_transfer(Output& out) {
   Leader* const leading = leader();
   if (leading == nullptr || !leading->transfer || leading->transfer->told) return;
@@ -50,8 +52,11 @@ void Core::continue_transfer(Output& out) {
     leading->transfer.reset();
     return;
   }
-  if (target->match() < last_index()) return;
-  CHECK(leading->lease_dropped || mistakes_.timeout_now_under_lease);
+  const bool owes_answers = !leading->reads.empty() || commit_ < last_index();
+  if (now_us_ < leading->transfer->tell_us || owes_answers || target->match() < last_index())
+    return;
+  // For the rest of the term: the message may arrive late, after the transfer was given up.
+  if (!mistakes_.timeout_now_under_lease) leading->lease_dropped = true;
   leading->transfer->told = true;
   tell(leading->transfer->to, TimeoutNow(), out);
 }
