@@ -12,7 +12,7 @@ from history import (Operation, Outcome, Violation, check_counter, check_list, c
 # By these words clients know that nothing was done (REPLICATION 2); -UNCERTAIN says that nobody knows; any other error is wrong.
 REFUSALS = ("CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "LOADING", "READONLY", "MISCONF", "EXECABORT")
 REQUEST_TIMEOUT_MS = 2000       # for the servers
-ANSWER_SECONDS_MAX = 3.0        # longer than that
+ANSWER_SECONDS_MAX = 10.0       # far beyond that, and the time that a node may be stopped: no answer then is a hang
 PIPELINE_MAX = 6
 KINDS = ("register", "counter", "list", "set", "pair")
 
@@ -66,6 +66,7 @@ class Connection:
 
     def __init__(self, node, name):
         self.client, self.name, self.sequence = Client((node.host, node.port), timeout=ANSWER_SECONDS_MAX), name, 0
+        self.node = node
         self.client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def begin(self, key, is_read, argument=None):
@@ -131,7 +132,7 @@ class Recorder(threading.Thread):
                 try:
                     self.use(Connection(self.chance.choice(self.nodes), "client %d.%d" % (self.number, self.connections)))
                 except OSError:
-                    self.stopping.wait(0.01)    # the node is down, or was killed, or does not answer
+                    self.stopping.wait(0.01)    # the node is down, or was killed
         except Violation as problem:
             self.problem = str(problem)
         except Exception:  # whatever it is, the run must not call it good
@@ -143,6 +144,9 @@ class Recorder(threading.Thread):
                 if self.stopping.is_set():
                     return
                 self.note(self.one(connection))
+        except TimeoutError as problem:
+            raise Violation("%s, port %d: no answer for %.0f s" % (
+                connection.name, connection.node.port, ANSWER_SECONDS_MAX)) from problem
         finally:
             connection.client.close()
 
