@@ -6,13 +6,14 @@ import socket
 # What a server opens beside its port, above it: for cluster-aware clients, for HTTP, for other nodes.
 STEPS = (0, 1000, 2000, 10000)
 # No port of a server is one that the system gives to outgoing connections (32768 and above), so nobody takes it by chance
-# between here and the server's start; and no port for other nodes is the port of another server.
-FIRST, LAST = 10500, 20400
+# between here and the server's start; and nothing that one server opens above its port is the port of another: these ranges,
+# moved by a step, meet neither each other nor those moved by another.
+RANGES = (range(10500, 11500), range(13500, 14500), range(16500, 17500))
 
 
 def free_port():
     while True:
-        port = random.SystemRandom().randint(FIRST, LAST)
+        port = random.SystemRandom().choice(random.SystemRandom().choice(RANGES))
         if all(_is_free(port + step) for step in STEPS):
             return port
 

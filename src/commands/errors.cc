@@ -407,6 +407,7 @@ Error uncertain_leader_lost() {
 Error no_leader(uint32_t partition) {
   return made({"CLUSTERDOWN partition ", std::to_string(partition), " has no leader now; nothing was done"});
 }
+Error moved(uint32_t slot, std::string_view address) { return made({"MOVED ", std::to_string(slot), " ", address}); }
 Error uncertain_connection_lost(uint32_t partition) {
   return made({"UNCERTAIN the connection with the leader of partition ", std::to_string(partition),
                " was lost before it answered"});

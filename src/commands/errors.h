@@ -181,6 +181,8 @@ Error filter_needs_end_mark();
 // ---- other nodes ----------------------------------------------------------------------------------------
 Error uncertain_leader_lost();                              // executed here, but this node leads no more
 Error no_leader(uint32_t partition);
+// `address`: host:port of who answers for the slot.
+Error moved(uint32_t slot, std::string_view address);
 Error uncertain_connection_lost(uint32_t partition);        // sent to another node
 Error uncertain_timed_out(uint32_t partition);              // the same
 Error forwarding_timed_out(uint32_t partition);

@@ -146,8 +146,11 @@ ClusterView view_of_member(const NodeState& node, const Session& session) {
 
 ClusterView cluster_view(const NodeState& node, const Session& session) {
   const ClusterNode& cluster = node.company.cluster();
-  if (cluster.state().is_founded()) return view_of_member(node, session);
-  return view_alone(node, session, cluster.membership());
+  const bool is_founded = cluster.state().is_founded();
+  ClusterView view = is_founded ? view_of_member(node, session) : view_alone(node, session, cluster.membership());
+  view.announced = node.settings.cluster_redirect == ClusterRedirect::kAuto ? ClusterView::Announced::kClusterDoor
+                                                                            : ClusterView::Announced::kMainDoor;
+  return view;
 }
 
 PartitionDetails partition_details(const NodeState& node, const ClusterView& view, uint32_t partition) {

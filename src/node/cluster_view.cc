@@ -39,7 +39,9 @@ const NodeView* ClusterView::find_named(std::string_view name) const {
   if (const auto id = node_by_name(name)) return find(*id);
   for (const NodeView& node : nodes) {
     const MemberRecord& record = node.record;
-    if (name == address_text(record.host, record.port) || name == address_text(record.host, announced_port(record))) return &node;
+    for (const uint16_t port : {record.port, record.client_port}) {
+      if (port != 0 && name == address_text(record.host, port)) return &node;
+    }
   }
   return nullptr;
 }
@@ -57,7 +59,10 @@ size_t ClusterView::held_by(NodeId node) const {
 
 // ---- slots -----------------------------------------------------------------------------------------------
 
-uint16_t announced_port(const MemberRecord& member) { return member.client_port != 0 ? member.client_port : member.port; }
+uint16_t announced_port(ClusterView::Announced announced, const MemberRecord& member) {
+  const bool has_cluster_door = announced == ClusterView::Announced::kClusterDoor && member.client_port != 0;
+  return has_cluster_door ? member.client_port : member.port;
+}
 
 const NodeView& announced_node(const ClusterView& view, uint32_t partition) {
   const PartitionView& from = view.partitions[partition];
@@ -116,7 +121,7 @@ std::string nodes_text(const ClusterView& view) {
   std::string text;
   for (const NodeView& node : view.nodes) {
     const MemberRecord& record = node.record;
-    text += node_name(record.id) + ' ' + address_text(record.host, announced_port(record)) + '@' +
+    text += node_name(record.id) + ' ' + address_text(record.host, announced_port(view.announced, record)) + '@' +
             std::to_string(record.cluster_port) + ' ';
     text += state_flags(node);
     // Nobody's replica; no pings of Redis' kind are under way.

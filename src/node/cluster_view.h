@@ -32,6 +32,11 @@ struct PartitionView {
 
 // Invariants: nodes are sorted by id, this node is among them; the number of partitions is a power of two up to kSlotCount.
 struct ClusterView {
+  // Which of a node's ports clients that know the cluster are told.
+  enum class Announced : uint8_t {
+    kClusterDoor,  // the one that answers MOVED, if the node has it; else its main port
+    kMainDoor,
+  } announced = Announced::kClusterDoor;
   uint64_t epoch = 0;           // grows with every plan
   uint32_t copies_wanted = 1;   // of each partition, with the members there are
   std::vector<NodeView> nodes;
@@ -55,8 +60,8 @@ struct SlotRange {
   friend bool operator==(const SlotRange&, const SlotRange&) = default;
 };
 
-// Where clients that know the cluster reach a node: the port that answers MOVED, if it has one.
-uint16_t announced_port(const MemberRecord& member);
+// Where clients that know the cluster are told to reach a node.
+uint16_t announced_port(ClusterView::Announced announced, const MemberRecord& member);
 
 // Whom clients are sent to for a partition: its leader; while there is none a copy that lives, which holds the request until there is one.
 const NodeView& announced_node(const ClusterView& view, uint32_t partition);

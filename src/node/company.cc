@@ -308,6 +308,13 @@ NodeId Company::leader_of(uint32_t partition) const {
   return leader ? leader->value : 0;
 }
 
+const MemberRecord* Company::leader_elsewhere(uint32_t partition) const {
+  const NodeId leader = leader_of(partition);
+  // Without a connection it may be dead: what it led will have another leader soon.
+  if (leader == 0 || leader == own_id() || !cluster_->peers().is_up(leader, PeerLane::kData)) return nullptr;
+  return cluster_->state().find(leader);
+}
+
 bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
   Link* const link = cluster_->peers().link(to, PeerLane::kData);
   if (link == nullptr) return false;

@@ -53,6 +53,8 @@ class Company final : private PartitionData, private ForwardingPeers {
   // ---- commands ---------------------------------------------------------------------------------------------
   // Commands may run on it here.
   bool serves(uint32_t partition) const override { return states_[partition].serves; }
+  // The member that leads the partition, if it is another one that can be reached now.  Null: nobody who is known.
+  const MemberRecord* leader_elsewhere(uint32_t partition) const;
   // The partition of the command that runs; what it read or wrote is booked there.
   void set_partition(uint32_t partition) { partition_ = partition; }
   uint32_t partition() const { return partition_; }

@@ -55,6 +55,11 @@ void to_rdb_version(SettingTargets& targets, const SettingValue& value) {
   targets.store.rdb_version = value.number == 0 ? 10 : 11;
 }
 
+void to_cluster_redirect(SettingTargets& targets, const SettingValue& value) {
+  constexpr ClusterRedirect kByChoice[] = {ClusterRedirect::kAuto, ClusterRedirect::kNobody, ClusterRedirect::kEverybody};
+  targets.node.cluster_redirect = kByChoice[value.number];
+}
+
 void to_oom_mode(SettingTargets& targets, const SettingValue& value) {
   constexpr OomScoreMode kByChoice[] = {OomScoreMode::kNo, OomScoreMode::kRelative, OomScoreMode::kRelative,
                                         OomScoreMode::kAbsolute};
@@ -134,9 +139,11 @@ constexpr Setting kTable[] = {
     {.name = "min-zones", .type = kInt, .initial = "0", .most = 16, .has_no_effect = true},
     {.name = "quorum-policy", .many_words = true, .has_no_effect = true},
     {.name = "cluster-redirect", .type = kEnum, .initial = "auto", .choices = "auto, never, always",
-     .has_no_effect = true},
+     .assign = to_cluster_redirect},
     {.name = "cluster-client-port", .type = kSpecial, .initial = "auto", .immutable = true,
-     .has_no_effect = true, .normalize = normalize_port_or_auto, .assign = assign_cluster_client_port},
+     .normalize = normalize_port_or_auto, .assign = assign_cluster_client_port},
+    {.name = "cluster-announce-client-port", .type = kInt, .initial = "0", .most = kPortMax,
+     .assign = to<&ProcessSettings::cluster_announce_client_port>},
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
      .assign = to<&NodeSettings::request_timeout_ms>},
     {.name = "node-dead-after", .type = kInt, .initial = "15000", .least = 1, .most = kInt32Max,

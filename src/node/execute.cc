@@ -171,6 +171,9 @@ void execute_closely(NodeState& node, Session& session, Command* found, Args arg
     return;
   }
   if (session.has(kInMulti) && !runs_inside_multi(row)) {
+    if (node.flags & kNodeInCompany) {
+      if (const auto moved = redirection(node, session, *row.spec, args)) return reject(node, session, &row, *moved);
+    }
     queue_command(node, session, row, args);
     return;
   }

@@ -237,6 +237,8 @@ void write_stats(const Source& from, Lines& out) {
   out.section("Stats");
   out.count("total_connections_received", statistics.connections_received);
   out.count("total_commands_processed", statistics.commands_processed);
+  out.count("requests_forwarded", statistics.requests_forwarded);
+  out.count("requests_redirected", statistics.requests_redirected);
   out.count("instantaneous_ops_per_sec", statistics.commands_rate.per_second());
   out.count("total_net_input_bytes", statistics.bytes_received);
   out.count("total_net_output_bytes", statistics.bytes_sent);

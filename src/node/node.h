@@ -31,6 +31,12 @@ struct ProcessSettings;
 // Valid from connect() until the node calls Driver::close for it.
 class Session;
 
+// By which of a server's ports a client has come.
+enum class ClientDoor : uint8_t {
+  kMain,     // `port` and the Unix socket: every request is answered, wherever its key is led
+  kCluster,  // `cluster-client-port`: for clients that know the cluster and go where MOVED sends them
+};
+
 struct PeerInfo {
   void* connection = nullptr;   // the driver's own; handed back with every Driver call
   std::string address;          // "127.0.0.1:50124", "[::1]:50124", or the path of the Unix socket with ":0"
@@ -38,6 +44,7 @@ struct PeerInfo {
   bool is_loopback = true;      // protected-mode and enable-debug-command local look at it; Unix sockets: true
   bool is_unix_socket = false;
   int64_t descriptor = -1;      // fd of CLIENT LIST; means nothing else
+  ClientDoor door = ClientDoor::kMain;
 };
 
 // Which directions a connection has lost.

@@ -95,6 +95,13 @@ Status choose_port(std::string_view name, int64_t& port, int64_t client_port, in
   return done();
 }
 
+// Where `port` is told otherwise than it is, so is what stands above it: the main port, which is told right, does for all.
+int64_t announced_client_port(const ProcessSettings& process) {
+  if (process.cluster_announce_client_port != 0) return process.cluster_announce_client_port;
+  if (process.cluster_announce_port != 0) return 0;
+  return port_or_default(process.cluster_client_port, process.port, kClusterClientPortStep);
+}
+
 bool is_every_address(std::string_view address) {
   return address == "*" || address == "::*" || address == "0.0.0.0" || address == "::";
 }
@@ -177,6 +184,7 @@ MemberRecord own_member(const NodeSettings& node, const ProcessSettings& process
           .host = own_host(process),
           .port = as_port(port),
           .cluster_port = as_port(cluster_port),
+          .client_port = as_port(announced_client_port(process)),
           .zone = node.zone};
 }
 

@@ -59,6 +59,7 @@ struct ProcessSettings {
   std::string cluster_announce_hostname;
   int64_t cluster_announce_port = 0;
   int64_t cluster_announce_bus_port = 0;
+  int64_t cluster_announce_client_port = 0;
   OomScoreMode oom_score_adj = OomScoreMode::kNo;
   std::array<int64_t, 3> oom_score_adj_values{0, 200, 800};
 };

@@ -7,6 +7,8 @@
 #include "commands/errors.h"
 #include "commands/keys.h"
 #include "node/blocking.h"
+#include "node/cluster_view.h"
+#include "node/company.h"
 #include "node/execute.h"
 #include "node/forward.h"
 #include "node/gathering.h"
@@ -17,19 +19,19 @@ namespace quorate {
 
 namespace {
 
-void add(KeysPartition& sum, uint32_t partition) {
+void add(KeysPartition& sum, const KeysPartition& other) {
   using Kind = KeysPartition::Kind;
+  if (other.kind == Kind::kNone) return;
   if (sum.kind == Kind::kNone) {
-    sum = {.kind = Kind::kOne, .partition = partition};
-  } else if (sum.partition != partition) {
+    sum = other;
+  } else if (sum.partition != other.partition || other.kind == Kind::kMany) {
     sum.kind = Kind::kMany;
   }
 }
 
-void add(KeysPartition& sum, const KeysPartition& other) {
-  if (other.kind == KeysPartition::Kind::kNone) return;
-  add(sum, other.partition);
-  if (other.kind == KeysPartition::Kind::kMany) sum.kind = KeysPartition::Kind::kMany;
+KeysPartition partition_of_key(const NodeState& node, std::string_view key) {
+  const uint16_t slot = key_slot(key);
+  return {.kind = KeysPartition::Kind::kOne, .partition = node.store.partition_of(slot), .slot = slot};
 }
 
 bool is_of_all_keys(const CommandSpec& spec) { return is_keyspace_wide(spec) || spec.name == "scan"; }
@@ -39,12 +41,12 @@ KeysPartition partition_of_transaction(const NodeState& node, const Session& ses
   KeysPartition sum;
   if (session.extras == nullptr) return sum;
   for (const StoredCommand& command : session.extras->queued) {
-    if (is_of_all_keys(*command.spec)) return {.kind = KeysPartition::Kind::kMany, .partition = 0};
+    if (is_of_all_keys(*command.spec)) return {.kind = KeysPartition::Kind::kMany};
     const auto views = command.views();
     add(sum, partition_of_keys(node, *command.spec, views));
   }
   for (const WatchedKey& watched : session.extras->watched) {
-    add(sum, node.store.partition_of(key_slot(watched.key)));
+    add(sum, partition_of_key(node, watched.key));
   }
   return sum;
 }
@@ -59,6 +61,42 @@ Road refuse(NodeState& node, Session& session, const Error& error) {
   return Road::kHandled;
 }
 
+// ---- sent to the leader ------------------------------------------------------------------------------------
+
+// The session's client goes by itself to where a key is led.
+bool is_redirected(const NodeState& node, const Session& session) {
+  if (session.driver != nullptr) return false;
+  return session.peer.door == ClientDoor::kCluster || node.settings.cluster_redirect == ClusterRedirect::kEverybody;
+}
+
+// A copy here may answer the session's reads (READONLY).
+bool may_read_copy(const NodeState& node, const Session& session, const CommandSpec& spec, uint32_t partition) {
+  const bool asks_for_it = session.has(kReadonlyReplica) && (spec.flags & kReadonly) != 0;
+  return asks_for_it && node.company.cluster().partitions().core(partition) != nullptr;
+}
+
+// -MOVED, if the client is to ask another node.  Never while nobody is known to lead: then the request is held here.
+std::optional<Error> moved_to(const NodeState& node, const Session& session, const CommandSpec& spec,
+                              const KeysPartition& keys) {
+  if (!is_redirected(node, session) || node.company.serves(keys.partition)) return std::nullopt;
+  if (may_read_copy(node, session, spec, keys.partition)) return std::nullopt;
+  const MemberRecord* const leader = node.company.leader_elsewhere(keys.partition);
+  if (leader == nullptr) return std::nullopt;
+  // To a door of the same kind.
+  const auto door = session.peer.door == ClientDoor::kCluster ? ClusterView::Announced::kClusterDoor
+                                                              : ClusterView::Announced::kMainDoor;
+  return errors::moved(keys.slot, address_text(leader->host, announced_port(door, *leader)));
+}
+
+Road redirect(NodeState& node, Session& session, const Error& moved) {
+  if (session.has(kInMulti)) discard_transaction(node, session);
+  ++node.statistics.requests_redirected;
+  reply_error(node, session, error_line(moved));
+  return Road::kHandled;
+}
+
+// ---- to the partition ----------------------------------------------------------------------------------------
+
 constexpr size_t kRequestMax = size_t{128} << 20;
 
 bool is_exec(const Session& session, const Command& row) { return session.has(kInMulti) && row.spec->name == "exec"; }
@@ -72,7 +110,8 @@ bool is_of_data_alone(const Session& session) {
   });
 }
 
-Road at_partition(NodeState& node, Session& session, const Command& row, Args args, uint32_t partition) {
+Road at_partition(NodeState& node, Session& session, const Command& row, Args args, const KeysPartition& keys) {
+  const uint32_t partition = keys.partition;
   node.company.set_partition(partition);
   const bool nothing_waits = node.forwarding->waiting_count() == 0;
   // Its effects must fit into one message between nodes.  What is so large stands in `in` until it is whole.
@@ -82,11 +121,14 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
     return Road::kHere;
   // What another node has sent is for a partition that is led here, or is refused before it gets here.
   if (session.driver != nullptr) return refuse(node, session, errors::no_leader(partition));
+  if (const auto moved = moved_to(node, session, *row.spec, keys)) return redirect(node, session, *moved);
   if (is_exec(session, row)) {
     if (!session.extras->watched.empty()) return refuse(node, session, errors::watch_elsewhere());
     if (!is_of_data_alone(session)) return refuse(node, session, errors::transaction_elsewhere());
+    ++node.statistics.requests_forwarded;
     forward_transaction(node, session, partition);
   } else {
+    ++node.statistics.requests_forwarded;
     forward_request(node, session, *row.spec, args, partition);
   }
   return Road::kHandled;
@@ -99,6 +141,22 @@ Road within(NodeState& node, uint32_t partition) {
   return Road::kHere;
 }
 
+// Clients that know the cluster ask every node for what it leads: SCAN passes over partitions that are led elsewhere.  False: there is no more
+// of this node's from `partition` on.
+bool pass_over(const NodeState& node, uint32_t& partition) {
+  while (partition < node.store.partition_count() && !node.company.serves(partition)) ++partition;
+  return partition < node.store.partition_count();
+}
+
+// An empty page.
+Road reply_cursor(Session& session, uint64_t cursor) {
+  Reply reply(session.out, session.protocol);
+  reply.array(2);
+  reply.bulk(std::to_string(cursor));
+  reply.array(0);
+  return Road::kHandled;
+}
+
 // SCAN goes on in the partition that its cursor names.
 Road route_scan(NodeState& node, Session& session, const Command& row, Args args) {
   constexpr int kPositionBits = 40;
@@ -106,16 +164,41 @@ Road route_scan(NodeState& node, Session& session, const Command& row, Args args
   // The handler says what is wrong.
   if (!cursor || (*cursor >> kPositionBits) >= node.store.partition_count()) return Road::kHere;
   const auto partition = static_cast<uint32_t>(*cursor >> kPositionBits);
-  const Road road = at_partition(node, session, row, args, partition);
+  if (is_redirected(node, session)) {
+    uint32_t served = partition;
+    if (!pass_over(node, served)) return reply_cursor(session, 0);
+    if (served != partition) return reply_cursor(session, uint64_t{served} << kPositionBits);
+  }
+  const uint32_t width = kSlotCount / node.store.partition_count();
+  const KeysPartition keys{.kind = KeysPartition::Kind::kOne,
+                           .partition = partition,
+                           .slot = static_cast<uint16_t>(partition * width)};
+  const Road road = at_partition(node, session, row, args, keys);
   if (road == Road::kHere) node.store.set_scope(partition);
   return road;
 }
 
 // What is watched must be seen to change: it can be watched where it is led.
-Road route_watch(NodeState& node, Session& session, const KeysPartition& keys) {
-  const bool is_here = keys.kind == KeysPartition::Kind::kOne && node.company.serves(keys.partition);
-  if (is_here || keys.kind == KeysPartition::Kind::kNone) return Road::kHere;
+Road route_watch(NodeState& node, Session& session, const Command& row, const KeysPartition& keys) {
+  const bool is_one = keys.kind == KeysPartition::Kind::kOne;
+  if (keys.kind == KeysPartition::Kind::kNone || (is_one && node.company.serves(keys.partition))) return Road::kHere;
+  if (is_one) {
+    if (const auto moved = moved_to(node, session, *row.spec, keys)) return redirect(node, session, *moved);
+  }
   return refuse(node, session, errors::watch_elsewhere());
+}
+
+// What asks for all keys, from a client that adds up what the nodes say, means those that this node leads.  What writes means all.
+void gather(NodeState& node, Session& session, Gathering&& parts) {
+  if (is_redirected(node, session) && !parts.writes) {
+    std::erase_if(parts.parts, [&](const Gathering::Part& part) { return !node.company.serves(part.partition); });
+    if (parts.parts.empty()) {
+      Reply reply(session.out, session.protocol);
+      return parts.combine(0, reply);
+    }
+  }
+  ++node.statistics.requests_forwarded;
+  forward_parts(node, session, std::move(parts));
 }
 
 Road route_without_keys(NodeState& node, Session& session, const Command& row, Args args) {
@@ -126,7 +209,7 @@ Road route_without_keys(NodeState& node, Session& session, const Command& row, A
     if (!node.company.serves(session.link_partition)) return refuse(node, session, errors::no_leader(session.link_partition));
     return within(node, session.link_partition);
   }
-  if (auto parts = take_apart(node.store, *row.spec, args)) forward_parts(node, session, std::move(*parts));
+  if (auto parts = take_apart(node.store, *row.spec, args)) gather(node, session, std::move(*parts));
   return Road::kHandled;
 }
 
@@ -137,23 +220,36 @@ KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, 
   if (!may_have_keys(spec)) return sum;
   std::vector<KeyPosition> keys;
   if (!find_keys(spec, args, keys)) return sum;  // the handler will say what is wrong
-  for (const KeyPosition& key : keys) add(sum, node.store.partition_of(key_slot(args[key.index])));
+  for (const KeyPosition& key : keys) add(sum, partition_of_key(node, args[key.index]));
   return sum;
+}
+
+std::optional<Error> redirection(NodeState& node, const Session& session, const CommandSpec& spec, Args args) {
+  if (!is_redirected(node, session)) return std::nullopt;
+  const KeysPartition keys = partition_of_keys(node, spec, args);
+  if (keys.kind != KeysPartition::Kind::kOne) return std::nullopt;
+  auto moved = moved_to(node, session, spec, keys);
+  if (moved) ++node.statistics.requests_redirected;
+  return moved;
 }
 
 Road route(NodeState& node, Session& session, Command& row, Args args, const Key& first_key) {
   if (row.has_one_key && first_key.bytes.data() != nullptr) [[likely]] {
-    return at_partition(node, session, row, args, node.store.partition_of(first_key.slot));
+    const KeysPartition keys{.kind = KeysPartition::Kind::kOne,
+                             .partition = node.store.partition_of(first_key.slot),
+                             .slot = first_key.slot};
+    return at_partition(node, session, row, args, keys);
   }
   const bool runs_transaction = is_exec(session, row);
   if (runs_transaction && session.has(kMultiBroken | kWatchBroken)) return Road::kHere;
   const KeysPartition keys =
       runs_transaction ? partition_of_transaction(node, session) : partition_of_keys(node, *row.spec, args);
-  if (row.spec->name == "watch") return route_watch(node, session, keys);
+  if (row.spec->name == "watch") return route_watch(node, session, row, keys);
   if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
-  if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, keys.partition);
+  if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, keys);
   if (session.driver == nullptr) {
     if (auto parts = take_apart(node.store, *row.spec, args)) {
+      ++node.statistics.requests_forwarded;
       forward_parts(node, session, std::move(*parts));
       return Road::kHandled;
     }

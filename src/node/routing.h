@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "node/state.h"
+#include "util/result.h"
 
 namespace quorate {
 
@@ -15,10 +17,15 @@ enum class Road : uint8_t {
 // Decides for a request that passed all other checks, and has not been queued by MULTI.
 Road route(NodeState& node, Session& session, Command& row, Args args, const Key& first_key);
 
+// For a command that MULTI queues: -MOVED, if the session's client is to ask another node (as Redis Cluster, at once).
+// Requires: in company.
+std::optional<Error> redirection(NodeState& node, const Session& session, const CommandSpec& spec, Args args);
+
 // The partition of all keys of a request.  kMany: of several; kNone: it has no keys.
 struct KeysPartition {
   enum class Kind : uint8_t { kNone, kOne, kMany } kind = Kind::kNone;
   uint32_t partition = 0;
+  uint16_t slot = 0;           // of the first
 };
 KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, Args args);
 

@@ -23,6 +23,13 @@ struct OutputLimit {
   int64_t soft_seconds = 0;
 };
 
+// cluster-redirect: what clients that know the cluster are told.
+enum class ClusterRedirect : uint8_t {
+  kAuto,       // the ports of cluster-client-port, which answer MOVED
+  kNobody,     // never: the main ports, which don't
+  kEverybody,  // always: the main ports, and those answer MOVED too
+};
+
 struct SavePoint {
   int64_t seconds = 0;
   int64_t changes = 0;
@@ -76,6 +83,7 @@ struct NodeSettings {
   std::string zone;               // copies of a partition are spread over zones
   int64_t replication_n = 3;
   int64_t request_timeout_ms = 5'000;
+  ClusterRedirect cluster_redirect = ClusterRedirect::kAuto;
 };
 
 }  // namespace quorate

@@ -39,6 +39,8 @@ struct Statistics {
   uint64_t connections_received = 0;
   uint64_t connections_rejected = 0;
   uint64_t commands_processed = 0;
+  uint64_t requests_forwarded = 0;     // of clients, to be run where their keys are led
+  uint64_t requests_redirected = 0;    // MOVED replies
   uint64_t bytes_received = 0;
   uint64_t bytes_sent = 0;
   uint64_t error_replies = 0;

@@ -48,11 +48,11 @@ Address address_text(const sockaddr_storage& storage) {
 
 }  // namespace
 
-Connection* Connection::accept(UvDriver& driver, uv_stream_t* listener) {
+Connection* Connection::accept(UvDriver& driver, uv_stream_t* listener, ClientDoor door) {
   const bool is_unix_socket = listener->type == UV_NAMED_PIPE;
   // Freed by on_closed: libuv holds the handle until then.
   auto* connection = std::unique_ptr<Connection, void (*)(Connection*)>(
-                         new Connection(driver, is_unix_socket), [](Connection* gone) { delete gone; })
+                         new Connection(driver, is_unix_socket, door), [](Connection* gone) { delete gone; })
                          .release();
   int error = is_unix_socket ? uv_pipe_init(listener->loop, &connection->handle_.pipe, 0)
                              : uv_tcp_init(listener->loop, &connection->handle_.tcp);
@@ -70,7 +70,7 @@ Connection* Connection::accept(UvDriver& driver, uv_stream_t* listener) {
 
 PeerInfo Connection::peer_info() {
   PeerInfo info{.connection = this, .address = {}, .local_address = {}, .is_loopback = true,
-                .is_unix_socket = is_unix_socket_, .descriptor = fd_};
+                .is_unix_socket = is_unix_socket_, .descriptor = fd_, .door = door_};
   if (is_unix_socket_) {
     info.address = driver_.unix_socket_path() + ":0";
     info.local_address = info.address;

@@ -18,8 +18,8 @@ class UvDriver;
 // connection is this, the node's session and what the kernel needs.
 class Connection {
  public:
-  // Accepts what waits at `listener`.  Null: it is gone again.
-  static Connection* accept(UvDriver& driver, uv_stream_t* listener);
+  // Accepts what waits at `listener`, which is at that door.  Null: it is gone again.
+  static Connection* accept(UvDriver& driver, uv_stream_t* listener, ClientDoor door);
 
   // Before there is a node: reading only, the loading door answers.
   void start_loading();
@@ -40,7 +40,8 @@ class Connection {
   bool is_closing() const { return is_closing_; }
 
  private:
-  Connection(UvDriver& driver, bool is_unix_socket) : driver_(driver), is_unix_socket_(is_unix_socket) {}
+  Connection(UvDriver& driver, bool is_unix_socket, ClientDoor door)
+      : driver_(driver), is_unix_socket_(is_unix_socket), door_(door) {}
   ~Connection() = default;
 
   struct PendingWrite;
@@ -55,6 +56,7 @@ class Connection {
   UvDriver& driver_;
   Session* session_ = nullptr;  // null: closing, or there is no node yet
   bool is_unix_socket_;
+  ClientDoor door_;
   bool is_reading_ = false;
   bool saw_end_ = false;
   bool is_broken_ = false;

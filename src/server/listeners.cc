@@ -48,6 +48,9 @@ Listeners::~Listeners() = default;
 TcpPlaces places_for_clients(const ProcessSettings& settings) {
   return {.bind = settings.bind, .port = settings.port, .backlog = settings.tcp_backlog};
 }
+TcpPlaces places_for_cluster_clients(const ProcessSettings& settings) {
+  return {.bind = settings.bind, .port = settings.cluster_client_port, .backlog = settings.tcp_backlog};
+}
 TcpPlaces places_for_peers(const ProcessSettings& settings) {
   return {.bind = settings.bind, .port = settings.cluster_port, .backlog = settings.tcp_backlog};
 }

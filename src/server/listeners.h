@@ -22,6 +22,7 @@ struct TcpPlaces {
   int64_t backlog = 0;
 };
 TcpPlaces places_for_clients(const ProcessSettings& settings);
+TcpPlaces places_for_cluster_clients(const ProcessSettings& settings);
 TcpPlaces places_for_peers(const ProcessSettings& settings);
 
 // Owned by the service.  Calls: open_tcp and open_unix at start (connections queue in the kernel), attach, then open_tcp

@@ -169,10 +169,13 @@ void Process::attach(const Doors& doors, UvDriver& driver, std::function<void(Pr
   end_ = std::move(end);
 }
 
-// The port of other nodes stays where it is; both move to other addresses.
+// The ports of other nodes and of clients that know the cluster stay where they are; all move to other addresses.
 Status Process::listen_anew(std::string_view setting) {
   TRY(doors_->clients.open_tcp(places_for_clients(settings_)));
-  if (setting == "bind") TRY(doors_->peers.open_tcp(places_for_peers(settings_)));
+  if (setting == "bind") {
+    TRY(doors_->cluster_clients.open_tcp(places_for_cluster_clients(settings_)));
+    TRY(doors_->peers.open_tcp(places_for_peers(settings_)));
+  }
   return done();
 }
 

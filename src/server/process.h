@@ -26,6 +26,7 @@ class Process : public Host {
   // Where others knock.
   struct Doors {
     Listeners& clients;
+    Listeners& cluster_clients;
     Listeners& peers;
   };
   // Known only after start: what settings_changed and facts() need.

@@ -36,6 +36,12 @@ unsigned own_arena() { return 0; }
 void use_arena(unsigned /*arena*/) {}
 #endif
 
+// Nobody has named the port that is taken: the setting is said that would.
+Status explained(Status opened, std::string_view advice) {
+  if (opened.ok()) return opened;
+  return Error(ErrorCode::kIo, std::string(opened.error().detail()) + " -> " + std::string(advice));
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) {
@@ -50,12 +56,13 @@ std::string joined(const std::vector<std::string>& words) {
 Service::Service(Parts parts)
     : parts_(std::move(parts)),
       client_listeners_(initialized(loop_)),
+      cluster_client_listeners_(loop_),
       peer_listeners_(loop_),
       driver_(loop_, {parts_.disks[0].get(), parts_.disks[1].get()}, parts_.settings),
       signals_(
           loop_, [this](int signal_number) { on_end_signal(signal_number); },
           [this](int) { parts_.log.line(LogLevel::kNotice, "SIGHUP -> the log file is opened for each line anyway"); }) {
-  parts_.process.attach({client_listeners_, peer_listeners_}, driver_, [this](ProcessEnd end) {
+  parts_.process.attach({client_listeners_, cluster_client_listeners_, peer_listeners_}, driver_, [this](ProcessEnd end) {
     exit_code_ = end == ProcessEnd::kOrderly ? 0 : 1;
     is_ending_ = true;
     uv_stop(&loop_);
@@ -67,10 +74,10 @@ Service::~Service() { close(); }
 Status Service::listen() {
   TRY(client_listeners_.open_tcp(places_for_clients(parts_.settings)));
   TRY(client_listeners_.open_unix(parts_.settings));
-  const Status opened = peer_listeners_.open_tcp(places_for_peers(parts_.settings));
-  if (opened.ok()) return done();
-  return Error(ErrorCode::kIo, std::string(opened.error().detail()) +
-                                   " -> cluster-port names another port for other nodes (it is port + 10000 by default; 0: none)");
+  TRY(explained(cluster_client_listeners_.open_tcp(places_for_cluster_clients(parts_.settings)),
+                "cluster-client-port names another port for clients that know the cluster (it is port + 1000 by default; 0: none)"));
+  return explained(peer_listeners_.open_tcp(places_for_peers(parts_.settings)),
+                   "cluster-port names another port for other nodes (it is port + 10000 by default; 0: none)");
 }
 
 // In a thread of its own, so that the loop can tell clients that loading is under way.
@@ -92,7 +99,8 @@ Status Service::load() {
 }
 
 int Service::run() {
-  client_listeners_.attach([this](uv_stream_t* listener) { driver_.accept(listener); });
+  client_listeners_.attach([this](uv_stream_t* listener) { driver_.accept(listener, ClientDoor::kMain); });
+  cluster_client_listeners_.attach([this](uv_stream_t* listener) { driver_.accept(listener, ClientDoor::kCluster); });
   parts_.service_manager.tell("STATUS=loading the data set");
   const int64_t began_us = read_steady_us();
   if (const Status loaded = load(); !loaded.ok()) {
@@ -114,6 +122,9 @@ int Service::run() {
   // Not before: who has no data cannot tell another node anything, and it comes again.
   peer_listeners_.attach([this](uv_stream_t* listener) { driver_.accept_peer(listener); });
   parts_.log.line(LogLevel::kNotice, "listening on " + joined(client_listeners_.addresses()));
+  const std::vector<std::string> cluster_doors = cluster_client_listeners_.addresses();
+  if (!cluster_doors.empty())
+    parts_.log.line(LogLevel::kNotice, "listening for clients that know the cluster on " + joined(cluster_doors));
   const std::vector<std::string> doors = peer_listeners_.addresses();
   parts_.log.line(LogLevel::kNotice, doors.empty() ? "no cluster-port -> this server stays alone"
                                                    : "listening for other nodes on " + joined(doors));
@@ -147,6 +158,7 @@ void Service::start_watchdog() {
 
 void Service::close() {
   client_listeners_.close_all();
+  cluster_client_listeners_.close_all();
   peer_listeners_.close_all();
   signals_.close();
   if (is_loaded_) uv_close(reinterpret_cast<uv_handle_t*>(&watchdog_), nullptr);

@@ -50,6 +50,7 @@ class Service {
   Parts parts_;
   uv_loop_t loop_{};
   Listeners client_listeners_;
+  Listeners cluster_client_listeners_;
   Listeners peer_listeners_;
   UvDriver driver_;
   Signals signals_;

@@ -85,8 +85,8 @@ void UvDriver::end_turn() {
 
 // ---- inputs ------------------------------------------------------------------------------------------------
 
-void UvDriver::accept(uv_stream_t* listener) {
-  Connection* connection = Connection::accept(*this, listener);
+void UvDriver::accept(uv_stream_t* listener, ClientDoor door) {
+  Connection* connection = Connection::accept(*this, listener, door);
   if (connection == nullptr) return;
   if (settings_.tcp_keepalive > 0) connection->set_keepalive(settings_.tcp_keepalive);
   if (node_ == nullptr) {

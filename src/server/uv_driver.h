@@ -46,7 +46,7 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   void stop();
 
   // A listener has a connection waiting.
-  void accept(uv_stream_t* listener);
+  void accept(uv_stream_t* listener, ClientDoor door);
   // The same at the cluster's port.  Requires: attach() was called.
   void accept_peer(uv_stream_t* listener) { peers_.accept(listener); }
   // For inputs that are no client's: signals.

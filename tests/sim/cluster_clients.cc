@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <set>
 
+#include "tests/sim/cluster_network.h"
 #include "util/number.h"
 
 namespace quorate::sim {
@@ -76,7 +77,13 @@ std::optional<uint64_t> members_of(const ReplyValue& value) {
 }  // namespace
 
 ClusterClients::ClusterClients(ClusterClientHost& host, const ClusterSwarm& swarm, uint64_t seed)
-    : host_(host), swarm_(swarm), prng_(seed), clients_(swarm.clients) {}
+    : host_(host), swarm_(swarm), prng_(seed), clients_(swarm.clients) {
+  // Of those that know the cluster, which come by the second door.
+  Prng doors(seed ^ 0x646f6f72);
+  for (Client& client : clients_) {
+    if (doors.chance(swarm.cluster_clients)) client.door = ClientDoor::kCluster;
+  }
+}
 
 void ClusterClients::start() {
   for (uint32_t number = 0; number < clients_.size(); ++number) {
@@ -214,12 +221,18 @@ void ClusterClients::attempt(uint32_t number) {
   const auto hint = hints_.find(client.call.key);
   const bool knows = hint != hints_.end() && prng_.chance(0.8);
   client.target = knows ? hint->second : static_cast<uint32_t>(prng_.below(swarm_.nodes));
+  send(number);
+}
+
+void ClusterClients::send(uint32_t number) {
+  Client& client = clients_[number];
   client.is_waiting = true;
   client.has_connection = true;
   client.replies_left = client.call.replies;
   client.parser = ReplyParser();
+  client.moved_to.reset();
   client.invoked_us = host_.now_us();
-  host_.send_request(number, client.target, client.call.bytes);
+  host_.send_request(number, client.target, client.door, client.call.bytes);
   sleep(number, std::max<int64_t>(client.gives_up_us - host_.now_us(), 1));
 }
 
@@ -281,9 +294,23 @@ void ClusterClients::on_bytes(uint32_t number, std::string_view bytes) {
     if (outcome == ReplyParser::Outcome::kProtocolError) {
       return fail("an answer is no RESP: " + std::string(client.parser.error_text()));
     }
+    note_moved(number);
     if (--client.replies_left == 0) on_reply(number);
   }
   if (!client.parser.idle()) fail("an answer too many");
+}
+
+// "MOVED slot host:port": nothing was done, the leader is there.
+void ClusterClients::note_moved(uint32_t number) {
+  Client& client = clients_[number];
+  const ReplyValue& reply = client.last_reply;
+  if (reply.kind != ReplyValue::Kind::kError || !reply.text.starts_with("MOVED ")) return;
+  const std::string address = reply.text.substr(reply.text.rfind(' ') + 1);
+  for (uint32_t machine = 0; machine < swarm_.nodes; ++machine) {
+    if (address == ClusterNetwork::host_of(machine) + ":8001") client.moved_to = machine;
+  }
+  const bool is_welcome = client.door == ClientDoor::kCluster && client.moved_to && *client.moved_to != client.target;
+  if (!is_welcome) fail(client.call.text + " at n" + std::to_string(client.target + 1) + ": " + reply.text);
 }
 
 void ClusterClients::on_reply(uint32_t number) {
@@ -296,6 +323,11 @@ void ClusterClients::on_reply(uint32_t number) {
   if (client.verifies && outcome != Outcome::kDone)
     to_verify_.at(*client.verifies).last_trouble = shown;
   switch (outcome) {
+    case Outcome::kMoved:
+      ++moved_;
+      hints_[client.call.key] = *client.moved_to;
+      client.target = *client.moved_to;
+      return host_.now_us() < client.gives_up_us ? send(number) : retry(number);
     case Outcome::kNotExecuted:
       ++refused_;
       return retry(number);
@@ -317,6 +349,8 @@ ClusterClients::Outcome ClusterClients::judge(const Client& client,
                                               std::optional<KeyState>& output) {
   const ReplyValue& reply = client.last_reply;
   if (reply.kind == ReplyValue::Kind::kError) {
+    const bool is_moved = reply.text.starts_with("MOVED ") || reply.text.starts_with("EXECABORT");
+    if (client.moved_to && is_moved) return Outcome::kMoved;
     if (says_not_executed(reply.text)) return Outcome::kNotExecuted;
     const bool may_be_uncertain = !swarm_.is_gentle && reply.text.starts_with("UNCERTAIN");
     if (!may_be_uncertain) fail(client.call.text + ": " + reply.text);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "node/node.h"
 #include "resp/reply_parser.h"
 #include "tests/sim/cluster_options.h"
 #include "tests/sim/linearizability.h"
@@ -23,8 +24,9 @@ class ClusterClientHost {
  public:
   virtual ~ClusterClientHost() = default;
   virtual int64_t now_us() const = 0;
-  // On the client's connection with the machine; another one is given up, a missing one is made.
-  virtual void send_request(uint32_t client, uint32_t machine, std::string_view bytes) = 0;
+  // On the client's connection with the machine, at this door; another one is given up, a missing one is made.
+  virtual void send_request(uint32_t client, uint32_t machine, ClientDoor door,
+                            std::string_view bytes) = 0;
   virtual void hang_up(uint32_t client) = 0;
   // Calls on_timer(client) at the time.
   virtual void wake_client(uint32_t client, int64_t at_us) = 0;
@@ -52,6 +54,7 @@ class ClusterClients {
   uint64_t writes_answered() const { return writes_answered_; }
   uint64_t unknown() const { return unknown_; }
   uint64_t refused() const { return refused_; }
+  uint64_t moved() const { return moved_; }
   // What a client was told that can never be right; empty: nothing.
   const std::string& wrong() const { return wrong_; }
   // Is all that was answered linearizable, and there at the end?  Returns what is wrong, or
@@ -76,7 +79,9 @@ class ClusterClients {
     bool is_busy = false;
     bool is_waiting = false;  // for a reply; else for the next attempt
     bool has_connection = false;
+    ClientDoor door = ClientDoor::kMain;
     uint32_t target = 0;
+    std::optional<uint32_t> moved_to;  // MOVED was among the replies
     int64_t invoked_us = 0;  // of this attempt: those before did nothing
     int64_t gives_up_us = 0;
     int64_t wakes_us = 0;
@@ -99,14 +104,16 @@ class ClusterClients {
     bool is_taken = false;
     std::string last_trouble = "never tried";
   };
-  enum class Outcome : uint8_t { kDone, kNotExecuted, kUnknown };
+  enum class Outcome : uint8_t { kDone, kMoved, kNotExecuted, kUnknown };
 
   void sleep(uint32_t number, int64_t delay_us);
   void begin(uint32_t number);
   void attempt(uint32_t number);
+  void send(uint32_t number);
   void finish(uint32_t number);
   void retry(uint32_t number);
   void give_up(uint32_t number, const char* why);
+  void note_moved(uint32_t number);
   void on_reply(uint32_t number);
   Outcome judge(const Client& client, std::optional<KeyState>& output);
   Outcome judge_pair(const Client& client, std::optional<KeyState>& output);
@@ -137,6 +144,7 @@ class ClusterClients {
   uint64_t writes_answered_ = 0;
   uint64_t unknown_ = 0;
   uint64_t refused_ = 0;
+  uint64_t moved_ = 0;
   bool verifies_ = false;
   std::map<size_t, Verification> to_verify_;
   std::string wrong_;

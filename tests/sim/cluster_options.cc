@@ -65,6 +65,7 @@ void draw_people(Prng& prng, ClusterSwarm& swarm) {
   swarm.think_us = between(prng, 2 * kMs, 60 * kMs);
   swarm.reads = 0.2 + prng.fraction() * 0.5;
   swarm.request_us = between(prng, 300 * kMs, 5 * kSecond);
+  if (prng.chance(0.7)) swarm.cluster_clients = prng.fraction();
 }
 
 // By a number of its own, so that what was there before is drawn as before.
@@ -138,6 +139,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "think-us", static_cast<double>(swarm.think_us));
   add_line(text, "reads", swarm.reads);
   add_line(text, "request-ms", static_cast<double>(swarm.request_us / kMs));
+  if (swarm.cluster_clients > 0) add_line(text, "cluster-clients", swarm.cluster_clients);
   return text;
 }
 

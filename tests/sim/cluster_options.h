@@ -48,6 +48,7 @@ struct ClusterSwarm {
   int64_t think_us = 20'000;  // mean time between answer and next request
   double reads = 0.4;
   int64_t request_us = 1'000'000;  // then the client hangs up
+  double cluster_clients = 0;      // part of the clients that follow MOVED
 
   // Nothing fails but what is told to end in good order: then no client is told that something is uncertain.
   bool is_gentle = false;

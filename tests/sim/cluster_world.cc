@@ -370,7 +370,8 @@ int64_t ClusterWorld::client_delay_us() {
          static_cast<int64_t>(node_prng_.below(static_cast<uint64_t>(swarm_.jitter_us) + 1));
 }
 
-void ClusterWorld::send_request(uint32_t client, uint32_t machine, std::string_view bytes) {
+void ClusterWorld::send_request(uint32_t client, uint32_t machine, ClientDoor door,
+                                std::string_view bytes) {
   const auto current = lines_.find(line_of_[client]);
   if (current != lines_.end() &&
       (current->second.machine != machine || current->second.is_closed)) {
@@ -378,7 +379,7 @@ void ClusterWorld::send_request(uint32_t client, uint32_t machine, std::string_v
   }
   if (line_of_[client] == 0) {
     line_of_[client] = ++last_line_;
-    lines_[last_line_] = {.client = client, .machine = machine};
+    lines_[last_line_] = {.client = client, .machine = machine, .door = door};
   }
   Line& line = lines_.at(line_of_[client]);
   line.sent_us = std::max(line.sent_us, now_us_ + client_delay_us());
@@ -419,7 +420,7 @@ void ClusterWorld::on_request(const Event& event) {
   }
   if (line.life == 0) {
     line.life = machine.life;
-    line.connection = machine.node->connect();
+    line.connection = machine.node->connect(line.door);
   }
   machine.node->send(line.connection, event.bytes);
   input(event.machine);

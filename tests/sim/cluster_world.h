@@ -139,6 +139,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   struct Line {
     uint32_t client = 0;
     uint32_t machine = 0;
+    ClientDoor door = ClientDoor::kMain;
     uint64_t life = 0;  // of the process that has it; 0: none has accepted yet
     int connection = -1;
     int64_t sent_us = 0;  // when what was sent last arrives
@@ -182,7 +183,8 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   void received(uint32_t machine, ConnectionId connection, std::string_view bytes) override;
   void lost(uint32_t machine, ConnectionId connection) override;
   // ClusterClientHost
-  void send_request(uint32_t client, uint32_t machine, std::string_view bytes) override;
+  void send_request(uint32_t client, uint32_t machine, ClientDoor door,
+                    std::string_view bytes) override;
   void hang_up(uint32_t client) override;
   void wake_client(uint32_t client, int64_t at_us) override;
   void log_client(uint32_t client, const std::string& text) override;

@@ -68,14 +68,15 @@ Status SimNode::recover() {
 
 void SimNode::start() { node_->start(now_); }
 
-int SimNode::connect() {
+int SimNode::connect(ClientDoor door) {
   const int number = next_connection_++;
   auto& connection = connections_[number] = std::make_unique<Connection>();
   connection->number = number;
   PeerInfo peer{.connection = connection.get(),
                 .address = "127.0.0.1:" + std::to_string(40000 + number),
                 .local_address = "127.0.0.1:7001",
-                .descriptor = number};
+                .descriptor = number,
+                .door = door};
   connection->session = node_->connect(now_, std::move(peer));
   return number;
 }

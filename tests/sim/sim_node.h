@@ -58,7 +58,7 @@ class SimNode final : private Driver, private Host {
 
   // ---- inputs; each belongs to the turn that end_turn() ends
   // --------------------------------------------
-  int connect();
+  int connect(ClientDoor door = ClientDoor::kMain);
   void disconnect(int connection);
   void send(int connection, std::string_view bytes);
   void advance(int64_t us);

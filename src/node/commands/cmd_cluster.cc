@@ -40,10 +40,10 @@ Status my_id(NodeContext& cx) {
   return done();
 }
 
-void reply_endpoint(const NodeView& node, Reply& reply) {
+void reply_endpoint(const ClusterView& view, const NodeView& node, Reply& reply) {
   reply.array(4);
   reply.bulk(node.record.host);
-  reply.integer(announced_port(node.record));
+  reply.integer(announced_port(view.announced, node.record));
   reply.bulk(node_name(node.record.id));
   reply.map(0);   // no other addresses
 }
@@ -56,8 +56,8 @@ Status slots(NodeContext& cx) {
     cx.reply.array(3 + row.replicas.size());
     cx.reply.integer(row.slots.first);
     cx.reply.integer(row.slots.last);
-    reply_endpoint(*row.master, cx.reply);
-    for (const NodeView* replica : row.replicas) reply_endpoint(*replica, cx.reply);
+    reply_endpoint(view, *row.master, cx.reply);
+    for (const NodeView* replica : row.replicas) reply_endpoint(view, *replica, cx.reply);
   }
   return done();
 }
@@ -78,7 +78,7 @@ void reply_shard(const ClusterView& view, const NodeView& node, Reply& reply) {
   reply.bulk("id");
   reply.bulk(node_name(node.record.id));
   reply.bulk("port");
-  reply.integer(announced_port(node.record));
+  reply.integer(announced_port(view.announced, node.record));
   reply.bulk("ip");
   reply.bulk(node.record.host);
   reply.bulk("endpoint");

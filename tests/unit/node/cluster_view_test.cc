@@ -130,8 +130,14 @@ TEST(ClusterView, a_node_is_found_by_its_name_or_address) {
 TEST(ClusterView, without_a_door_for_cluster_clients_the_main_port_is_announced) {
   ClusterView view = view_of(2);
   view.nodes[1].record.client_port = 0;
-  EXPECT_EQ(announced_port(view.nodes[0].record), 8001);
-  EXPECT_EQ(announced_port(view.nodes[1].record), 7001);
+  EXPECT_EQ(announced_port(view.announced, view.nodes[0].record), 8001);
+  EXPECT_EQ(announced_port(view.announced, view.nodes[1].record), 7001);
+}
+
+TEST(ClusterView, the_main_ports_are_announced_if_the_settings_say_so) {
+  ClusterView view = view_of(1);
+  view.announced = ClusterView::Announced::kMainDoor;
+  EXPECT_EQ(nodes_text(view), node_name(1) + " 10.0.0.1:7001@17001 myself,master - 0 0 7 connected 0-16383\n");
 }
 
 TEST(ClusterView, led_and_held_partitions_are_counted) {

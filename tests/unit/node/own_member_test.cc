@@ -111,7 +111,12 @@ TEST(OwnMember, tells_what_is_set) {
   EXPECT_EQ(
       own_member(node, process, 7),
       (MemberRecord{
-          .id = 7, .host = "127.0.0.1", .port = 7001, .cluster_port = 17001, .zone = "east"}));
+          .id = 7,
+          .host = "127.0.0.1",
+          .port = 7001,
+          .cluster_port = 17001,
+          .client_port = 8001,
+          .zone = "east"}));
   process.cluster_announce_port = 1;
   process.cluster_announce_bus_port = 2;
   process.cluster_announce_hostname = "name";
@@ -119,6 +124,14 @@ TEST(OwnMember, tells_what_is_set) {
             (MemberRecord{.id = 7, .host = "name", .port = 1, .cluster_port = 2}));
   process.cluster_announce_ip = "10.0.0.1";
   EXPECT_EQ(own_member({}, process, 7).host, "10.0.0.1");
+  process.cluster_announce_client_port = 3;
+  EXPECT_EQ(own_member({}, process, 7).client_port, 3);
+}
+
+TEST(OwnMember, without_a_door_for_cluster_clients_none_is_told) {
+  ProcessSettings process = bound_to({"127.0.0.1"});
+  process.cluster_client_port = 0;
+  EXPECT_EQ(own_member({}, process, 7).client_port, 0);
 }
 
 TEST(OwnMember, is_found_at_the_first_address_that_is_bound_for_others) {
