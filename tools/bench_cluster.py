@@ -40,8 +40,9 @@ from bench_servers import CONFIGS, raise_file_limit, version  # noqa: E402
 
 GROUPS = ("failover", "writes", "reads", "idle", "seven")
 CLIENTS, VALUE, PIPELINE, KEY_RANGE = 64, 64, 16, 1_000_000
+TAGGED_KEY = "key:{tag}:__rand_int__"
 IDLE_SECONDS = 30
-SEVEN_OPERATIONS, SEVEN_KEYS = 200_000, 100_000
+SEVEN_OPERATIONS = 200_000
 
 
 def say(text):
@@ -101,9 +102,11 @@ class Bench:
 
     # -- throughput -------------------------------------------------------------------------
 
-    def load(self, cluster, words, operations, pipeline=1, node=0, by_slots=True, commands=None):
+    def load(self, cluster, words, operations, pipeline=1, node=0, by_slots=True, commands=None, key_range=KEY_RANGE):
         """Runs the client once; `commands`: how many of the words' commands are counted as operations, of how many."""
-        argv = [self.client, "-p", str(cluster.nodes[node].port), "-c", str(CLIENTS), "-d", str(VALUE), "-r", str(KEY_RANGE),
+        # {tag} is another one for each command, of any slot of the node: the range is that behind it.
+        key_range = key_range // SLOTS if by_slots else key_range
+        argv = [self.client, "-p", str(cluster.nodes[node].port), "-c", str(CLIENTS), "-d", str(VALUE), "-r", str(key_range),
                 "-P", str(pipeline), "--csv"] + (["--cluster"] if by_slots else [])
         counted, all_of_them = commands or (1, 1)
         argv += ["-n", str(operations * all_of_them // counted), "--", *words]
@@ -143,6 +146,12 @@ class Bench:
         if len(table) > 1:
             self.sections.append((title, table))
 
+    def fill(self, clusters):
+        """Most keys of the range are there before anything is measured: tables that grow are another subject."""
+        for cluster in clusters:
+            if not isinstance(cluster, Etcd):
+                self.load(cluster, ["set", TAGGED_KEY, "__data__"], 2 * KEY_RANGE, PIPELINE)
+
     # -- replicated writes ---------------------------------------------------------------------
 
     def writes(self):
@@ -154,6 +163,7 @@ class Bench:
                 self.valkey(1, 2, config), self.valkey(3, 1, config),
                 *([lambda: Etcd(self.args.etcd, 3, self.args.dir)] if config == "everysec" else [])))
             try:
+                self.fill(running)
                 for pipeline in (PIPELINE, 1):
                     contenders = []
                     for cluster in running:
@@ -170,7 +180,7 @@ class Bench:
     def writers(self, cluster, pipeline):
         """(name, function) of what a cluster does in a row."""
         operations = self.scale(2_000_000 if pipeline > 1 else 300_000)
-        sets = [str(pipeline), "set", "key:{tag}:__rand_int__", "__data__"]
+        sets = [str(pipeline), "set", TAGGED_KEY, "__data__"]
         if isinstance(cluster, Etcd):
             if pipeline > 1:
                 return []
@@ -208,9 +218,8 @@ class Bench:
         results, goals = [], {}
         running = self.start_each(self.available(self.quorate(config="everysec"), self.valkey(3, 1, "everysec")))
         try:
-            for cluster in running:
-                self.load(cluster, ["set", "key:{tag}:__rand_int__", "__data__"], self.scale(1_000_000), PIPELINE)
-            gets = ["get", "key:{tag}:__rand_int__"]
+            self.fill(running)
+            gets = ["get", TAGGED_KEY]
             operations = self.scale(3_000_000)
             contenders = [("%s GET, at the leaders" % c.name, lambda c=c: self.load(c, gets, operations, PIPELINE)) for c in running]
             ours = [c for c in running if isinstance(c, Quorate)]
@@ -259,10 +268,14 @@ class Bench:
             for tag in tags.values():
                 words += [verb, "key:{%s}:__rand_int__" % tag, *value, ";"]
             operations = self.scale(2_000_000)
+
+            def ask(node, words=words[:-1], operations=operations):
+                return self.load(cluster, words, operations, node=node, by_slots=False, key_range=KEY_RANGE // PIPELINE)
+            if verb == "set":
+                ask(1, operations=2 * KEY_RANGE)
             row = "%s P=16, 16 partitions of one node" % verb.upper()
             samples = self.alternate(row, [
-                ("quorate, at that node", lambda: self.load(cluster, words[:-1], operations, node=1, by_slots=False)),
-                ("quorate, forwarded by another", lambda: self.load(cluster, words[:-1], operations, node=0, by_slots=False))])
+                ("quorate, at that node", lambda ask=ask: ask(1)), ("quorate, forwarded by another", lambda ask=ask: ask(0))])
             out.append((row, samples))
             if len(samples) == 2 and verb == "get":
                 direct, forwarded = (median_of(s, "ops") for s in samples.values())
@@ -367,7 +380,7 @@ class Bench:
         def words(key):
             return ["set", key, "__data__", ";", "get", key]
         is_ours, plain = isinstance(cluster, Quorate), []
-        slots = [self.load(cluster, words("key:{tag}:__rand_int__"), SEVEN_OPERATIONS, PIPELINE // 2) for _ in range(self.args.rounds)]
+        slots = [self.load(cluster, words(TAGGED_KEY), SEVEN_OPERATIONS, PIPELINE // 2) for _ in range(self.args.rounds)]
         balance = "-"
         if is_ours:
             cluster.ask(0, "FLUSHALL")
