@@ -431,6 +431,9 @@ std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping) const {
       auto mark = partitions_.state_mark(partition);
       if (mark && !partitions_.is_astray(partition)) {
         base = GroupBase{.group = group, .replica = core.options().self.replica, .mark = std::move(*mark), .state = std::nullopt};
+        Buffer beside;
+        partitions_.encode_beside(partition, beside);
+        base->beside = beside.view();
         const raft::Index index = base->mark.last.index;
         if (index > core.commit_index()) out.ahead.push_back({partition, base->replica, core.term(), index});
       }

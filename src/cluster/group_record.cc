@@ -4,6 +4,7 @@
 //   tag 1: a hard state     tag 2: the log begins anew behind a mark     tag 3: an entry
 //   tag 4: a base           tag 5: the replica is gone
 //   tag 6: from here on only this group is kept whole
+//   tag 7: what a base without a state stands for and the snapshot does not show; right behind the base
 //   entry = u8 kind, varint term, varint index, payload (the rest)
 //   base  = u64 replica, u8 1 if a state follows, mark, state (the rest)
 #include "cluster/group_record.h"
@@ -17,7 +18,7 @@ namespace quorate {
 
 namespace {
 
-enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6 };
+enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6, kBeside = 7 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "group record: " + std::string(what)); }
 
@@ -58,6 +59,7 @@ void encode(const GroupRecord& record, Buffer& out) {
     raft::encode(base.mark, part);
     if (has_state) part.append(*base.state);
     append_item(out, base.group, Tag::kGroupBase, part.view());
+    if (!base.beside.empty() && is_kept(base.group)) append_item(out, base.group, Tag::kBeside, base.beside);
   }
   for (const GroupWrite& each : record.writes) {
     // The order in which a core means them: what the log begins behind, what follows it, and who it is by then.
@@ -103,6 +105,8 @@ Status GroupRecovery::record(std::string_view bytes) {
       TRY(take_log_base(group, item));
     } else if (tag == static_cast<uint8_t>(Tag::kEntry)) {
       TRY(take_entry(group, item));
+    } else if (tag == static_cast<uint8_t>(Tag::kBeside)) {
+      TRY(take_beside(group, item));
     } else {
       return damaged("unknown tag " + std::to_string(tag));
     }
@@ -116,6 +120,7 @@ void GroupRecovery::empty(Found& found) {
   found.restored.entries.clear();
   found.restored.start = raft::StartKind::kMayHaveForgotten;
   found.state.reset();
+  found.beside.clear();
 }
 
 void GroupRecovery::take_bare(raft::GroupId meta) {
@@ -139,6 +144,7 @@ Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
   found.restored.base = std::move(mark);
   found.restored.entries.clear();
   found.state.reset();
+  found.beside.clear();
   if (has_state != 0) found.state = bytes;
   if (!is_kept(group)) empty(found);
   return done();
@@ -168,6 +174,13 @@ Status GroupRecovery::take_log_base(raft::GroupId group, std::string_view bytes)
   } else if (mark.last > restored.base.last) {
     return damaged("a log begins behind a mark without a state");
   }
+  return done();
+}
+
+Status GroupRecovery::take_beside(raft::GroupId group, std::string_view bytes) {
+  Found& found = groups_[group];
+  if (found.state || !found.restored.entries.empty()) return damaged("what belongs to a base does not stand behind it");
+  if (is_kept(group)) found.beside = bytes;
   return done();
 }
 

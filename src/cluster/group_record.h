@@ -22,6 +22,7 @@ struct GroupBase {
   raft::ReplicaId replica = {};
   raft::SnapshotMark mark = {};               // all zero: nothing yet
   std::optional<std::string> state = {};      // what the mark stands for; absent: what this node holds already
+  std::string beside = {};                    // of that, if it is in a snapshot: what does not stand there
 };
 
 // How much a node keeps of its partitions (REPLICATION 5).
@@ -57,6 +58,7 @@ class GroupRecovery {
     raft::ReplicaId replica;
     raft::Restored restored;
     std::optional<std::string> state;   // what restored.base stands for; absent: what this node held then
+    std::string beside;                 // GroupBase::beside
   };
   // By group.  Complete once all records were read.
   std::map<raft::GroupId, Found>& groups() { return groups_; }
@@ -71,6 +73,7 @@ class GroupRecovery {
   Status take_hard_state(raft::GroupId group, std::string_view bytes);
   Status take_log_base(raft::GroupId group, std::string_view bytes);
   Status take_entry(raft::GroupId group, std::string_view bytes);
+  Status take_beside(raft::GroupId group, std::string_view bytes);
 
   std::map<raft::GroupId, Found> groups_;
   raft::GroupId kept_ = {};   // the only group that is kept; none: all are

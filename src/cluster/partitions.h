@@ -28,7 +28,9 @@ class PartitionData {
   virtual void apply(uint32_t partition, std::string_view batch) = 0;
   // Everything that the partition holds now.
   virtual void encode(uint32_t partition, Buffer& out) = 0;
-  // The same in steps, each of a bounded time: what it holds at the first call, while batches go on being executed.  One partition at a
+  // What it holds that no snapshot of all keys of the node shows.
+  virtual void encode_beside(uint32_t, Buffer&) const {}
+  // All of it in steps, each of a bounded time: what it holds at the first call, while batches go on being executed.  One partition at a
   // time; `out` is whole when it says kDone, kBroken: begin again.
   enum class Encoding : uint8_t { kMore, kDone, kBroken };
   virtual Encoding encode_some(uint32_t partition, Buffer& out) {
@@ -91,6 +93,7 @@ class Partitions {
   const raft::Core* core(uint32_t partition) const { return groups_.find(group_of_partition(partition)); }
   // Where the log stands that the partition's data stand for.  Nothing: the log does not know any more.  Requires: there is a replica.
   std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const;
+  void encode_beside(uint32_t partition, Buffer& out) const { data_.encode_beside(partition, out); }
   // The data hold what the log has lost; they are replaced before long.
   bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray; }
 

@@ -418,6 +418,16 @@ Error uncertain_timed_out(uint32_t partition) {
 Error forwarding_timed_out(uint32_t partition) {
   return made({"TRYAGAIN partition ", std::to_string(partition), " was not reached in time; nothing was done"});
 }
+Error uncertain_leaders_lost(uint32_t partition) {
+  return made({"UNCERTAIN several leaders of partition ", std::to_string(partition), " were lost while they ran it"});
+}
+Error uncertain_reply_not_kept(uint32_t partition) {
+  return made({"UNCERTAIN it was run on partition ", std::to_string(partition), ", but its reply was not kept when the leader was lost"});
+}
+Error read_was_overtaken(uint32_t partition) {
+  return made({"TRYAGAIN the leader of partition ", std::to_string(partition),
+               " was lost, and a write sent behind this read has been run; the read was not"});
+}
 Error forwarded_request_too_large() { return fixed("ERR the request is too large to be sent to another node"); }
 Error forwarded_reply_too_large() {
   return fixed("ERR the command was run, but its reply is too large to be sent from another node");

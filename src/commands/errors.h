@@ -186,6 +186,9 @@ Error moved(uint32_t slot, std::string_view address);
 Error uncertain_connection_lost(uint32_t partition);        // sent to another node
 Error uncertain_timed_out(uint32_t partition);              // the same
 Error forwarding_timed_out(uint32_t partition);
+Error uncertain_leaders_lost(uint32_t partition);           // one after the other, while they ran the same command
+Error uncertain_reply_not_kept(uint32_t partition);         // it was run, when it was sent before
+Error read_was_overtaken(uint32_t partition);               // the leader was lost, a write behind it was not
 Error forwarded_request_too_large();
 Error forwarded_reply_too_large();
 

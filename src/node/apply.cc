@@ -46,8 +46,9 @@ Status EffectApplier::apply(const Effect& effect, const Key& key) {
 }
 
 Status EffectApplier::apply_to_partition(const Effect& effect) {
-  if (!is_clear(effect)) return Error(ErrorCode::kUnsupported, "unknown command");
   Store& store = node_.store;
+  if (const auto rows = rows_in(effect)) return node_.company.apply_rows(store.partition_of(effect.slot), *rows);
+  if (!is_clear(effect)) return Error(ErrorCode::kUnsupported, "unknown command");
   store.database(effect.database).clear_partition(store.partition_of(effect.slot));
   return done();
 }

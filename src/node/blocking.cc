@@ -187,6 +187,7 @@ void end_pause(NodeState& node) {
   for (Session* session : sessions) {
     session->clear(kPostponed);
     --node.blocked_count;
+    if (session->has(kClosing)) continue;
     const StoredCommand command = std::move(*session->extras->postponed);
     session->extras->postponed.reset();
     const auto views = command.views();

@@ -12,6 +12,7 @@
 #include "node/host.h"
 #include "node/input.h"
 #include "node/needs.h"
+#include "node/origin_rows.h"
 #include "node/output.h"
 #include "node/own_member.h"
 #include "node/routing.h"
@@ -38,11 +39,38 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
 // Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
 constexpr int64_t kTransferSettleUs = 1'000;
 
+// What is told of a partition to a replica that is too far behind: what was run for others, and the keys.
+//
+//   state = varint 2 (the form), sized rows (origin_rows.h), state of the entries (store/partition_state.h)
+// An earlier form was the entries' alone, which begins with 1.
+constexpr uint64_t kStateForm = 2;
+constexpr uint64_t kEntriesForm = 1;
+constexpr std::string_view kNoRows{"\0", 1};
+
+struct StateParts {
+  std::string_view rows;
+  std::string_view entries;
+};
+
+Result<StateParts> parts_of(std::string_view state) {
+  StateParts parts{.rows = kNoRows, .entries = state};
+  uint64_t form = 0;
+  const bool has_form = take_varint(state, form);
+  if (has_form && form == kEntriesForm) return parts;
+  if (has_form && form != kStateForm) {
+    return Error(ErrorCode::kUnsupported, "state of a partition: made by another version of the server");
+  }
+  if (!take_sized(state, parts.rows)) return Error(ErrorCode::kCorrupt, "state of a partition: it is cut off");
+  parts.entries = state;
+  return parts;
+}
+
 // Whoever waits for more than the stream has reached waits in vain.
 void lose_the_rest(NodeState& node, StreamId stream) { lose_from(node, {stream, node.streams.position(stream) + 1}); }
 
 }  // namespace
 
+Company::Company(NodeState& node) : node_(node) {}
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
@@ -50,13 +78,16 @@ Company::~Company() = default;
 Status Company::restore(GroupRecovery& recovery) {
   TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
   if (!restored_) return done();
+  rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
     const auto found = restored_->groups.find(group_of_partition(partition));
     if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
       node_.store.clear_partition(partition);
     } else if (found->second.state) {
-      TRY(install_partition(node_.store, partition, *found->second.state));
+      TRY(install_state(partition, *found->second.state));
       found->second.state.reset();
+    } else if (!node_.mistakes.forgets_numbers) {
+      TRY(rows_[partition].install(found->second.beside.empty() ? kNoRows : std::string_view(found->second.beside)));
     }
   }
   node_.store.changes().clear();
@@ -88,6 +119,7 @@ Status Company::start() {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
   }
   states_.resize(partitions);
+  if (rows_ == nullptr) rows_ = std::make_unique<OriginRows[]>(partitions);
   cluster_ = std::make_unique<ClusterNode>(options, static_cast<PartitionData&>(*this));
   const bool was_in_company = restored_.has_value();
   cluster_->start(node_.now, std::move(restored_));
@@ -275,6 +307,11 @@ void Company::propose() {
     // Whoever serves may propose until the next step.
     CHECK(cluster_->partitions().can_propose(partition));
     const bool forgets = node_.mistakes.proposes_nothing && state.next_index % 16 == 0;
+    if (rows_[partition].has_news()) {
+      Buffer rows;
+      rows_[partition].take_news(rows);
+      effects.add_rows(partition, rows.view());
+    }
     const Buffer batch = batch_of(node_.now.unix_ms, forgets ? std::string_view() : effects.bytes_of(partition));
     const raft::Index index = cluster_->partitions().propose(node_.now, partition, SharedBytes(batch.view()));
     CHECK(index.value == state.next_index);
@@ -313,6 +350,17 @@ const MemberRecord* Company::leader_elsewhere(uint32_t partition) const {
   // Without a connection it may be dead: what it led will have another leader soon.
   if (leader == 0 || leader == own_id() || !cluster_->peers().is_up(leader, PeerLane::kData)) return nullptr;
   return cluster_->state().find(leader);
+}
+
+uint64_t Company::incarnation_of(NodeId node) const {
+  return node == own_id() ? std::max<uint64_t>(node_.identity.incarnation, 1) : cluster_->peers().incarnation_of(node);
+}
+
+OriginRows& Company::rows(uint32_t partition) { return rows_[partition]; }
+
+void Company::await_partition(Session& session, uint32_t partition) {
+  set_partition(partition);
+  after_read(session, Key{});
 }
 
 bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
@@ -429,8 +477,11 @@ void Company::stop_serving(uint32_t partition) {
   PartitionState& state = states_[partition];
   if (!std::exchange(state.serves, false)) return;
   CHECK(!state.is_touched);
+  // What no entry says may have been run by what was old already.
+  rows_[partition].forget_news();
   node_.store.set_led(partition, Led::kNo);
   partition_is_left(node_, partition);
+  node_.forwarding->on_stop_serving(partition);
 }
 
 void Company::set_draining(ClusterNode::Draining draining) {
@@ -478,7 +529,11 @@ void Company::apply(uint32_t partition, std::string_view batch) {
 PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
   constexpr size_t kEntriesAStep = 1000;
   constexpr size_t kBytesAStep = size_t{512} << 10;
-  if (!encoder_) encoder_.emplace(node_.store, partition);
+  if (!encoder_) {
+    Buffer head;
+    encode_head(partition, head);
+    encoder_.emplace(node_.store, partition, std::move(head));
+  }
   const PartitionWalk::Progress progress = encoder_->step(kEntriesAStep, kBytesAStep);
   if (progress == PartitionWalk::Progress::kMore) return Encoding::kMore;
   if (progress == PartitionWalk::Progress::kDone) out = encoder_->take();
@@ -486,20 +541,59 @@ PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
   return progress == PartitionWalk::Progress::kDone ? Encoding::kDone : Encoding::kBroken;
 }
 
-void Company::encode(uint32_t partition, Buffer& out) { encode_partition(node_.store, partition, out); }
+void Company::encode_head(uint32_t partition, Buffer& out) const {
+  Buffer rows;
+  rows_[partition].encode(rows);
+  append_varint(out, kStateForm);
+  append_varint(out, rows.size());
+  out.append(rows.view());
+}
 
-Status Company::check(uint32_t partition, std::string_view state) { return check_partition(node_.store, partition, state); }
+void Company::encode(uint32_t partition, Buffer& out) {
+  encode_head(partition, out);
+  encode_partition(node_.store, partition, out);
+}
+
+void Company::encode_beside(uint32_t partition, Buffer& out) const {
+  if (rows_[partition].size() != 0) rows_[partition].encode(out);
+}
+
+Status Company::check(uint32_t partition, std::string_view state) {
+  TRY(const StateParts parts, parts_of(state));
+  TRY(OriginRows::check(parts.rows));
+  return check_partition(node_.store, partition, parts.entries);
+}
+
+Status Company::install_state(uint32_t partition, std::string_view state) {
+  TRY(const StateParts parts, parts_of(state));
+  OriginRows rows;
+  TRY(rows.install(parts.rows));
+  TRY(install_partition(node_.store, partition, parts.entries));
+  rows_[partition] = node_.mistakes.forgets_numbers ? OriginRows() : std::move(rows);
+  return done();
+}
 
 Status Company::install(uint32_t partition, std::string_view state) {
-  TRY(install_partition(node_.store, partition, state));
+  TRY(install_state(partition, state));
   announce_changes(node_);
   return done();
+}
+
+uint64_t Company::rows_digest(uint32_t partition) const {
+  // Who forgets them is to be found out by what clients are told.
+  return node_.mistakes.forgets_numbers ? 0 : rows_[partition].digest();
+}
+
+Status Company::apply_rows(uint32_t partition, std::string_view rows) {
+  if (rows_ == nullptr) return Error(ErrorCode::kCorrupt, "a node alone has nothing from others");
+  return node_.mistakes.forgets_numbers ? done() : rows_[partition].apply(rows);
 }
 
 void Company::clear(uint32_t partition) {
   // What was executed here and is not committed may be lost with it.
   lose_the_rest(node_, commit_stream(partition));
   node_.store.clear_partition(partition);
+  rows_[partition].clear();
   announce_changes(node_);
 }
 

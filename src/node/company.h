@@ -34,7 +34,7 @@ struct NodeState;
 // kept until all messages are dealt with.  3. While in company no turn record is written.
 class Company final : private PartitionData, private ForwardingPeers {
  public:
-  explicit Company(NodeState& node) : node_(node) {}
+  explicit Company(NodeState& node);
   ~Company() override;
 
   // What recovery found of groups.  Installs the states of bases into the store.  Requires: before start().
@@ -64,6 +64,10 @@ class Company final : private PartitionData, private ForwardingPeers {
   void after_read(Session& session, const Key& key);
   // What is said to the session tells of all that was executed here, no matter of which keys, and of what was not found.
   void await_all(Session& session);
+  // Of an entry that this node has not executed itself.
+  Status apply_rows(uint32_t partition, std::string_view rows);
+  // What the partition's log says of commands that were forwarded.
+  uint64_t rows_digest(uint32_t partition) const;
   // It passed over something whose time has come: its reply waits for an entry that says so.
   void after_time(Session& session);
 
@@ -126,6 +130,7 @@ class Company final : private PartitionData, private ForwardingPeers {
 
   void apply(uint32_t partition, std::string_view batch) override;
   void encode(uint32_t partition, Buffer& out) override;
+  void encode_beside(uint32_t partition, Buffer& out) const override;
   Encoding encode_some(uint32_t partition, Buffer& out) override;
   void stop_encoding() override { encoder_.reset(); }
   Status check(uint32_t partition, std::string_view state) override;
@@ -138,9 +143,14 @@ class Company final : private PartitionData, private ForwardingPeers {
 
   NodeId own_id() const override { return cluster_->own().id; }
   NodeId leader_of(uint32_t partition) const override;
+  uint64_t incarnation_of(NodeId node) const override;
+  OriginRows& rows(uint32_t partition) override;
+  void await_partition(Session& session, uint32_t partition) override;
   bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
 
   void begin_joining();
+  void encode_head(uint32_t partition, Buffer& out) const;
+  Status install_state(uint32_t partition, std::string_view state);
   uint64_t index_of_turn(uint32_t partition);
   void note_removals();
   void serve(uint32_t partition);
@@ -163,6 +173,7 @@ class Company final : private PartitionData, private ForwardingPeers {
   bool is_silent_ = false;
   bool has_input_ = false;          // in this turn; alone nothing is to be done without
   std::vector<PartitionState> states_;
+  std::unique_ptr<OriginRows[]> rows_;  // by partition
   uint32_t partition_ = 0;
   std::vector<uint32_t> touched_;   // partitions written in this turn
   std::vector<uint32_t> read_;      // and read

@@ -9,6 +9,7 @@
 #include "node/blocking.h"
 #include "node/changes.h"
 #include "node/followers.h"
+#include "node/forward.h"
 #include "node/output.h"
 #include "node/publish.h"
 #include "node/redact.h"
@@ -300,6 +301,7 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
     session.set(kReplySkipNow);
   }
   execute_closely(node, session, row, args, first_key, clock);
+  if (session.has(kForwarded) && session.out.size() != start) node.forwarding->note_reply(session, session.out.view_from(start));
   const bool silent = session.has(kReplySkipNow | kReplyOff);
   session.clear(kReplySkipNow);
   if (silent && (row == nullptr || !replies_with_messages(*row))) {

@@ -2,7 +2,6 @@
 #include "node/forward.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "cluster/link/link.h"
@@ -23,6 +22,7 @@ uint8_t flags_of(const Session& session, ForwardedUnit::Kind kind) {
   if (session.protocol == Protocol::kResp3) flags |= kForwardResp3;
   if (session.has(kNoTouch)) flags |= kForwardNoTouch;
   if (kind == ForwardedUnit::Kind::kBlocks) flags |= kForwardMayBlock;
+  if (kind == ForwardedUnit::Kind::kWrites) flags |= kForwardWrites;
   return static_cast<uint8_t>(flags);
 }
 
@@ -198,45 +198,90 @@ void Forwarding::begin_attempt(Partition& partition, NodeId target) {
   partition.target = target;
   ++partition.attempt;
   partition.not_before_us = 0;
-  const auto is_sent = [](const auto& each) { return each.second.sent_to != 0; };
-  partition.in_doubt = static_cast<size_t>(std::count_if(partition.waiting.begin(), partition.waiting.end(), is_sent));
 }
 
+void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why) {
+  if (why != TakenBack::kNotRun) waiting.may_have_run = true;
+  if (why == TakenBack::kLost) waiting.lost_with.emplace_back(waiting.sent_to, waiting.incarnation);
+  waiting.sent_to = 0;
+  partition.first_unsent = std::min(partition.first_unsent, number);
+  partition.has_taken_back = true;
+}
+
+void Forwarding::take_all_back(Partition& partition, NodeId node) {
+  for (auto& [number, waiting] : partition.waiting) {
+    if (waiting.sent_to == 0 || waiting.kind == ForwardedUnit::Kind::kBlocks) continue;
+    if (node == 0 || waiting.sent_to == node) take_back(partition, number, waiting, TakenBack::kLost);
+  }
+}
+
+void Forwarding::note_order(Partition& partition) {
+  if (!std::exchange(partition.has_taken_back, false)) return;
+  std::map<uint64_t, uint64_t> writes;  // by session: the first behind
+  for (auto at = partition.waiting.rbegin(); at != partition.waiting.rend(); ++at) {
+    Waiting& waiting = at->second;
+    if (waiting.kind == ForwardedUnit::Kind::kReads) {
+      const auto behind = writes.find(waiting.session_id);
+      waiting.write_number = behind == writes.end() ? 0 : behind->second;
+    } else if (waiting.write_number != 0) {
+      writes[waiting.session_id] = waiting.write_number;
+    }
+  }
+}
+
+uint64_t Forwarding::lowest_wanted(const Partition& partition) {
+  for (const auto& [number, waiting] : partition.waiting) {
+    if (waiting.kind == ForwardedUnit::Kind::kWrites && waiting.write_number != 0) return waiting.write_number;
+  }
+  return partition.last_write_number + 1;
+}
+
+// In order, up to the first that cannot be sent.
 void Forwarding::send_unsent(uint32_t index) {
   Partition& partition = partitions_[index];
   if (partition.first_unsent == kNothing) return;
   const NodeId leader = peers_.leader_of(index);
-  if (leader != 0 && leader != partition.target) begin_attempt(partition, leader);
-  // Sessions with something in doubt: what they sent behind it must not overtake it.
-  std::set<uint64_t> in_doubt;
-  if (partition.in_doubt != 0) {
-    for (const auto& [number, waiting] : partition.waiting) {
-      if (waiting.sent_to != 0 && waiting.attempt != partition.attempt) in_doubt.insert(waiting.session_id);
-    }
+  if (leader != 0 && leader != partition.target) {
+    take_all_back(partition, 0);
+    begin_attempt(partition, leader);
   }
-  bool may_send = leader != 0 && node_.now.steady_us >= partition.not_before_us;
-  uint64_t first_unsent = kNothing;
+  if (leader == 0 || node_.now.steady_us < partition.not_before_us) return;
+  note_order(partition);
+  const uint64_t incarnation = peers_.incarnation_of(leader);
   auto at = partition.waiting.lower_bound(partition.first_unsent);
-  for (; may_send && at != partition.waiting.end(); ++at) {
-    auto& [number, waiting] = *at;
-    if (waiting.sent_to != 0) continue;
-    if (!in_doubt.contains(waiting.session_id) && send(index, number, waiting, leader)) continue;
-    first_unsent = std::min(first_unsent, number);
-    if (!in_doubt.contains(waiting.session_id)) may_send = false;
+  while (at != partition.waiting.end()) {
+    Waiting& waiting = at->second;
+    if (waiting.sent_to == 0 && is_dangerous(waiting, leader, incarnation)) {
+      finish(index, at++, errors::uncertain_leaders_lost(index));
+      continue;
+    }
+    if (waiting.sent_to == 0 && !send(index, at->first, waiting, leader)) break;
+    ++at;
   }
-  if (!may_send) first_unsent = std::min(first_unsent, partition.first_unsent);
-  partition.first_unsent = first_unsent;
+  partition.first_unsent = at == partition.waiting.end() ? kNothing : at->first;
+}
+
+bool Forwarding::is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation) {
+  if (waiting.lost_with.size() < kLeadersLostMax) [[likely]]
+    return false;
+  const auto lives = std::count(waiting.lost_with.begin(), waiting.lost_with.end(), std::pair(to, incarnation));
+  return waiting.lost_with.size() - static_cast<size_t>(lives) >= kLeadersLostMax;
 }
 
 bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to) {
-  const uint64_t attempt = partitions_[index].attempt;
+  Partition& partition = partitions_[index];
+  const bool writes = waiting.kind == ForwardedUnit::Kind::kWrites;
+  if (writes && waiting.write_number == 0) waiting.write_number = ++partition.last_write_number;
   ForwardCommand command{.partition = index,
                          .number = number,
-                         .attempt = attempt,
+                         .attempt = partition.attempt,
                          .request_count = waiting.request_count,
                          .database = waiting.database,
                          .flags = waiting.flags,
-                         .levels = waiting.levels};
+                         .levels = waiting.levels,
+                         .incarnation = peers_.incarnation_of(peers_.own_id()),
+                         .write_number = waiting.write_number,
+                         .lowest_wanted = writes ? lowest_wanted(partition) : 0};
   if (to == peers_.own_id()) {
     // It has come to lead what it was asked for meanwhile.
     command.requests = waiting.requests;
@@ -247,7 +292,9 @@ bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId 
     if (!peers_.send(to, static_cast<uint64_t>(ForwardKind::kCommand), head.view(), waiting.requests)) return false;
   }
   waiting.sent_to = to;
-  waiting.attempt = attempt;
+  waiting.incarnation = peers_.incarnation_of(to);
+  std::erase(waiting.lost_with, std::pair(to, waiting.incarnation));
+  waiting.attempt = partition.attempt;
   waiting.send_order = ++last_sending_;
   return true;
 }
@@ -258,7 +305,6 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view rep
   Partition& partition = partitions_[index];
   const auto node = partition.waiting.extract(at);
   const Waiting& waiting = node.mapped();
-  if (waiting.sent_to != 0 && waiting.attempt != partition.attempt) --partition.in_doubt;
   partition.bytes -= waiting.requests.size();
   if (--waiting_count_ == 0) next_look_us_ = kNever;
   if (partition.waiting.empty()) partition.first_unsent = kNothing;
@@ -284,17 +330,16 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, const Error& error) 
   finish(index, at, reply.view());
 }
 
-void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiting) {
-  if (waiting.attempt != partition.attempt) --partition.in_doubt;
-  waiting.sent_to = 0;
-  partition.first_unsent = std::min(partition.first_unsent, number);
-}
-
 void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
   Partition& partition = partitions_[answer.partition];
   const auto at = partition.waiting.find(answer.number);
-  // It was answered otherwise, or is being tried again.
-  if (at == partition.waiting.end() || at->second.sent_to != from || at->second.attempt != answer.attempt) return;
+  if (at == partition.waiting.end()) return;  // it was answered otherwise
+  Waiting& waiting = at->second;
+  std::erase_if(waiting.lost_with, [&](const auto& lost) { return lost.first == from; });
+  const bool is_current = waiting.sent_to == from && waiting.attempt == answer.attempt;
+  // It is being tried again.  But a write that was answered has been run, and will not be again.
+  const bool is_true_still = waiting.kind == ForwardedUnit::Kind::kWrites && answer.outcome == ForwardOutcome::kReply;
+  if (!is_current && !is_true_still) return;
   switch (answer.outcome) {
     case ForwardOutcome::kReply:
       finish(answer.partition, at, answer.reply);
@@ -303,11 +348,14 @@ void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
       on_refusal(from, answer.partition, answer.number, answer.attempt);
       break;
     case ForwardOutcome::kUnknown:
-      if (at->second.kind != ForwardedUnit::Kind::kReads) {
+      if (waiting.kind == ForwardedUnit::Kind::kBlocks) {
         finish(answer.partition, at, errors::uncertain_connection_lost(answer.partition));
       } else {
-        take_back(partition, answer.number, at->second);
+        take_back(partition, answer.number, waiting, TakenBack::kUnknown);
       }
+      break;
+    case ForwardOutcome::kNotKept:
+      finish(answer.partition, at, errors::uncertain_reply_not_kept(answer.partition));
       break;
   }
   send_unsent(answer.partition);
@@ -319,7 +367,7 @@ void Forwarding::on_refusal(NodeId from, uint32_t index, uint64_t number, uint64
   const uint64_t refused = partition.waiting.at(number).send_order;
   for (auto& [each, waiting] : partition.waiting) {
     const bool is_behind = waiting.sent_to == from && waiting.attempt == attempt && waiting.send_order >= refused;
-    if (is_behind) take_back(partition, each, waiting);
+    if (is_behind) take_back(partition, each, waiting, TakenBack::kNotRun);
   }
   if (partition.target != from || partition.attempt != attempt) return;
   begin_attempt(partition, from);
@@ -367,16 +415,10 @@ void Forwarding::on_link_down(NodeId node) {
   links_.on_link_down(node);
   for (uint32_t index = 0; index < partitions_.size(); ++index) {
     Partition& partition = partitions_[index];
+    take_all_back(partition, node);
     for (auto at = partition.waiting.begin(); at != partition.waiting.end();) {
-      const auto next = std::next(at);
-      if (at->second.sent_to == node) {
-        if (at->second.kind == ForwardedUnit::Kind::kReads) {
-          take_back(partition, at->first, at->second);
-        } else {
-          finish(index, at, errors::uncertain_connection_lost(index));
-        }
-      }
-      at = next;
+      const auto each = at++;
+      if (each->second.sent_to == node) finish(index, each, errors::uncertain_connection_lost(index));
     }
     if (partition.target == node) begin_attempt(partition, node);
     send_unsent(index);
@@ -394,12 +436,14 @@ void Forwarding::end_overdue(uint32_t index) {
     const auto overdue = at++;
     const Waiting& waiting = overdue->second;
     const bool is_sent = waiting.sent_to != 0;
-    if (!is_sent && peers_.leader_of(index) == 0) {
-      finish(index, overdue, errors::no_leader(index));
-    } else if (!is_sent || waiting.kind == ForwardedUnit::Kind::kReads) {
-      finish(index, overdue, errors::forwarding_timed_out(index));
-    } else if (waiting.kind == ForwardedUnit::Kind::kWrites) {
+    const bool may_have_run = is_sent || waiting.may_have_run;
+    if (is_sent && waiting.kind == ForwardedUnit::Kind::kBlocks) continue;
+    if (may_have_run && waiting.kind != ForwardedUnit::Kind::kReads) {
       finish(index, overdue, errors::uncertain_timed_out(index));
+    } else if (!is_sent && peers_.leader_of(index) == 0) {
+      finish(index, overdue, errors::no_leader(index));
+    } else {
+      finish(index, overdue, errors::forwarding_timed_out(index));
     }
   }
 }

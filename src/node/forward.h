@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "node/forward_message.h"
@@ -30,7 +31,7 @@ struct ForwardedUnit {
   std::string_view requests;    // as RESP; only the last one's reply counts
   uint32_t request_count = 1;
   enum class Kind : uint8_t {
-    kReads,   // may be sent again when the connection is lost
+    kReads,
     kWrites,
     kBlocks,  // may wait for a key; writes
   };
@@ -47,10 +48,12 @@ void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
 
 // Owned by NodeState; there once the node has company.
 // Commands of a partition are sent in the order in which they came, under an attempt.  A node that does not lead refuses one and all
-// that the attempt sends behind it; they are sent again, in order, under the next attempt.
+// that the attempt sends behind it; they are sent again, in order, under the next attempt.  So are all whose leader is lost, or is another:
+// writes have numbers, by which a leader knows what has been run (origin_rows.h).
 // Invariants: 1. Every unit is answered, by request-timeout-ms at the latest (one that blocks: when its node or its client goes).
-// 2. A unit that writes is sent again only if it certainly was not run.
-// 3. A session's units for a partition are never under way at two nodes.
+// 2. A unit that writes is run once at most; one that may block is sent again only if it certainly was not run.
+// 3. Numbers ascend in the order of coming, and all between the lowest that is wanted and the last are under way or were answered.
+// 4. A unit is sent to kLeadersLostMax processes at most that were lost with it: it may be what kills them.
 class Forwarding {
  public:
   Forwarding(NodeState& node, ForwardingPeers& peers);
@@ -64,6 +67,8 @@ class Forwarding {
   bool is_waiting(uint32_t partition, const Session& session) const;
   // The session is going away.
   void forget(Session& session);
+  // A session that runs commands of another node has run one.
+  void note_reply(Session& session, std::string_view reply) { links_.note_reply(session, reply); }
 
   // ---- what happens elsewhere -------------------------------------------------------------------------------
   // Requires: is_forward_kind(kind).  Commands are kept until run().  kCorrupt: the link should be refused.
@@ -72,6 +77,7 @@ class Forwarding {
   void run() { links_.run(); }
   void on_link_up(NodeId node);
   void on_link_down(NodeId node);
+  void on_stop_serving(uint32_t partition) { links_.on_stop_serving(partition); }
   // ForwardingPeers::leader_of() says something else than before.
   void on_leader(uint32_t partition);
   void tick();
@@ -87,6 +93,7 @@ class Forwarding {
   static constexpr size_t kWaitingBytesMax = 16 * 1024 * 1024;
   // Between two looks at what waits: for a leader, for too long.
   static constexpr int64_t kLookUs = 10'000;
+  static constexpr size_t kLeadersLostMax = 2;
 
   struct Waiting {
     uint64_t session_id = 0;
@@ -99,9 +106,14 @@ class Forwarding {
     uint32_t database = 0;
     uint32_t request_count = 1;
     std::string requests = {};
-    NodeId sent_to = 0;         // 0: certainly not run
+    uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
+    bool may_have_run = false;  // before it was taken back
+    NodeId sent_to = 0;         // 0: not under way
+    uint64_t incarnation = 0;   // of whom it was sent to
     uint64_t attempt = 0;       // that sent it
     uint64_t send_order = 0;    // grows with every sending
+    // Processes that it was under way to, and that have not been heard of since.
+    std::vector<std::pair<NodeId, uint64_t>> lost_with = {};
     int64_t deadline_us = 0;
   };
   using Queue = std::map<uint64_t, Waiting>;  // by number, which is the order of coming
@@ -111,7 +123,8 @@ class Forwarding {
     uint64_t first_unsent = kNothing;  // numbers below are sent
     NodeId target = 0;          // whom the attempt sends to
     uint64_t attempt = 1;
-    size_t in_doubt = 0;        // sent by earlier attempts: they may be refused yet, and be sent again
+    uint64_t last_write_number = 0;
+    bool has_taken_back = false;  // since the last sending
     int64_t not_before_us = 0;  // the target has refused: it may not know yet that it leads
     std::vector<uint64_t> stopped;  // sessions that are not read from
   };
@@ -131,8 +144,20 @@ class Forwarding {
   void send_unsent(uint32_t index);
   bool send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to);
   static void begin_attempt(Partition& partition, NodeId target);
-  // It has not been run, or only read.
-  static void take_back(Partition& partition, uint64_t number, Waiting& waiting);
+  // Why a unit is to be sent again.
+  enum class TakenBack : uint8_t {
+    kNotRun,   // it was refused
+    kUnknown,  // whom it was sent to says so
+    kLost,     // nobody says anything
+  };
+  static void take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why);
+  // All that are under way to the node (0: to any), except those that may block.
+  static void take_all_back(Partition& partition, NodeId node);
+  // What only reads must not be overtaken by a write that its session sent behind it.
+  static void note_order(Partition& partition);
+  static uint64_t lowest_wanted(const Partition& partition);
+  // It was lost with as many others than this one as it may be.
+  static bool is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation);
   void on_answer(NodeId from, const ForwardAnswer& answer);
   void on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt);
   void end_overdue(uint32_t index);

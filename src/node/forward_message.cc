@@ -2,6 +2,7 @@
 #include "node/forward_message.h"
 
 #include "cluster/wire.h"
+#include "node/origin_rows.h"
 
 namespace quorate {
 
@@ -24,6 +25,9 @@ void encode_head(const ForwardCommand& command, Buffer& out) {
   out.push_back(static_cast<char>(command.flags));
   append_varint(out, number_of(command.levels.write));
   append_varint(out, number_of(command.levels.read));
+  append_varint(out, command.incarnation);
+  append_varint(out, command.write_number);
+  if (command.writes()) append_varint(out, command.lowest_wanted);
 }
 
 void encode_head(const ForwardAnswer& answer, Buffer& out) {
@@ -52,9 +56,13 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   const auto write = write_level_of(reader.varint());
   const auto read = read_level_of(reader.varint());
   command.levels = {.write = write.value_or(WriteLevel()), .read = read.value_or(ReadLevel())};
+  command.incarnation = reader.varint();
+  command.write_number = reader.varint_at_most(OriginRows::kNumberMax);
+  if (command.writes()) command.lowest_wanted = reader.varint_at_most(command.write_number);
   command.requests = reader.rest();
+  const bool is_numbered = !command.writes() || (command.lowest_wanted != 0 && (command.flags & kForwardMayBlock) == 0);
   const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.request_count != 0 && write && read &&
-                           !command.requests.empty();
+                           !command.requests.empty() && is_numbered;
   if (!reader.good() || !makes_sense) return corrupt("a forwarded command");
   return command;
 }
@@ -65,7 +73,7 @@ Result<ForwardAnswer> decode_answer(std::string_view bytes, const ForwardLimits&
   answer.partition = partition(reader, limits);
   answer.number = reader.varint();
   answer.attempt = reader.varint();
-  answer.outcome = reader.one_of(ForwardOutcome::kReply, ForwardOutcome::kUnknown);
+  answer.outcome = reader.one_of(ForwardOutcome::kReply, ForwardOutcome::kNotKept);
   answer.term = reader.varint();
   answer.index = reader.varint();
   answer.reply = reader.rest();

@@ -1,8 +1,9 @@
-// What nodes say to each other about commands that one runs for the other, version 1.  Heads only: the requests of a
+// What nodes say to each other about commands that one runs for the other, version 2.  Heads only: the requests of a
 // command and the bytes of a reply follow as they are.
 //
 //   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags,
-//             varint write level, varint read level (levels.h), RESP requests
+//             varint write level, varint read level (levels.h), varint incarnation, varint write number,
+//             [varint lowest wanted, if it writes], RESP requests
 //   answer  = varint partition, varint number, varint attempt, u8 outcome, varint term, varint index, RESP reply (kReply)
 //   cancel  = varint partition, varint number
 #pragma once
@@ -30,8 +31,9 @@ enum ForwardFlag : uint8_t {
   kForwardResp3 = 1u << 0,     // what the client speaks
   kForwardNoTouch = 1u << 1,   // CLIENT NO-TOUCH
   kForwardMayBlock = 1u << 2,  // nothing else may stand behind it
+  kForwardWrites = 1u << 3,    // has a write number of its own
 };
-constexpr uint8_t kForwardFlags = kForwardResp3 | kForwardNoTouch | kForwardMayBlock;
+constexpr uint8_t kForwardFlags = kForwardResp3 | kForwardNoTouch | kForwardMayBlock | kForwardWrites;
 
 // A unit that is to be run: all requests one behind the other, the reply of the last is the answer.
 struct ForwardCommand {
@@ -43,13 +45,21 @@ struct ForwardCommand {
   uint32_t database = 0;
   uint8_t flags = 0;
   Levels levels = {};           // what the request or its connection asks; what is not said here is the leader's to say
+  uint64_t incarnation = 0;     // of the sender
+  // Its place among the writes of the sender to this partition (origin_rows.h).  kForwardWrites: it is this one.  Else it may not run once
+  // this one has; 0: whenever.
+  uint64_t write_number = 0;
+  uint64_t lowest_wanted = 0;   // kForwardWrites: the sender waits for none below
   std::string_view requests = {};
+
+  bool writes() const { return (flags & kForwardWrites) != 0; }
 };
 
 enum class ForwardOutcome : uint8_t {
   kReply = 1,
   kNotRun = 2,   // certainly not, and nothing that this attempt sends behind it will be
   kUnknown = 3,  // it may have been run; there will be no reply
+  kNotKept = 4,  // it was run, by an earlier sending; what it was told is not known any more
 };
 
 struct ForwardAnswer {

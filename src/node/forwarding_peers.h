@@ -8,6 +8,9 @@
 
 namespace quorate {
 
+class OriginRows;
+class Session;
+
 class ForwardingPeers {
  public:
   virtual ~ForwardingPeers() = default;
@@ -17,6 +20,12 @@ class ForwardingPeers {
   virtual NodeId leader_of(uint32_t partition) const = 0;
   // Commands may run on the partition here.
   virtual bool serves(uint32_t partition) const = 0;
+  // The newest incarnation of the node that is known; grows with each of its starts.
+  virtual uint64_t incarnation_of(NodeId node) const = 0;
+  // What was run on the partition for other nodes.  Changed only while serves(partition).
+  virtual OriginRows& rows(uint32_t partition) = 0;
+  // What is said to the session next tells of all that was executed on the partition.  Requires: serves(partition).
+  virtual void await_partition(Session& session, uint32_t partition) = 0;
   // Puts a message on the link with another node, which leaves in this turn or the next; false: there is none.
   virtual bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) = 0;
 };

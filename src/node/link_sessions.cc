@@ -12,20 +12,38 @@
 
 namespace quorate {
 
+namespace {
+
+// What a session is made for; the rest is of the command alone.
+constexpr uint8_t kSessionFlags = kForwardResp3 | kForwardNoTouch | kForwardMayBlock;
+
+NumberedWrite write_of(NodeId from, const ForwardCommand& command) {
+  return {.origin = from,
+          .incarnation = command.incarnation,
+          .number = command.write_number,
+          .lowest_wanted = command.lowest_wanted};
+}
+
+}  // namespace
+
 LinkSessions::~LinkSessions() = default;
 
 void LinkSessions::take(NodeId from, const ForwardCommand& command) {
-  Arrived& arrived = arrived_.emplace_back();
-  arrived.from = from;
+  const LaneKey key{from, command.partition};
+  Lane& lane = lanes_[key];
+  note_busy(key, lane);
+  Arrived& arrived = lane.arrived.emplace_back();
   arrived.command = command;
   arrived.command.requests = {};
   arrived.requests = command.requests;
 }
 
 void LinkSessions::cancel(NodeId from, const ForwardCancel& cancel) {
-  std::erase_if(arrived_, [&](const Arrived& arrived) {
-    return arrived.from == from && arrived.command.number == cancel.number;
-  });
+  const auto lane = lanes_.find({from, cancel.partition});
+  if (lane != lanes_.end()) {
+    std::erase_if(lane->second.arrived,
+                  [&](const Arrived& arrived) { return arrived.command.number == cancel.number; });
+  }
   const Key first{.origin = from, .partition = cancel.partition};
   for (auto at = links_.lower_bound(first); at != links_.end(); ++at) {
     Link& link = *at->second;
@@ -37,31 +55,42 @@ void LinkSessions::cancel(NodeId from, const ForwardCancel& cancel) {
 }
 
 void LinkSessions::on_link_down(NodeId from) {
-  std::erase_if(arrived_, [&](const Arrived& arrived) { return arrived.from == from; });
-  for (auto at = refused_.lower_bound({from, 0}); at != refused_.end() && at->first.first == from;) {
-    at = refused_.erase(at);
+  for (auto at = lanes_.lower_bound({from, 0}); at != lanes_.end() && at->first.first == from;) {
+    at = lanes_.erase(at);
   }
+  std::erase_if(busy_, [&](const LaneKey& key) { return key.first == from; });
   for (auto at = links_.lower_bound(Key{.origin = from}); at != links_.end() && at->first.origin == from; ++at) {
     end(*at->second);
+  }
+}
+
+void LinkSessions::on_stop_serving(uint32_t partition) {
+  for (const auto& [key, link] : links_) {
+    if (key.partition == partition && key.only_command == 0) close_session(node_, *link->session, CloseWhen::kNow);
   }
 }
 
 // Nobody waits for its answers.
 void LinkSessions::end(Link& link) {
   link.asked.clear();
+  link.ran = 0;
   close_session(node_, *link.session, CloseWhen::kNow);
+}
+
+LinkSessions::Key LinkSessions::key_of(NodeId from, const ForwardCommand& command) {
+  const bool may_block = (command.flags & kForwardMayBlock) != 0;
+  return {.origin = from,
+          .partition = command.partition,
+          .database = command.database,
+          .flags = static_cast<uint8_t>(command.flags & kSessionFlags),
+          .write_level = number_of(command.levels.write),
+          .read_level = number_of(command.levels.read),
+          .only_command = may_block ? command.number : 0};
 }
 
 // Null: the session is being closed.
 LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& command) {
-  const bool may_block = (command.flags & kForwardMayBlock) != 0;
-  const Key key{.origin = from,
-                .partition = command.partition,
-                .database = command.database,
-                .flags = command.flags,
-                .write_level = number_of(command.levels.write),
-                .read_level = number_of(command.levels.read),
-                .only_command = may_block ? command.number : 0};
+  const Key key = key_of(from, command);
   std::unique_ptr<Link>& link = links_[key];
   if (link != nullptr) return link->session->has(kClosing | kCloseAfterReply) ? nullptr : link.get();
   link = std::make_unique<Link>();
@@ -71,6 +100,7 @@ LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& co
   peer.address = "forwarded";
   Session* const session = node_.sessions.add_link(std::move(peer));
   session->driver = this;
+  session->set(kForwarded);
   session->link_partition = command.partition;
   session->set_levels(command.levels);
   session->created_us = session->active_us = node_.now.steady_us;
@@ -81,45 +111,143 @@ LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& co
   return link.get();
 }
 
-void LinkSessions::refuse(const Arrived& arrived) {
-  const ForwardCommand& command = arrived.command;
-  uint64_t& refused = refused_[{arrived.from, command.partition}];
-  refused = std::max(refused, command.attempt);
-  answer_(arrived.from, {.partition = command.partition,
-                         .number = command.number,
-                         .attempt = command.attempt,
-                         .outcome = ForwardOutcome::kNotRun});
+void LinkSessions::refuse(NodeId from, Lane& lane, const ForwardCommand& command) {
+  lane.refused_attempt = std::max(lane.refused_attempt, command.attempt);
+  answer_(from, {.partition = command.partition,
+                 .number = command.number,
+                 .attempt = command.attempt,
+                 .outcome = ForwardOutcome::kNotRun});
 }
 
+// ---- running ------------------------------------------------------------------------------------------------
+
 void LinkSessions::run() {
-  Link* running = nullptr;
-  const auto run_arrived = [&] {
-    if (running == nullptr) return;
-    const Buffer requests = std::exchange(running->arrived, {});
-    take_input(node_, *running->session, requests.view());
-  };
-  while (!arrived_.empty()) {
-    const Arrived arrived = std::move(arrived_.front());
-    arrived_.pop_front();
-    const ForwardCommand& command = arrived.command;
-    const auto refused = refused_.find({arrived.from, command.partition});
-    const bool is_refused = refused != refused_.end() && command.attempt <= refused->second;
-    Link* const link =
-        is_refused || !peers_.serves(command.partition) ? nullptr : link_for(arrived.from, command);
-    if (link == nullptr) {
-      refuse(arrived);
-      continue;
-    }
-    link->asked.push_back(
-        {.number = command.number, .attempt = command.attempt, .replies_left = command.request_count});
-    // A client that changes its protocol, database or level goes on in another session, and still in its order.
-    if (link != running) {
-      run_arrived();
-      running = link;
-    }
-    link->arrived.append(arrived.requests);
+  // What is answered to this node itself may bring more.
+  for (const LaneKey& key : std::exchange(busy_, {})) {
+    Lane& lane = lanes_.at(key);
+    lane.is_busy = false;
+    run_lane(key, lane);
+    if (!lane.arrived.empty()) note_busy(key, lane);
   }
-  run_arrived();
+}
+
+void LinkSessions::note_busy(const LaneKey& key, Lane& lane) {
+  if (std::exchange(lane.is_busy, true)) return;
+  busy_.push_back(key);
+}
+
+void LinkSessions::run_lane(const LaneKey& key, Lane& lane) {
+  Batch batch;
+  while (!lane.arrived.empty()) {
+    const ForwardCommand& command = lane.arrived.front().command;
+    if (batch.link != nullptr && !joins(key, lane, command, batch)) run_batch(lane, batch);
+    if (lane.stalled != nullptr && lane.stalled->has_more_to_run()) return;
+    lane.stalled = nullptr;
+    take_next(key, lane, batch);
+  }
+  run_batch(lane, batch);
+}
+
+// It runs in the same session and follows what the batch holds.
+bool LinkSessions::joins(const LaneKey& key, const Lane& lane, const ForwardCommand& command, const Batch& batch) const {
+  if (command.attempt <= lane.refused_attempt || key_of(key.first, command) != batch.link->key) return false;
+  if (!command.writes()) return command.write_number == 0;
+  if (batch.last_write != 0) {
+    return command.write_number == batch.last_write + 1 && command.incarnation == batch.incarnation;
+  }
+  return peers_.rows(key.second).place_of(write_of(key.first, command)) == OriginRows::Place::kNext;
+}
+
+void LinkSessions::run_batch(Lane& lane, Batch& batch) {
+  Link* const link = std::exchange(batch.link, nullptr);
+  batch.last_write = 0;
+  if (link == nullptr) return;
+  lane.stalled = link;
+  const Buffer requests = std::exchange(batch.requests, {});
+  take_input(node_, *link->session, requests.view());
+}
+
+void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
+  const Arrived arrived = std::move(lane.arrived.front());
+  lane.arrived.pop_front();
+  const ForwardCommand& command = arrived.command;
+  if (command.attempt <= lane.refused_attempt || !peers_.serves(command.partition)) {
+    return refuse(key.first, lane, command);
+  }
+  if (batch.link != nullptr || command.write_number == 0) return add_to_batch(key, lane, batch, arrived);
+  const OriginRows& rows = peers_.rows(command.partition);
+  if (!command.writes()) {
+    if (rows.last(key.first, command.incarnation) < command.write_number) return add_to_batch(key, lane, batch, arrived);
+    Buffer reply;
+    Reply(reply, Protocol::kResp2).error(error_line(errors::read_was_overtaken(command.partition)));
+    return answer_(key.first, {.partition = command.partition,
+                               .number = command.number,
+                               .attempt = command.attempt,
+                               .outcome = ForwardOutcome::kReply,
+                               .reply = reply.view()});
+  }
+  switch (node_.mistakes.runs_numbers_again ? OriginRows::Place::kNext : rows.place_of(write_of(key.first, command))) {
+    case OriginRows::Place::kNext:
+      return add_to_batch(key, lane, batch, arrived);
+    case OriginRows::Place::kBehind:
+      return answer_again(key.first, command);
+    case OriginRows::Place::kTooEarly:
+      return refuse(key.first, lane, command);
+    case OriginRows::Place::kOutdated:
+      return;
+  }
+}
+
+void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, const Arrived& arrived) {
+  const ForwardCommand& command = arrived.command;
+  Link* const link = link_for(key.first, command);
+  if (link == nullptr) return refuse(key.first, lane, command);
+  CHECK(batch.link == nullptr || batch.link == link);
+  batch.link = link;
+  batch.requests.append(arrived.requests);
+  if (command.writes()) {
+    batch.last_write = command.write_number;
+    batch.incarnation = command.incarnation;
+  }
+  link->asked.push_back({.number = command.number,
+                         .attempt = command.attempt,
+                         .requests_left = command.request_count,
+                         .replies_left = command.request_count,
+                         .write = command.writes() ? write_of(key.first, command) : NumberedWrite()});
+}
+
+// It has been run already.  Its reply leaves once what it speaks of is committed, and this node still leads.
+void LinkSessions::answer_again(NodeId from, const ForwardCommand& command) {
+  const auto reply = peers_.rows(command.partition).reply_of(write_of(from, command));
+  Link* const link = reply ? link_for(from, command) : nullptr;
+  if (link == nullptr) {
+    return answer_(from, {.partition = command.partition,
+                          .number = command.number,
+                          .attempt = command.attempt,
+                          .outcome = reply ? ForwardOutcome::kUnknown : ForwardOutcome::kNotKept});
+  }
+  CHECK(link->ran == link->asked.size());
+  link->asked.push_back({.number = command.number, .attempt = command.attempt, .requests_left = 0, .replies_left = 1});
+  ++link->ran;
+  Session& session = *link->session;
+  bind_needs(node_, session);
+  node_.buffers.lend(session.out);
+  session.out.append(*reply);
+  peers_.await_partition(session, command.partition);
+  bind_needs(node_, session);
+  queue_flush(node_, session);
+}
+
+void LinkSessions::note_reply(Session& session, std::string_view reply) {
+  Link& link = *static_cast<Link*>(session.peer.connection);
+  if (link.ran == link.asked.size()) return;  // more was said than was asked
+  Asked& asked = link.asked[link.ran];
+  if (--asked.requests_left != 0) return;
+  ++link.ran;
+  if (asked.write.number == 0) return;
+  OriginRows& rows = peers_.rows(link.key.partition);
+  if (node_.mistakes.runs_numbers_again && rows.place_of(asked.write) != OriginRows::Place::kNext) return;
+  rows.note(asked.write, reply);
 }
 
 // ---- what they say ------------------------------------------------------------------------------------------
@@ -130,6 +258,8 @@ void LinkSessions::answer_next(Link& link, std::string_view reply) {
   if (--asked.replies_left != 0) return;
   const Asked answered = asked;
   link.asked.pop_front();
+  // A command that waited for a key was not seen to run.
+  if (link.ran != 0) --link.ran;
   Buffer instead;
   if (reply.size() > quorate::Link::kMessageMax / 2) {
     Reply(instead, link.session->protocol).error(error_line(errors::forwarded_reply_too_large()));
@@ -157,13 +287,21 @@ size_t LinkSessions::send(void* connection, std::string_view bytes) {
 }
 
 void LinkSessions::close(void* connection, CloseMode) {
-  const Link& link = *static_cast<Link*>(connection);
-  for (const Asked& asked : link.asked) {
+  Link& link = *static_cast<Link*>(connection);
+  const auto lane = lanes_.find({link.key.origin, link.key.partition});
+  for (size_t index = 0; index < link.asked.size(); ++index) {
+    const Asked& asked = link.asked[index];
+    const bool was_run = index < link.ran || link.key.only_command != 0;
+    // What its sender has sent behind one that was not run must not run either.
+    if (!was_run && lane != lanes_.end()) {
+      lane->second.refused_attempt = std::max(lane->second.refused_attempt, asked.attempt);
+    }
     answer_(link.key.origin, {.partition = link.key.partition,
                               .number = asked.number,
                               .attempt = asked.attempt,
-                              .outcome = ForwardOutcome::kUnknown});
+                              .outcome = was_run ? ForwardOutcome::kUnknown : ForwardOutcome::kNotRun});
   }
+  if (lane != lanes_.end() && lane->second.stalled == &link) lane->second.stalled = nullptr;
   const Key key = link.key;
   links_.erase(key);
 }

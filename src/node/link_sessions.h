@@ -15,6 +15,7 @@
 
 #include "node/forward_message.h"
 #include "node/forwarding_peers.h"
+#include "node/origin_rows.h"
 #include "node/session_driver.h"
 #include "util/buffer.h"
 
@@ -27,7 +28,8 @@ struct NodeState;
 // within it, and a partition that stands still holds up nobody else.  A command that may block has one to itself.
 // Invariants: 1. Of an origin's attempt on a partition nothing runs behind a command that was refused: what it sent in an
 // order runs in that order or, from some place on, not at all.  2. Every command that arrived is answered once, unless
-// the link is lost or it was cancelled.
+// the link is lost, it was cancelled or its sender does not want it any more.  3. A write with a number runs when it is the
+// next of its sender, and is noted with its reply (OriginRows) before anything else runs; one that was run before is not run again.
 class LinkSessions final : private SessionDriver {
  public:
   // `answer` takes an answer on its way to that node.
@@ -42,6 +44,10 @@ class LinkSessions final : private SessionDriver {
   void cancel(NodeId from, const ForwardCancel& cancel);
   // What that node had asked for is not answered any more.
   void on_link_down(NodeId from);
+  // Nothing runs on the partition any more.  Who has asked is told that it is not known, except for those that wait for a key.
+  void on_stop_serving(uint32_t partition);
+  // One of these sessions has run a request, and was told this.
+  void note_reply(Session& session, std::string_view reply);
   // Runs the commands that have arrived, by the ordinary road, or refuses them.
   void run();
 
@@ -60,27 +66,53 @@ class LinkSessions final : private SessionDriver {
   struct Asked {
     uint64_t number = 0;
     uint64_t attempt = 0;
-    uint32_t replies_left = 0;  // the last is the answer
+    uint32_t requests_left = 0;  // to run
+    uint32_t replies_left = 0;   // to leave; the last is the answer
+    NumberedWrite write = {};    // of number 0: it is none
   };
   struct Link {
     Key key;
     Session* session = nullptr;
     std::deque<Asked> asked;
-    Buffer arrived;             // requests for the next run
-    Buffer said;                // the beginning of a reply
+    size_t ran = 0;              // of those asked
+    Buffer said;                 // the beginning of a reply
+
+    bool has_more_to_run() const { return ran < asked.size() && key.only_command == 0; }
   };
   struct Arrived {
-    NodeId from = 0;
-    ForwardCommand command;     // without requests
+    ForwardCommand command;      // without requests
     std::string requests;
+  };
+  // What an origin sends for one partition.
+  struct Lane {
+    std::deque<Arrived> arrived;
+    bool is_busy = false;          // stands in busy_
+    uint64_t refused_attempt = 0;  // the last that was refused
+    Link* stalled = nullptr;       // was put off (CLIENT PAUSE): what is behind it waits
+  };
+  using LaneKey = std::pair<NodeId, uint32_t>;  // origin, partition
+  // Commands that one session runs at one go.
+  struct Batch {
+    Link* link = nullptr;
+    Buffer requests;
+    uint64_t last_write = 0;       // the number of the last one in it, and whose
+    uint64_t incarnation = 0;
   };
 
   size_t send(void* connection, std::string_view bytes) override;
   void close(void* connection, CloseMode mode) override;
   void set_reading(void*, bool) override {}
 
+  static Key key_of(NodeId from, const ForwardCommand& command);
   Link* link_for(NodeId from, const ForwardCommand& command);
-  void refuse(const Arrived& arrived);
+  void note_busy(const LaneKey& key, Lane& lane);
+  void run_lane(const LaneKey& key, Lane& lane);
+  void run_batch(Lane& lane, Batch& batch);
+  bool joins(const LaneKey& key, const Lane& lane, const ForwardCommand& command, const Batch& batch) const;
+  void take_next(const LaneKey& key, Lane& lane, Batch& batch);
+  void add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, const Arrived& arrived);
+  void answer_again(NodeId from, const ForwardCommand& command);
+  void refuse(NodeId from, Lane& lane, const ForwardCommand& command);
   void answer_next(Link& link, std::string_view reply);
   void end(Link& link);
 
@@ -88,9 +120,8 @@ class LinkSessions final : private SessionDriver {
   ForwardingPeers& peers_;
   const Answer answer_;
   std::map<Key, std::unique_ptr<Link>> links_;
-  std::deque<Arrived> arrived_;
-  // By origin and partition: the last attempt that was refused.
-  std::map<std::pair<NodeId, uint32_t>, uint64_t> refused_;
+  std::map<LaneKey, Lane> lanes_;
+  std::vector<LaneKey> busy_;  // lanes in which something has arrived
 };
 
 }  // namespace quorate

@@ -159,6 +159,11 @@ void lose_from(NodeState& node, Need lost) {
     if (session.has(kClosing)) return;
     bind_needs(node, session);
     if (!session.holds.has_need_from(lost)) return;
+    if (session.driver != nullptr) {
+      // The node that asked is told that it is not known, and asks again.
+      close_session(node, session, CloseWhen::kNow);
+      return;
+    }
     if (session.has(kSubscribed | kMonitoring | kReplicaLink)) {
       // Among its messages no place is a reply's.
       session.set(kAbortClose);

@@ -56,12 +56,13 @@ enum SessionFlag : uint32_t {
   kReplySkipNow = 1u << 25,   // the running command is the one that CLIENT REPLY SKIP meant
   kForwardingFull = 1u << 26, // much of it is under way to another node; stops reading its requests
   kBlockedElsewhere = 1u << 27, // waits for a key of another node; stops reading its requests
+  kForwarded = 1u << 30,      // runs commands of another node (driver is set): what they reply is noted
   kReadNoMore = 1u << 31,     // the node is about to end
   kReadonlyReplica = 1u << 28, // READONLY: reads may be answered from this node's copy (r=local)
   kHasLevels = 1u << 29,      // `levels` or `once_levels` say something
 };
 constexpr uint32_t kLookCloser = kNeedsAuth | kInMulti | kSubscribed | kReplyOff | kReplySkipNext | kNoTouch |
-                                  kReplicaLink | kHasLevels;
+                                  kReplicaLink | kHasLevels | kForwarded;
 constexpr uint32_t kStopsInput = kBlocked | kPostponed | kWaiting | kCloseAfterReply | kClosing | kGapsFull |
                                  kForwardingFull | kBlockedElsewhere;
 

@@ -14,12 +14,18 @@ namespace {
 constexpr uint64_t kDatabaseMax = INT32_MAX;
 // No command's name begins so: what a client sends can never be taken for it.
 constexpr std::string_view kClear = "*CLEAR";
+constexpr std::string_view kRows = "*ROWS";
 // What a run of a partition keeps of its memory between batches.
 constexpr size_t kKeptBytesMax = 64 << 10;
 
 }  // namespace
 
 bool is_clear(const Effect& effect) { return effect.args.size() == 1 && effect.args[0] == kClear; }
+
+std::optional<std::string_view> rows_in(const Effect& effect) {
+  if (effect.args.size() != 2 || effect.args[0] != kRows) return std::nullopt;
+  return effect.args[1];
+}
 
 void Effects::set_grouping(Grouping grouping, uint32_t partitions) {
   CHECK(count_ == 0);
@@ -42,6 +48,13 @@ void Effects::add_clear(int database, uint32_t partition) {
   if (!collecting_) return;
   CHECK(grouping_ == Grouping::kPartition);
   append(database, static_cast<uint16_t>(partition << shift_), {&kClear, 1});
+}
+
+void Effects::add_rows(uint32_t partition, std::string_view rows) {
+  if (!collecting_) return;
+  CHECK(grouping_ == Grouping::kPartition);
+  const std::string_view args[] = {kRows, rows};
+  append(0, static_cast<uint16_t>(partition << shift_), args);
 }
 
 void Effects::clear() {

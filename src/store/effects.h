@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,9 @@ class Effects {
 
   // All keys of the partition in this database go (is_clear()).  Requires: kPartition.
   void add_clear(int database, uint32_t partition);
+
+  // What the partition keeps beside its keys changes (rows_in()).  Requires: kPartition.
+  void add_rows(uint32_t partition, std::string_view rows);
 
   // The batch since the last clear().  Requires: kTurn.
   std::string_view bytes() const {
@@ -73,6 +77,9 @@ struct Effect {
 
 // No command: every key of the partition of `slot` goes, in this database (Db::clear_partition).
 bool is_clear(const Effect& effect);
+
+// No command either: which commands of other nodes have been run on the partition of `slot` (node/origin_rows.h).  Nothing: another effect.
+std::optional<std::string_view> rows_in(const Effect& effect);
 
 // Reads what Effects wrote.  Any input is allowed; damage is an error.
 class EffectReader {

@@ -41,12 +41,13 @@ class PartitionWriter {
 // The same in steps, of the instant in which it is made, while commands go on.  Its maker owns it.
 class PartitionEncoder final : private Store::SnapshotSink {
  public:
-  // Requires: no other PartitionWalk runs on this store.
-  PartitionEncoder(Store& store, uint32_t partition) : writer_(store, partition, out_), walk_(store, partition, *this) {}
+  // `head` stands before it.  Requires: no other PartitionWalk runs on this store.
+  PartitionEncoder(Store& store, uint32_t partition, Buffer&& head = Buffer())
+      : out_(std::move(head)), writer_(store, partition, out_), walk_(store, partition, *this) {}
 
   // Goes on for about `entries`, or about `bytes` of output.  kBroken: begin again.
   PartitionWalk::Progress step(size_t entries, size_t bytes);
-  // All of it.  Requires: step() said kDone.
+  // All of it, the head included.  Requires: step() said kDone.
   Buffer take() { return std::move(out_); }
 
  private:

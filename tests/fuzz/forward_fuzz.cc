@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "node/forward_message.h"
+#include "node/origin_rows.h"
 #include "util/check.h"
 
 namespace quorate {
@@ -27,6 +28,11 @@ void try_command(std::string_view input) {
   CHECK(again.value().attempt == command.attempt);
   CHECK(again.value().request_count == command.request_count);
   CHECK(again.value().levels == command.levels);
+  CHECK(again.value().flags == command.flags);
+  CHECK(again.value().incarnation == command.incarnation);
+  CHECK(again.value().write_number == command.write_number);
+  CHECK(again.value().lowest_wanted == command.lowest_wanted);
+  if (command.writes()) CHECK(command.lowest_wanted != 0 && command.lowest_wanted <= command.write_number);
   CHECK(again.value().requests == command.requests);
 }
 
@@ -57,6 +63,23 @@ void try_cancel(std::string_view input) {
   CHECK(again.value().number == decoded.value().number);
 }
 
+// What an entry says of forwarded writes: refused, or known and passed on as it is.
+void try_rows(std::string_view input) {
+  OriginRows rows;
+  if (!rows.apply(input).ok()) {
+    CHECK(rows.size() == 0);
+    return;
+  }
+  Buffer bytes;
+  rows.encode(bytes);
+  OriginRows again;
+  CHECK(again.install(bytes.view()).ok());
+  CHECK(again.size() == rows.size());
+  CHECK(again.digest() == rows.digest());
+  // The log may say more of the same.
+  CHECK(again.apply(input).ok());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -64,6 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try_command(input);
   try_answer(input);
   try_cancel(input);
+  try_rows(input);
   return 0;
 }
 

@@ -23,6 +23,7 @@ constexpr uint64_t kSetMembers = 6;
 // A history longer than this is hard to judge; another key takes its place.
 constexpr size_t kOperationsMax = 400;
 constexpr int64_t kRetryUs = 10'000;
+constexpr double kPrivateCalls = 0.2;
 
 std::string command(std::initializer_list<std::string> words) {
   std::string bytes = "*" + std::to_string(words.size()) + "\r\n";
@@ -151,7 +152,18 @@ ClusterClients::Call ClusterClients::make_read(const std::string& key, KeyKind k
                    command({"GET", "{" + key + "}b"}) + command({"EXEC"});
       call.replies = 4;
       break;
+    case KeyKind::kPrivate:
+      break;
   }
+  return call;
+}
+
+// Each attempt writes another value, so that one that was not done must never be seen.
+ClusterClients::Call ClusterClients::make_private(uint32_t number) {
+  const std::string key = "private" + std::to_string(number);
+  Call call{.key = key, .key_kind = KeyKind::kPrivate, .kind = OperationKind::kWrite, .argument = next_value_++, .replies = 3};
+  call.bytes = command({"GET", key}) + command({"SET", key, std::to_string(call.argument)}) + command({"GET", key});
+  call.text = "read, write, read " + key + " " + std::to_string(call.argument);
   return call;
 }
 
@@ -196,6 +208,8 @@ ClusterClients::Call ClusterClients::make_write(const std::string& key, KeyKind 
       call.replies = 4;
       break;
     }
+    case KeyKind::kPrivate:
+      break;
   }
   ++history.writes;
   call.text = "write " + key + " " + std::to_string(call.argument);
@@ -206,6 +220,8 @@ void ClusterClients::begin(uint32_t number) {
   Client& client = clients_[number];
   if (verifies_) {
     if (!take_verification(client)) return sleep(number, kRetryUs);
+  } else if (prng_.chance(kPrivateCalls)) {
+    client.call = make_private(number);
   } else {
     KeyKind kind = KeyKind::kRegister;
     const std::string key = pick_key(kind);
@@ -231,6 +247,8 @@ void ClusterClients::send(uint32_t number) {
   client.replies_left = client.call.replies;
   client.parser = ReplyParser();
   client.moved_to.reset();
+  if (client.call.key_kind == KeyKind::kPrivate) client.call = make_private(number);
+  client.replies.clear();
   client.invoked_us = host_.now_us();
   host_.send_request(number, client.target, client.door, client.call.bytes);
   sleep(number, std::max<int64_t>(client.gives_up_us - host_.now_us(), 1));
@@ -264,6 +282,7 @@ void ClusterClients::give_up(uint32_t number, const char* why) {
   client.has_connection = false;
   hints_.erase(client.call.key);
   ++unknown_;
+  if (client.call.key_kind == KeyKind::kPrivate) client.private_unknown.insert(client.call.argument);
   record(client, kNever, std::nullopt);
   if (client.verifies) {
     Verification& task = to_verify_.at(*client.verifies);
@@ -295,6 +314,7 @@ void ClusterClients::on_bytes(uint32_t number, std::string_view bytes) {
       return fail("an answer is no RESP: " + std::string(client.parser.error_text()));
     }
     note_moved(number);
+    client.replies.push_back(client.last_reply);
     if (--client.replies_left == 0) on_reply(number);
   }
   if (!client.parser.idle()) fail("an answer too many");
@@ -345,15 +365,60 @@ void ClusterClients::on_reply(uint32_t number) {
   finish(number);
 }
 
-ClusterClients::Outcome ClusterClients::judge(const Client& client,
-                                              std::optional<KeyState>& output) {
+bool ClusterClients::is_moved(const Client& client, const ReplyValue& reply) {
+  return client.moved_to && (reply.text.starts_with("MOVED ") || reply.text.starts_with("EXECABORT"));
+}
+
+// An error that no client should see.
+bool ClusterClients::is_wrong_error(const Client& client, const ReplyValue& reply) {
+  // What was forwarded is sent again when a leader or the way to it is lost.
+  const bool is_given_up = swarm_.is_gentle || reply.text.starts_with("UNCERTAIN the connection");
+  if (is_moved(client, reply) || says_not_executed(reply.text)) return false;
+  if (!is_given_up && reply.text.starts_with("UNCERTAIN")) return false;
+  fail(client.call.text + ": " + reply.text);
+  return true;
+}
+
+void ClusterClients::read_private(Client& client, const ReplyValue& reply) {
+  if (reply.kind == ReplyValue::Kind::kError) {
+    is_wrong_error(client, reply);
+    return;
+  }
+  const auto value = number_of(reply);
+  const bool may_be = value && (*value == client.private_value || client.private_unknown.contains(*value));
+  if (!may_be) {
+    fail(client.call.text + ": read " + print_reply(reply) + " where " + std::to_string(client.private_value) + " was");
+    return;
+  }
+  client.private_value = *value;
+}
+
+// Commands of one connection on one key run in their order, each once, whatever becomes of the leader.
+ClusterClients::Outcome ClusterClients::judge_private(Client& client) {
+  read_private(client, client.replies[0]);
+  const ReplyValue& written = client.replies[1];
+  Outcome outcome = Outcome::kDone;
+  if (written.kind != ReplyValue::Kind::kError) {
+    client.private_value = client.call.argument;
+  } else if (is_moved(client, written)) {
+    outcome = Outcome::kMoved;
+  } else if (is_wrong_error(client, written) || !says_not_executed(written.text)) {
+    client.private_unknown.insert(client.call.argument);
+    outcome = Outcome::kUnknown;
+  } else {
+    outcome = Outcome::kNotExecuted;
+  }
+  read_private(client, client.replies[2]);
+  return outcome;
+}
+
+ClusterClients::Outcome ClusterClients::judge(Client& client, std::optional<KeyState>& output) {
+  if (client.call.key_kind == KeyKind::kPrivate) return judge_private(client);
   const ReplyValue& reply = client.last_reply;
   if (reply.kind == ReplyValue::Kind::kError) {
-    const bool is_moved = reply.text.starts_with("MOVED ") || reply.text.starts_with("EXECABORT");
-    if (client.moved_to && is_moved) return Outcome::kMoved;
+    if (is_moved(client, reply)) return Outcome::kMoved;
     if (says_not_executed(reply.text)) return Outcome::kNotExecuted;
-    const bool may_be_uncertain = !swarm_.is_gentle && reply.text.starts_with("UNCERTAIN");
-    if (!may_be_uncertain) fail(client.call.text + ": " + reply.text);
+    is_wrong_error(client, reply);
     return Outcome::kUnknown;
   }
   if (client.call.key_kind == KeyKind::kPair) return judge_pair(client, output);
@@ -411,6 +476,7 @@ ClusterClients::Outcome ClusterClients::judge_pair(const Client& client,
 
 void ClusterClients::record(const Client& client, int64_t returned_us,
                             std::optional<KeyState> output) {
+  if (client.call.key_kind == KeyKind::kPrivate) return;
   if (client.call.kind == OperationKind::kRead && returned_us == kNever) return;
   history_[client.call.key].operations.push_back({.invoked = client.invoked_us,
                                                   .returned = returned_us,
@@ -488,6 +554,7 @@ bool ClusterClients::left_a_trace(const KeyHistory& history, const Operation& op
     case KeyKind::kQueue:
       return operation.kind != OperationKind::kPush || history.seen.contains(operation.argument);
     case KeyKind::kSet:
+    case KeyKind::kPrivate:
       return true;
   }
   return true;

@@ -62,7 +62,8 @@ class ClusterClients {
   std::string check(uint64_t& undecided) const;
 
  private:
-  enum class KeyKind : uint8_t { kRegister, kCounter, kSet, kQueue, kPair };
+  // kPrivate: a register of one client, which reads, writes and reads it in one go.
+  enum class KeyKind : uint8_t { kRegister, kCounter, kSet, kQueue, kPair, kPrivate };
   static constexpr uint32_t kKinds = 5;
   // One request: what it does to its key, and its bytes.
   struct Call {
@@ -88,6 +89,9 @@ class ClusterClients {
     size_t replies_left = 0;
     ReplyParser parser;
     ReplyValue last_reply;
+    std::vector<ReplyValue> replies;   // all of this attempt
+    uint64_t private_value = 0;        // what its own register holds, or one of these that nobody knows of
+    std::set<uint64_t> private_unknown;
     std::optional<size_t> verifies;  // task of to_verify_
   };
   struct KeyHistory {
@@ -115,7 +119,11 @@ class ClusterClients {
   void give_up(uint32_t number, const char* why);
   void note_moved(uint32_t number);
   void on_reply(uint32_t number);
-  Outcome judge(const Client& client, std::optional<KeyState>& output);
+  Outcome judge(Client& client, std::optional<KeyState>& output);
+  Outcome judge_private(Client& client);
+  void read_private(Client& client, const ReplyValue& reply);
+  static bool is_moved(const Client& client, const ReplyValue& reply);
+  bool is_wrong_error(const Client& client, const ReplyValue& reply);
   Outcome judge_pair(const Client& client, std::optional<KeyState>& output);
   void record(const Client& client, int64_t returned_us, std::optional<KeyState> output);
   void note_final(const Client& client, std::optional<KeyState> output);
@@ -123,6 +131,7 @@ class ClusterClients {
   std::string pick_key(KeyKind& kind);
   Call make_read(const std::string& key, KeyKind kind) const;
   Call make_write(const std::string& key, KeyKind kind);
+  Call make_private(uint32_t number);
   void fail(std::string text) {
     if (wrong_.empty()) wrong_ = std::move(text);
   }

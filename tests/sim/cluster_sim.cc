@@ -88,6 +88,8 @@ constexpr PlantedMistake kMistakes[] = {
     {"snapshot before commit", &NodeMistakes::snapshot_before_commit},
     {"hands over in turn", &NodeMistakes::hands_over_in_turn},
     {"written is synced", &NodeMistakes::written_is_synced},
+    {"runs numbers again", &NodeMistakes::runs_numbers_again},
+    {"forgets numbers", &NodeMistakes::forgets_numbers},
 };
 
 }  // namespace

@@ -91,6 +91,20 @@ TEST(GroupRecord, AReplicaOfABareLogStartsForgetful) {
   EXPECT_GE(output.write.hard_state->term.value, 4u);
 }
 
+TEST(GroupRecord, WhatASnapshotDoesNotShowStandsBehindTheBase) {
+  GroupBase base = base_of(kPartition);
+  base.beside = "rows";
+  const std::vector<GroupWrite> writes = {entry_of(kPartition, 2), term_of(kPartition, 4)};
+  GroupRecovery recovery;
+  ASSERT_TRUE(recovery.record(encoded({base, base_of(kMeta, "members")}, writes, Keeping::kAll)).ok());
+  EXPECT_EQ(recovery.groups().at(kPartition).beside, "rows");
+  EXPECT_EQ(recovery.groups().at(kPartition).restored.entries.size(), 1u);
+  // A later base is another state.
+  ASSERT_TRUE(recovery.record(encoded({base_of(kPartition, "state")}, {}, Keeping::kAll)).ok());
+  EXPECT_EQ(recovery.groups().at(kPartition).beside, "");
+  EXPECT_EQ(encoded({base}, {}, Keeping::kBare), encoded({base_of(kPartition)}, {}, Keeping::kBare));
+}
+
 TEST(GroupRecord, ALogThatBecomesBareGivesUpWhatItKept) {
   GroupRecovery recovery;
   ASSERT_TRUE(recovery.record(encoded({base_of(kPartition), base_of(kMeta, "members")}, {entry_of(kPartition, 2)}, Keeping::kAll)).ok());

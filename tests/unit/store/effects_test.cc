@@ -125,6 +125,24 @@ TEST(Effects, AClearedPartitionHasItsGoldenBytes) {
   EXPECT_EQ(effects.bytes_of(3), std::string_view("\x02\x80\x01\x01\x06*CLEAR", 11));
 }
 
+TEST(Effects, RowsOfAPartitionAreNoCommandAndHaveTheirGoldenBytes) {
+  Effects effects;
+  effects.set_grouping(Effects::Grouping::kPartition, 128);
+  effects.add_rows(3, "ab");
+  EXPECT_EQ(effects.count(), 0u);  // nobody collects
+  effects.set_collecting(true);
+  effects.add_rows(3, "ab");
+  EXPECT_EQ(effects.bytes_of(3), std::string_view("\x00\x80\x01\x02\x05*ROWS\x02" "ab", 13));
+  effects.add(0, Key{"a", 0, 3 * 128}, {"*ROWS", "b", "c"});
+  EffectReader reader(effects.bytes_of(3));
+  Effect effect;
+  ASSERT_TRUE(reader.next(effect).ok());
+  EXPECT_EQ(rows_in(effect), "ab");
+  EXPECT_FALSE(is_clear(effect));
+  ASSERT_TRUE(reader.next(effect).ok());
+  EXPECT_FALSE(rows_in(effect));
+}
+
 TEST(Effects, EveryCutIsRefused) {
   Effects effects;
   effects.set_collecting(true);
