@@ -278,7 +278,10 @@ void Groups::tell_led(Instant now) {
 std::optional<NodeId> Groups::known_leader(GroupId group) const {
   raft::Term newest;
   if (const raft::Core* const core = find(group)) {
-    if (const auto leader = core->role_state().leader) return leader->node;
+    // A voter asks around when its leader is silent; a learner only goes on naming it.
+    const auto leader = core->role_state().leader;
+    const beats::Pair* const from = leader ? pair(leader->node) : nullptr;
+    if (leader && (leader->node == options_.self || (from != nullptr && from->peer_is_heard()))) return leader->node;
     newest = core->term();   // whoever led before that does not lead any more
   }
   std::optional<NodeId> leader;

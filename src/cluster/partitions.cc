@@ -175,6 +175,8 @@ void Partitions::on_read(raft::GroupId group, raft::ReadToken token, raft::ReadV
 void Partitions::on_snapshot_wanted(raft::GroupId group, const raft::Member& to) {
   Replica& replica = replicas_[partition_of(group)];
   look_soon(partition_of(group));
+  // It is asked for once, and once more for each new connection: one that was on its way went with the connection before.
+  std::erase_if(replica.snapshots_sent, [&](const Replica::Sent& sent) { return sent.to == to; });
   const auto known = std::find(replica.snapshot_wanted.begin(), replica.snapshot_wanted.end(), to);
   if (known == replica.snapshot_wanted.end()) replica.snapshot_wanted.push_back(to);
 }

@@ -166,7 +166,10 @@ void Peers::close(ConnectionId id) {
 
 ConnectionId Peers::accepted(Instant now) {
   now_ = now;
-  if (guest_count_ >= options_.guests_max) return 0;
+  if (guest_count_ >= options_.guests_max) {
+    ++refusals_;
+    return 0;
+  }
   ++guest_count_;
   const ConnectionId id = add_connection(PeerLane::kEither, 0);
   find(id)->counts_as_guest = true;
@@ -196,7 +199,10 @@ void Peers::tick(Instant now) {
   for (const auto& [id, connection] : connections_) {
     if (end_of(*connection) <= now.steady_us) late.push_back(id);
   }
-  for (const ConnectionId id : late) close(id);
+  for (const ConnectionId id : late) {
+    if (find(id)->counts_as_guest && !find(id)->is_up) ++refusals_;
+    close(id);
+  }
   dial_due();
 }
 

@@ -150,6 +150,7 @@ ClusterView cluster_view(const NodeState& node, const Session& session) {
   ClusterView view = is_founded ? view_of_member(node, session) : view_alone(node, session, cluster.membership());
   view.announced = node.settings.cluster_redirect == ClusterRedirect::kAuto ? ClusterView::Announced::kClusterDoor
                                                                             : ClusterView::Announced::kMainDoor;
+  view.refused_connections = cluster.peers().refusals();
   return view;
 }
 

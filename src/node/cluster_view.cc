@@ -171,6 +171,7 @@ std::string cluster_info_text(const ClusterView& view) {
   count("cluster_stats_messages_sent", 0);
   count("cluster_stats_messages_received", 0);
   count("total_cluster_links_buffer_limit_exceeded", 0);
+  count("cluster_stats_connections_refused", view.refused_connections);
   count("cluster_partitions", partitions);
   count("cluster_under_replicated_partitions", health.under_replicated);
   count("cluster_leaderless_partitions", health.leaderless);

@@ -41,6 +41,7 @@ struct ClusterView {
   uint32_t copies_wanted = 1;   // of each partition, with the members there are
   std::vector<NodeView> nodes;
   std::vector<PartitionView> partitions;
+  uint64_t refused_connections = 0;   // on the port for other nodes
 
   const NodeView& self() const;
   // Null: no such member.

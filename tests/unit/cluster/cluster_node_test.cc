@@ -667,6 +667,48 @@ TEST(ClusterPartitions, everybody_knows_who_leads_a_partition_with_or_without_a_
   EXPECT_TRUE(world.run_until(5'000'000, all_know)) << world.notes;
 }
 
+TEST(ClusterPartitions, a_snapshot_that_went_with_its_connection_is_sent_again) {
+  for (int64_t until_cut_us = 1'000; until_cut_us <= 21'000; until_cut_us += 4'000) {
+    World world;
+    found(world, 2, 2);
+    world.boot(3, {1});
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); })) << world.notes;
+    world.run(until_cut_us);
+    world.isolate(3);
+    world.isolate(0);
+    EXPECT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << until_cut_us << world.notes;
+  }
+}
+
+TEST(ClusterPartitions, of_two_nodes_the_one_that_is_left_names_no_leader_for_what_the_other_voted_for) {
+  World world;
+  found(world, 2, 2);
+  const auto led_by = [&](NodeId id) {
+    uint32_t count = 0;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const raft::Core* const core = world.at(id).partitions().core(partition);
+      count += core != nullptr && core->role_state().serving == raft::Serving::kYes ? 1u : 0u;
+    }
+    return count;
+  };
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return led_by(1) == kPartitions / 2 && led_by(2) == kPartitions / 2; })) << world.notes;
+  world.kill(2);
+  const auto known = [&](uint32_t partition) {
+    const auto leader = world.at(1).groups().known_leader(group_of_partition(partition));
+    return leader ? leader->value : 0;
+  };
+  uint32_t orphans = 0;
+  EXPECT_TRUE(world.run_until(1'000'000, [&] {
+    orphans = 0;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      if (known(partition) == 2) return false;
+      orphans += known(partition) == 0 ? 1u : 0u;
+    }
+    return true;
+  })) << world.notes;
+  EXPECT_EQ(orphans, kPartitions / 2);
+}
+
 TEST(ClusterPartitions, what_a_deposed_leader_executed_alone_is_forgotten) {
   World world;
   found(world, 3, 3);

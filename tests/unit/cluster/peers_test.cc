@@ -293,9 +293,11 @@ TEST(Peers, guests_are_limited_and_the_silent_ones_go) {
   size_t let_in = 0;
   for (int index = 0; index < 200; ++index) let_in += peers.accepted(net.now) != 0 ? 1 : 0;
   EXPECT_EQ(let_in, 64u);
+  EXPECT_EQ(peers.refusals(), 136u);
   net.now.steady_us += 2'000'000;
   peers.tick(net.now);
   EXPECT_EQ(peers.output().close.size(), 64u);
+  EXPECT_EQ(peers.refusals(), 200u);
   EXPECT_NE(peers.accepted(net.now), 0u);
 }
 
