@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "util/check.h"
+#include "util/varint.h"
 
 namespace quorate {
 
@@ -18,6 +19,41 @@ PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
           .node = options.own.id,
           .incarnation = options.incarnation,
           .seed = random.next()};
+}
+
+// Settings without which a node could not hold what the others hold.
+constexpr std::string_view kAgreed[] = {"databases"};
+
+std::string_view value_of(const std::vector<meta::SetSetting>& settings, std::string_view name) {
+  for (const meta::SetSetting& each : settings) {
+    if (each.name == name) return each.value;
+  }
+  return {};
+}
+
+void append_sized(Buffer& out, std::string_view text) {
+  append_varint(out, text.size());
+  out.append(text);
+}
+
+//   join = varint size, Enrol; for each of kAgreed: varint size, value
+void encode_join(const ClusterNodeOptions& options, Buffer& out) {
+  Buffer record;
+  meta::encode(meta::Enrol{options.own}, record);
+  append_sized(out, record.view());
+  for (const std::string_view name : kAgreed) append_sized(out, value_of(options.settings, name));
+}
+
+// Why a node with these values of kAgreed cannot belong to us; empty: it can.
+Result<std::string> disagreement_of(std::string_view values, const ClusterNodeOptions& options, const ClusterState& state) {
+  for (const std::string_view name : kAgreed) {
+    std::string_view theirs;
+    if (!take_sized(values, theirs)) return Error(ErrorCode::kCorrupt, "join: cut off");
+    const std::string_view ours = state.is_founded() ? state.setting(name) : value_of(options.settings, name);
+    if (ours.empty() || theirs == ours) continue;
+    return std::string(name) + " is " + std::string(ours) + " in the cluster and " + std::string(theirs) + " at the node that joins";
+  }
+  return std::string();
 }
 
 GroupsOptions groups_options(const ClusterNodeOptions& options, Prng& random) {
@@ -93,7 +129,7 @@ void ClusterNode::knock(Instant now) {
   next_knock_us_ = kNever;
   if (!is_looking() || seed_connections_.empty()) return;
   Buffer bytes;
-  meta::encode(meta::Enrol{options_.own}, bytes);
+  encode_join(options_, bytes);
   for (const ConnectionId connection : seed_connections_) {
     if (Link* const link = peers_.link_of(connection)) link->add(kJoin, bytes.view());
   }
@@ -101,12 +137,21 @@ void ClusterNode::knock(Instant now) {
 }
 
 Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
-  TRY(const meta::Command command, meta::decode(incoming.message.bytes));
+  std::string_view settings = incoming.message.bytes;
+  std::string_view record;
+  if (!take_sized(settings, record)) return Error(ErrorCode::kCorrupt, "join: cut off");
+  TRY(const meta::Command command, meta::decode(record));
   const auto* const enrol = std::get_if<meta::Enrol>(&command);
   if (enrol == nullptr || enrol->member.id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
   if (membership_ == Membership::kJoining || membership_ == Membership::kRefused) return done();  // it asks again
-  if (membership_ == Membership::kAlone) found(now);
   Link* const guest = peers_.link_of(incoming.connection);
+  TRY(const std::string disagreement, disagreement_of(settings, options_, state()));
+  if (!disagreement.empty()) {
+    note(node_name(incoming.node) + " may not join: " + disagreement);
+    if (guest != nullptr) guest->add(kNotWelcome, disagreement);
+    return done();
+  }
+  if (membership_ == Membership::kAlone) found(now);
   const Link* const line = peers_.link(incoming.node, PeerLane::kData);
   if (guest != nullptr && line != nullptr && line->peer().incarnation != guest->peer().incarnation) {
     // Two processes with one id: one of them runs on a copy of the other's directory.
@@ -258,9 +303,9 @@ void ClusterNode::hand_over_meta(Instant now) {
 // ---- events ----------------------------------------------------------------------------------------------
 
 void ClusterNode::tell_link(const PeerEvent& event) {
-  if (!on_link_ || event.node == 0 || event.lane != PeerLane::kData) return;
-  if (event.kind == PeerEvent::Kind::kUp) on_link_(event.node, LinkChange::kUp);
-  if (event.kind == PeerEvent::Kind::kDown) on_link_(event.node, LinkChange::kDown);
+  if (!on_link_ || event.node == 0) return;
+  if (event.kind == PeerEvent::Kind::kUp) on_link_(event.node, event.lane, LinkChange::kUp);
+  if (event.kind == PeerEvent::Kind::kDown) on_link_(event.node, event.lane, LinkChange::kDown);
 }
 
 void ClusterNode::take_events(Instant now) {

@@ -112,9 +112,9 @@ class ClusterNode final : private GroupsClient {
   static constexpr uint64_t kFirstOfOwner = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 16;
   using OnMessage = std::function<Status(NodeId from, uint64_t kind, std::string_view bytes)>;
   void set_on_message(OnMessage on_message) { on_message_ = std::move(on_message); }
-  // The connection for messages with another node is there, or lost with what was on its way.
+  // A connection with another node is there, or lost with what was on its way.
   enum class LinkChange : uint8_t { kUp, kDown };
-  using OnLink = std::function<void(NodeId node, LinkChange change)>;
+  using OnLink = std::function<void(NodeId node, PeerLane lane, LinkChange change)>;
   void set_on_link(OnLink on_link) { on_link_ = std::move(on_link); }
 
   // ---- facts and wishes -----------------------------------------------------------------------------------

@@ -335,6 +335,7 @@ void Groups::peer_event(Instant now, const PeerEvent& event) {
   const NodeId node{event.node};
   const auto pair = pairs_.find(node);
   if (pair == pairs_.end()) return;
+  if (event.lane == PeerLane::kPubsub) return;
   if (event.lane == PeerLane::kBeats) {
     if (event.kind == PeerEvent::Kind::kUp) step_pair(now, node, *pair->second, beats::in::Connected{});
     if (event.kind == PeerEvent::Kind::kDown) step_pair(now, node, *pair->second, beats::in::Closed{});

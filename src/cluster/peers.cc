@@ -9,8 +9,8 @@ namespace quorate {
 
 namespace {
 
-constexpr PeerLane kLanes[] = {PeerLane::kData, PeerLane::kBeats};
-size_t index_of(PeerLane lane) { return lane == PeerLane::kData ? 0 : 1; }
+constexpr PeerLane kLanes[] = {PeerLane::kData, PeerLane::kBeats, PeerLane::kPubsub};
+size_t index_of(PeerLane lane) { return static_cast<size_t>(lane) - static_cast<size_t>(PeerLane::kData); }
 
 }  // namespace
 

@@ -96,7 +96,7 @@ class Peers {
   void clear_seeds();
 
   // ---- inputs of the driver -------------------------------------------------------------------------
-  // Somebody has connected to our port for `lane`: one port serves both, the greeting tells.  0: too many guests, close it.
+  // Somebody has connected to our port for `lane`: one port serves all, the greeting tells.  0: too many guests, close it.
   ConnectionId accepted(Instant now);
   void dialled(Instant now, ConnectionId connection);
   // Dialling failed, or the connection is gone.  Unknown numbers are ignored.
@@ -154,7 +154,7 @@ class Peers {
   };
   struct Member {
     PeerAddress address;
-    std::array<Line, 2> lines;    // by lane
+    std::array<Line, 3> lines;    // by lane
   };
   struct Seed {
     PeerAddress address;

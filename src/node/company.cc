@@ -6,6 +6,7 @@
 
 #include "node/apply.h"
 #include "node/changes.h"
+#include "node/cluster_settings.h"
 #include "node/effects.h"
 #include "node/followers.h"
 #include "node/forward.h"
@@ -112,12 +113,13 @@ Status Company::start() {
                              .incarnation = std::max<uint64_t>(node_.identity.incarnation, 1),
                              .partitions = partitions,
                              .join = std::move(join),
-                             .settings = {{.name = "replication-n", .value = std::to_string(node_.settings.replication_n)}},
+                             .settings = founding_settings(node_.configuration),
                              .seed = node_.store.random().next(),
                              .group = {.transfer_settle_us = node_.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs}};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
   }
+  if (restored_) TRY(check_agreement(restored_->state, node_.configuration));
   states_.resize(partitions);
   if (rows_ == nullptr) rows_ = std::make_unique<OriginRows[]>(partitions);
   cluster_ = std::make_unique<ClusterNode>(options, static_cast<PartitionData&>(*this));
@@ -145,18 +147,23 @@ void Company::enter_company() {
   cut_off_followers(node_);
   leaders_.resize(states_.size());
   node_.forwarding = std::make_unique<Forwarding>(node_, static_cast<ForwardingPeers&>(*this));
+  node_.pubsub = std::make_unique<PubsubLinks>(node_, static_cast<PubsubPeers&>(*this));
   cluster_->set_on_message([this](NodeId from, uint64_t kind, std::string_view bytes) -> Status {
     if (is_forward_kind(kind)) return node_.forwarding->receive(from, kind, bytes);
+    if (is_pubsub_kind(kind)) return node_.pubsub->receive(from, kind, bytes);
     return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
   });
-  cluster_->set_on_link([this](NodeId node, ClusterNode::LinkChange change) {
-    if (change == ClusterNode::LinkChange::kUp) {
-      node_.forwarding->on_link_up(node);
-    } else {
-      node_.forwarding->on_link_down(node);
-    }
-  });
+  cluster_->set_on_link([this](NodeId node, PeerLane lane, ClusterNode::LinkChange change) { on_link(node, lane, change); });
   for (uint32_t partition = 0; partition < states_.size(); ++partition) node_.store.set_led(partition, Led::kNo);
+}
+
+void Company::on_link(NodeId node, PeerLane lane, ClusterNode::LinkChange change) {
+  const bool is_up = change == ClusterNode::LinkChange::kUp;
+  if (lane == PeerLane::kData) {
+    is_up ? node_.forwarding->on_link_up(node) : node_.forwarding->on_link_down(node);
+  } else if (lane == PeerLane::kPubsub) {
+    is_up ? node_.pubsub->on_link_up(node) : node_.pubsub->on_link_down(node);
+  }
 }
 
 // ---- commands ----------------------------------------------------------------------------------------------
@@ -333,9 +340,14 @@ void Company::work() {
     propose();
   }
   cluster_->work(node_.now);
-  if (!in_company_ && cluster_->membership() == Membership::kMember) enter_company();
+  if (!in_company_ && cluster_->membership() == Membership::kMember) {
+    enter_company();
+    propose_own_settings(node_);
+  }
+  if (in_company_) follow_settings(node_);
   serve_who_is_ready();
   if (in_company_) tell_leaders();
+  if (in_company_) node_.pubsub->end_turn();
   answer_wishes(node_);
   tell_notes();
 }
@@ -367,6 +379,13 @@ bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_
   Link* const link = cluster_->peers().link(to, PeerLane::kData);
   if (link == nullptr) return false;
   link->add(kind, head, body);
+  return true;
+}
+
+bool Company::send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) {
+  Link* const link = cluster_->peers().link(to, PeerLane::kPubsub);
+  if (link == nullptr) return false;
+  link->add(kind, bytes);
   return true;
 }
 

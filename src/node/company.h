@@ -15,6 +15,7 @@
 #include "cluster/partitions.h"
 #include "node/forwarding_peers.h"
 #include "node/group_log.h"
+#include "node/pubsub_links.h"
 #include "store/key.h"
 #include "store/partition_state.h"
 #include "util/result.h"
@@ -32,7 +33,7 @@ struct NodeState;
 // Invariants: 1. Commands run on a partition only while this node leads it, has everything in memory that its log holds, and may serve.
 // 2. What was executed is proposed before anything else is stepped: so commands of other nodes that arrive among the messages of a turn are
 // kept until all messages are dealt with.  3. While in company no turn record is written.
-class Company final : private PartitionData, private ForwardingPeers {
+class Company final : private PartitionData, private ForwardingPeers, private PubsubPeers {
  public:
   explicit Company(NodeState& node);
   ~Company() override;
@@ -147,6 +148,7 @@ class Company final : private PartitionData, private ForwardingPeers {
   OriginRows& rows(uint32_t partition) override;
   void await_partition(Session& session, uint32_t partition) override;
   bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
+  bool send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) override;
 
   void begin_joining();
   void encode_head(uint32_t partition, Buffer& out) const;
@@ -159,6 +161,7 @@ class Company final : private PartitionData, private ForwardingPeers {
   void lose_reads(uint32_t partition);
   void await_read(Session& session, uint32_t partition);
   void enter_company();
+  void on_link(NodeId node, PeerLane lane, ClusterNode::LinkChange change);
   // Terms and votes need a log: without one there will be no company.
   bool has_turn() const;
   void tell_leaders();

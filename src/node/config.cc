@@ -294,6 +294,14 @@ Status Configuration::plan(std::span<const SettingPair> pairs, std::vector<Plann
   return done();
 }
 
+Result<std::vector<std::pair<std::string_view, std::string>>> Configuration::canonical(std::span<const SettingPair> pairs) const {
+  std::vector<Planned> planned;
+  TRY(plan(pairs, planned));
+  std::vector<std::pair<std::string_view, std::string>> out;
+  for (Planned& each : planned) out.emplace_back(setting_table()[each.index].name, std::move(each.value.text));
+  return out;
+}
+
 Status Configuration::set(std::span<const SettingPair> pairs, Host* host) {
   std::vector<Planned> planned;
   TRY(plan(pairs, planned));

@@ -52,6 +52,7 @@ struct Setting {
   int64_t most = INT64_MAX;
   std::string_view choices{};    // kEnum: "a, b, c"
   bool immutable = false;        // not by CONFIG SET
+  bool is_cluster_wide = false;  // in company one value holds at all nodes (cluster_settings.h)
   bool is_protected = false;     // CONFIG SET only with enable-protected-configs
   bool hidden = false;           // CONFIG GET only by its whole name
   bool many_words = false;       // takes the rest of the line
@@ -89,6 +90,12 @@ class Configuration {
   // Requires: a setting has that name, and the text is valid.
   void learn(std::string_view name, std::string_view text);
 
+  // The names and values as CONFIG GET would show them, if set() would take the pairs.
+  Result<std::vector<std::pair<std::string_view, std::string>>> canonical(std::span<const SettingPair> pairs) const;
+  // The settings of the cluster were assigned as they were at this version of its state (cluster_settings.h).
+  uint64_t followed_version() const { return followed_version_; }
+  void set_followed_version(uint64_t version) { followed_version_ = version; }
+
   // All pairs or none.  `host` may be null (tests).  The error's detail is the text without "ERR ".
   Status set(std::span<const SettingPair> pairs, Host* host);
 
@@ -110,6 +117,7 @@ class Configuration {
   std::vector<SettingValue> values_;  // by row
   std::vector<bool> was_loaded_;      // by row: a line of the file or command line set it
   std::vector<std::string> notes_;
+  uint64_t followed_version_ = 0;
 };
 
 // The row's index, by name or alias, any case; the table's size if there is none.

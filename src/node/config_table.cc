@@ -120,10 +120,10 @@ using enum SettingType;
 constexpr Setting kTable[] = {
     // ---- ours -------------------------------------------------------------------------------------------
     {.name = "replication-n", .type = kInt, .initial = "3", .least = 1, .most = 16,
-     .assign = to<&NodeSettings::replication_n>},
-    {.name = "write-quorum", .type = kSpecial, .initial = "quorum", .has_no_effect = true,
+     .is_cluster_wide = true, .assign = to<&NodeSettings::replication_n>},
+    {.name = "write-quorum", .type = kSpecial, .initial = "quorum", .is_cluster_wide = true, .has_no_effect = true,
      .normalize = normalize_write_level},
-    {.name = "read-quorum", .type = kSpecial, .initial = "lease", .has_no_effect = true,
+    {.name = "read-quorum", .type = kSpecial, .initial = "lease", .is_cluster_wide = true, .has_no_effect = true,
      .normalize = normalize_read_level},
     {.name = "partitions", .type = kInt, .initial = "128", .least = 1, .most = 16384, .immutable = true,
      .check = check_power_of_two, .assign = to<&NodeSettings::partitions>},
@@ -133,13 +133,13 @@ constexpr Setting kTable[] = {
      .assign = assign_join},
     {.name = "http-port", .type = kInt, .initial = "0", .most = kPortMax, .immutable = true,
      .refusal = "the HTTP service is not part of this version"},
-    {.name = "max-unacked-ms", .type = kInt, .initial = "0", .has_no_effect = true},
-    {.name = "max-unacked-bytes", .type = kMemory, .initial = "0", .has_no_effect = true},
-    {.name = "commit-quorum", .type = kInt, .initial = "0", .most = 16, .has_no_effect = true},
-    {.name = "min-zones", .type = kInt, .initial = "0", .most = 16, .has_no_effect = true},
-    {.name = "quorum-policy", .many_words = true, .has_no_effect = true},
+    {.name = "max-unacked-ms", .type = kInt, .initial = "0", .is_cluster_wide = true, .has_no_effect = true},
+    {.name = "max-unacked-bytes", .type = kMemory, .initial = "0", .is_cluster_wide = true, .has_no_effect = true},
+    {.name = "commit-quorum", .type = kInt, .initial = "0", .most = 16, .is_cluster_wide = true, .has_no_effect = true},
+    {.name = "min-zones", .type = kInt, .initial = "0", .most = 16, .is_cluster_wide = true, .has_no_effect = true},
+    {.name = "quorum-policy", .is_cluster_wide = true, .many_words = true, .has_no_effect = true},
     {.name = "cluster-redirect", .type = kEnum, .initial = "auto", .choices = "auto, never, always",
-     .assign = to_cluster_redirect},
+     .is_cluster_wide = true, .assign = to_cluster_redirect},
     {.name = "cluster-client-port", .type = kSpecial, .initial = "auto", .immutable = true,
      .normalize = normalize_port_or_auto, .assign = assign_cluster_client_port},
     {.name = "cluster-announce-client-port", .type = kInt, .initial = "0", .most = kPortMax,
@@ -147,7 +147,7 @@ constexpr Setting kTable[] = {
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
      .assign = to<&NodeSettings::request_timeout_ms>},
     {.name = "node-dead-after", .type = kInt, .initial = "15000", .least = 1, .most = kInt32Max,
-     .has_no_effect = true},
+     .is_cluster_wide = true, .has_no_effect = true},
     {.name = "rdb-version", .type = kEnum, .initial = "10", .choices = "10, 11", .assign = to_rdb_version},
 
     // ---- network ------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ constexpr Setting kTable[] = {
 
     // ---- limits of requests and replies -----------------------------------------------------------------------
     {.name = "proto-max-bulk-len", .type = kMemory, .initial = "536870912", .least = kMiB,
-     .assign = to<&StoreSettings::proto_max_bulk_len>},
+     .is_cluster_wide = true, .assign = to<&StoreSettings::proto_max_bulk_len>},
     {.name = "client-query-buffer-limit", .type = kMemory, .initial = "1073741824", .least = kMiB,
      .assign = to<&NodeSettings::client_query_buffer_limit>},
     {.name = "client-output-buffer-limit", .type = kSpecial,
@@ -341,7 +341,7 @@ constexpr Setting kTable[] = {
      .hidden = true, .has_no_effect = true},
 
     // ---- events, slow log, latency ----------------------------------------------------------------------------------
-    {.name = "notify-keyspace-events", .type = kSpecial, .normalize = normalize_notify, .assign = assign_notify},
+    {.name = "notify-keyspace-events", .type = kSpecial, .is_cluster_wide = true, .normalize = normalize_notify, .assign = assign_notify},
     {.name = "slowlog-log-slower-than", .alias = "commandlog-execution-slower-than", .type = kInt,
      .initial = "10000", .least = -1, .assign = to<&NodeSettings::slowlog_log_slower_than>},
     {.name = "slowlog-max-len", .alias = "commandlog-slow-execution-max-len", .type = kInt, .initial = "128",

@@ -11,6 +11,7 @@
 #include "node/cluster_facts.h"
 #include "node/company.h"
 #include "node/config.h"
+#include "node/pubsub_links.h"
 #include "util/memory.h"
 #include "util/number.h"
 
@@ -266,6 +267,7 @@ void write_stats(const Source& from, Lines& out) {
   out.count("pubsub_channels", node.channels.size());
   out.count("pubsub_patterns", node.patterns.size());
   out.count("pubsubshard_channels", node.shard_channels.size());
+  out.count("pubsub_messages_dropped", node.pubsub == nullptr ? 0 : node.pubsub->dropped());
   out.zeros({"latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys",
              "active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
              "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",

@@ -15,6 +15,7 @@ struct NodeMistakes {
   bool hands_over_in_turn = false;      // a leader hands over while what was read in this turn is not confirmed
   bool runs_numbers_again = false;      // a forwarded write that is sent again is run again
   bool forgets_numbers = false;         // which of them were run is no part of a partition's state
+  bool some_messages_wait = false;      // some of what is published leaves with what waits for commit
   bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written
 };
 

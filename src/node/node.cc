@@ -14,6 +14,7 @@
 #include "node/persistence.h"
 #include "node/process_settings.h"
 #include "node/publish.h"
+#include "node/pubsub_links.h"
 #include "node/upkeep.h"
 #include "util/memory.h"
 

@@ -7,6 +7,7 @@
 
 #include "node/execute.h"
 #include "node/output.h"
+#include "node/pubsub_links.h"
 #include "node/redact.h"
 #include "util/glob.h"
 
@@ -42,9 +43,8 @@ std::string_view verb(Topic topic, bool subscribes) {
   return {};
 }
 
-void confirm(NodeState& node, Session& session, Topic topic, bool subscribes, const std::string_view* name) {
-  node.buffers.lend(session.out);
-  Reply reply(session.out, session.protocol);
+void confirm(Buffer& out, const Session& session, Topic topic, bool subscribes, const std::string_view* name) {
+  Reply reply(out, session.protocol);
   reply.push(3);
   reply.bulk(verb(topic, subscribes));
   if (name != nullptr) {
@@ -70,6 +70,7 @@ void end_subscription(NodeState& node, Session& session, Topic topic, std::strin
   const auto found = names.find(name);
   if (found == names.end()) return;
   subscribers_of(node, topic).remove(name, &session);
+  if (node.pubsub != nullptr) node.pubsub->note_change(topic, name);
   names.erase(found);
   update_subscribed(session);
 }
@@ -140,24 +141,34 @@ void append_quoted(std::string& line, std::string_view text) {
 
 }  // namespace
 
-void subscribe(NodeState& node, Session& session, Topic topic, std::string_view name) {
-  if (names_of(session, topic).emplace(name).second) {
-    subscribers_of(node, topic).add(name, &session);
-    update_subscribed(session);
+void subscribe(NodeState& node, Session& session, Topic topic, std::span<const std::string_view> names) {
+  // The replies of a transaction are one.
+  const bool is_held = node.pubsub != nullptr && !node.in_transaction;
+  Buffer held;
+  node.buffers.lend(session.out);
+  for (const std::string_view name : names) {
+    if (names_of(session, topic).emplace(name).second) {
+      subscribers_of(node, topic).add(name, &session);
+      if (node.pubsub != nullptr) node.pubsub->note_change(topic, name);
+      update_subscribed(session);
+    }
+    confirm(is_held ? held : session.out, session, topic, true, &name);
   }
-  confirm(node, session, topic, true, &name);
+  if (is_held) node.pubsub->confirm(session, held.view());
 }
 
 void unsubscribe(NodeState& node, Session& session, Topic topic, std::string_view name) {
   end_subscription(node, session, topic, name);
   session.more();
-  confirm(node, session, topic, false, &name);
+  node.buffers.lend(session.out);
+  confirm(session.out, session, topic, false, &name);
 }
 
 void unsubscribe_each(NodeState& node, Session& session, Topic topic) {
   const auto names = names_of(session, topic);
   for (const std::string& name : names) unsubscribe(node, session, topic, name);
-  if (names.empty()) confirm(node, session, topic, false, nullptr);
+  node.buffers.lend(session.out);
+  if (names.empty()) confirm(session.out, session, topic, false, nullptr);
 }
 
 void unsubscribe_all(NodeState& node, Session& session) {
@@ -168,7 +179,9 @@ void unsubscribe_all(NodeState& node, Session& session) {
   }
 }
 
-size_t publish(NodeState& node, std::string_view channel, std::string_view message, Tells tells) {
+namespace {
+
+size_t deliver_to_channel(NodeState& node, std::string_view channel, std::string_view message, Tells tells) {
   size_t receivers = 0;
   if (const auto* sessions = node.channels.find(channel)) {
     Message plain("message", nullptr, channel, message);
@@ -183,11 +196,31 @@ size_t publish(NodeState& node, std::string_view channel, std::string_view messa
   return receivers;
 }
 
-size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_view message) {
+size_t deliver_to_shard(NodeState& node, std::string_view channel, std::string_view message) {
   const auto* sessions = node.shard_channels.find(channel);
   if (sessions == nullptr) return 0;
   Message plain("smessage", nullptr, channel, message);
   return send_to(node, *sessions, plain, Tells::kNothing);
+}
+
+}  // namespace
+
+size_t deliver(NodeState& node, Topic topic, std::string_view channel, std::string_view message) {
+  return topic == Topic::kShardChannel ? deliver_to_shard(node, channel, message)
+                                       : deliver_to_channel(node, channel, message, Tells::kNothing);
+}
+
+size_t publish(NodeState& node, std::string_view channel, std::string_view message, Tells tells) {
+  const size_t here = deliver_to_channel(node, channel, message, tells);
+  if (node.pubsub == nullptr) return here;
+  const auto leaves = tells == Tells::kWrite ? PubsubLinks::Leaves::kWhenKept : PubsubLinks::Leaves::kNow;
+  return here + node.pubsub->publish(Topic::kChannel, channel, message, leaves);
+}
+
+size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_view message) {
+  const size_t here = deliver_to_shard(node, channel, message);
+  if (node.pubsub == nullptr) return here;
+  return here + node.pubsub->publish(Topic::kShardChannel, channel, message, PubsubLinks::Leaves::kNow);
 }
 
 bool is_subscription(const Command& row) {

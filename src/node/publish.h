@@ -2,17 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "node/context.h"
 #include "node/state.h"
+#include "node/topic.h"
 
 namespace quorate {
 
-enum class Topic : uint8_t { kChannel, kPattern, kShardChannel };
-
-// Subscribes and confirms, in the session's output.
-void subscribe(NodeState& node, Session& session, Topic topic, std::string_view name);
+// Subscribes and confirms each, in the session's output; in company once the other nodes know of it.
+void subscribe(NodeState& node, Session& session, Topic topic, std::span<const std::string_view> names);
 // Ends the subscription, if there is one, and confirms.
 void unsubscribe(NodeState& node, Session& session, Topic topic, std::string_view name);
 // All of one topic; confirms each, or once with null if there was none.
@@ -22,9 +22,11 @@ void unsubscribe_all(NodeState& node, Session& session);
 
 // What a message speaks of: nothing that the node knows, or a write, which must be safe before it is told.
 enum class Tells : uint8_t { kNothing, kWrite };
-// Sends to the subscribers of the channel and of matching patterns; returns how many got it.
+// Sends to the subscribers of the channel and of matching patterns, at all nodes; returns how many there are.
 size_t publish(NodeState& node, std::string_view channel, std::string_view message, Tells tells);
 size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_view message);
+// To subscribers of this node, of something that was published at another.  Requires: topic is not kPattern.
+size_t deliver(NodeState& node, Topic topic, std::string_view channel, std::string_view message);
 
 // Whether the row is one of the commands that (un)subscribe: they answer with any number of messages.
 bool is_subscription(const Command& row);

@@ -106,7 +106,8 @@ bool is_of_data_alone(const Session& session) {
   const std::vector<StoredCommand>& queued = session.extras->queued;
   return std::all_of(queued.begin(), queued.end(), [](const StoredCommand& command) {
     const std::string_view name = command.spec->name;
-    return command.spec->run != nullptr || name == "ping" || name == "echo" || name == "time";
+    const bool publishes = name == "publish" || name == "spublish";
+    return command.spec->run != nullptr || publishes || name == "ping" || name == "echo" || name == "time";
   });
 }
 

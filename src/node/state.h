@@ -45,6 +45,7 @@ enum NodeFlag : uint32_t {
 };
 
 class Forwarding;
+class PubsubLinks;
 
 // A session that waits for what the members decide (wishes.h).
 struct Wish {
@@ -93,6 +94,7 @@ struct NodeState {
   Company company;
   Leaving leaving;
   std::unique_ptr<Forwarding> forwarding;  // in company
+  std::unique_ptr<PubsubLinks> pubsub;     // in company
 
   // ---- set by every input ----------------------------------------------------------------------------
   Instant now;

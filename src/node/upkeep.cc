@@ -12,6 +12,7 @@
 #include "node/host.h"
 #include "node/output.h"
 #include "node/persistence.h"
+#include "node/pubsub_links.h"
 #include "util/memory.h"
 
 namespace quorate {
@@ -104,6 +105,7 @@ void run_upkeep(NodeState& node) {
   if ((node.flags & kNodePaused) && now_us >= node.pause_until_us) end_pause(node);
   expire_waiting(node);
   if (node.forwarding != nullptr) node.forwarding->tick();
+  if (node.pubsub != nullptr) node.pubsub->tick();
   if (now_us >= node.next_upkeep_us) {
     run_periodic(node);
   } else if (node.background_work_left) {
@@ -120,6 +122,7 @@ int64_t upkeep_deadline(const NodeState& node) {
   if (node.flags & kNodePaused) deadline = std::min(deadline, node.pause_until_us);
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
   if (node.forwarding != nullptr) deadline = std::min(deadline, node.forwarding->deadline());
+  if (node.pubsub != nullptr) deadline = std::min(deadline, node.pubsub->deadline());
   if (node.background_work_left || has_persistence_work(node)) {
     deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
   }

@@ -66,6 +66,10 @@ void draw_people(Prng& prng, ClusterSwarm& swarm) {
   swarm.reads = 0.2 + prng.fraction() * 0.5;
   swarm.request_us = between(prng, 300 * kMs, 5 * kSecond);
   if (prng.chance(0.7)) swarm.cluster_clients = prng.fraction();
+  if (prng.chance(0.5)) {
+    swarm.listeners = static_cast<uint32_t>(between(prng, 1, 3));
+    swarm.publishers = static_cast<uint32_t>(between(prng, 1, 2));
+  }
 }
 
 // By a number of its own, so that what was there before is drawn as before.
@@ -139,6 +143,8 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "think-us", static_cast<double>(swarm.think_us));
   add_line(text, "reads", swarm.reads);
   add_line(text, "request-ms", static_cast<double>(swarm.request_us / kMs));
+  if (swarm.listeners > 0) add_line(text, "listeners", swarm.listeners);
+  if (swarm.publishers > 0) add_line(text, "publishers", swarm.publishers);
   if (swarm.cluster_clients > 0) add_line(text, "cluster-clients", swarm.cluster_clients);
   return text;
 }

@@ -49,6 +49,8 @@ struct ClusterSwarm {
   double reads = 0.4;
   int64_t request_us = 1'000'000;  // then the client hangs up
   double cluster_clients = 0;      // part of the clients that follow MOVED
+  uint32_t listeners = 0;          // clients of pub/sub
+  uint32_t publishers = 0;
 
   // Nothing fails but what is told to end in good order: then no client is told that something is uncertain.
   bool is_gentle = false;

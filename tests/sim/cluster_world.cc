@@ -39,7 +39,8 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
       node_prng_(options.seed * 4 + 2),
       network_(*this, swarm_, options.seed * 4 + 3),
       clients_(*this, swarm_, options.seed * 4 + 4),
-      line_of_(swarm.clients, 0),
+      pubsub_(*this, swarm_, swarm.clients, options.seed * 4 + 5),
+      line_of_(swarm.clients + pubsub_.count(), 0),
       now_us_(kStartUs),
       next_comparison_us_(kStartUs) {
   const auto drift = static_cast<uint64_t>(2 * swarm.drift_ppm + 1);
@@ -93,6 +94,7 @@ void ClusterWorld::handle(Event& event) {
       if (machines_[event.machine]->life == event.life) bury(event.machine);
       return;
     case EventKind::kClient:
+      if (event.number >= swarm_.clients) return pubsub_.on_timer(static_cast<uint32_t>(event.number), event.at);
       return clients_.on_timer(static_cast<uint32_t>(event.number), event.at);
     case EventKind::kAnswer:
     case EventKind::kClosed:
@@ -476,12 +478,14 @@ void ClusterWorld::handle_client(Event& event) {
   const uint32_t client = found->second.client;
   const bool is_used = line_of_[client] == event.number;
   if (event.kind == EventKind::kAnswer) {
-    if (is_used) clients_.on_bytes(client, event.bytes);
-    return;
+    if (!is_used) return;
+    if (client >= swarm_.clients) return pubsub_.on_bytes(client, event.bytes);
+    return clients_.on_bytes(client, event.bytes);
   }
   lines_.erase(found);
   if (!is_used) return;
   line_of_[client] = 0;
+  if (client >= swarm_.clients) return pubsub_.on_closed(client);
   clients_.on_closed(client);
 }
 

@@ -15,6 +15,7 @@
 #include "tests/sim/cluster_network.h"
 #include "tests/sim/cluster_options.h"
 #include "tests/sim/cluster_oracle.h"
+#include "tests/sim/cluster_pubsub.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_node.h"
@@ -46,7 +47,10 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   // Faults end, everybody starts and reaches everybody.
   void heal();
   // The clients begin to send.
-  void start_clients() { clients_.start(); }
+  void start_clients() {
+    clients_.start();
+    pubsub_.start();
+  }
 
   // All nodes are members, every partition has the copies that it should have, where the plan says,
   // and a leader, and all copies hold the same.
@@ -55,8 +59,12 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   std::string describe_unsettled();
 
   ClusterClients& clients() { return clients_; }
+  ClusterPubsub& pubsub() { return pubsub_; }
   // What is wrong, or nothing.
-  std::string wrong() const { return oracle_.wrong().empty() ? clients_.wrong() : oracle_.wrong(); }
+  std::string wrong() const {
+    if (!oracle_.wrong().empty()) return oracle_.wrong();
+    return clients_.wrong().empty() ? pubsub_.wrong() : clients_.wrong();
+  }
   const ClusterOracle& oracle() const { return oracle_; }
   // Partitions that the machine serves.
   uint32_t led_by(uint32_t machine) const;
@@ -214,6 +222,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   Prng node_prng_;  // of the machines
   ClusterNetwork network_;
   ClusterClients clients_;
+  ClusterPubsub pubsub_;   // their numbers follow
   ClusterOracle oracle_;
   EventQueue<Event> queue_;
   std::vector<std::unique_ptr<Machine>> machines_;

@@ -20,9 +20,9 @@ constexpr uint8_t kPeerVersion = 1;
 
 using ClusterId = std::array<char, 16>;
 
-// What a connection is for.  Beats have one of their own, so that they never queue behind data (REPLICATION 6).
-// kEither: said by the side that was called; it takes the caller's.
-enum class PeerLane : uint8_t { kEither = 0, kData = 1, kBeats = 2 };
+// What a connection is for.  Beats have one of their own, so that they never queue behind data (REPLICATION 6), and so has what clients
+// publish.  kEither: said by the side that was called; it takes the caller's.
+enum class PeerLane : uint8_t { kEither = 0, kData = 1, kBeats = 2, kPubsub = 3 };
 
 // Who speaks.  Both sides send one first, without waiting for the other's.
 struct Greeting {

@@ -87,7 +87,7 @@ Refusal Link::judge(const Greeting& greeting) const {
   const LinkIdentity& own = options_.own;
   if (greeting.version != kPeerVersion) return Refusal::kVersion;
   const PeerLane lane = own.lane == PeerLane::kEither ? greeting.lane : own.lane;
-  if (lane != PeerLane::kData && lane != PeerLane::kBeats) return Refusal::kLane;
+  if (lane < PeerLane::kData || lane > PeerLane::kPubsub) return Refusal::kLane;
   if (greeting.lane != lane && greeting.lane != PeerLane::kEither) return Refusal::kLane;
   constexpr ClusterId kNone{};
   // Who has no cluster yet may speak to anyone, and be spoken to.

@@ -283,7 +283,7 @@ constexpr CommandSpec kTable[] = {
      .tips = "nondeterministic_output", .run_on_node = info},
     {.name = "cluster|keyslot", .arity = 3, .flags = kStale, .syntax = "key:string", .summary = "Returns the slot of a key.",
      .complexity = "O(N) in the bytes of the key", .since = "3.0.0", .group = Group::kCluster, .run_on_node = key_slot_of},
-    {.name = "cluster|links", .arity = 2, .flags = kStale, .summary = "Returns the connections with other nodes: two a node.",
+    {.name = "cluster|links", .arity = 2, .flags = kStale, .summary = "Returns the connections with other nodes: three a node.",
      .complexity = "O(N) in the number of nodes", .since = "7.0.0", .group = Group::kCluster,
      .tips = "nondeterministic_output", .run_on_node = links},
     {.name = "cluster|meet", .arity = -4, .flags = kByHand, .syntax = "ip port:int [cluster_bus_port:int]",

@@ -3,6 +3,7 @@
 
 #include "commands/errors.h"
 #include "commands/syntax.h"
+#include "node/cluster_settings.h"
 #include "node/commands/node_families.h"
 #include "node/config.h"
 #include "node/context.h"
@@ -26,6 +27,11 @@ Status config_set(NodeContext& cx) {
   if (cx.size() % 2 != 0) return errors::wrong_arity("config|set");
   std::vector<SettingPair> pairs;
   for (size_t i = 2; i < cx.size(); i += 2) pairs.emplace_back(cx[i], cx[i + 1]);
+  if (cx.node.flags & kNodeInCompany) {
+    TRY(const bool waits, set_in_company(cx, pairs));
+    if (!waits) cx.reply.ok();
+    return done();
+  }
   const Status set = cx.node.configuration.set(pairs, &cx.node.host);
   if (!set.ok()) return errors::config_set(set.error().detail());
   cx.reply.ok();  // execute() calls settings_changed() after every admin command

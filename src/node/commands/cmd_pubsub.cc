@@ -1,4 +1,7 @@
 // SUBSCRIBE and its relatives, PUBLISH, PUBSUB.
+#include <set>
+#include <string>
+
 #include "commands/errors.h"
 #include "commands/syntax.h"
 #include "commands/table.h"
@@ -6,6 +9,7 @@
 #include "node/context.h"
 #include "node/followers.h"
 #include "node/publish.h"
+#include "node/pubsub_links.h"
 #include "util/glob.h"
 
 namespace quorate {
@@ -14,7 +18,7 @@ namespace {
 
 Status subscribe_all_named(NodeContext& cx, Topic topic) {
   // A RESP2 connection inside EXEC could not tell messages from replies.
-  for (size_t index = 1; index < cx.size(); ++index) subscribe(cx.node, cx.session, topic, cx[index]);
+  subscribe(cx.node, cx.session, topic, cx.args.subspan(1));
   return done();
 }
 
@@ -48,11 +52,28 @@ Status spublish(NodeContext& cx) {
   return done();
 }
 
-Status list_channels(NodeContext& cx, const SessionMap& channels) {
+const SessionMap& sessions_of(const NodeState& node, Topic topic) {
+  switch (topic) {
+    case Topic::kChannel: return node.channels;
+    case Topic::kPattern: return node.patterns;
+    case Topic::kShardChannel: return node.shard_channels;
+  }
+  return node.channels;
+}
+
+// What clients of any node listen to, as far as this one knows.
+std::set<std::string, std::less<>> names_everywhere(const NodeState& node, Topic topic) {
+  std::set<std::string, std::less<>> names;
+  for (const std::string_view name : sessions_of(node, topic).names()) names.emplace(name);
+  if (node.pubsub != nullptr) node.pubsub->add_names(topic, names);
+  return names;
+}
+
+Status list_channels(NodeContext& cx, Topic topic) {
   if (cx.size() > 3) return errors::subcommand_syntax("pubsub", cx[1]);
   const auto list = cx.reply.begin(Reply::Shape::kArray);
   size_t count = 0;
-  for (const std::string_view name : channels.names()) {
+  for (const std::string& name : names_everywhere(cx.node, topic)) {
     if (cx.size() == 3 && !glob_match(cx[2], name)) continue;
     cx.reply.bulk(name);
     ++count;
@@ -61,23 +82,25 @@ Status list_channels(NodeContext& cx, const SessionMap& channels) {
   return done();
 }
 
-Status count_subscribers(NodeContext& cx, const SessionMap& channels) {
+Status count_subscribers(NodeContext& cx, Topic topic) {
   cx.reply.array((cx.size() - 2) * 2);
   for (size_t index = 2; index < cx.size(); ++index) {
-    const auto* sessions = channels.find(cx[index]);
+    const auto* sessions = sessions_of(cx.node, topic).find(cx[index]);
+    size_t count = sessions == nullptr ? 0 : sessions->size();
+    if (cx.node.pubsub != nullptr) count += cx.node.pubsub->count(topic, cx[index]);
     cx.reply.bulk(cx[index]);
-    cx.reply.integer(sessions == nullptr ? 0 : static_cast<int64_t>(sessions->size()));
+    cx.reply.integer(static_cast<int64_t>(count));
   }
   return done();
 }
 
-Status pubsub_channels(NodeContext& cx) { return list_channels(cx, cx.node.channels); }
-Status pubsub_shardchannels(NodeContext& cx) { return list_channels(cx, cx.node.shard_channels); }
-Status pubsub_numsub(NodeContext& cx) { return count_subscribers(cx, cx.node.channels); }
-Status pubsub_shardnumsub(NodeContext& cx) { return count_subscribers(cx, cx.node.shard_channels); }
+Status pubsub_channels(NodeContext& cx) { return list_channels(cx, Topic::kChannel); }
+Status pubsub_shardchannels(NodeContext& cx) { return list_channels(cx, Topic::kShardChannel); }
+Status pubsub_numsub(NodeContext& cx) { return count_subscribers(cx, Topic::kChannel); }
+Status pubsub_shardnumsub(NodeContext& cx) { return count_subscribers(cx, Topic::kShardChannel); }
 
 Status pubsub_numpat(NodeContext& cx) {
-  cx.reply.integer(static_cast<int64_t>(cx.node.patterns.size()));
+  cx.reply.integer(static_cast<int64_t>(names_everywhere(cx.node, Topic::kPattern).size()));
   return done();
 }
 

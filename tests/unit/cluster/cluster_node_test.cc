@@ -437,14 +437,15 @@ TEST(ClusterNode, the_lines_with_other_members_are_told) {
   for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
   ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); }));
   const std::vector<Peers::LineFacts> lines = world.at(2).peers().lines();
-  ASSERT_EQ(lines.size(), 4u);
+  ASSERT_EQ(lines.size(), 6u);
   EXPECT_EQ(lines[0].node, 1u);
   EXPECT_EQ(lines[0].lane, PeerLane::kData);
   EXPECT_FALSE(lines[0].is_dialled_here);
   EXPECT_EQ(lines[1].lane, PeerLane::kBeats);
-  EXPECT_EQ(lines[2].node, 3u);
-  EXPECT_TRUE(lines[2].is_dialled_here);
-  EXPECT_EQ(lines[2].up_since_unix_ms, world.now.unix_ms);
+  EXPECT_EQ(lines[2].lane, PeerLane::kPubsub);
+  EXPECT_EQ(lines[3].node, 3u);
+  EXPECT_TRUE(lines[3].is_dialled_here);
+  EXPECT_EQ(lines[3].up_since_unix_ms, world.now.unix_ms);
 }
 
 TEST(ClusterNode, when_the_leader_dies_another_takes_over_and_it_comes_back) {

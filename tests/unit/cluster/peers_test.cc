@@ -99,7 +99,9 @@ class Net {
     for (const PeerEvent& event : peers.events()) {
       constexpr const char* kKinds[] = {"up", "down", "refused", "restarted"};
       std::string text = std::to_string(event.node) + " " + kKinds[static_cast<size_t>(event.kind)];
-      text += event.lane == PeerLane::kData ? " data" : event.lane == PeerLane::kBeats ? " beats" : "";
+      text += event.lane == PeerLane::kData ? " data" : event.lane == PeerLane::kBeats    ? " beats"
+              : event.lane == PeerLane::kPubsub ? " pub/sub"
+                                                : "";
       if (event.refusal != Refusal::kNone) text += ": " + std::string(refusal_text(event.refusal));
       events_[node].push_back(text);
     }
@@ -158,8 +160,8 @@ TEST(Peers, members_get_one_connection_a_lane_and_the_smaller_id_dials) {
   net.add(3);
   net.know_each_other();
   net.run();
-  EXPECT_EQ(net.wires(), 6u);
-  EXPECT_EQ(net.events_of(1), (Words{"2 up data", "2 up beats", "3 up data", "3 up beats"}));
+  EXPECT_EQ(net.wires(), 9u);
+  EXPECT_EQ(net.events_of(1), (Words{"2 up data", "2 up beats", "2 up pub/sub", "3 up data", "3 up beats", "3 up pub/sub"}));
   net.at(3).link(1, PeerLane::kData)->add(1, "hello");
   net.at(1).link(3, PeerLane::kBeats)->add(1, "beat");
   net.run();
@@ -176,10 +178,10 @@ TEST(Peers, a_broken_connection_is_told_and_made_again) {
   net.events_of(1);
   net.cut(2);
   net.run();
-  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 down beats", "2 down data"}));
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 down beats", "2 down data", "2 down pub/sub"}));
   EXPECT_EQ(net.at(1).link(2, PeerLane::kData), nullptr);
   net.pass(100'000);
-  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data"}));
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data", "2 up pub/sub"}));
 }
 
 TEST(Peers, attempts_come_at_growing_distances_up_to_a_limit) {
@@ -194,7 +196,7 @@ TEST(Peers, attempts_come_at_growing_distances_up_to_a_limit) {
   EXPECT_GT(deadline, net.now.steady_us);
   EXPECT_LE(deadline, net.now.steady_us + 1'500'000);
   net.pass(1'600'000);
-  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data"}));
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data", "2 up pub/sub"}));
 }
 
 TEST(Peers, a_restarted_node_is_told_before_it_is_up_and_its_past_is_refused) {
@@ -211,7 +213,7 @@ TEST(Peers, a_restarted_node_is_told_before_it_is_up_and_its_past_is_refused) {
   net.know_each_other();
   net.pass(100'000);
   const Words restarted = net.events_of(1);
-  ASSERT_EQ(restarted.size(), 3u);
+  ASSERT_EQ(restarted.size(), 4u);
   EXPECT_EQ(restarted[0].substr(0, 11), "2 restarted");
   net.stop(2);
   net.run();
@@ -254,10 +256,10 @@ TEST(Peers, a_member_that_looks_for_its_cluster_does_not_disturb_its_line) {
   net.know_each_other();
   net.at(2).add_seed(net.now, Net::address(1));
   net.run();
-  EXPECT_EQ(net.wires(), 3u);
+  EXPECT_EQ(net.wires(), 4u);
   net.at(2).clear_seeds();
   net.run();
-  EXPECT_EQ(net.wires(), 2u);
+  EXPECT_EQ(net.wires(), 3u);
   EXPECT_NE(net.at(1).link(2, PeerLane::kData), nullptr);
 }
 

@@ -1,0 +1,96 @@
+"""Settings that hold at every node of a cluster, and nodes whose settings do not fit it."""
+
+import os
+
+from cluster import Cluster, cluster_info, wait_whole
+from harness import free_port, run, wait_until
+
+
+def cluster_of(setup, count, *more):
+    cluster = Cluster(setup, count, "--partitions", 16, *more)
+    wait_whole(cluster.nodes, count)
+    return cluster
+
+
+def wait_value(nodes, name, value):
+    for node in nodes:
+        with node.client() as client:
+            wait_until(lambda client=client: client.config(name) == value, "%s to be %s at port %d" % (name, value, node.port))
+
+
+def test_what_is_set_at_one_node_holds_at_all_and_at_those_that_come(setup):
+    cluster = cluster_of(setup, 3)
+    with cluster.nodes[2].client() as client:
+        assert client.call("CONFIG", "SET", "notify-keyspace-events", "KEA", "proto-max-bulk-len", "2mb", "slowlog-max-len", "7") == "OK"
+        assert client.config("notify-keyspace-events") == "AKE" and client.config("proto-max-bulk-len") == "2097152"
+        assert client.error("CONFIG", "SET", "replication-n", "0").startswith("ERR CONFIG SET failed")
+        assert client.error("CONFIG", "SET", "replication-n", "2", "slowlog-max-len", "x").startswith("ERR CONFIG SET failed")
+        assert client.config("replication-n") == "3"
+    wait_value(cluster.nodes, "notify-keyspace-events", "AKE")
+    wait_value(cluster.nodes, "proto-max-bulk-len", "2097152")
+    with cluster.nodes[0].client() as client:
+        assert client.config("slowlog-max-len") == "128"        # of the node that was asked alone
+    # One that comes back, told otherwise, and one that is new.
+    cluster.kill(1)
+    cluster.start(1, "--notify-keyspace-events", "")
+    wait_value([cluster.nodes[1]], "notify-keyspace-events", "AKE")
+    new = setup.server("--partitions", 16, "--join", "127.0.0.1:%d" % cluster.ports[0],
+                       directory=os.path.join(setup.folder, "node4"), port=free_port())
+    wait_value([new], "notify-keyspace-events", "AKE")
+    wait_value([new], "proto-max-bulk-len", "2097152")
+
+
+def test_the_number_of_copies_is_changed_while_the_cluster_works(setup):
+    cluster = cluster_of(setup, 3)
+    keys = ["key:%d" % number for number in range(50)]
+    with cluster.nodes[0].client() as client:
+        for key in keys:
+            client.call("SET", key, key)
+        for wanted in (1, 3):
+            with cluster.nodes[1].client() as other:
+                assert other.call("CONFIG", "SET", "replication-n", wanted) == "OK"
+            wait_until(lambda wanted=wanted: copies(client) == {wanted}, "every partition to have %d copies" % wanted, 60)
+            wait_whole(cluster.nodes, 3)
+            for key in keys:
+                assert client.call("GET", key) == key.encode()
+
+
+def copies(client):
+    """How many copies the partitions of some keys have."""
+    counts = set()
+    for number in range(50):
+        explained = client.call("QUORUM", "EXPLAIN", "key:%d" % number)
+        fields = {explained[at]: explained[at + 1] for at in range(0, len(explained), 2)}
+        counts.add(len(fields[b"replicas"]))
+    return counts
+
+
+def test_what_was_set_while_a_node_was_alone_becomes_the_clusters(setup):
+    first = setup.server("--partitions", 16, directory=os.path.join(setup.folder, "node1"))
+    with first.client() as client:
+        assert client.call("CONFIG", "SET", "replication-n", 2) == "OK"
+    second = setup.server("--partitions", 16, "--join", "127.0.0.1:%d" % first.port, directory=os.path.join(setup.folder, "node2"))
+    wait_value([first, second], "replication-n", "2")
+
+
+def test_a_node_with_other_databases_is_not_let_in(setup):
+    first = setup.server("--partitions", 16, directory=os.path.join(setup.folder, "node1"))
+    other = setup.server("--partitions", 16, "--databases", 4, "--join", "127.0.0.1:%d" % first.port,
+                         directory=os.path.join(setup.folder, "node2"))
+    reason = "databases is 16 in the cluster and 4 at the node that joins"
+    wait_until(lambda: "the cluster refuses us: " + reason in other.log(), "the reason to be told")
+    assert cluster_info(first)["cluster_known_nodes"] == "1"
+    fits = setup.server("--partitions", 16, "--join", "127.0.0.1:%d" % first.port, directory=os.path.join(setup.folder, "node3"))
+    wait_whole([first, fits], 2)
+
+
+def test_a_member_that_comes_back_with_other_databases_does_not_start(setup):
+    cluster = cluster_of(setup, 2)
+    cluster.kill(1)
+    node = cluster.start(1, "--databases", 4, wait=False)
+    assert node.wait_end() == 1
+    assert "databases is 16 in the cluster and 4 here" in node.log(), node.log()
+
+
+if __name__ == "__main__":
+    run(globals())
