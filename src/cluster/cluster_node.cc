@@ -546,6 +546,10 @@ void ClusterNode::on_configuration(raft::GroupId group) {
   if (!is_meta(group)) partitions_.on_configuration(group);
 }
 
+void ClusterNode::on_copies(raft::GroupId group) {
+  if (!is_meta(group)) partitions_.on_copies(group);
+}
+
 void ClusterNode::on_fact(raft::GroupId group, std::string_view fact) {
   note((is_meta(group) ? "meta group: " : "partition " + std::to_string(group.value - 1) + ": ") + std::string(fact));
 }

@@ -170,6 +170,7 @@ class ClusterNode final : private GroupsClient {
   void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) override;
   void on_snapshot_wanted(raft::GroupId group, const raft::Member& to) override;
   void on_configuration(raft::GroupId group) override;
+  void on_copies(raft::GroupId group) override;
   void on_fact(raft::GroupId group, std::string_view fact) override;
   void on_failure(raft::GroupId group, const raft::Failure& failure) override;
 

@@ -122,6 +122,7 @@ void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
     client_.on_configuration(group);
     led_is_stale_ = true;
   }
+  if (output.copies_grew || output.configuration_changed) client_.on_copies(group);
 }
 
 // Gives the input to every core that `concerns` picks.

@@ -51,6 +51,8 @@ class GroupsClient {
   virtual void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) = 0;
   virtual void on_snapshot_wanted(raft::GroupId group, const raft::Member& to) = 0;
   virtual void on_configuration(raft::GroupId group) = 0;
+  // On a leader: copies() may be others than before.
+  virtual void on_copies(raft::GroupId group) = 0;
   // "fact -> decision", for the log.
   virtual void on_fact(raft::GroupId group, std::string_view fact) = 0;
   // The replica has stopped: a contradiction from outside (REPLICATION 8).

@@ -115,6 +115,12 @@ std::optional<raft::SnapshotMark> Partitions::state_mark(uint32_t partition) con
                             .configuration = own.configuration_at_index(index)};
 }
 
+bool Partitions::has_committed_state(uint32_t partition) const {
+  const raft::Core* const own = core(partition);
+  const Replica& replica = replicas_[partition];
+  return own != nullptr && !replica.is_astray && !replica.state_index.none() && replica.state_index <= own->commit_index();
+}
+
 // A leader's memory goes up to the end of its log (what it led with, and then what it executes itself); any other's up to the commit
 // index.
 void Partitions::apply(uint32_t partition) {

@@ -51,6 +51,8 @@ class PartitionData {
   virtual void on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) = 0;
   // Batches of this replica that will never be committed.
   virtual void on_lost(uint32_t partition, std::span<const raft::Entry> entries) = 0;
+  // On a leader: how many copies there are of its entries, or can be, is another than before.
+  virtual void on_copies(uint32_t) {}
 };
 
 struct PartitionsOptions {
@@ -96,6 +98,8 @@ class Partitions {
   void encode_beside(uint32_t partition, Buffer& out) const { data_.encode_beside(partition, out); }
   // The data hold what the log has lost; they are replaced before long.
   bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray; }
+  // The data are a state that was committed, perhaps an old one.
+  bool has_committed_state(uint32_t partition) const;
 
   // ---- leadership by hand ------------------------------------------------------------------------------------
   // Asks the leaders elsewhere of all partitions of which this node has a voter to hand over; what it gets it keeps for transfer_us_max
@@ -115,6 +119,7 @@ class Partitions {
   void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict);
   void on_snapshot_wanted(raft::GroupId group, const raft::Member& to);
   void on_configuration(raft::GroupId group) { look_soon(partition_of(group)); }
+  void on_copies(raft::GroupId group) { data_.on_copies(partition_of(group)); }
   static bool takes(uint64_t kind) { return kind >= kSnapshot && kind <= kTakeOver; }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 

@@ -14,11 +14,11 @@
 
 namespace quorate::raft {
 
-// The largest value that a quorum of `kind` reaches in each half: the smaller one of the halves.
-// `value` reads a row.  A voter without a row counts as 0.
-template <class Value>
-uint64_t agreed(const Configuration& configuration, std::span<const Progress> rows, QuorumKind kind,
-                Value value) {
+// The largest value that `needed_of(half)` voters reach in each half: the smaller one of the halves; 0
+// if there are fewer.  `value` reads a row.  A voter without a row counts as 0.
+template <class NeededOf, class Value>
+uint64_t agreed_by(const Configuration& configuration, std::span<const Progress> rows,
+                   NeededOf needed_of, Value value) {
   const auto of_half = [&](const Half& half, auto is_in) {
     std::array<uint64_t, kMembersMax> values;
     size_t count = 0;
@@ -28,7 +28,7 @@ uint64_t agreed(const Configuration& configuration, std::span<const Progress> ro
       values[count++] = value(row);
     }
     CHECK(count == half.voters.size());
-    return reached_by(std::span(values.data(), count), needed(half, kind));
+    return reached_by(std::span(values.data(), count), needed_of(half));
   };
   const uint64_t incoming =
       of_half(configuration.incoming, [](const Progress& row) { return row.in_incoming; });
@@ -36,6 +36,14 @@ uint64_t agreed(const Configuration& configuration, std::span<const Progress> ro
   const uint64_t outgoing =
       of_half(*configuration.outgoing, [](const Progress& row) { return row.in_outgoing; });
   return std::min(incoming, outgoing);
+}
+
+// The same for a quorum of `kind`.
+template <class Value>
+uint64_t agreed(const Configuration& configuration, std::span<const Progress> rows, QuorumKind kind,
+                Value value) {
+  return agreed_by(
+      configuration, rows, [&](const Half& half) { return needed(half, kind); }, value);
 }
 
 // The same for times, which may be INT64_MIN ("never yet").

@@ -1,6 +1,8 @@
 // Is this leader still the leader?  Leases, check-quorum, and rounds for reads, all from beats that
 // named voters confirmed (REPLICATION.md 4 and 6).
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "cluster/raft/agreed.h"
 #include "cluster/raft/core.h"
@@ -78,7 +80,8 @@ void Core::on(const in::ReadBarrier& input, Output& out) {
   Leader* const leading = leader();
   CHECK(leading != nullptr);
   CHECK(leading->reads.empty() || leading->reads.back().last_beat <= input.last_beat);
-  leading->reads.push_back({.token = input.token, .last_beat = input.last_beat});
+  leading->reads.push_back(
+      {.token = input.token, .last_beat = input.last_beat, .voters = input.voters});
   answer_reads(out);
   out.round_wanted = !leading->reads.empty();
 }
@@ -88,17 +91,35 @@ void Core::answer_reads(Output& out) {
   // What is committed is not known before the term's first entry is.
   if (leading == nullptr || leading->reads.empty() || leading->no_op > commit_) return;
   const bool has_lease = now_us_ < lease_until_us();
-  const BeatNumber confirmed{
-      agreed(configuration(), progress(), QuorumKind::kConfirmation, [&](const Progress& member) {
+  std::array<std::optional<BeatNumber>, kMembersMax + 2> known;
+  const auto confirmed_by = [&](uint32_t voters) {
+    std::optional<BeatNumber>& confirmed = known[std::min<size_t>(voters, kMembersMax + 1)];
+    if (!confirmed) confirmed = beat_confirmed_by(voters);
+    return *confirmed;
+  };
+  // A beat sent before the evaluation may have been confirmed before another leader wrote.
+  const auto is_confirmed = [&](const PendingRead& read) {
+    return (has_lease && read.voters == 0) || confirmed_by(read.voters) > read.last_beat;
+  };
+  std::erase_if(leading->reads, [&](const PendingRead& read) {
+    if (!is_confirmed(read)) return false;
+    out.reads.push_back({.token = read.token, .verdict = ReadVerdict::kConfirmed});
+    return true;
+  });
+}
+
+// The newest beat that so many voters of every half have confirmed (of a smaller half all of them),
+// and L at least; this leader confirms every one.
+BeatNumber Core::beat_confirmed_by(uint32_t voters) const {
+  return {agreed_by(
+      configuration(), progress(),
+      [&](const Half& half) {
+        const uint32_t wanted = std::max(voters, needed(half, QuorumKind::kConfirmation));
+        return std::min(wanted, static_cast<uint32_t>(half.voters.size()));
+      },
+      [&](const Progress& member) {
         return member.member() == options_.self ? UINT64_MAX : member.confirmed_beat.value;
       })};
-  while (!leading->reads.empty()) {
-    const PendingRead& read = leading->reads.front();
-    // A beat sent before the evaluation may have been confirmed before another leader wrote.
-    if (!has_lease && confirmed <= read.last_beat) return;
-    out.reads.push_back({.token = read.token, .verdict = ReadVerdict::kConfirmed});
-    leading->reads.pop_front();
-  }
 }
 
 }  // namespace quorate::raft

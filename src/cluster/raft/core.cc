@@ -207,7 +207,10 @@ void Core::on(const in::Persisted& input, Output& out) {
   pending_writes_.erase(pending_writes_.begin(),
                         pending_writes_.begin() + static_cast<ptrdiff_t>(finished));
   if (leader() != nullptr) {
-    if (Progress* const self = find(options_.self.replica)) self->stored_here(stored_);
+    if (Progress* const self = find(options_.self.replica)) {
+      self->stored_here(stored_);
+      out.copies_grew = true;
+    }
     advance_commit(out);
     return;
   }

@@ -142,6 +142,8 @@ class Core {
   // The index that `level` copies hold, in every half (in a half with fewer voters: all of it).
   // Learners count only where a half has a single voter (REPLICATION.md 7).  Requires: level >= 1.
   Index copies(uint32_t level) const;
+  // How many copies copies() can tell apart: those of the half that has most of them.
+  uint32_t copies_possible() const;
   // Local reads are linearizable while steady_us < this, for what was committed or is waited for by
   // `need`; INT64_MIN: never.
   int64_t lease_until_us() const;
@@ -192,6 +194,7 @@ class Core {
   struct PendingRead {
     ReadToken token;
     BeatNumber last_beat;
+    uint32_t voters = 0;
   };
   struct Leader {
     std::vector<Progress> progress =
@@ -319,6 +322,7 @@ class Core {
   void on(const in::LeadershipConfirmed& input, Output& out);
   void on(const in::LeadershipRefused& input, Output& out);
   void answer_reads(Output& out);
+  BeatNumber beat_confirmed_by(uint32_t voters) const;
   int64_t quorum_heard_us() const;
   void check_quorum();
 

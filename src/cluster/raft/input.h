@@ -51,6 +51,10 @@ struct Persisted {
 struct ReadBarrier {
   ReadToken token = {};
   BeatNumber last_beat = {};
+  // 0: L voters of every half confirm, or there is a lease.  Else so many voters of every half (of a
+  // smaller one all), and L at least, confirm beats after the evaluation, the leader counted; a
+  // lease does not do.
+  uint32_t voters = 0;
 };
 
 // This node heard, at received_us of its steady clock, a beat of the leader's node that lists this

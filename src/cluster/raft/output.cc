@@ -21,13 +21,14 @@ void Output::clear() {
   round_wanted = false;
   snapshots_wanted.clear();
   configuration_changed = false;
+  copies_grew = false;
   facts.clear();
 }
 
 bool Output::empty() const {
   return !failure && !role && !support_withdrawn && truncated.empty() && !log_archived &&
          !install && !write.writes() && write.then_send.empty() && send.empty() && reads.empty() &&
-         !round_wanted && snapshots_wanted.empty() && !configuration_changed && facts.empty();
+         !round_wanted && snapshots_wanted.empty() && !configuration_changed && !copies_grew && facts.empty();
 }
 
 }  // namespace quorate::raft

@@ -134,6 +134,10 @@ struct Output {
   // 9. A configuration was adopted (its entry appended, installed, or taken back).
   bool configuration_changed = false;
 
+  // 10. A member, perhaps this leader itself, holds more of the log than before: copies() may have
+  // grown.
+  bool copies_grew = false;
+
   // Lines for the server's log, "fact -> decision": elections, configurations, snapshots, never the
   // hot path.
   std::vector<std::string> facts = {};

@@ -36,10 +36,14 @@ void Core::receive(const Message& answered, const AppendAnswer& answer, Output& 
     // If this is the snapshot that it has stored now, it came too late for the window: another one.
     if (answer.match > member->match()) out.snapshots_wanted.push_back(member->member());
     member->stored_behind_window(answer.match);
+    out.copies_grew = true;
     return;
   }
   const bool grew = member->stored(answer.match, now_us_);
-  if (grew) advance_commit(out);
+  if (grew) {
+    out.copies_grew = true;
+    advance_commit(out);
+  }
   if (leader() == nullptr) return;
   // A row may have moved when a configuration was appended.
   if (Progress* const still = find(answered.from.replica)) {

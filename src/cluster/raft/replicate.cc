@@ -191,4 +191,13 @@ Index Core::copies(uint32_t level) const {
   return {reached};
 }
 
+uint32_t Core::copies_possible() const {
+  const size_t learners = configuration().learners.size();
+  const auto of_half = [&](const Half& half) {
+    return static_cast<uint32_t>(half.voters.size() + (half.voters.size() == 1 ? learners : 0));
+  };
+  const uint32_t incoming = of_half(configuration().incoming);
+  return configuration().joint() ? std::max(incoming, of_half(*configuration().outgoing)) : incoming;
+}
+
 }  // namespace quorate::raft
