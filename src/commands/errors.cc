@@ -408,6 +408,30 @@ Error no_leader(uint32_t partition) {
   return made({"CLUSTERDOWN partition ", std::to_string(partition), " has no leader now; nothing was done"});
 }
 Error moved(uint32_t slot, std::string_view address) { return made({"MOVED ", std::to_string(slot), " ", address}); }
+Error value_between_as_valkey(int64_t least, int64_t most) {
+  return made({"ERR value is out of range, value must between ", std::to_string(least), " and ", std::to_string(most)});
+}
+Error wait_without_log() { return fixed("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."); }
+Error bad_write_level(std::string_view text) {
+  return made({"ERR '", text.substr(0, kEchoMax), "' is no write level: a number of copies, quorum, all or default"});
+}
+Error bad_read_level(std::string_view text) {
+  return made({"ERR '", text.substr(0, kEchoMax),
+               "' is no read level: lease, quorum, local, bounded:milliseconds, a number of voters or default"});
+}
+Error too_few_copies(uint32_t wanted, uint32_t live) {
+  return made({"NOREPLICAS ", std::to_string(wanted), " copies are asked for, ", std::to_string(live), " live; nothing was done"});
+}
+Error too_few_voters(uint32_t wanted, uint32_t live) {
+  return made({"NOREPLICAS ", std::to_string(wanted), " voters are asked for, ", std::to_string(live), " live; nothing was read"});
+}
+Error uncertain_committed(uint32_t copies, uint32_t of) {
+  return made({"UNCERTAIN committed on ", std::to_string(copies), " of ", std::to_string(of), " copies in time"});
+}
+Error uncertain_stored(uint32_t copies, uint32_t of) {
+  return made({"UNCERTAIN not committed in time, stored on ", std::to_string(copies), " of ", std::to_string(of),
+               " copies; it may be yet, or be lost"});
+}
 Error uncertain_connection_lost(uint32_t partition) {
   return made({"UNCERTAIN the connection with the leader of partition ", std::to_string(partition),
                " was lost before it answered"});

@@ -180,9 +180,17 @@ Error filter_needs_end_mark();
 
 // ---- other nodes ----------------------------------------------------------------------------------------
 Error uncertain_leader_lost();                              // executed here, but this node leads no more
+Error value_between_as_valkey(int64_t least, int64_t most);  // WAITAOF
+Error wait_without_log();
+Error bad_write_level(std::string_view text);
+Error bad_read_level(std::string_view text);
 Error no_leader(uint32_t partition);
 // `address`: host:port of who answers for the slot.
 Error moved(uint32_t slot, std::string_view address);
+Error too_few_copies(uint32_t wanted, uint32_t live);       // not executed
+Error too_few_voters(uint32_t wanted, uint32_t live);       // of a read; the same
+Error uncertain_committed(uint32_t copies, uint32_t of);    // executed; not as many copies as were asked for
+Error uncertain_stored(uint32_t copies, uint32_t of);       // executed, not committed
 Error uncertain_connection_lost(uint32_t partition);        // sent to another node
 Error uncertain_timed_out(uint32_t partition);              // the same
 Error forwarding_timed_out(uint32_t partition);

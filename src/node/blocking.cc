@@ -53,6 +53,7 @@ bool try_to_serve(NodeState& node, Session& session, std::string_view ready_key)
 
 void go_on(NodeState& node, Session& session) {
   stop_waiting(node, session);
+  if (session.once_levels.is_set()) session.set_once_levels({});
   queue_flush(node, session);
   resume_later(node, session);
 }

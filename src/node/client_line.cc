@@ -13,7 +13,7 @@ std::string flag_letters(const Session& session) {
   if (session.has(kMonitoring)) letters += 'O';
   if (session.all_subscription_count() != 0) letters += 'P';
   if (session.has(kInMulti)) letters += 'x';
-  if (session.has(kBlocked | kPostponed)) letters += 'b';
+  if (session.has(kBlocked | kPostponed | kBlockedElsewhere)) letters += 'b';
   if (session.has(kWatchBroken)) letters += 'd';
   if (session.has(kCloseAfterReply)) letters += 'c';
   if (session.has(kClosing)) letters += 'A';

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "commands/errors.h"
 #include "node/apply.h"
 #include "node/changes.h"
 #include "node/cluster_settings.h"
@@ -18,6 +19,7 @@
 #include "node/own_member.h"
 #include "node/routing.h"
 #include "node/state.h"
+#include "node/waits.h"
 #include "node/wishes.h"
 #include "store/partition_state.h"
 #include "util/check.h"
@@ -66,8 +68,7 @@ Result<StateParts> parts_of(std::string_view state) {
   return parts;
 }
 
-// Whoever waits for more than the stream has reached waits in vain.
-void lose_the_rest(NodeState& node, StreamId stream) { lose_from(node, {stream, node.streams.position(stream) + 1}); }
+Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 
 }  // namespace
 
@@ -148,11 +149,7 @@ void Company::enter_company() {
   leaders_.resize(states_.size());
   node_.forwarding = std::make_unique<Forwarding>(node_, static_cast<ForwardingPeers&>(*this));
   node_.pubsub = std::make_unique<PubsubLinks>(node_, static_cast<PubsubPeers&>(*this));
-  cluster_->set_on_message([this](NodeId from, uint64_t kind, std::string_view bytes) -> Status {
-    if (is_forward_kind(kind)) return node_.forwarding->receive(from, kind, bytes);
-    if (is_pubsub_kind(kind)) return node_.pubsub->receive(from, kind, bytes);
-    return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
-  });
+  cluster_->set_on_message([this](NodeId from, uint64_t kind, std::string_view bytes) { return on_message(from, kind, bytes); });
   cluster_->set_on_link([this](NodeId node, PeerLane lane, ClusterNode::LinkChange change) { on_link(node, lane, change); });
   for (uint32_t partition = 0; partition < states_.size(); ++partition) node_.store.set_led(partition, Led::kNo);
 }
@@ -189,8 +186,13 @@ void Company::after_write(Session& session, const Key& key) {
   } else {
     state.key_writes[key.hash % kKeySlots] = index;
   }
+  if (session.driver == nullptr) session.places.note({.partition = partition_, .term = state.term, .index = index});
   if (node_.mistakes.reply_before_commit) return;
-  await(node_, session, {commit_stream(partition_), index});
+  WriteNeeds needs = state.default_needs;
+  if (session.has(kHasLevels) || !levels_are_plain_) [[unlikely]]
+    needs = write_needs(*cluster_->partitions().core(partition_), levels_of(session, key.bytes).write);
+  if (!needs.commit) needs = bounded(state, index, needs);
+  await_write(session, partition_, index, needs);
 }
 
 void Company::after_read(Session& session, const Key& key) {
@@ -200,10 +202,15 @@ void Company::after_read(Session& session, const Key& key) {
   PartitionState& state = states_[partition_];
   uint64_t index = state.last_write;
   if (key.bytes.data() != nullptr) index = std::max(state.key_writes[key.hash % kKeySlots], state.all_keys_write);
-  if (index != 0 && !node_.mistakes.read_before_commit) await(node_, session, {commit_stream(partition_), index});
+  ReadNeeds needs{.lease = true};
+  if (session.has(kHasLevels) || !levels_are_plain_) [[unlikely]]
+    needs = read_needs(partition_, levels_of(session, key.bytes).read);
+  if (index != 0 && needs.commit && !node_.mistakes.read_before_commit) await(node_, session, {commit_stream(partition_), index});
   if (node_.durability.has_pending_alone()) [[unlikely]]
     await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
-  await_read(session, partition_);
+  if (needs.round != 0) [[unlikely]]
+    await_round(session, partition_, needs.round);
+  if (needs.lease) await_read(session, partition_);
 }
 
 void Company::await_all(Session& session) {
@@ -221,7 +228,7 @@ void Company::await_read(Session& session, uint32_t partition) {
   PartitionState& state = states_[partition];
   if (!state.is_read) {
     state.is_read = true;
-    read_.push_back(partition);
+    if (state.levels == nullptr || !state.levels->has_rounds_of_turn()) read_.push_back(partition);
   }
   await(node_, session, {read_stream(partition), state.reads_asked + 1});
 }
@@ -322,6 +329,7 @@ void Company::propose() {
     const Buffer batch = batch_of(node_.now.unix_ms, forgets ? std::string_view() : effects.bytes_of(partition));
     const raft::Index index = cluster_->partitions().propose(node_.now, partition, SharedBytes(batch.view()));
     CHECK(index.value == state.next_index);
+    state.unacknowledged.add(index.value, batch.size(), node_.now.steady_us);
   }
   touched_.clear();
   node_.store.begin_batch();
@@ -370,9 +378,31 @@ uint64_t Company::incarnation_of(NodeId node) const {
 
 OriginRows& Company::rows(uint32_t partition) { return rows_[partition]; }
 
+// What an earlier sending of the same write has done may not have its level yet.
 void Company::await_partition(Session& session, uint32_t partition) {
   set_partition(partition);
-  after_read(session, Key{});
+  note_removals();
+  const PartitionState& state = states_[partition];
+  WriteNeeds needs = state.default_needs;
+  if (session.has(kHasLevels) || !levels_are_plain_) needs = write_needs(*cluster_->partitions().core(partition), levels_of(session, {}).write);
+  needs.commit = true;
+  if (state.last_write != 0) await_write(session, partition, state.last_write, needs);
+  await_read(session, partition);
+}
+
+LogPlace Company::place_of(uint32_t partition) const {
+  const PartitionState& state = states_[partition];
+  if (!state.serves) return {.partition = partition};
+  const uint64_t index = state.is_touched ? state.next_index : cluster_->partitions().state_index(partition).value;
+  return {.partition = partition, .term = state.term, .index = index};
+}
+
+Status Company::on_message(NodeId from, uint64_t kind, std::string_view bytes) {
+  if (is_forward_kind(kind)) return node_.forwarding->receive(from, kind, bytes);
+  if (is_pubsub_kind(kind)) return node_.pubsub->receive(from, kind, bytes);
+  if (is_wait_kind(kind)) return take_wait_message(node_, *this, from, kind, bytes);
+  if (is_freshness_kind(kind)) return take_freshness(from, static_cast<FreshnessKind>(kind), bytes);
+  return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
 }
 
 bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
@@ -406,21 +436,33 @@ void Company::confirm_reads(Driver& driver) {
   const int64_t steady_us = driver.steady_us();
   for (const uint32_t partition : read_) {
     PartitionState& state = states_[partition];
-    state.is_read = false;
-    const uint64_t number = ++state.reads_asked;
     const raft::Core* const core = cluster_->partitions().core(partition);
-    const bool is_trusted = node_.mistakes.read_without_lease;
-    if (core != nullptr && (steady_us < core->lease_until_us() || is_trusted)) {
-      node_.streams.advance(read_stream(partition), number);
-    } else if (core != nullptr && core->role() == raft::RoleName::kLeader) {
-      state.reads_wait_since_us = std::min(state.reads_wait_since_us, node_.now.steady_us);
-      cluster_->groups().step(node_.now, group_of_partition(partition),
-                              raft::in::ReadBarrier{.token = {number}, .last_beat = cluster_->groups().last_beat()});
-    } else {
-      lose_reads(partition);
+    const bool leads = core != nullptr && core->role() == raft::RoleName::kLeader;
+    if (std::exchange(state.is_read, false)) {
+      const uint64_t number = ++state.reads_asked;
+      const bool is_trusted = node_.mistakes.read_without_lease;
+      if (core != nullptr && (steady_us < core->lease_until_us() || is_trusted)) {
+        node_.streams.advance(read_stream(partition), number);
+      } else if (leads) {
+        state.reads_wait_since_us = std::min(state.reads_wait_since_us, node_.now.steady_us);
+        begin_barrier(partition, number, 0);
+      }
     }
+    if (state.levels != nullptr && state.levels->has_rounds_of_turn()) [[unlikely]] {
+      state.levels->begin_rounds(node_.now.steady_us, [&](uint32_t voters, uint64_t number) {
+        if (leads) begin_barrier(partition, number, voters);
+      });
+    }
+    if (!leads) lose_reads(partition);
   }
   read_.clear();
+}
+
+// The answer names both numbers.
+void Company::begin_barrier(uint32_t partition, uint64_t number, uint32_t voters) {
+  const raft::ReadToken token{number * kBarrierKinds + voters};
+  cluster_->groups().step(node_.now, group_of_partition(partition),
+                          raft::in::ReadBarrier{.token = token, .last_beat = cluster_->groups().last_beat(), .voters = voters});
 }
 
 void Company::store_records() {
@@ -465,7 +507,12 @@ void Company::on_role(uint32_t partition, const raft::RoleState& role) {
     states_[partition].may_serve_soon = true;
     ready_.push_back(partition);
   }
-  if (role.role != raft::RoleName::kLeader) lose_reads(partition);
+  if (role.role != raft::RoleName::kLeader) {
+    lose_reads(partition);
+    lose_copies(partition);
+  } else {
+    on_copies(partition);
+  }
 }
 
 void Company::serve_who_is_ready() {
@@ -488,6 +535,14 @@ void Company::serve(uint32_t partition) {
   // What the log holds and is not committed yet was executed elsewhere: of unknown keys.
   state.all_keys_write = state.last_write = cluster_->partitions().state_index(partition).value;
   state.key_writes.fill(0);
+  const raft::Core& core = *cluster_->partitions().core(partition);
+  if (std::exchange(state.term, core.term().value) != core.term().value) {
+    state.weak_index = 0;
+    state.unacknowledged.clear();
+    if (core.role_state().takeover == raft::Takeover::kElection) {
+      losses_.add({.kind = Loss::Kind::kTakeover, .partition = partition, .term = state.term, .unix_ms = node_.now.unix_ms});
+    }
+  }
   state.serves = true;
   node_.store.set_led(partition, Led::kYes);
 }
@@ -593,6 +648,7 @@ Status Company::install_state(uint32_t partition, std::string_view state) {
 }
 
 Status Company::install(uint32_t partition, std::string_view state) {
+  states_[partition].freshness = Freshness();
   TRY(install_state(partition, state));
   announce_changes(node_);
   return done();
@@ -610,7 +666,9 @@ Status Company::apply_rows(uint32_t partition, std::string_view rows) {
 
 void Company::clear(uint32_t partition) {
   // What was executed here and is not committed may be lost with it.
-  lose_the_rest(node_, commit_stream(partition));
+  lose_the_rest(commit_stream(partition), of_lost_leader);
+  lose_copies(partition);
+  states_[partition].freshness = Freshness();
   node_.store.clear_partition(partition);
   rows_[partition].clear();
   announce_changes(node_);
@@ -619,6 +677,7 @@ void Company::clear(uint32_t partition) {
 void Company::on_commit(uint32_t partition, raft::Index commit) {
   node_.streams.advance(commit_stream(partition), commit.value);
   PartitionState& state = states_[partition];
+  state.unacknowledged.commit(commit.value);
   state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
 }
 
@@ -629,32 +688,53 @@ void Company::end_overdue() {
     PartitionState& state = states_[partition];
     if (state.writes_wait_since_us <= since_us) {
       state.writes_wait_since_us = kNever;
-      lose_the_rest(node_, commit_stream(partition));
+      lose_the_rest(commit_stream(partition), [&](uint64_t index) { return uncertain_of(partition, index); });
     }
     if (state.reads_wait_since_us <= since_us) {
       state.reads_wait_since_us = kNever;
-      lose_reads(partition);
+      lose_the_rest(read_stream(partition), of_lost_leader);
     }
+    if (state.levels == nullptr) continue;
+    const auto of_copies = [&](StreamId stream) {
+      lose_the_rest(stream, [&](uint64_t position) { return uncertain_of(partition, state.levels->index_at(position)); });
+    };
+    state.levels->take_overdue(since_us, of_copies, [&](StreamId stream) { lose_the_rest(stream, of_lost_leader); });
   }
 }
 
 void Company::on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) {
-  if (verdict == raft::ReadVerdict::kConfirmed) {
-    node_.streams.advance(read_stream(partition), token.value);
-    PartitionState& state = states_[partition];
-    state.reads_wait_since_us = token.value < state.reads_asked ? node_.now.steady_us : kNever;
-  } else {
+  const auto voters = static_cast<uint32_t>(token.value % kBarrierKinds);
+  const uint64_t number = token.value / kBarrierKinds;
+  PartitionState& state = states_[partition];
+  if (verdict != raft::ReadVerdict::kConfirmed) {
     lose_reads(partition);
+  } else if (voters != 0) {
+    state.levels->confirm_round(voters, number, node_.now.steady_us);
+  } else {
+    node_.streams.advance(read_stream(partition), number);
+    state.reads_wait_since_us = number < state.reads_asked ? node_.now.steady_us : kNever;
   }
 }
 
 // What was read while this node led may have been old already.
-void Company::lose_reads(uint32_t partition) { lose_the_rest(node_, read_stream(partition)); }
+void Company::lose_reads(uint32_t partition) {
+  lose_the_rest(read_stream(partition), of_lost_leader);
+  const LevelStreams* const streams = states_[partition].levels.get();
+  if (streams == nullptr) return;
+  for (uint32_t voters = 1; voters <= LevelStreams::kCountMax; ++voters) {
+    if (streams->waits_for_round(voters)) lose_the_rest(streams->round_stream(voters), of_lost_leader);
+  }
+}
+
+void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why) {
+  lose_from(node_, {stream, node_.streams.position(stream) + 1}, why);
+}
 
 // Replies that told of these entries will never be true.
 void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {
+  note_loss(partition, entries);
   if (node_.mistakes.lost_replies_leave) return;
-  lose_from(node_, {commit_stream(partition), entries.front().index.value});
+  lose_from(node_, {commit_stream(partition), entries.front().index.value}, of_lost_leader);
 }
 
 }  // namespace quorate

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,7 +15,11 @@
 #include "cluster/cluster_node.h"
 #include "cluster/partitions.h"
 #include "node/forwarding_peers.h"
+#include "node/freshness.h"
 #include "node/group_log.h"
+#include "node/level_streams.h"
+#include "node/levels.h"
+#include "node/losses.h"
 #include "node/pubsub_links.h"
 #include "store/key.h"
 #include "store/partition_state.h"
@@ -72,6 +77,33 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // It passed over something whose time has come: its reply waits for an entry that says so.
   void after_time(Session& session);
 
+  // ---- levels (company_levels.cc) ----------------------------------------------------------------------------
+  // What holds for a command of this session on this key: of the request, the connection, the default.  Both are set.
+  Levels levels_of(const Session& session, std::string_view key) const;
+  // The settings may say something else than before.
+  void level_settings_changed();
+  // level_refusal() must be asked even if the session has no levels of its own.
+  bool has_own_levels(uint32_t partition) const { return !levels_are_plain_ || states_[partition].default_needs.copies != 0; }
+  bool levels_are_plain() const { return levels_are_plain_; }
+  // Why the level of a command that would run here cannot be met, by the beats.  Nothing was done then.
+  std::optional<Error> level_refusal(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) const;
+  // A command that may be answered from the copy here, though another node leads the partition.
+  bool may_read_copy(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition);
+  // How many copies hold what stands at a place, the leader's own not counted; as far as this node, which must lead the partition, knows.
+  struct CopiesThere {
+    uint32_t others = 0;     // what is not committed has fewer than a commit needs
+    bool is_stored = false;  // by the leader itself
+  };
+  // Nothing: it does not lead it.  All 0: something else stands there, or nothing yet.
+  std::optional<CopiesThere> copies_there(const LogPlace& place) const;
+  // A message to whoever leads the partition; lost if nobody does, or there is no link.
+  void ask_leader(uint32_t partition, uint64_t kind, std::string_view bytes);
+  // How many copies besides the leader's a level means; with nothing to go by, of the partitions that there are.
+  uint32_t others_wanted(WriteLevel level, std::optional<uint32_t> partition) const;
+  const Losses& losses() const { return losses_; }
+  // Up to where replies were let go because so many copies hold it, in this leadership; 0: none were.  For the simulator.
+  uint64_t copies_told(uint32_t partition, uint32_t count) const;
+
   // Looks for the cluster at `address` at the end of this turn, and joins it if the node holds nothing by then; from there on nothing runs
   // here until it has been let in.  Requires: alone, and not told so before.
   void join(const PeerAddress& address);
@@ -113,12 +145,28 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
 
  private:
   static constexpr size_t kKeySlots = 64;   // a partition
+  static constexpr uint64_t kBarrierKinds = 32;   // a token is number * kBarrierKinds + voters
+  // What the reply to a write waits for: that it is committed, that so many copies hold it (0: no matter).
+  struct WriteNeeds {
+    bool commit = true;
+    uint8_t copies = 0;
+  };
+  // What the reply to a read waits for: that what it has seen is committed; that this node leads, by lease or by a round with at least
+  // so many voters (0: no round).
+  struct ReadNeeds {
+    bool commit = true;
+    bool lease = false;
+    uint8_t round = 0;
+  };
+  // Learners count as copies while there is one voter.
+  enum class Counted : uint8_t { kCopies, kVoters };
   struct PartitionState {
     bool serves = false;
     bool may_serve_soon = false;       // leads; what its log holds may not be in memory yet
     bool is_touched = false;           // written in this turn
     bool is_read = false;              // read in this turn
     bool wants_time = false;           // an entry is wanted even if nothing was written
+    uint64_t term = 0;                 // in which it serves, or has served last
     uint64_t next_index = 0;           // of this turn's entry; valid while is_touched
     uint64_t last_write = 0;
     uint64_t all_keys_write = 0;       // of several keys
@@ -126,6 +174,11 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     // Since then nothing was committed, or confirmed, though replies wait for it.
     int64_t writes_wait_since_us = kNever;
     int64_t reads_wait_since_us = kNever;
+    Unacknowledged unacknowledged;
+    Freshness freshness;               // of the copy here, while another node leads
+    uint64_t weak_index = 0;           // the last that was acknowledged before it was committed, in `term`
+    WriteNeeds default_needs = {};     // of write-quorum; on a leader
+    std::unique_ptr<LevelStreams> levels;   // made by the first that needs them
     std::array<uint64_t, kKeySlots> key_writes{};  // by hash of the key: the index of its last change, or of a neighbour's
   };
 
@@ -141,16 +194,21 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void on_commit(uint32_t partition, raft::Index commit) override;
   void on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) override;
   void on_lost(uint32_t partition, std::span<const raft::Entry> entries) override;
+  void on_copies(uint32_t partition) override;
 
   NodeId own_id() const override { return cluster_->own().id; }
   NodeId leader_of(uint32_t partition) const override;
   uint64_t incarnation_of(NodeId node) const override;
   OriginRows& rows(uint32_t partition) override;
   void await_partition(Session& session, uint32_t partition) override;
+  LogPlace place_of(uint32_t partition) const override;
   bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
   bool send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) override;
 
   void begin_joining();
+  bool is_fresh(uint32_t partition, int64_t bound_us);
+  Status take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes);
+  Status on_message(NodeId from, uint64_t kind, std::string_view bytes);
   void encode_head(uint32_t partition, Buffer& out) const;
   Status install_state(uint32_t partition, std::string_view state);
   uint64_t index_of_turn(uint32_t partition);
@@ -159,7 +217,21 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void stop_serving(uint32_t partition);
   void serve_who_is_ready();
   void lose_reads(uint32_t partition);
+  void lose_copies(uint32_t partition);
+  // Whoever waits for more than the stream has reached waits in vain.
+  void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
   void await_read(Session& session, uint32_t partition);
+  static WriteNeeds write_needs(const raft::Core& core, WriteLevel level);
+  void await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs);
+  ReadNeeds read_needs(uint32_t partition, ReadLevel level) const;
+  void await_round(Session& session, uint32_t partition, uint32_t voters);
+  void begin_barrier(uint32_t partition, uint64_t number, uint32_t voters);
+  LevelStreams& level_streams(uint32_t partition);
+  // How many live, if those are too few.
+  std::optional<uint32_t> too_few_live(const raft::Core& core, Counted counted, uint32_t wanted) const;
+  WriteNeeds bounded(PartitionState& state, uint64_t index, WriteNeeds needs) const;
+  void note_loss(uint32_t partition, std::span<const raft::Entry> entries);
+  Error uncertain_of(uint32_t partition, uint64_t index) const;
   void enter_company();
   void on_link(NodeId node, PeerLane lane, ClusterNode::LinkChange change);
   // Terms and votes need a log: without one there will be no company.
@@ -181,6 +253,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<uint32_t> touched_;   // partitions written in this turn
   std::vector<uint32_t> read_;      // and read
   std::vector<uint32_t> ready_;     // may_serve_soon
+  Losses losses_;
+  Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};
+  bool levels_are_plain_ = true;    // for who has asked for none: that is what they are
   std::vector<NodeId> leaders_;     // by partition, as forwarding knows them
   std::optional<PartitionEncoder> encoder_;
   GroupLog group_log_;

@@ -140,11 +140,6 @@ std::optional<uint8_t> shutdown_options(std::string_view text) {
   return options;
 }
 
-bool is_count(std::string_view text) {
-  const auto value = parse_int(text);
-  return value && *value >= 1 && *value <= 16;
-}
-
 }  // namespace
 
 // ---- save: "seconds changes" pairs ---------------------------------------------------------------------
@@ -362,20 +357,30 @@ Result<std::string> normalize_title_template(std::string_view text, std::string_
 // ---- levels ------------------------------------------------------------------------------------------------------------
 
 Result<std::string> normalize_write_level(std::string_view text, std::string_view /*current*/) {
-  const std::string word = lower(text);
-  if (word == "quorum" || word == "all" || is_count(word)) return word;
+  if (const auto level = parse_write_level(text)) return text_of(*level);
   return refused("argument must be a number of copies, quorum or all");
 }
 
+void assign_write_level(SettingTargets& targets, const SettingValue& value) {
+  targets.node.write_quorum = *parse_write_level(value.text);
+}
+
 Result<std::string> normalize_read_level(std::string_view text, std::string_view /*current*/) {
-  const std::string word = lower(text);
-  if (word == "lease" || word == "quorum" || word == "local" || is_count(word)) return word;
-  constexpr std::string_view kBounded = "bounded:";
-  if (word.starts_with(kBounded)) {
-    const auto limit_ms = parse_int(std::string_view(word).substr(kBounded.size()));
-    if (limit_ms && *limit_ms >= 0) return word;
-  }
+  if (const auto level = parse_read_level(text)) return text_of(*level);
   return refused("argument must be a number of copies, lease, quorum, local or bounded:milliseconds");
+}
+
+void assign_read_level(SettingTargets& targets, const SettingValue& value) {
+  targets.node.read_quorum = *parse_read_level(value.text);
+}
+
+Result<std::string> normalize_policies(std::string_view text, std::string_view /*current*/) {
+  if (const auto policies = parse_policies(text)) return text_of(*policies);
+  return refused("argument must be prefixes of keys, each once and with its levels: user: w=all cache: w=1 r=local");
+}
+
+void assign_policies(SettingTargets& targets, const SettingValue& value) {
+  targets.node.quorum_policies = *parse_policies(value.text);
 }
 
 }  // namespace quorate

@@ -35,6 +35,10 @@ void assign_notify(SettingTargets& targets, const SettingValue& value);
 void assign_percentiles(SettingTargets& targets, const SettingValue& value);
 void assign_oom_values(SettingTargets& targets, const SettingValue& value);
 void assign_shutdown_on_sigterm(SettingTargets& targets, const SettingValue& value);
+Result<std::string> normalize_policies(std::string_view text, std::string_view current);
+void assign_policies(SettingTargets& targets, const SettingValue& value);
+void assign_write_level(SettingTargets& targets, const SettingValue& value);
+void assign_read_level(SettingTargets& targets, const SettingValue& value);
 void assign_shutdown_on_sigint(SettingTargets& targets, const SettingValue& value);
 
 }  // namespace quorate

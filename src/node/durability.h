@@ -30,6 +30,7 @@ class Durability {
 
   bool keeps_log() const { return log_.has_value(); }
   LogWriter& log() { return *log_; }
+  const LogWriter& log() const { return *log_; }
   void start_log(const LogWriter::Options& options, const LogPosition& position,
                  std::vector<uint64_t> segments) {
     log_.emplace(options, position, std::move(segments));

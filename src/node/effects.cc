@@ -6,6 +6,7 @@
 #include "node/input.h"
 #include "node/output.h"
 #include "node/upkeep.h"
+#include "node/waits.h"
 
 namespace quorate {
 
@@ -65,6 +66,7 @@ void perform(Node& owner, Instant now, Driver& driver) {
   node.company.confirm_reads(driver);
   node.company.store_records();
   carry_out_disk_requests(node, driver);
+  look_at_waits(node);
   release_held(node);
   flush_links(node);
   carry_out_peers(node, driver);

@@ -24,7 +24,7 @@ namespace quorate {
 namespace {
 
 constexpr uint32_t kNodeLookCloser =
-    kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy;
+    kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy | kNodeHasLevels;
 // What a command adds to the turn's budget of eviction: enough for more than one key, so that a pipeline of writes cannot
 // outrun it.
 constexpr size_t kEvictionPerCommand = 12;
@@ -105,7 +105,7 @@ std::optional<Error> check_memory(NodeState& node, const Session& session, const
 }
 
 // Why the node does not run this command now.
-std::optional<Error> refusal(NodeState& node, Session& session, const Command& row) {
+std::optional<Error> refusal(NodeState& node, Session& session, const Command& row, const Key& first_key) {
   const uint32_t flags = effective_flags(session, row);
   if (session.has(kNeedsAuth) && (row.spec->flags & kNoAuth) == 0) return errors::no_auth();
   if (node.flags & kNodeMemoryLimited) {
@@ -125,6 +125,9 @@ std::optional<Error> refusal(NodeState& node, Session& session, const Command& r
   if (session.has(kInMulti) && (row.spec->flags & kNoMulti) != 0 && !runs_inside_multi(row)) {
     return errors::not_in_transaction();
   }
+  // In company it goes by the partition (routing.h).
+  const bool has_levels = session.has(kHasLevels) || (node.flags & kNodeHasLevels) != 0;
+  if (has_levels && node.company.is_alone()) return node.company.level_refusal(session, flags, first_key.bytes, 0);
   return std::nullopt;
 }
 
@@ -163,7 +166,7 @@ void execute_closely(NodeState& node, Session& session, Command* found, Args arg
     return;
   }
   Command& row = *resolved.value();
-  if (const auto error = refusal(node, session, row)) {
+  if (const auto error = refusal(node, session, row, first_key)) {
     reject(node, session, &row, *error);
     return;
   }
@@ -296,12 +299,18 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
   }
   const size_t start = session.out.size();
   const GapId first_gap = session.holds.next_gap();
+  const bool was_in_multi = session.has(kInMulti);
   if (session.has(kReplySkipNext)) {
     session.clear(kReplySkipNext);
     session.set(kReplySkipNow);
   }
   execute_closely(node, session, row, args, first_key, clock);
   if (session.has(kForwarded) && session.out.size() != start) node.forwarding->note_reply(session, session.out.view_from(start));
+  if (session.once_levels.is_set() && row != nullptr) [[unlikely]] {
+    const bool is_data = (row->spec->flags & (kReadonly | kWrite)) != 0 && !was_in_multi;
+    // What waits for its key, or for the end of a pause, is not over yet.
+    if ((is_data || is_named(*row, "exec")) && !session.has(kBlocked | kPostponed)) session.set_once_levels({});
+  }
   const bool silent = session.has(kReplySkipNow | kReplyOff);
   session.clear(kReplySkipNow);
   if (silent && (row == nullptr || !replies_with_messages(*row))) {

@@ -330,6 +330,13 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, const Error& error) 
   finish(index, at, reply.view());
 }
 
+void Forwarding::note_place(const Waiting& waiting, const ForwardAnswer& answer) {
+  if (answer.term == 0) return;
+  Session* const session = node_.sessions.find(waiting.session_id);
+  if (session == nullptr) return;
+  session->places.note({.partition = answer.partition, .term = answer.term, .index = answer.index});
+}
+
 void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
   Partition& partition = partitions_[answer.partition];
   const auto at = partition.waiting.find(answer.number);
@@ -342,6 +349,7 @@ void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
   if (!is_current && !is_true_still) return;
   switch (answer.outcome) {
     case ForwardOutcome::kReply:
+      note_place(at->second, answer);
       finish(answer.partition, at, answer.reply);
       break;
     case ForwardOutcome::kNotRun:

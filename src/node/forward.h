@@ -158,6 +158,7 @@ class Forwarding {
   static uint64_t lowest_wanted(const Partition& partition);
   // It was lost with as many others than this one as it may be.
   static bool is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation);
+  void note_place(const Waiting& waiting, const ForwardAnswer& answer);
   void on_answer(NodeId from, const ForwardAnswer& answer);
   void on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt);
   void end_overdue(uint32_t index);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cluster/ring.h"
+#include "node/log_places.h"
 
 namespace quorate {
 
@@ -26,6 +27,8 @@ class ForwardingPeers {
   virtual OriginRows& rows(uint32_t partition) = 0;
   // What is said to the session next tells of all that was executed on the partition.  Requires: serves(partition).
   virtual void await_partition(Session& session, uint32_t partition) = 0;
+  // What commands that were answered have written or seen is not behind this; of term 0: not known.
+  virtual LogPlace place_of(uint32_t partition) const { return {.partition = partition}; }
   // Puts a message on the link with another node, which leaves in this turn or the next; false: there is none.
   virtual bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) = 0;
 };

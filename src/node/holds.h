@@ -2,6 +2,7 @@
 // of replies that are not known yet.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -68,8 +69,8 @@ class Holds {
   // ---- what will never be met --------------------------------------------------------------------------------
   // Needs of the stream from that position on.
   bool has_need_from(Need lost) const;
-  // They are gone, and what was bound to them is replaced: bytes of `out` by what `replace(bytes, new_out)` appends,
-  // a gap by what it appends for no bytes.
+  // They are gone, and what was bound to them is replaced: bytes of `out` by what `replace(position, bytes, new_out)` appends, a
+  // gap by what it appends for no bytes; `position` is the largest that they have waited for.
   template <class Replace>
   void lose_from(Need lost, Buffer& out, Replace&& replace);
 
@@ -125,17 +126,19 @@ void Holds::lose_from(Need lost, Buffer& out, Replace&& replace) {
     new_out.append(old.substr(done, static_cast<size_t>(place - left_) - done));
     done = static_cast<size_t>(place - left_);
     bool is_lost = false;
+    uint64_t position = 0;
     for (; index < holds_.size() && holds_[index].place == place; ++index) {
       Hold& hold = holds_[index];
       if (is_from(hold, lost)) {
         is_lost = true;
+        position = std::max(position, hold.need.position);
         continue;
       }
       if (is_gap(hold)) {
         Gap& held = gaps_->queue[gap++];
         if (std::exchange(is_lost, false)) {
           Buffer instead;
-          replace(std::string_view(), instead);
+          replace(position, std::string_view(), instead);
           refill_gap(held, instead.view());
         }
       }
@@ -143,7 +146,7 @@ void Holds::lose_from(Need lost, Buffer& out, Replace&& replace) {
     }
     if (!is_lost) continue;
     const uint64_t end = index < holds_.size() ? holds_[index].place : bound_;
-    replace(old.substr(done, static_cast<size_t>(end - place)), new_out);
+    replace(position, old.substr(done, static_cast<size_t>(end - place)), new_out);
     done = static_cast<size_t>(end - left_);
   }
   const size_t bound = static_cast<size_t>(bound_ - left_);

@@ -377,6 +377,15 @@ void write_cluster(const Source& from, Lines& out) {
   out.flag("cluster_enabled", is_cluster(from.node));
 }
 
+// Ours.
+void write_quorum(const Source& from, Lines& out) {
+  out.section("Quorum");
+  const Losses& losses = from.node.company.losses();
+  out.count("quorum_lost_records", losses.lost_count());
+  out.count("quorum_takeovers", losses.takeovers().size());
+  out.count("quorum_waiting_clients", from.node.waits.by_session.size());
+}
+
 void write_keyspace(const Source& from, Lines& out) {
   out.section("Keyspace");
   Store& store = from.node.store;
@@ -400,7 +409,7 @@ constexpr Section kSections[] = {
     {"cpu", write_cpu, true},                 {"modules", write_modules, true},
     {"commandstats", write_commandstats, false}, {"errorstats", write_errorstats, true},
     {"latencystats", write_latencystats, false}, {"cluster", write_cluster, true},
-    {"keyspace", write_keyspace, true},
+    {"keyspace", write_keyspace, true},       {"quorum", write_quorum, false},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Levels as text and as numbers.
 #include "node/levels.h"
 
+#include <algorithm>
+
 #include "util/check.h"
 #include "util/number.h"
 
@@ -81,6 +83,52 @@ std::string text_of(ReadLevel level) {
     case Kind::kBounded: return std::string(kBounded) + std::to_string(level.number);
   }
   CHECK(false);
+}
+
+std::optional<std::vector<QuorumPolicy>> parse_policies(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  std::vector<QuorumPolicy> policies;
+  for (size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos; at = text.find_first_not_of(kBlanks, at)) {
+    const size_t end = std::min(text.find_first_of(kBlanks, at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    at = end;
+    const bool is_write = word.starts_with("w=");
+    if (!is_write && !word.starts_with("r=")) {
+      const bool is_new = std::none_of(policies.begin(), policies.end(), [&](const QuorumPolicy& each) { return each.prefix == word; });
+      const bool is_due = policies.empty() || policies.back().levels.is_set();
+      if (!is_new || !is_due || policies.size() == kQuorumPoliciesMax) return std::nullopt;
+      policies.push_back({.prefix = std::string(word), .levels = {}});
+      continue;
+    }
+    if (policies.empty()) return std::nullopt;
+    Levels& levels = policies.back().levels;
+    const auto write = is_write ? parse_write_level(word.substr(2)) : std::optional(levels.write);
+    const auto read = is_write ? std::optional(levels.read) : parse_read_level(word.substr(2));
+    if (!write || !read || (is_write ? levels.write.is_set() : levels.read.is_set())) return std::nullopt;
+    levels = {.write = *write, .read = *read};
+  }
+  if (!policies.empty() && !policies.back().levels.is_set()) return std::nullopt;
+  return policies;
+}
+
+std::string text_of(std::span<const QuorumPolicy> policies) {
+  std::string text;
+  for (const QuorumPolicy& policy : policies) {
+    if (!text.empty()) text += ' ';
+    text += policy.prefix;
+    if (policy.levels.write.is_set()) text += " w=" + text_of(policy.levels.write);
+    if (policy.levels.read.is_set()) text += " r=" + text_of(policy.levels.read);
+  }
+  return text;
+}
+
+const QuorumPolicy* policy_of(std::span<const QuorumPolicy> policies, std::string_view key) {
+  const QuorumPolicy* longest = nullptr;
+  for (const QuorumPolicy& policy : policies) {
+    if (!key.starts_with(policy.prefix)) continue;
+    if (longest == nullptr || policy.prefix.size() > longest->prefix.size()) longest = &policy;
+  }
+  return longest;
 }
 
 uint64_t number_of(WriteLevel level) { return level.copies; }

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace quorate {
 
@@ -51,6 +53,18 @@ struct Levels {
   }
   friend bool operator==(const Levels&, const Levels&) = default;
 };
+
+// What holds for keys that begin so.
+struct QuorumPolicy {
+  std::string prefix;
+  Levels levels;
+};
+// "user: w=all cache: w=1 r=local": prefixes, each with its levels.  Nothing: it cannot be read.
+constexpr size_t kQuorumPoliciesMax = 1024;
+std::optional<std::vector<QuorumPolicy>> parse_policies(std::string_view text);
+std::string text_of(std::span<const QuorumPolicy> policies);
+// That of the longest prefix; null: none.  O(policies).
+const QuorumPolicy* policy_of(std::span<const QuorumPolicy> policies, std::string_view key);
 
 // As people write them, in any case: "quorum", "all", "2"; "lease", "quorum", "local", "2", "bounded:100".
 std::optional<WriteLevel> parse_write_level(std::string_view text);

@@ -265,10 +265,13 @@ void LinkSessions::answer_next(Link& link, std::string_view reply) {
     Reply(instead, link.session->protocol).error(error_line(errors::forwarded_reply_too_large()));
     reply = instead.view();
   }
+  const LogPlace place = peers_.place_of(link.key.partition);
   answer_(link.key.origin, {.partition = link.key.partition,
                             .number = answered.number,
                             .attempt = answered.attempt,
                             .outcome = ForwardOutcome::kReply,
+                            .term = place.term,
+                            .index = place.index,
                             .reply = reply});
   if (link.key.only_command != 0) end(link);
 }

@@ -15,6 +15,9 @@ struct NodeMistakes {
   bool hands_over_in_turn = false;      // a leader hands over while what was read in this turn is not confirmed
   bool runs_numbers_again = false;      // a forwarded write that is sent again is run again
   bool forgets_numbers = false;         // which of them were run is no part of a partition's state
+  bool counts_itself_unstored = false;  // a leader counts its copy of a write before it has stored it
+  bool tells_age_without_lease = false; // a copy counts as fresh because a leader that may have been deposed says so
+  bool local_is_lease = false;          // a read that should be linearizable is answered by any copy
   bool some_messages_wait = false;      // some of what is published leaves with what waits for commit
   bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written
 };

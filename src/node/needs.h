@@ -12,7 +12,7 @@ namespace quorate {
 class Session;
 
 // The log of the shard first, then of each partition its commit index and the number of its last read barrier that
-// leadership was confirmed for.
+// leadership was confirmed for; then those that add_streams() has made (level_streams.h).
 enum class StreamId : uint32_t {};
 constexpr StreamId kLogStream{0};
 constexpr StreamId kNoStream{UINT32_MAX};
@@ -54,6 +54,13 @@ class Streams {
   // The stream has got so far (or was there before).  release_held() then looks at who waits for it.
   // Requires: not kLogStream.
   void advance(StreamId stream, uint64_t position);
+
+  // So many more; the first of them.
+  StreamId add_streams(size_t count) {
+    const StreamId first{static_cast<uint32_t>(streams_.size())};
+    streams_.resize(streams_.size() + count);
+    return first;
+  }
 
   // Adds a need to those of a session's turn.  O(1).  Requires: not of kLogStream.
   void add(uint64_t session_id, TurnNeeds& needs, Need need);

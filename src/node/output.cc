@@ -10,6 +10,7 @@
 #include "node/publish.h"
 #include "node/reply_shape.h"
 #include "node/transactions.h"
+#include "node/waits.h"
 
 namespace quorate {
 
@@ -153,8 +154,7 @@ void bind_needs(NodeState& node, Session& session) {
   session.holds.bind(session.out.size());
 }
 
-void lose_from(NodeState& node, Need lost) {
-  const std::string line = error_line(errors::uncertain_leader_lost());
+void lose_from(NodeState& node, Need lost, const std::function<Error(uint64_t position)>& why) {
   node.sessions.for_each_with_links([&](Session& session) {
     if (session.has(kClosing)) return;
     bind_needs(node, session);
@@ -171,8 +171,8 @@ void lose_from(NodeState& node, Need lost) {
       return;
     }
     const Protocol protocol = session.protocol;
-    session.holds.lose_from(lost, session.out, [&](std::string_view bytes, Buffer& out) {
-      write_instead(line, bytes, Reply(out, protocol));
+    session.holds.lose_from(lost, session.out, [&](uint64_t position, std::string_view bytes, Buffer& out) {
+      write_instead(error_line(why(position)), bytes, Reply(out, protocol));
     });
     update_waiting(node, session);
     queue_flush(node, session);
@@ -250,7 +250,8 @@ void destroy_session(NodeState& node, Session& session) {
     if (node.monitors.empty()) node.flags &= ~kNodeMonitored;
   }
   if (session.has(kReplicaLink)) stop_following(node, session);
-  if (session.has(kBlockedElsewhere)) node.forwarding->forget(session);
+  if (session.has(kBlockedElsewhere) && node.forwarding != nullptr) node.forwarding->forget(session);
+  forget_wait(node, session.id);
   if (session.waits_for != kNoStream) forget(node.streams.waiting(session.waits_for));
   if (session.has(kQueuedToFlush)) forget(node.to_flush);
   if (session.has(kQueuedToResume)) forget(node.to_resume);

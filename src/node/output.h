@@ -1,6 +1,7 @@
 // From a session's output buffer to the driver: flushing, holding back what is not durable, limits, closing.
 #pragma once
 
+#include <functional>
 #include <string_view>
 
 #include "node/effects.h"
@@ -46,8 +47,8 @@ void flush(NodeState& node, Session& session, SessionDriver& driver);
 // What was said since the last call gets what await() was told for it, so that another reply's needs are its own.
 void bind_needs(NodeState& node, Session& session);
 // The stream will never get to where `lost` is in the way it was meant: replies that wait for that or more become
-// -UNCERTAIN.
-void lose_from(NodeState& node, Need lost);
+// -UNCERTAIN, with the words of `why(position)`, the position being what the reply has waited for.
+void lose_from(NodeState& node, Need lost, const std::function<Error(uint64_t position)>& why);
 
 // After the log or other streams got further: sessions whose output waited for that are queued again.
 void release_held(NodeState& node);

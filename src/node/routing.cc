@@ -111,15 +111,37 @@ bool is_of_data_alone(const Session& session) {
   });
 }
 
-Road at_partition(NodeState& node, Session& session, const Command& row, Args args, const KeysPartition& keys) {
+// Of what will run: of a transaction all that was queued.
+uint32_t flags_of(const Session& session, const Command& row) {
+  return is_exec(session, row) && session.extras != nullptr ? session.extras->queued_flags : row.spec->flags;
+}
+
+Road check_level(NodeState& node, Session& session, const Command& row, const Key& first_key, uint32_t partition) {
+  const auto error = node.company.level_refusal(session, flags_of(session, row), first_key.bytes, partition);
+  return error ? refuse(node, session, *error) : Road::kHere;
+}
+
+// It is led elsewhere.  A connection that has written or read what the copy here does not hold yet must not look back.
+bool is_answered_by_copy(NodeState& node, const Session& session, const Command& row, const Key& first_key, uint32_t partition) {
+  if (first_key.bytes.data() == nullptr || session.has(kInMulti) || session.driver != nullptr) return false;
+  if (!node.company.may_read_copy(session, row.spec->flags, first_key.bytes, partition)) return false;
+  return !node.forwarding->is_waiting(partition, session);
+}
+
+Road at_partition(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key,
+                  const KeysPartition& keys) {
   const uint32_t partition = keys.partition;
   node.company.set_partition(partition);
   const bool nothing_waits = node.forwarding->waiting_count() == 0;
   // Its effects must fit into one message between nodes.  What is so large stands in `in` until it is whole.
   if (session.in.size() > kRequestMax) [[unlikely]]
     return refuse(node, session, errors::forwarded_request_too_large());
-  if (node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session))) [[likely]]
+  if (node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session))) [[likely]] {
+    if (session.has(kHasLevels) || node.company.has_own_levels(partition)) [[unlikely]]
+      return check_level(node, session, row, first_key, partition);
     return Road::kHere;
+  }
+  if (!node.company.serves(partition) && is_answered_by_copy(node, session, row, first_key, partition)) return Road::kHere;
   // What another node has sent is for a partition that is led here, or is refused before it gets here.
   if (session.driver != nullptr) return refuse(node, session, errors::no_leader(partition));
   if (const auto moved = moved_to(node, session, *row.spec, keys)) return redirect(node, session, *moved);
@@ -174,7 +196,7 @@ Road route_scan(NodeState& node, Session& session, const Command& row, Args args
   const KeysPartition keys{.kind = KeysPartition::Kind::kOne,
                            .partition = partition,
                            .slot = static_cast<uint16_t>(partition * width)};
-  const Road road = at_partition(node, session, row, args, keys);
+  const Road road = at_partition(node, session, row, args, Key{}, keys);
   if (road == Road::kHere) node.store.set_scope(partition);
   return road;
 }
@@ -239,7 +261,7 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
     const KeysPartition keys{.kind = KeysPartition::Kind::kOne,
                              .partition = node.store.partition_of(first_key.slot),
                              .slot = first_key.slot};
-    return at_partition(node, session, row, args, keys);
+    return at_partition(node, session, row, args, first_key, keys);
   }
   const bool runs_transaction = is_exec(session, row);
   if (runs_transaction && session.has(kMultiBroken | kWatchBroken)) return Road::kHere;
@@ -247,7 +269,7 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
       runs_transaction ? partition_of_transaction(node, session) : partition_of_keys(node, *row.spec, args);
   if (row.spec->name == "watch") return route_watch(node, session, row, keys);
   if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
-  if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, keys);
+  if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
   if (session.driver == nullptr) {
     if (auto parts = take_apart(node.store, *row.spec, args)) {
       ++node.statistics.requests_forwarded;

@@ -15,6 +15,7 @@
 #include "node/followers.h"
 #include "node/holds.h"
 #include "node/levels.h"
+#include "node/log_places.h"
 #include "node/needs.h"
 #include "node/node.h"
 #include "node/settings.h"
@@ -160,6 +161,7 @@ class Session {
   Levels once_levels;               // CLIENT QUORUM ONCE: of the next command on data, or transaction
   const CommandSpec* last_command = nullptr;
   std::unique_ptr<SessionExtras> extras;
+  LogPlaces places;                 // in company
 
   // ---- input ----------------------------------------------------------------------------------------
   Buffer in;                              // what is not executed yet

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "node/levels.h"
+
 namespace quorate {
 
 enum class FsyncPolicy : uint8_t { kEverySecond, kAlways, kNo };
@@ -82,6 +84,12 @@ struct NodeSettings {
   // ---- the cluster ---------------------------------------------------------------------------------------
   std::string zone;               // copies of a partition are spread over zones
   int64_t replication_n = 3;
+  WriteLevel write_quorum{WriteLevel::kQuorum};
+  ReadLevel read_quorum{.kind = ReadLevel::Kind::kLease};
+  std::vector<QuorumPolicy> quorum_policies;
+  // Beyond that nothing is acknowledged before it is committed.
+  int64_t max_unacked_ms = 1'000;
+  uint64_t max_unacked_bytes = 64ULL << 20;
   int64_t request_timeout_ms = 5'000;
   ClusterRedirect cluster_redirect = ClusterRedirect::kAuto;
 };

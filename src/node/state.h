@@ -26,6 +26,7 @@
 #include "node/settings.h"
 #include "node/slow_log.h"
 #include "node/statistics.h"
+#include "node/waits.h"
 #include "store/db.h"
 #include "util/time.h"
 
@@ -41,6 +42,7 @@ enum NodeFlag : uint32_t {
   kNodeBusy = 1u << 5,            // DEBUG SLEEP: nobody is answered
   kNodeExactTimes = 1u << 6,      // every command is timed alone
   kNodeFollowed = 1u << 7,        // somebody reads the stream of effects
+  kNodeHasLevels = 1u << 9,       // alone, write-quorum or read-quorum ask for more than one node may have
   kNodeInCompany = 1u << 8,       // there are other nodes: a request runs where its partition is led
 };
 
@@ -113,11 +115,12 @@ struct NodeState {
   PauseKind pause = PauseKind::kNone;
   int64_t pause_until_us = 0;
   std::vector<Session*> postponed;
-  size_t blocked_count = 0;              // sessions in kBlocked or kPostponed
+  size_t blocked_count = 0;              // sessions in kBlocked or kPostponed, or in `waits`
   std::multimap<int64_t, uint64_t> block_deadlines;  // steady_us -> session id
   std::vector<std::pair<int, std::string>> ready_keys;
   std::set<std::pair<int, std::string>> ready_set;   // the same keys
   std::vector<Wish> wishes;
+  Waits waits;
   int64_t next_upkeep_us = 0;
   // What eviction may still look at in this turn, entries; about half a millisecond.  Commands add to it.
   static constexpr size_t kEvictionPerTurn = 2000;

@@ -121,6 +121,7 @@ int64_t upkeep_deadline(const NodeState& node) {
   int64_t deadline = node.next_upkeep_us;
   if (node.flags & kNodePaused) deadline = std::min(deadline, node.pause_until_us);
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
+  deadline = std::min(deadline, node.waits.next_look_us);
   if (node.forwarding != nullptr) deadline = std::min(deadline, node.forwarding->deadline());
   if (node.pubsub != nullptr) deadline = std::min(deadline, node.pubsub->deadline());
   if (node.background_work_left || has_persistence_work(node)) {
@@ -135,6 +136,8 @@ void settings_changed(NodeState& node) {
   const int64_t slow_us = node.settings.slowlog_log_slower_than;
   set(kNodeExactTimes, (slow_us >= 0 && slow_us < 1000) || node.settings.latency_monitor_threshold > 0);
   node.slow_log.trim(node.settings.slowlog_max_len);
+  node.company.level_settings_changed();
+  set(kNodeHasLevels, node.company.is_alone() && !node.company.levels_are_plain());
   persistence_settings_changed(node);
   node.store.set_frozen(node.durability.refuses_writes());
   set(kNodeWritesRefused, refuses_writes(node));

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "node/forward_message.h"
+#include "node/freshness.h"
 #include "node/origin_rows.h"
 #include "util/check.h"
 
@@ -80,6 +81,20 @@ void try_rows(std::string_view input) {
   CHECK(again.apply(input).ok());
 }
 
+void try_freshness(std::string_view input) {
+  for (const FreshnessKind kind : {FreshnessKind::kAsk, FreshnessKind::kTold}) {
+    const auto decoded = decode_freshness(kind, input, kLimits.partitions);
+    if (!decoded.ok()) continue;
+    CHECK(decoded.value().partition < kLimits.partitions);
+    Buffer bytes;
+    encode(decoded.value(), bytes);
+    const auto again = decode_freshness(kind, bytes.view(), kLimits.partitions);
+    CHECK(again.ok());
+    CHECK(again.value().asked_us == decoded.value().asked_us);
+    CHECK(again.value().commit_index == decoded.value().commit_index);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -88,6 +103,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try_answer(input);
   try_cancel(input);
   try_rows(input);
+  try_freshness(input);
   return 0;
 }
 

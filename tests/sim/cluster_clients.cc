@@ -120,9 +120,10 @@ bool ClusterClients::is_used_up(const KeyHistory& history, uint32_t adds_max) {
 
 std::string ClusterClients::pick_key(KeyKind& kind) {
   static constexpr const char* kNames[kKinds] = {"register", "counter", "set", "queue", "pair"};
+  const bool is_weak = prng_.chance(swarm_.weak_writes);
   const uint64_t which = prng_.below(kKinds);
-  kind = static_cast<KeyKind>(which);
-  const std::string base = kNames[which] + std::to_string(prng_.below(swarm_.keys));
+  kind = is_weak ? KeyKind::kCounter : static_cast<KeyKind>(which);
+  const std::string base = (is_weak ? "weak" : kNames[which]) + std::to_string(prng_.below(swarm_.keys));
   uint32_t& generation = generation_[base];
   std::string key = base + "." + std::to_string(generation);
   KeyHistory& history = history_[key];
@@ -131,6 +132,7 @@ std::string ClusterClients::pick_key(KeyKind& kind) {
     key = base + "." + std::to_string(++generation);
     history_[key].kind = kind;
   }
+  history_[key].is_weak = is_weak;
   return key;
 }
 
@@ -216,6 +218,38 @@ ClusterClients::Call ClusterClients::make_write(const std::string& key, KeyKind 
   return call;
 }
 
+// None of these is below what a request gets that asks for nothing: its writes are committed, its reads linearizable.  But any copy may
+// answer some reads of counters: what they say is judged by itself.
+void ClusterClients::ask_for_level(Call& call) {
+  if (history_.at(call.key).is_weak) {
+    call.bytes = command({"CLIENT", "QUORUM", "ONCE", "W", "1", "R", prng_.chance(0.5) ? "1" : "lease"}) + call.bytes;
+    ++call.replies;
+    return;
+  }
+  const bool may_be_local = call.key_kind == KeyKind::kCounter && call.kind == OperationKind::kRead;
+  if (may_be_local && prng_.chance(swarm_.local_reads)) {
+    const bool is_bounded = prng_.chance(0.5);
+    const uint64_t bound_ms = 20 + prng_.below(300);
+    call.is_local = true;
+    if (is_bounded) call.bound_us = static_cast<int64_t>(bound_ms) * 1000;
+    const std::string level = is_bounded ? "bounded:" + std::to_string(bound_ms) : "local";
+    call.bytes = command({"CLIENT", "QUORUM", "ONCE", "R", level}) + call.bytes;
+    call.text = level + " " + call.text;
+  } else if (prng_.chance(swarm_.other_levels)) {
+    const uint64_t commit = (swarm_.replication + 1) / 2;
+    const std::string number = std::to_string(commit + prng_.below(swarm_.replication - commit + 1));
+    const std::string writes[] = {"quorum", "all", number};
+    const std::string reads[] = {"lease", "quorum", number};
+    const std::string& write = writes[prng_.below(3)];
+    const std::string& read = reads[prng_.below(3)];
+    call.bytes = command({"CLIENT", "QUORUM", "ONCE", "W", write, "R", read}) + call.bytes;
+    call.text += " (w=" + write + " r=" + read + ")";
+  } else {
+    return;
+  }
+  ++call.replies;
+}
+
 void ClusterClients::begin(uint32_t number) {
   Client& client = clients_[number];
   if (verifies_) {
@@ -226,6 +260,7 @@ void ClusterClients::begin(uint32_t number) {
     KeyKind kind = KeyKind::kRegister;
     const std::string key = pick_key(kind);
     client.call = prng_.chance(swarm_.reads) ? make_read(key, kind) : make_write(key, kind);
+    ask_for_level(client.call);
   }
   client.is_busy = true;
   client.gives_up_us = host_.now_us() + swarm_.request_us;
@@ -242,6 +277,8 @@ void ClusterClients::attempt(uint32_t number) {
 
 void ClusterClients::send(uint32_t number) {
   Client& client = clients_[number];
+  if (!client.has_connection || client.connected_to != client.target) ++client.connection;
+  client.connected_to = client.target;
   client.is_waiting = true;
   client.has_connection = true;
   client.replies_left = client.call.replies;
@@ -360,7 +397,12 @@ void ClusterClients::on_reply(uint32_t number) {
   hints_[client.call.key] = client.target;
   ++answered_;
   if (client.call.kind != OperationKind::kRead) ++writes_answered_;
+  if (client.call.is_local) {
+    judge_local(client, *output);
+    return finish(number);
+  }
   record(client, host_.now_us(), output);
+  if (client.call.key_kind == KeyKind::kCounter && output) note_seen(client, *output & acknowledged(client.call.key));
   if (client.verifies) note_final(client, output);
   finish(number);
 }
@@ -485,6 +527,69 @@ void ClusterClients::record(const Client& client, int64_t returned_us,
                                                   .output = output});
 }
 
+// ---- local reads
+
+// Everything that has been added for certain by now.
+uint64_t ClusterClients::acknowledged(const std::string& key) const {
+  uint64_t sum = 0;
+  for (const Operation& operation : history_.at(key).operations) {
+    if (operation.kind == OperationKind::kAdd && operation.returned != kNever) sum |= operation.argument;
+  }
+  return sum;
+}
+
+void ClusterClients::note_seen(const Client& client, uint64_t sum) {
+  Seen& seen = seen_[{static_cast<uint32_t>(&client - clients_.data()), client.call.key}];
+  if (seen.connection != client.connection) seen = {.connection = client.connection};
+  seen.sum |= sum;
+}
+
+// A connection to one node never looks back: what it has seen of acknowledged writes, or has written itself, it sees again.
+void ClusterClients::judge_local(const Client& client, uint64_t sum) {
+  KeyHistory& history = history_.at(client.call.key);
+  const uint64_t all = history.writes >= 64 ? UINT64_MAX : (uint64_t{1} << history.writes) - 1;
+  if ((sum & ~all) != 0) return fail(client.call.text + ": nobody has written that");
+  const Seen& seen = seen_[{static_cast<uint32_t>(&client - clients_.data()), client.call.key}];
+  if (seen.connection == client.connection && (seen.sum & ~sum) != 0) {
+    return fail(client.call.text + ": runs back, " + std::to_string(seen.sum) + " was seen and now " + std::to_string(sum));
+  }
+  for (const Operation& operation : history.operations) {
+    // Clocks may run a few percent fast or slow.
+    const bool is_due = client.call.bound_us != kNever && operation.kind == OperationKind::kAdd &&
+                        operation.returned < client.invoked_us - client.call.bound_us * 11 / 10;
+    if (is_due && (sum & operation.argument) == 0) return fail(client.call.text + ": older than that, " + std::to_string(sum));
+  }
+  note_seen(client, sum & acknowledged(client.call.key));
+  history.local_reads.push_back(sum);
+}
+
+// One copy's word for it may be lost with that copy, and then somebody says so.
+std::string ClusterClients::check_weak_writes(const std::string& key, const KeyHistory& history) const {
+  if (!history.final_state) return key + " was never read at the end";
+  for (const Operation& operation : history.operations) {
+    const bool is_gone = operation.kind == OperationKind::kAdd && operation.returned != kNever && (*history.final_state & operation.argument) == 0;
+    if (is_gone && !host_.may_be_lost(key)) return key + ": a weakly acknowledged write is lost, and nobody says so";
+  }
+  return "";
+}
+
+// What a copy shows is a beginning of the history: with something that was added, all that had been acknowledged before that was asked for.
+std::string ClusterClients::check_local_reads(const std::string& key, const KeyHistory& history) {
+  for (const Operation& later : history.operations) {
+    if (later.kind != OperationKind::kAdd) continue;
+    uint64_t before = 0;
+    for (const Operation& operation : history.operations) {
+      if (operation.kind == OperationKind::kAdd && operation.returned < later.invoked) before |= operation.argument;
+    }
+    for (const uint64_t sum : history.local_reads) {
+      if ((sum & later.argument) != 0 && (before & ~sum) != 0) {
+        return key + ": a local read shows " + std::to_string(sum) + ", which is no beginning of the history";
+      }
+    }
+  }
+  return "";
+}
+
 // ---- the end
 
 void ClusterClients::begin_verification() {
@@ -567,7 +672,12 @@ std::string ClusterClients::check(uint64_t& undecided) const {
       if (operation.returned != kNever || left_a_trace(history, operation))
         judged.push_back(operation);
     }
+    if (history.is_weak) {
+      if (std::string lost = check_weak_writes(key, history); !lost.empty()) return lost;
+      continue;
+    }
     std::string lost = check_ledger(key, history);
+    if (lost.empty()) lost = check_local_reads(key, history);
     const LinearizabilityResult result = check_linearizable(judged, 300'000);
     if (result.verdict == LinearizabilityVerdict::kViolated) {
       return "not linearizable: " + key + (lost.empty() ? "" : " (" + lost + ")") + "\n" +

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "node/node.h"
@@ -31,6 +32,8 @@ class ClusterClientHost {
   // Calls on_timer(client) at the time.
   virtual void wake_client(uint32_t client, int64_t at_us) = 0;
   virtual void log_client(uint32_t client, const std::string& text) = 0;
+  // Some node says that weakly acknowledged writes of the key's partition were lost, or one that could say so has ended.
+  virtual bool may_be_lost(const std::string& key) = 0;
 };
 
 class ClusterClients {
@@ -74,6 +77,8 @@ class ClusterClients {
     std::string bytes = {};
     size_t replies = 1;
     std::string text = {};  // for the log
+    bool is_local = false;  // a read that any copy may answer
+    int64_t bound_us = kNever;  // of such a read: how old the copy may be
   };
   struct Client {
     Call call;
@@ -81,6 +86,8 @@ class ClusterClients {
     bool is_waiting = false;  // for a reply; else for the next attempt
     bool has_connection = false;
     ClientDoor door = ClientDoor::kMain;
+    uint64_t connection = 0;  // counts its connections
+    uint32_t connected_to = 0;
     uint32_t target = 0;
     std::optional<uint32_t> moved_to;  // MOVED was among the replies
     int64_t invoked_us = 0;  // of this attempt: those before did nothing
@@ -96,11 +103,18 @@ class ClusterClients {
   };
   struct KeyHistory {
     KeyKind kind = KeyKind::kRegister;
+    bool is_weak = false;   // written with W 1
     std::vector<Operation> operations;
     uint32_t writes = 0;
     std::set<uint64_t> seen;  // elements of a queue that were read or popped
     std::optional<uint64_t> final_state;
     std::vector<uint64_t> final_elements;  // of a queue, oldest first
+    std::vector<uint64_t> local_reads;     // of a counter
+  };
+  // What a connection has read of a counter, or added to it, for certain.
+  struct Seen {
+    uint64_t connection = 0;
+    uint64_t sum = 0;
   };
   struct Verification {
     std::string key;
@@ -126,6 +140,12 @@ class ClusterClients {
   bool is_wrong_error(const Client& client, const ReplyValue& reply);
   Outcome judge_pair(const Client& client, std::optional<KeyState>& output);
   void record(const Client& client, int64_t returned_us, std::optional<KeyState> output);
+  void ask_for_level(Call& call);
+  void note_seen(const Client& client, uint64_t sum);
+  void judge_local(const Client& client, uint64_t sum);
+  uint64_t acknowledged(const std::string& key) const;
+  std::string check_weak_writes(const std::string& key, const KeyHistory& history) const;
+  static std::string check_local_reads(const std::string& key, const KeyHistory& history);
   void note_final(const Client& client, std::optional<KeyState> output);
   bool take_verification(Client& client);
   std::string pick_key(KeyKind& kind);
@@ -147,6 +167,7 @@ class ClusterClients {
   std::vector<Client> clients_;
   std::map<std::string, KeyHistory> history_;
   std::map<std::string, uint32_t> generation_;  // of keys that are used up
+  std::map<std::pair<uint32_t, std::string>, Seen> seen_;  // by client and key
   std::map<std::string, uint32_t> hints_;       // who answered last for a key
   uint64_t next_value_ = 1;
   uint64_t answered_ = 0;

@@ -66,6 +66,9 @@ void draw_people(Prng& prng, ClusterSwarm& swarm) {
   swarm.reads = 0.2 + prng.fraction() * 0.5;
   swarm.request_us = between(prng, 300 * kMs, 5 * kSecond);
   if (prng.chance(0.7)) swarm.cluster_clients = prng.fraction();
+  if (prng.chance(0.6)) swarm.other_levels = prng.fraction();
+  if (prng.chance(0.6)) swarm.local_reads = prng.fraction();
+  if (prng.chance(0.5)) swarm.weak_writes = prng.fraction() * 0.5;
   if (prng.chance(0.5)) {
     swarm.listeners = static_cast<uint32_t>(between(prng, 1, 3));
     swarm.publishers = static_cast<uint32_t>(between(prng, 1, 2));
@@ -84,6 +87,8 @@ void draw_ends(Prng& prng, ClusterSwarm& swarm) {
     swarm.*fault = FaultRate{};
   }
   swarm.loss = 0;
+  // A level that another node is needed for is uncertain when that one ends.
+  swarm.other_levels = swarm.weak_writes = 0;
 }
 
 void add_line(std::string& text, const char* name, double value) {
@@ -146,6 +151,9 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.listeners > 0) add_line(text, "listeners", swarm.listeners);
   if (swarm.publishers > 0) add_line(text, "publishers", swarm.publishers);
   if (swarm.cluster_clients > 0) add_line(text, "cluster-clients", swarm.cluster_clients);
+  if (swarm.other_levels > 0) add_line(text, "other-levels", swarm.other_levels);
+  if (swarm.weak_writes > 0) add_line(text, "weak-writes", swarm.weak_writes);
+  if (swarm.local_reads > 0) add_line(text, "local-reads", swarm.local_reads);
   return text;
 }
 

@@ -49,6 +49,9 @@ struct ClusterSwarm {
   double reads = 0.4;
   int64_t request_us = 1'000'000;  // then the client hangs up
   double cluster_clients = 0;      // part of the clients that follow MOVED
+  double other_levels = 0;         // of requests: ask for a level of their own, not below the usual
+  double weak_writes = 0;          // of requests: to counters of their own, acknowledged by one copy
+  double local_reads = 0;          // of reads of counters: from any copy
   uint32_t listeners = 0;          // clients of pub/sub
   uint32_t publishers = 0;
 

@@ -273,6 +273,7 @@ void ClusterWorld::bury(uint32_t number) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr) return;
   ++crashes_;
+  last_crash_us_ = now_us_;
   log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
   for (const DiskLane lane : {DiskLane::kLog, DiskLane::kBulk}) {
     // A write that was under way may have got as far as it likes.
@@ -412,6 +413,18 @@ void ClusterWorld::log_client(uint32_t client, const std::string& text) {
               static_cast<double>(now_us_ - kStartUs) / 1000, client, text.c_str());
 }
 
+bool ClusterWorld::may_be_lost(const std::string& key) {
+  if (crashes_ != 0) return true;
+  for (const auto& machine : machines_) {
+    Store& store = machine->node->node().store();
+    const uint32_t partition = store.partition_of(store.make_key(key).slot);
+    for (const Loss& loss : company_of(*machine->node).losses().lost()) {
+      if (loss.partition == partition) return true;
+    }
+  }
+  return false;
+}
+
 void ClusterWorld::on_request(const Event& event) {
   Machine& machine = *machines_[event.machine];
   const auto found = lines_.find(event.number);
@@ -510,6 +523,7 @@ void ClusterWorld::check_invariants(uint32_t number) {
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
     oracle_.look_at(number, core);
+    check_copies(number, core);
     if (core.failed())
       oracle_.fail("a replica of group " + std::to_string(group.value) +
                    " has stopped by a contradiction");
@@ -524,6 +538,37 @@ void ClusterWorld::check_invariants(uint32_t number) {
                    " hold the lease of group " + std::to_string(group.value));
     }
   });
+}
+
+// I7: when replies are let go because so many copies hold something, they do.  Not while somebody may have stored it, said so and lost
+// it since.
+void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
+  constexpr int64_t kQuietUs = 2'000'000;
+  constexpr uint32_t kCountMax = 5;
+  if (core.role() != raft::RoleName::kLeader) return;
+  const auto partition = static_cast<uint32_t>(core.options().group.value - 1);
+  if (partition >= swarm_.partitions) return;
+  const Company& company = company_of(*machines_[number]->node);
+  for (uint32_t count = 1; count <= kCountMax; ++count) {
+    const uint64_t told = company.copies_told(partition, count);
+    if (told == 0) continue;
+    uint64_t& seen = copies_seen_[{number, partition, count}];
+    if (std::exchange(seen, told) == told || now_us_ < last_crash_us_ + kQuietUs) continue;
+    uint32_t holders = 0;
+    for (uint32_t other = 0; other < size(); ++other) {
+      Machine& machine = *machines_[other];
+      const bool is_down = machine.node == nullptr || !company_of(*machine.node).is_started();
+      if (is_down) ++holders;   // it may have stored it before
+      const raft::Core* const its = is_down ? nullptr : company_of(*machine.node).cluster().partitions().core(partition);
+      if (its == nullptr) continue;
+      if (its->term() > core.term()) return;
+      const bool has_snapshot = its->log().base().index.value >= told;
+      if (has_snapshot || its->stored_index().value >= told) ++holders;
+    }
+    if (holders >= count) continue;
+    oracle_.fail("I7: n" + std::to_string(number + 1) + " says that " + std::to_string(count) + " copies of partition " +
+                 std::to_string(partition) + " hold " + std::to_string(told) + ", and " + std::to_string(holders) + " do");
+  }
 }
 
 void ClusterWorld::compare_copies() {

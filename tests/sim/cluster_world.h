@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -175,6 +176,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   void tell_closed(uint64_t number, Line& line);
   int64_t client_delay_us();
   void check_invariants(uint32_t machine);
+  void check_copies(uint32_t machine, const raft::Core& core);
   void compare_copies();
   std::string describe_partition(uint32_t partition);
   void push(Event event) { queue_.push(std::move(event)); }
@@ -196,6 +198,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   void hang_up(uint32_t client) override;
   void wake_client(uint32_t client, int64_t at_us) override;
   void log_client(uint32_t client, const std::string& text) override;
+  bool may_be_lost(const std::string& key) override;
 
   // ---- cluster_faults.cc
   FaultRate rate_of(ClusterFault fault) const;
@@ -235,6 +238,9 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   int64_t next_comparison_us_ = 0;
   uint64_t trace_ = 0;
   uint64_t crashes_ = 0;
+  int64_t last_crash_us_ = INT64_MIN / 2;
+  // By machine, partition and count: Company::copies_told() as it was last.
+  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint64_t> copies_seen_;
   uint64_t snapshots_ = 0;
   uint64_t event_count_ = 0;
   bool healed_ = false;

@@ -6,10 +6,12 @@
 #include "commands/table.h"
 #include "node/blocking.h"
 #include "node/client_line.h"
+#include "node/company.h"
 #include "node/commands/node_families.h"
 #include "node/commands/session_words.h"
 #include "node/context.h"
 #include "node/output.h"
+#include "node/waits.h"
 
 namespace quorate {
 
@@ -215,7 +217,9 @@ Status client_unblock(NodeContext& cx) {
   Session* session = id <= 0 ? nullptr : cx.node.sessions.find(static_cast<uint64_t>(id));
   const bool can = session != nullptr && session->has(kBlocked) && !session->has(kClosing);
   if (can) unblock(cx.node, *session, how);
-  cx.reply.integer(can ? 1 : 0);
+  const auto end = how == Unblocked::kByError ? WaitEnd::kAsError : WaitEnd::kAsTimeout;
+  const bool has_waited = session != nullptr && !session->has(kClosing) && end_wait(cx.node, *session, end);
+  cx.reply.integer(can || has_waited ? 1 : 0);
   return done();
 }
 
@@ -235,6 +239,62 @@ Status set_switch(NodeContext& cx, uint32_t flag) {
 
 Status client_no_evict(NodeContext& cx) { return set_switch(cx, kNoEvict); }
 Status client_no_touch(NodeContext& cx) { return set_switch(cx, kNoTouch); }
+
+// ---- QUORUM -----------------------------------------------------------------------------------------------
+
+std::string_view origin_of(bool is_of_request, bool is_of_connection) {
+  if (is_of_request) return "request";
+  return is_of_connection ? "connection" : "default";
+}
+
+// What holds for the next command, and who has said so.
+Status reply_levels(NodeContext& cx) {
+  const Session& session = cx.session;
+  const Levels levels = cx.node.company.levels_of(session, {});
+  cx.reply.map(4);
+  cx.reply.bulk("w");
+  cx.reply.bulk(text_of(levels.write));
+  cx.reply.bulk("w-from");
+  cx.reply.bulk(origin_of(session.once_levels.write.is_set(), session.levels.write.is_set()));
+  cx.reply.bulk("r");
+  cx.reply.bulk(text_of(levels.read));
+  cx.reply.bulk("r-from");
+  cx.reply.bulk(origin_of(session.once_levels.read.is_set(), session.levels.read.is_set()));
+  return done();
+}
+
+// "default" takes back what was said.
+Status read_level_option(std::string_view name, std::string_view value, Levels& levels) {
+  const bool is_default = same_word(value, "default");
+  if (same_word(name, "w")) {
+    const auto level = is_default ? WriteLevel() : parse_write_level(value);
+    if (!level) return errors::bad_write_level(value);
+    levels.write = *level;
+  } else if (same_word(name, "r")) {
+    const auto level = is_default ? ReadLevel() : parse_read_level(value);
+    if (!level) return errors::bad_read_level(value);
+    levels.read = *level;
+  } else {
+    return ErrorCode::kSyntax;
+  }
+  return done();
+}
+
+Status client_quorum(NodeContext& cx) {
+  if (cx.size() == 2) return reply_levels(cx);
+  const bool is_once = same_word(cx[2], "once");
+  const size_t first = is_once ? 3 : 2;
+  if (cx.size() == first || (cx.size() - first) % 2 != 0) return ErrorCode::kSyntax;
+  Levels levels = is_once ? cx.session.once_levels : cx.session.levels;
+  for (size_t index = first; index < cx.size(); index += 2) TRY(read_level_option(cx[index], cx[index + 1], levels));
+  if (is_once) {
+    cx.session.set_once_levels(levels);
+  } else {
+    cx.session.set_levels(levels);
+  }
+  cx.reply.ok();
+  return done();
+}
 
 Status client_getredir(NodeContext& cx) {
   cx.reply.integer(-1);
@@ -356,6 +416,15 @@ constexpr CommandSpec kTable[] = {
      .history = "6.2.0: Takes a mode, WRITE among them.",
      .group = Group::kConnection,
      .run_on_node = client_pause},
+    {.name = "client|quorum",
+     .arity = -2,
+     .flags = kOwn,
+     .syntax = "[[ONCE] [W write-level:string] [R read-level:string]]",
+     .summary = "Says how many copies writes of the connection need and what its reads rely on, or tells what holds.",
+     .complexity = "O(1)",
+     .since = "0.1.0",
+     .group = Group::kConnection,
+     .run_on_node = client_quorum},
     {.name = "client|reply",
      .arity = 3,
      .flags = kOwn,

@@ -325,7 +325,7 @@ constexpr CommandSpec kTable[] = {
      .history = "4.0.0: Names of nodes.; 7.0.0: Other addresses of nodes.", .deprecated_since = "7.0.0",
      .replaced_by = "`CLUSTER SHARDS`", .group = Group::kCluster, .tips = "nondeterministic_output", .run_on_node = slots},
     {.name = "readonly", .arity = 1, .flags = kLoading | kStale | kFast,
-     .summary = "Accepted; reads are answered by the leader all the same.",
+     .summary = "Lets reads of the connection be answered from this node's copy, unless CLIENT QUORUM says otherwise.",
      .complexity = "O(1)", .since = "3.0.0", .group = Group::kCluster, .acl = "connection", .run_on_node = read_only},
     {.name = "readwrite", .arity = 1, .flags = kLoading | kStale | kFast, .summary = "Takes READONLY back.",
      .complexity = "O(1)", .since = "3.0.0", .group = Group::kCluster, .acl = "connection", .run_on_node = read_write},

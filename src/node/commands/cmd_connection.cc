@@ -144,6 +144,8 @@ Status reset(NodeContext& cx) {
     if (node.monitors.empty()) node.flags &= ~kNodeMonitored;
   }
   session.clear(kMonitoring | kReplyOff | kReplySkipNext | kNoTouch | kNoEvict | kReadonlyReplica);
+  session.set_levels({});
+  session.set_once_levels({});
   session.database = 0;
   session.protocol = Protocol::kResp2;
   if (session.extras != nullptr) session.extras->name.clear();

@@ -144,9 +144,36 @@ Status explain(NodeContext& cx) {
   pairs.number("term", details.log ? std::optional(details.log->term) : std::nullopt);
   pairs.number("last-index", details.log ? std::optional(details.log->last_index) : std::nullopt);
   pairs.number("commit-index", details.log ? std::optional(details.log->commit_index) : std::nullopt);
+  const Levels levels = cx.node.company.levels_of(cx.session, cx[2]);
+  pairs.text("write-quorum", text_of(levels.write));
+  pairs.text("read-quorum", text_of(levels.read));
   pairs.name("replicas").array(details.copies.size());
   for (const CopyView& copy : details.copies) reply_copy(view, copy, cx.reply);
   pairs.end();
+  return done();
+}
+
+// ---- LOST ------------------------------------------------------------------------------------------------
+
+void reply_loss(const Loss& loss, Reply& reply) {
+  const bool is_lost = loss.kind == Loss::Kind::kLost;
+  Pairs pairs(reply);
+  pairs.text("kind", is_lost ? "lost" : "takeover");
+  pairs.number("partition", loss.partition);
+  pairs.number("term", loss.term);
+  pairs.number("unix-ms", static_cast<uint64_t>(loss.unix_ms));
+  if (is_lost) {
+    pairs.number("first-index", loss.first_index);
+    pairs.number("last-index", loss.last_index);
+  }
+  pairs.end();
+}
+
+Status lost(NodeContext& cx) {
+  const Losses& losses = cx.node.company.losses();
+  cx.reply.array(losses.lost().size() + losses.takeovers().size());
+  for (const Loss& loss : losses.lost()) reply_loss(loss, cx.reply);
+  for (const Loss& loss : losses.takeovers()) reply_loss(loss, cx.reply);
   return done();
 }
 
@@ -183,6 +210,10 @@ constexpr CommandSpec kTable[] = {
      .tips = "nondeterministic_output", .run_on_node = explain},
     {.name = "quorum|help", .arity = 2, .flags = kLoading | kStale, .summary = "Lists the subcommands of QUORUM.",
      .complexity = "O(1)", .since = "0.1.0", .group = Group::kCluster},
+    {.name = "quorum|lost", .arity = 2, .flags = kStale,
+     .summary = "Returns what this node knows of writes that were acknowledged with fewer copies than a commit needs, and may be lost.",
+     .complexity = "O(N) in the records, of which the newest are kept", .since = "0.1.0", .group = Group::kCluster,
+     .tips = "nondeterministic_output", .run_on_node = lost},
     {.name = "quorum|rebalance", .arity = 2, .flags = kWish,
      .summary = "Lets all members look at once whether leaders and copies are where the plan wants them.",
      .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = rebalance},

@@ -24,6 +24,7 @@ std::span<const CommandSpec> memory_commands();
 std::span<const CommandSpec> about_commands();  // TIME ROLE LOLWUT
 std::span<const CommandSpec> cluster_commands();  // CLUSTER READONLY READWRITE ASKING
 std::span<const CommandSpec> quorum_commands();
+std::span<const CommandSpec> wait_commands();    // WAIT WAITAOF
 
 inline auto node_commands() {
   return std::to_array<std::span<const CommandSpec>>({
@@ -43,6 +44,7 @@ inline auto node_commands() {
       about_commands(),
       cluster_commands(),
       quorum_commands(),
+      wait_commands(),
   });
 }
 

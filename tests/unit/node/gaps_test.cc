@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "commands/errors.h"
 #include "node/output.h"
 #include "node/state.h"
 #include "tests/unit/node/slow_disk_node.h"
@@ -172,7 +173,7 @@ TEST(Streams, RepliesThatWaitForALostStreamAreUncertain) {
   world.send(world.client, {"ECHO", "c"});
   await(world.state(), world.session(world.client), {commit_stream(0), 4});
   world.settle();
-  lose_from(world.state(), {commit_stream(0), 4});
+  lose_from(world.state(), {commit_stream(0), 4}, [](uint64_t) { return errors::uncertain_leader_lost(); });
   world.advance(commit_stream(0), 9);
   EXPECT_EQ(world.taken(world.client), "$1\r\na\r\n");
   world.advance(commit_stream(1), 1);

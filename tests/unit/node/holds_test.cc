@@ -173,7 +173,7 @@ TEST(Holds, WhatWaitsForALostStreamIsReplacedAndNothingElse) {
   output.bind();
   output.say("i");
   ASSERT_TRUE(output.holds().has_need_from({commit_stream(0), 5}));
-  output.holds().lose_from({commit_stream(0), 5}, output.out(), [](std::string_view bytes, Buffer& out) {
+  output.holds().lose_from({commit_stream(0), 5}, output.out(), [](uint64_t, std::string_view bytes, Buffer& out) {
     out.append("<" + in_capitals(bytes) + ">");
   });
   EXPECT_FALSE(output.holds().has_need_from({commit_stream(0), 5}));
@@ -195,7 +195,7 @@ TEST(Holds, AGapBehindALostNeedIsReplacedAndItsNeighboursAreNot) {
   output.say("a");
   const GapId third = output.gap();
   output.holds().fill_gap(second, "[2]");
-  output.holds().lose_from({commit_stream(0), 1}, output.out(), [](std::string_view bytes, Buffer& out) {
+  output.holds().lose_from({commit_stream(0), 1}, output.out(), [](uint64_t, std::string_view bytes, Buffer& out) {
     EXPECT_EQ(bytes, "");
     out.append("<lost>");
   });

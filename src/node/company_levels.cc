@@ -1,0 +1,323 @@
+// Levels of writes and reads in company: what a reply waits for, and when a command is refused because its level cannot be met.
+#include <algorithm>
+#include <utility>
+
+#include "commands/errors.h"
+#include "node/company.h"
+#include "node/host.h"
+#include "node/output.h"
+#include "node/state.h"
+#include "util/check.h"
+
+namespace quorate {
+
+namespace {
+
+using Kind = ReadLevel::Kind;
+
+constexpr Levels kPlain{.write = {WriteLevel::kQuorum}, .read = {.kind = Kind::kLease}};
+
+// Of both halves while the voters change.
+template <class OfHalf>
+std::pair<uint32_t, uint32_t> least_and_most(const raft::Configuration& configuration, OfHalf&& of_half) {
+  const uint32_t incoming = of_half(configuration.incoming);
+  if (!configuration.joint()) return {incoming, incoming};
+  const uint32_t outgoing = of_half(*configuration.outgoing);
+  return std::minmax(incoming, outgoing);
+}
+
+// How many copies the level means now.  Two nodes have one voter, and the other one's copy counts (REPLICATION 7).
+uint32_t copies_wanted(const raft::Configuration& configuration, WriteLevel level) {
+  const bool is_of_all = level.copies == WriteLevel::kAll;
+  if (!is_of_all && level.copies != WriteLevel::kQuorum) return level.copies;
+  return least_and_most(configuration, [&](const raft::Half& half) {
+           const auto voters = static_cast<uint32_t>(half.voters.size());
+           if (!is_of_all) return voters / 2 + 1;
+           return voters == 1 && !configuration.learners.empty() ? 2 : voters;
+         }).second;
+}
+
+uint32_t confirmations_wanted(const raft::Configuration& configuration) {
+  return least_and_most(configuration, [](const raft::Half& half) { return half.quorums().confirmation; }).second;
+}
+
+}  // namespace
+
+// ---- what is asked -----------------------------------------------------------------------------------------
+
+Levels Company::levels_of(const Session& session, std::string_view key) const {
+  const Levels asked = session.once_levels.or_else(session.levels);
+  const Levels initial{.write = node_.settings.write_quorum, .read = node_.settings.read_quorum};
+  if (node_.settings.quorum_policies.empty()) [[likely]]
+    return asked.or_else(initial);
+  const QuorumPolicy* const policy = policy_of(node_.settings.quorum_policies, key);
+  return asked.or_else(policy == nullptr ? initial : policy->levels.or_else(initial));
+}
+
+void Company::level_settings_changed() {
+  const Levels now{.write = node_.settings.write_quorum, .read = node_.settings.read_quorum};
+  levels_are_plain_ = now == kPlain && node_.settings.quorum_policies.empty();
+  if (std::exchange(default_levels_, now) == now) [[likely]]
+    return;
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) on_copies(partition);
+}
+
+Company::WriteNeeds Company::write_needs(const raft::Core& core, WriteLevel level) {
+  const raft::Configuration& configuration = core.configuration();
+  const uint32_t wanted = copies_wanted(configuration, level);
+  const auto [least, most] = least_and_most(configuration, [](const raft::Half& half) { return half.quorums().commit; });
+  // What is committed has as many copies as a commit needs.
+  const bool needs_commit = wanted >= most;
+  const bool needs_copies = !needs_commit || wanted > least;
+  return {.commit = needs_commit, .copies = static_cast<uint8_t>(needs_copies ? wanted : 0)};
+}
+
+// ---- what is refused ---------------------------------------------------------------------------------------
+
+// Those whose beats are heard.  Of a half that is smaller all are enough, so that nothing is refused while voters come or go.
+std::optional<uint32_t> Company::too_few_live(const raft::Core& core, Counted counted, uint32_t wanted) const {
+  const Groups& groups = cluster_->groups();
+  const raft::Configuration& configuration = core.configuration();
+  const auto is_live = [&](const raft::Member& member) {
+    if (member == core.options().self) return true;
+    const beats::Pair* const pair = groups.pair(member.node);
+    return pair != nullptr && pair->peer_is_heard();
+  };
+  const auto count = [&](const raft::Half& half, auto&& is_counted) {
+    auto members = std::count_if(half.voters.begin(), half.voters.end(), is_counted);
+    if (counted == Counted::kCopies && half.voters.size() == 1) {
+      members += std::count_if(configuration.learners.begin(), configuration.learners.end(), is_counted);
+    }
+    return static_cast<uint32_t>(members);
+  };
+  const auto size_of = [&](const raft::Half& half) { return count(half, [](const raft::Member&) { return true; }); };
+  const uint32_t most = least_and_most(configuration, size_of).second;
+  const auto lacks = [&](const raft::Half& half) { return count(half, is_live) < (wanted > most ? wanted : std::min(wanted, size_of(half))); };
+  if (lacks(configuration.incoming)) return count(configuration.incoming, is_live);
+  if (configuration.joint() && lacks(*configuration.outgoing)) return count(*configuration.outgoing, is_live);
+  return std::nullopt;
+}
+
+std::optional<Error> Company::level_refusal(const Session& session, uint32_t command_flags, std::string_view key,
+                                            uint32_t partition) const {
+  const Levels levels = levels_of(session, key);
+  const raft::Core* const core = in_company_ ? cluster_->partitions().core(partition) : nullptr;
+  const auto lacking = [&](Counted counted, uint32_t wanted) -> std::optional<uint32_t> {
+    if (core != nullptr) return too_few_live(*core, counted, wanted);
+    return wanted > 1 ? std::optional(1u) : std::nullopt;
+  };
+  if ((command_flags & kWrite) != 0) {
+    const bool is_number = levels.write.copies <= WriteLevel::kCopiesMax;
+    const uint32_t alone = is_number ? levels.write.copies : 1;
+    const uint32_t wanted = core != nullptr ? copies_wanted(core->configuration(), levels.write) : alone;
+    if (const auto live = lacking(Counted::kCopies, wanted)) return errors::too_few_copies(wanted, *live);
+  }
+  if ((command_flags & kReadonly) != 0 && levels.read.kind == Kind::kCount) {
+    if (const auto live = lacking(Counted::kVoters, levels.read.number)) return errors::too_few_voters(levels.read.number, *live);
+  }
+  return std::nullopt;
+}
+
+// ---- what a reply waits for --------------------------------------------------------------------------------
+
+LevelStreams& Company::level_streams(uint32_t partition) {
+  std::unique_ptr<LevelStreams>& streams = states_[partition].levels;
+  if (streams == nullptr) streams = std::make_unique<LevelStreams>(node_.streams);
+  return *streams;
+}
+
+void Company::await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs) {
+  if (needs.commit) await(node_, session, {commit_stream(partition), index});
+  if (needs.copies == 0) return;
+  await(node_, session, level_streams(partition).copies(needs.copies, index, node_.now.steady_us));
+}
+
+// While too much is not committed, nothing is acknowledged before it is.
+Company::WriteNeeds Company::bounded(PartitionState& state, uint64_t index, WriteNeeds needs) const {
+  const NodeSettings& settings = node_.settings;
+  if (state.unacknowledged.is_beyond(node_.now.steady_us, settings.max_unacked_ms * 1000, settings.max_unacked_bytes)) {
+    needs.commit = true;
+  } else {
+    state.weak_index = index;
+  }
+  return needs;
+}
+
+void Company::note_loss(uint32_t partition, std::span<const raft::Entry> entries) {
+  PartitionState& state = states_[partition];
+  const raft::Entry& first = entries.front();
+  if (first.index.value > state.weak_index || first.term.value != state.term) return;
+  const Loss loss{.kind = Loss::Kind::kLost,
+                  .partition = partition,
+                  .term = state.term,
+                  .first_index = first.index.value,
+                  .last_index = std::min(state.weak_index, entries.back().index.value),
+                  .unix_ms = node_.now.unix_ms};
+  losses_.add(loss);
+  node_.host.log(LogLevel::kWarning, "partition " + std::to_string(partition) + ": entries " + std::to_string(loss.first_index) + " to " +
+                                         std::to_string(loss.last_index) + " of term " + std::to_string(loss.term) +
+                                         " were acknowledged before they were committed, and are lost");
+}
+
+Company::ReadNeeds Company::read_needs(uint32_t partition, ReadLevel level) const {
+  switch (level.kind) {
+    case Kind::kUnset:
+    case Kind::kLease:
+    case Kind::kBounded:  // by the leader it is answered as it is now
+      break;
+    case Kind::kLocal:
+      return {.commit = false};
+    case Kind::kQuorum:
+      return {.round = 1};
+    case Kind::kCount: {
+      const raft::Core* const core = cluster_->partitions().core(partition);
+      if (core != nullptr && level.number < confirmations_wanted(core->configuration())) return {.commit = false};
+      return {.round = static_cast<uint8_t>(level.number)};
+    }
+  }
+  return {.lease = true};
+}
+
+void Company::await_round(Session& session, uint32_t partition, uint32_t voters) {
+  PartitionState& state = states_[partition];
+  LevelStreams& streams = level_streams(partition);
+  if (!state.is_read && !streams.has_rounds_of_turn()) read_.push_back(partition);
+  await(node_, session, streams.round(voters));
+}
+
+// ---- copies --------------------------------------------------------------------------------------------------
+
+// Also: the members or the settings have changed.
+void Company::on_copies(uint32_t partition) {
+  PartitionState& state = states_[partition];
+  const raft::Core* const core = cluster_->partitions().core(partition);
+  if (core == nullptr || core->role() != raft::RoleName::kLeader || core->configuration().unknown()) return;
+  state.default_needs = write_needs(*core, default_levels_.write);
+  if (state.levels == nullptr || !state.levels->uses_any_copies()) [[likely]]
+    return;
+  // What can be counted only up to fewer copies says nothing about more.
+  const uint32_t possible = std::min(core->copies_possible(), LevelStreams::kCountMax);
+  for (uint32_t count = 1; count <= possible; ++count) {
+    if (!state.levels->uses_copies(count)) continue;
+    raft::Index index = core->copies(count);
+    if (node_.mistakes.counts_itself_unstored && count == 1) index = core->last_index();
+    state.levels->advance_copies(count, index.value, node_.now.steady_us);
+  }
+}
+
+uint64_t Company::copies_told(uint32_t partition, uint32_t count) const {
+  const std::unique_ptr<LevelStreams>& streams = states_[partition].levels;
+  return streams == nullptr || !streams->uses_copies(count) ? 0 : streams->copies_told(count);
+}
+
+std::optional<Company::CopiesThere> Company::copies_there(const LogPlace& place) const {
+  const raft::Core* const core = cluster_->partitions().core(place.partition);
+  if (core == nullptr || core->role() != raft::RoleName::kLeader) return std::nullopt;
+  const raft::Index index{place.index};
+  // Of what is older than the log that is in memory only this leader's own entries are sure to be the ones that were meant.
+  const std::optional<raft::Term> term = core->log().term_at(index);
+  const bool is_there = index <= core->last_index() && (term ? term->value == place.term : core->term().value == place.term);
+  if (!is_there) return CopiesThere();
+  CopiesThere there{.is_stored = core->stored_index() >= index};
+  const bool has_one_voter = core->configuration().voters().size() == 1;
+  for (const raft::Progress& progress : core->progress()) {
+    const bool is_counted = has_one_voter || core->configuration().is_voter(progress.member().replica);
+    if (is_counted && progress.member() != core->options().self && progress.match() >= index) ++there.others;
+  }
+  if (core->commit_index() < index) {
+    const uint32_t commit = least_and_most(core->configuration(), [](const raft::Half& half) { return half.quorums().commit; }).second;
+    there.others = std::min(there.others, std::max(commit, 2u) - 2);
+  }
+  return there;
+}
+
+void Company::ask_leader(uint32_t partition, uint64_t kind, std::string_view bytes) {
+  const NodeId leader = leader_of(partition);
+  if (leader != 0 && leader != own_id()) send(leader, kind, bytes, {});
+}
+
+uint32_t Company::others_wanted(WriteLevel level, std::optional<uint32_t> partition) const {
+  if (!in_company_) return 0;
+  const raft::Core* const core = partition ? cluster_->partitions().core(*partition) : nullptr;
+  if (core != nullptr && !core->configuration().unknown()) return copies_wanted(core->configuration(), level) - 1;
+  const ClusterState& state = cluster_->state();
+  const auto members = std::count_if(state.members().begin(), state.members().end(),
+                                     [](const MemberRecord& each) { return each.state != MemberState::kRemoved; });
+  const uint32_t copies = std::max(1u, std::min(state.replication(), static_cast<uint32_t>(members)));
+  return level.copies == WriteLevel::kAll ? copies - 1 : copies / 2;
+}
+
+// Nobody counts them any more.
+void Company::lose_copies(uint32_t partition) {
+  LevelStreams* const streams = states_[partition].levels.get();
+  if (streams == nullptr) return;
+  for (uint32_t count = 1; count <= LevelStreams::kCountMax; ++count) {
+    if (!streams->waits_for_copies(count)) continue;
+    lose_the_rest(streams->copies_stream(count), [](uint64_t) { return errors::uncertain_leader_lost(); });
+  }
+  streams->begin_anew();
+}
+
+// What is known of an entry that was executed here, when its time is over.
+Error Company::uncertain_of(uint32_t partition, uint64_t index) const {
+  const raft::Core* const core = cluster_->partitions().core(partition);
+  if (core == nullptr) return errors::uncertain_leader_lost();
+  uint32_t copies = 0;
+  uint32_t voters = 0;
+  for (const raft::Progress& progress : core->progress()) {
+    const bool votes = core->configuration().is_voter(progress.member().replica);
+    if (!votes && core->configuration().voters().size() > 1) continue;
+    ++voters;
+    if (progress.match().value >= index) ++copies;
+  }
+  if (core->commit_index().value >= index) return errors::uncertain_committed(copies, voters);
+  return errors::uncertain_stored(copies, voters);
+}
+
+// ---- copies that answer ------------------------------------------------------------------------------------
+
+// Asks the leader in time for the next read.
+bool Company::is_fresh(uint32_t partition, int64_t bound_us) {
+  Freshness& freshness = states_[partition].freshness;
+  const int64_t now_us = node_.now.steady_us;
+  const int64_t age_us = freshness.age_us(now_us, cluster_->partitions().state_index(partition).value);
+  if (age_us > bound_us / 2 && freshness.may_ask(now_us)) {
+    Buffer bytes;
+    quorate::encode(FreshnessMessage{.partition = partition, .asked_us = static_cast<uint64_t>(now_us)}, bytes);
+    ask_leader(partition, static_cast<uint64_t>(FreshnessKind::kAsk), bytes.view());
+  }
+  return age_us <= bound_us;
+}
+
+Status Company::take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes) {
+  TRY(FreshnessMessage message, decode_freshness(kind, bytes, static_cast<uint32_t>(states_.size())));
+  if (kind == FreshnessKind::kTold) {
+    const auto asked_us = static_cast<int64_t>(message.asked_us);
+    if (asked_us <= node_.now.steady_us) states_[message.partition].freshness.told(asked_us, *message.commit_index);
+    return done();
+  }
+  const raft::Core* const core = cluster_->partitions().core(message.partition);
+  const bool leads = core != nullptr && serves(message.partition) && node_.now.steady_us < core->lease_until_us();
+  if (!leads && !(core != nullptr && node_.mistakes.tells_age_without_lease)) return done();
+  message.commit_index = core->commit_index().value;
+  Buffer answer;
+  quorate::encode(message, answer);
+  send(from, static_cast<uint64_t>(FreshnessKind::kTold), answer.view(), {});
+  return done();
+}
+
+bool Company::may_read_copy(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) {
+  constexpr uint32_t kNotOfData = kWrite | kMayReplicate | kBlocking;
+  if ((command_flags & kReadonly) == 0 || (command_flags & kNotOfData) != 0) return false;
+  const Levels asked = session.once_levels.or_else(session.levels);
+  const bool wants_any_copy = session.has(kReadonlyReplica) && !asked.read.is_set();
+  const ReadLevel level = levels_of(session, key).read;
+  const bool is_local = wants_any_copy || level.kind == Kind::kLocal || node_.mistakes.local_is_lease;
+  const bool is_bounded = !is_local && level.kind == Kind::kBounded;
+  if ((!is_local && !is_bounded) || !cluster_->partitions().has_committed_state(partition)) return false;
+  if (is_bounded && !is_fresh(partition, int64_t{level.number} * 1000)) return false;
+  // What the connection has written or seen elsewhere must be there.
+  return cluster_->partitions().state_index(partition).value >= session.places.index_in(partition);
+}
+
+}  // namespace quorate

@@ -1,0 +1,233 @@
+// Asking for copies.
+#include "node/waits.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/wire.h"
+#include "commands/errors.h"
+#include "node/execute.h"
+#include "node/forwarding_peers.h"
+#include "node/input.h"
+#include "node/output.h"
+#include "node/state.h"
+
+namespace quorate {
+
+namespace {
+
+using Kind = WaitGoal::Kind;
+
+// Between two questions to one leader.
+constexpr int64_t kAskUs = 5'000;
+enum ToldFlag : uint8_t {
+  kCopiesAreSynced = 1u << 0,   // what copies hold they have synced
+  kIsStored = 1u << 1,          // the leader has it, or had it, in its log
+};
+constexpr uint8_t kToldFlags = kCopiesAreSynced | kIsStored;
+
+bool is_always_synced(const NodeState& node) { return node.settings.appendfsync == FsyncPolicy::kAlways; }
+uint64_t appended(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().appended() : 0; }
+uint64_t synced(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().synced() : 0; }
+
+Error corrupt() { return Error(ErrorCode::kCorrupt, "a message about copies cannot be read"); }
+
+void write_ask(const LogPlace& place, uint64_t token, Buffer& out) {
+  append_varint(out, place.partition);
+  append_varint(out, place.term);
+  append_varint(out, place.index);
+  append_varint(out, token);
+}
+
+struct Told {
+  uint64_t others = 0;
+  uint64_t appended = 0;
+  uint64_t synced = 0;
+  uint8_t flags = 0;
+};
+
+std::optional<Told> tell(const NodeState& node, const LogPlace& place) {
+  const auto there = node.company.copies_there(place);
+  if (!there) return std::nullopt;
+  Told told{.others = there->others, .appended = appended(node), .synced = synced(node)};
+  if (is_always_synced(node)) told.flags |= kCopiesAreSynced;
+  if (there->is_stored) told.flags |= kIsStored;
+  return told;
+}
+
+void take(Waits::AtLeader& known, NodeId from, const Told& told) {
+  // Numbers of another node's log say nothing about this one's.
+  if (std::exchange(known.leader, from) != from) known.must_be_synced.reset();
+  known.others = std::max(known.others, static_cast<uint32_t>(told.others));
+  if (told.flags & kCopiesAreSynced) known.synced_others = known.others;
+  if ((told.flags & kIsStored) == 0) return;
+  if (!known.must_be_synced) known.must_be_synced = told.appended;
+  if (told.synced >= *known.must_be_synced) known.is_synced = true;
+}
+
+// ---- what is known -----------------------------------------------------------------------------------------
+
+struct Sum {
+  uint32_t others = 0;
+  uint32_t synced_here = 0;
+  bool is_known = true;   // everybody has answered
+  bool is_enough = true;
+};
+
+// With nothing written there is nothing that anybody lacks.
+Sum sum_of_nothing(const NodeState& node) {
+  const uint32_t others = node.company.others_wanted({WriteLevel::kAll}, std::nullopt);
+  return {.others = others, .synced_here = node.durability.keeps_log() ? 1u : 0u};
+}
+
+Sum sum_of(const NodeState& node, const Waits::Waiting& waiting) {
+  Sum sum = sum_of_nothing(node);
+  if (!waiting.places.empty()) sum.others = UINT32_MAX;
+  int64_t wanted = waiting.goal.others;
+  for (const Waits::AtLeader& each : waiting.places) {
+    const uint32_t others = waiting.goal.kind == Kind::kSynced ? each.synced_others : each.others;
+    sum.others = std::min(sum.others, others);
+    if (!each.is_synced) sum.synced_here = 0;
+    if (each.leader == 0) sum.is_known = false;
+    if (!waiting.goal.level.is_set()) continue;
+    wanted = node.company.others_wanted(waiting.goal.level, each.place.partition);
+    if (others < wanted) sum.is_enough = false;
+  }
+  if (!waiting.goal.level.is_set() && sum.others < std::max<int64_t>(wanted, 0)) sum.is_enough = false;
+  if (sum.synced_here < waiting.goal.synced_here) sum.is_enough = false;
+  sum.is_enough = sum.is_enough && sum.is_known;
+  return sum;
+}
+
+// Alone there is one log, of which nothing is left out.
+void look_alone(const NodeState& node, Waits::AtLeader& each) {
+  take(each, 1, {.others = 0, .appended = appended(node), .synced = synced(node), .flags = kIsStored});
+}
+
+void look_at(NodeState& node, uint64_t session_id, Waits::AtLeader& each) {
+  if (node.company.is_alone()) return look_alone(node, each);
+  if (const auto told = tell(node, each.place)) return take(each, node.company.cluster().own().id, *told);
+  if (node.now.steady_us < each.ask_at_us) return;
+  each.ask_at_us = node.now.steady_us + kAskUs;
+  Buffer bytes;
+  write_ask(each.place, session_id, bytes);
+  node.company.ask_leader(each.place.partition, static_cast<uint64_t>(WaitKind::kAsk), bytes.view());
+}
+
+void reply_sum(Session& session, const WaitGoal& goal, const Sum& sum) {
+  Reply reply(session.out, session.protocol);
+  if (goal.kind == Kind::kCopies) return reply.integer(sum.others);
+  reply.array(2);
+  reply.integer(sum.synced_here);
+  reply.integer(sum.others);
+}
+
+void go_on(NodeState& node, Session& session) {
+  forget_wait(node, session.id);
+  session.clear(kBlockedElsewhere);
+  queue_flush(node, session);
+  resume_later(node, session);
+}
+
+}  // namespace
+
+void begin_wait(NodeState& node, Session& session, const WaitGoal& goal, int64_t timeout_ms) {
+  Waits::Waiting waiting{.goal = goal, .places = {}, .until_us = kNever};
+  for (const LogPlace& place : session.places.all()) waiting.places.push_back({.place = place});
+  // Alone a connection's writes are not told apart: all that there are stand for them.
+  if (node.company.is_alone()) waiting.places.push_back({});
+  if (goal.kind == Kind::kCopies || node.in_transaction) {
+    for (Waits::AtLeader& each : waiting.places) look_at(node, session.id, each);
+    const Sum sum = sum_of(node, waiting);
+    if (sum.is_enough || node.in_transaction) return reply_sum(session, goal, sum);
+  }
+  if (timeout_ms > 0) {
+    const int64_t room_ms = (kNever - node.now.steady_us) / 1000 - 1;
+    waiting.until_us = node.now.steady_us + std::min(timeout_ms, room_ms) * 1000;
+  }
+  // Who wants nobody only waits to be told.
+  if (goal.kind == Kind::kCopies && goal.others <= 0 && !goal.level.is_set()) {
+    waiting.until_us = std::min(waiting.until_us, node.now.steady_us + node.settings.request_timeout_ms * 1000);
+  }
+  session.set(kBlockedElsewhere);
+  ++node.blocked_count;
+  node.waits.by_session.emplace(session.id, std::move(waiting));
+}
+
+void look_at_waits(NodeState& node) {
+  Waits& waits = node.waits;
+  if (waits.by_session.empty()) [[likely]]
+    return;
+  waits.next_look_us = kNever;
+  for (auto at = waits.by_session.begin(); at != waits.by_session.end();) {
+    const uint64_t id = at->first;
+    Waits::Waiting& waiting = (at++)->second;
+    for (Waits::AtLeader& each : waiting.places) look_at(node, id, each);
+    const Sum sum = sum_of(node, waiting);
+    if (sum.is_enough || node.now.steady_us >= waiting.until_us) {
+      Session& session = *node.sessions.find(id);
+      node.buffers.lend(session.out);
+      reply_sum(session, waiting.goal, sum);
+      go_on(node, session);
+    } else {
+      waits.next_look_us = std::min({waits.next_look_us, waiting.until_us, node.now.steady_us + kAskUs});
+    }
+  }
+}
+
+bool end_wait(NodeState& node, Session& session, WaitEnd how) {
+  const auto found = node.waits.by_session.find(session.id);
+  if (found == node.waits.by_session.end()) return false;
+  node.buffers.lend(session.out);
+  if (how == WaitEnd::kAsError) {
+    reply_error(node, session, error_line(errors::unblocked()));
+  } else {
+    reply_sum(session, found->second.goal, sum_of(node, found->second));
+  }
+  go_on(node, session);
+  return true;
+}
+
+void forget_wait(NodeState& node, uint64_t session_id) {
+  if (node.waits.by_session.erase(session_id) == 0) [[likely]]
+    return;
+  --node.blocked_count;
+  if (node.waits.by_session.empty()) node.waits.next_look_us = kNever;
+}
+
+Status take_wait_message(NodeState& node, ForwardingPeers& peers, NodeId from, uint64_t kind, std::string_view bytes) {
+  wire::Reader reader(bytes);
+  LogPlace place;
+  place.partition = static_cast<uint32_t>(reader.varint_at_most(node.store.partition_count() - 1));
+  place.term = reader.varint();
+  place.index = reader.varint();
+  const uint64_t token = reader.varint();
+  if (kind == static_cast<uint64_t>(WaitKind::kAsk)) {
+    if (!reader.good() || !reader.rest().empty()) return corrupt();
+    const auto told = tell(node, place);
+    if (!told) return done();   // whoever asks will ask another
+    Buffer answer;
+    write_ask(place, token, answer);
+    append_varint(answer, told->others);
+    append_varint(answer, told->appended);
+    append_varint(answer, told->synced);
+    answer.push_back(static_cast<char>(told->flags));
+    peers.send(from, static_cast<uint64_t>(WaitKind::kTold), answer.view(), {});
+    return done();
+  }
+  Told told;
+  told.others = reader.varint_at_most(UINT32_MAX);
+  told.appended = reader.varint();
+  told.synced = reader.varint();
+  told.flags = reader.byte();
+  if (!reader.good() || !reader.rest().empty() || (told.flags & ~kToldFlags) != 0) return corrupt();
+  const auto waiting = node.waits.by_session.find(token);
+  if (waiting == node.waits.by_session.end()) return done();
+  for (Waits::AtLeader& each : waiting->second.places) {
+    const bool is_it = each.place.partition == place.partition && each.place.term == place.term && each.place.index == place.index;
+    if (is_it) take(each, from, told);
+  }
+  return done();
+}
+
+}  // namespace quorate

@@ -1,0 +1,215 @@
+// Levels and WAIT among whole nodes (tests/sim/cluster_world.h), without faults.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "node/company.h"
+#include "node/state.h"
+#include "tests/sim/cluster_world.h"
+#include "tests/unit/node/slow_disk_node.h"
+
+namespace quorate::sim {
+namespace {
+
+ClusterSwarm calm_cluster(uint32_t nodes) {
+  ClusterSwarm swarm;
+  swarm.nodes = nodes;
+  swarm.partitions = 8;
+  return swarm;
+}
+
+// Nodes at rest, and a client of each.
+class CalmCluster {
+ public:
+  explicit CalmCluster(uint32_t nodes) : world_({.seed = nodes}, calm_cluster(nodes)) {
+    for (int step = 0; step < 400 && !(step > 0 && world_.is_settled()); ++step) pass(kSecondUs / 20);
+    EXPECT_EQ(world_.describe_unsettled(), "");
+    pass(2 * kSecondUs);   // those that learned vote by then
+    for (uint32_t machine = 0; machine < nodes; ++machine) clients_.push_back(node(machine).connect());
+  }
+  SimNode& node(uint32_t machine) { return *world_.node(machine); }
+  Company& company(uint32_t machine) { return node(machine).node().state().company; }
+  uint32_t partition_of(const std::string& key) {
+    Store& store = node(0).node().store();
+    return store.partition_of(store.make_key(key).slot);
+  }
+  void pass(int64_t us) { world_.run(world_.now_us() + us); }
+  // What has arrived since the last call.
+  std::string heard(uint32_t machine) {
+    while (node(machine).is_sending(clients_[machine])) node(machine).drain_socket(clients_[machine]);
+    return std::exchange(node(machine).received(clients_[machine]), {});
+  }
+  // The answer, once there is one.
+  std::string ask(uint32_t machine, const std::vector<std::string>& words, int64_t within_us = kSecondUs) {
+    node(machine).send(clients_[machine], encoded(words));
+    node(machine).end_turn();
+    std::string answer = heard(machine);
+    for (int64_t passed_us = 0; answer.empty() && passed_us < within_us; passed_us += kSecondUs / 100) {
+      pass(kSecondUs / 100);
+      answer = heard(machine);
+    }
+    return answer;
+  }
+  // The answer, if it needs nobody else.
+  std::string ask_at_once(uint32_t machine, const std::vector<std::string>& words) { return ask(machine, words, 0); }
+  std::string wrong() { return world_.wrong(); }
+
+ private:
+  ClusterWorld world_;
+  std::vector<int> clients_;
+};
+
+TEST(LevelsWorld, writes_and_reads_are_answered_at_every_level_from_every_node) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    for (const std::string write : {"1", "2", "3", "quorum", "all"}) {
+      for (const std::string read : {"lease", "quorum", "local", "1", "2", "3", "bounded:100"}) {
+        EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", write, "R", read}), "+OK\r\n");
+        EXPECT_EQ(cluster.ask(machine, {"SET", "k", write}), "+OK\r\n") << write;
+        const std::string value = "$" + std::to_string(write.size()) + "\r\n" + write + "\r\n";
+        EXPECT_EQ(cluster.ask(machine, {"GET", "k"}), value) << read;
+        EXPECT_EQ(cluster.ask(machine, {"SET", "k", "x", "NX"}), "$-1\r\n") << read;
+      }
+    }
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "default", "R", "default"}), "+OK\r\n");
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LevelsWorld, what_asks_for_more_than_live_is_not_done) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    const std::string key = "k" + std::to_string(machine);
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "4", "R", "5"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"SET", key, "v"}), "-NOREPLICAS 4 copies are asked for, 3 live; nothing was done\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"GET", key}), "-NOREPLICAS 5 voters are asked for, 3 live; nothing was read\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"MULTI"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"SET", key, "v"}), "+QUEUED\r\n");
+    const std::string aborted = cluster.ask(machine, {"EXEC"});
+    EXPECT_TRUE(aborted.starts_with("-EXECABORT Transaction discarded because of: NOREPLICAS 4 copies")) << aborted;
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "3", "R", "default"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"GET", key}), "$-1\r\n");
+  }
+}
+
+TEST(LevelsWorld, two_nodes_hold_two_copies) {
+  CalmCluster cluster(2);
+  for (uint32_t machine = 0; machine < 2; ++machine) {
+    for (const std::string write : {"1", "2", "quorum", "all"}) {
+      EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", write}), "+OK\r\n");
+      EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "+OK\r\n") << write;
+    }
+    EXPECT_EQ(cluster.ask(machine, {"WAIT", "1", "0"}), ":1\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAIT", "all", "0"}), ":1\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "3"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "-NOREPLICAS 3 copies are asked for, 2 live; nothing was done\r\n");
+  }
+}
+
+TEST(LevelsWorld, wait_tells_how_many_others_have_what_was_written) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    // A connection that has written nothing lacks nothing.
+    EXPECT_EQ(cluster.ask(machine, {"WAIT", "0", "0"}), ":2\r\n");
+    // In several partitions, led by several nodes.
+    for (int key = 0; key < 20; ++key) EXPECT_EQ(cluster.ask(machine, {"SET", "k" + std::to_string(key), "v"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAIT", "2", "0"}), ":2\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAIT", "3", "50"}), ":2\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAIT", "all", "0"}), ":2\r\n");
+    const std::string quorum = cluster.ask(machine, {"WAIT", "quorum", "0"});
+    EXPECT_TRUE(quorum == ":1\r\n" || quorum == ":2\r\n") << quorum;
+    const std::string none = cluster.ask(machine, {"WAIT", "0", "0"});
+    EXPECT_TRUE(none == ":1\r\n" || none == ":2\r\n") << none;
+  }
+}
+
+TEST(LevelsWorld, wait_counts_what_was_written_in_the_same_turn) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"CLIENT", "QUORUM", "W", "1"}), "+OK\r\n");
+  SimNode& node = cluster.node(0);
+  const int client = node.connect();
+  for (int key = 0; key < 20; ++key) node.send(client, encoded({"SET", "k" + std::to_string(key), "v"}));
+  node.send(client, encoded({"WAIT", "2", "0"}));
+  cluster.pass(kSecondUs / 2);
+  while (node.is_sending(client)) node.drain_socket(client);
+  EXPECT_TRUE(node.received(client).ends_with("+OK\r\n:2\r\n")) << node.received(client);
+}
+
+TEST(LevelsWorld, what_the_leader_has_synced_is_told_to_whoever_asks) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "0", "0"}, 5 * kSecondUs), "*2\r\n:1\r\n:0\r\n");
+    // What copies have synced is known only with appendfsync always.
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "1", "100"}), "*2\r\n:1\r\n:0\r\n");
+  }
+}
+
+TEST(LevelsWorld, a_local_read_is_answered_by_the_copy_here) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"SET", "k", "v"}), "+OK\r\n");
+  cluster.pass(kSecondUs / 10);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    const bool leads = cluster.company(machine).serves(cluster.partition_of("k"));
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), leads ? "$1\r\nv\r\n" : "");
+    cluster.pass(kSecondUs / 10);
+    cluster.heard(machine);
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "R", "local"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), "$1\r\nv\r\n");
+    // Commands that write go to the leader all the same.
+    EXPECT_EQ(cluster.ask(machine, {"APPEND", "k", ""}), ":1\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "R", "default"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"READONLY"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), "$1\r\nv\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "R", "lease"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), leads ? "$1\r\nv\r\n" : "");
+    cluster.pass(kSecondUs / 10);
+    cluster.heard(machine);
+  }
+}
+
+TEST(LevelsWorld, a_copy_answers_bounded_reads_once_it_is_known_to_be_fresh) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"SET", "k", "v"}), "+OK\r\n");
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (cluster.company(machine).serves(cluster.partition_of("k"))) continue;
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "R", "bounded:200"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), "");
+    cluster.pass(kSecondUs / 20);
+    EXPECT_EQ(cluster.heard(machine), "$1\r\nv\r\n");
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), "$1\r\nv\r\n");
+    // Nobody has read for so long that nothing is known any more.
+    cluster.pass(kSecondUs / 2);
+    EXPECT_EQ(cluster.ask_at_once(machine, {"GET", "k"}), "");
+    cluster.pass(kSecondUs / 20);
+    EXPECT_EQ(cluster.heard(machine), "$1\r\nv\r\n");
+  }
+}
+
+TEST(LevelsWorld, a_connection_reads_locally_what_it_has_written) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "R", "local"}), "+OK\r\n");
+    for (int count = 1; count <= 20; ++count) {
+      const std::string key = "n" + std::to_string(machine);
+      EXPECT_EQ(cluster.ask(machine, {"INCR", key}), ":" + std::to_string(count) + "\r\n");
+      const std::string value = std::to_string(count);
+      EXPECT_EQ(cluster.ask(machine, {"GET", key}), "$" + std::to_string(value.size()) + "\r\n" + value + "\r\n");
+    }
+  }
+}
+
+TEST(LevelsWorld, the_settings_hold_where_a_key_is_led) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"CONFIG", "SET", "write-quorum", "4", "quorum-policy", "few: w=1"}), "+OK\r\n");
+  }
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "-NOREPLICAS 4 copies are asked for, 3 live; nothing was done\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"SET", "few:" + std::to_string(machine), "v"}), "+OK\r\n");
+  }
+}
+
+}  // namespace
+}  // namespace quorate::sim
