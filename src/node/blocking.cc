@@ -6,6 +6,7 @@
 
 #include "commands/errors.h"
 #include "node/execute.h"
+#include "node/forward.h"
 #include "node/input.h"
 #include "node/output.h"
 
@@ -41,14 +42,24 @@ bool try_to_serve(NodeState& node, Session& session, std::string_view ready_key)
   const auto views = narrowed(blocked, ready_key);
   const int64_t begun_us = node.clock();
   node.buffers.lend(session.out);
+  const size_t start = session.out.size();
   const int database = session.database;
   session.database = blocked.database;
   const Key key = row.has_first_key ? node.store.make_key(views[1]) : Key{};
   const CallResult result = call(node, session, row, views, key, Origin::kWoken);
   session.database = database;
   if (result == CallResult::kWaits) return false;
+  if (session.has(kForwarded)) node.forwarding->note_reply(session, session.out.view_from(start));
   count_call(node, row, blocked.command.views(), session, node.clock() - begun_us);
   return true;
+}
+
+void forget_deadline(NodeState& node, const Session& session) {
+  const int64_t deadline_us = session.extras->blocked->deadline_us;
+  if (deadline_us == kNever) return;
+  auto [at, end] = node.block_deadlines.equal_range(deadline_us);
+  while (at != end && at->second != session.id) ++at;
+  if (at != end) node.block_deadlines.erase(at);
 }
 
 void go_on(NodeState& node, Session& session) {
@@ -89,14 +100,19 @@ void block(NodeState& node, Session& session, const Command& row, Args args, con
   node.update_observed();
 }
 
+void shorten_wait(NodeState& node, Session& session, int64_t by_ms) {
+  BlockedCommand& blocked = *session.extras->blocked;
+  if (blocked.deadline_us == kNever) return;
+  forget_deadline(node, session);
+  // At the earliest in the next turn.
+  blocked.deadline_us = std::max(blocked.deadline_us - std::min(by_ms, blocked.deadline_us / 1000) * 1000, node.now.steady_us);
+  node.block_deadlines.emplace(blocked.deadline_us, session.id);
+}
+
 void stop_waiting(NodeState& node, Session& session) {
   const BlockedCommand& blocked = *session.extras->blocked;
   for (const std::string& key : blocked.keys) node.waiters.remove(blocked.database, key, &session);
-  if (blocked.deadline_us != kNever) {
-    auto [at, end] = node.block_deadlines.equal_range(blocked.deadline_us);
-    while (at != end && at->second != session.id) ++at;
-    if (at != end) node.block_deadlines.erase(at);
-  }
+  forget_deadline(node, session);
   session.extras->blocked.reset();
   session.clear(kBlocked);
   --node.blocked_count;

@@ -13,6 +13,9 @@ void block(NodeState& node, Session& session, const Command& row, Args args, con
 // Ends waiting without an answer.  Requires: kBlocked.
 void stop_waiting(NodeState& node, Session& session);
 
+// It has waited for so long elsewhere.  Requires: kBlocked.
+void shorten_wait(NodeState& node, Session& session, int64_t by_ms);
+
 enum class Unblocked : uint8_t { kByTimeout, kByError, kByMove };
 // Answers as if the time-out had passed, or with -UNBLOCKED (kByMove: the keys are served elsewhere now), and goes on.  Requires: kBlocked.
 void unblock(NodeState& node, Session& session, Unblocked how);

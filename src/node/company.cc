@@ -554,8 +554,8 @@ void Company::stop_serving(uint32_t partition) {
   // What no entry says may have been run by what was old already.
   rows_[partition].forget_news();
   node_.store.set_led(partition, Led::kNo);
-  partition_is_left(node_, partition);
   node_.forwarding->on_stop_serving(partition);
+  partition_is_left(node_, partition);
 }
 
 void Company::set_draining(ClusterNode::Draining draining) {

@@ -103,6 +103,7 @@ void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&
   waiting.database = static_cast<uint32_t>(session.database);
   waiting.request_count = unit.request_count;
   waiting.requests = unit.requests;
+  waiting.asked_us = node_.now.steady_us;
   waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
   partition.waiting.emplace_hint(partition.waiting.end(), number, std::move(waiting));
   partition.bytes += unit.requests.size();
@@ -163,15 +164,18 @@ void Forwarding::forget(Session& session) {
   blocked_.erase(blocked);
   const auto at = partitions_[index].waiting.find(number);
   if (at == partitions_[index].waiting.end()) return;
-  const NodeId sent_to = at->second.sent_to;
+  finish(index, at, std::string_view());
+}
+
+void Forwarding::cancel(NodeId sent_to, uint32_t index, uint64_t number) {
+  const ForwardCancel message{.partition = index, .number = number};
   if (sent_to == peers_.own_id()) {
-    links_.cancel(sent_to, {.partition = index, .number = number});
+    links_.cancel(sent_to, message);
   } else if (sent_to != 0) {
     Buffer head;
-    encode_head(ForwardCancel{.partition = index, .number = number}, head);
+    encode_head(message, head);
     peers_.send(sent_to, static_cast<uint64_t>(ForwardKind::kCancel), head.view(), {});
   }
-  finish(index, at, std::string_view());
 }
 
 void Forwarding::stop(Partition& partition, Session& session) {
@@ -202,7 +206,12 @@ void Forwarding::begin_attempt(Partition& partition, NodeId target) {
 
 void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why) {
   if (why != TakenBack::kNotRun) waiting.may_have_run = true;
-  if (why == TakenBack::kLost) waiting.lost_with.emplace_back(waiting.sent_to, waiting.incarnation);
+  const bool may_block = waiting.kind == ForwardedUnit::Kind::kBlocks;
+  // It has not waited for a leader until now.
+  if (may_block) waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
+  if (may_block) waiting.was_at = waiting.sent_to;
+  // What waits for a key is not what kills a leader.
+  if (why == TakenBack::kLost && !may_block) waiting.lost_with.emplace_back(waiting.sent_to, waiting.incarnation);
   waiting.sent_to = 0;
   partition.first_unsent = std::min(partition.first_unsent, number);
   partition.has_taken_back = true;
@@ -210,7 +219,7 @@ void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiti
 
 void Forwarding::take_all_back(Partition& partition, NodeId node) {
   for (auto& [number, waiting] : partition.waiting) {
-    if (waiting.sent_to == 0 || waiting.kind == ForwardedUnit::Kind::kBlocks) continue;
+    if (waiting.sent_to == 0) continue;
     if (node == 0 || waiting.sent_to == node) take_back(partition, number, waiting, TakenBack::kLost);
   }
 }
@@ -234,6 +243,13 @@ uint64_t Forwarding::lowest_wanted(const Partition& partition) {
     if (waiting.kind == ForwardedUnit::Kind::kWrites && waiting.write_number != 0) return waiting.write_number;
   }
   return partition.last_write_number + 1;
+}
+
+uint64_t Forwarding::lowest_token(const Partition& partition) {
+  for (const auto& [number, waiting] : partition.waiting) {
+    if (waiting.kind == ForwardedUnit::Kind::kBlocks) return number;
+  }
+  return 0;
 }
 
 // In order, up to the first that cannot be sent.
@@ -271,6 +287,7 @@ bool Forwarding::is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarn
 bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to) {
   Partition& partition = partitions_[index];
   const bool writes = waiting.kind == ForwardedUnit::Kind::kWrites;
+  const bool may_block = waiting.kind == ForwardedUnit::Kind::kBlocks;
   if (writes && waiting.write_number == 0) waiting.write_number = ++partition.last_write_number;
   ForwardCommand command{.partition = index,
                          .number = number,
@@ -281,7 +298,8 @@ bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId 
                          .levels = waiting.levels,
                          .incarnation = peers_.incarnation_of(peers_.own_id()),
                          .write_number = waiting.write_number,
-                         .lowest_wanted = writes ? lowest_wanted(partition) : 0};
+                         .lowest_wanted = writes ? lowest_wanted(partition) : may_block ? lowest_token(partition) : 0,
+                         .waited_ms = static_cast<uint64_t>(node_.now.steady_us - waiting.asked_us) / 1000};
   if (to == peers_.own_id()) {
     // It has come to lead what it was asked for meanwhile.
     command.requests = waiting.requests;
@@ -312,6 +330,10 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view rep
     take_part(waiting.gathering, waiting.part, reply);
   } else {
     fill_gap(node_, waiting.session_id, waiting.gap, reply);
+  }
+  if (waiting.kind == ForwardedUnit::Kind::kBlocks) {
+    cancel(waiting.sent_to, index, node.key());
+    if (waiting.was_at != waiting.sent_to) cancel(waiting.was_at, index, node.key());
   }
   if (waiting.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(waiting.session_id) != 0) {
     if (Session* const session = node_.sessions.find(waiting.session_id)) {
@@ -356,11 +378,7 @@ void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
       on_refusal(from, answer.partition, answer.number, answer.attempt);
       break;
     case ForwardOutcome::kUnknown:
-      if (waiting.kind == ForwardedUnit::Kind::kBlocks) {
-        finish(answer.partition, at, errors::uncertain_connection_lost(answer.partition));
-      } else {
-        take_back(partition, answer.number, waiting, TakenBack::kUnknown);
-      }
+      take_back(partition, answer.number, waiting, TakenBack::kUnknown);
       break;
     case ForwardOutcome::kNotKept:
       finish(answer.partition, at, errors::uncertain_reply_not_kept(answer.partition));
@@ -424,10 +442,6 @@ void Forwarding::on_link_down(NodeId node) {
   for (uint32_t index = 0; index < partitions_.size(); ++index) {
     Partition& partition = partitions_[index];
     take_all_back(partition, node);
-    for (auto at = partition.waiting.begin(); at != partition.waiting.end();) {
-      const auto each = at++;
-      if (each->second.sent_to == node) finish(index, each, errors::uncertain_connection_lost(index));
-    }
     if (partition.target == node) begin_attempt(partition, node);
     send_unsent(index);
   }
@@ -440,13 +454,16 @@ void Forwarding::on_leader(uint32_t index) {
 
 void Forwarding::end_overdue(uint32_t index) {
   Queue& queue = partitions_[index].waiting;
-  for (auto at = queue.begin(); at != queue.end() && at->second.deadline_us <= node_.now.steady_us;) {
+  for (auto at = queue.begin(); at != queue.end();) {
     const auto overdue = at++;
+    if (overdue->second.deadline_us > node_.now.steady_us) continue;
     const Waiting& waiting = overdue->second;
     const bool is_sent = waiting.sent_to != 0;
     const bool may_have_run = is_sent || waiting.may_have_run;
     if (is_sent && waiting.kind == ForwardedUnit::Kind::kBlocks) continue;
-    if (may_have_run && waiting.kind != ForwardedUnit::Kind::kReads) {
+    if (may_have_run && waiting.kind == ForwardedUnit::Kind::kBlocks) {
+      finish(index, overdue, errors::uncertain_connection_lost(index));
+    } else if (may_have_run && waiting.kind == ForwardedUnit::Kind::kWrites) {
       finish(index, overdue, errors::uncertain_timed_out(index));
     } else if (!is_sent && peers_.leader_of(index) == 0) {
       finish(index, overdue, errors::no_leader(index));

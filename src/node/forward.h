@@ -33,7 +33,7 @@ struct ForwardedUnit {
   enum class Kind : uint8_t {
     kReads,
     kWrites,
-    kBlocks,  // may wait for a key; writes
+    kBlocks,  // may wait for a key; writes.  Its number is its token (origin_rows.h)
   };
   Kind kind = Kind::kWrites;
 };
@@ -51,7 +51,7 @@ void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
 // that the attempt sends behind it; they are sent again, in order, under the next attempt.  So are all whose leader is lost, or is another:
 // writes have numbers, by which a leader knows what has been run (origin_rows.h).
 // Invariants: 1. Every unit is answered, by request-timeout-ms at the latest (one that blocks: when its node or its client goes).
-// 2. A unit that writes is run once at most; one that may block is sent again only if it certainly was not run.
+// 2. A unit that writes is run once at most.
 // 3. Numbers ascend in the order of coming, and all between the lowest that is wanted and the last are under way or were answered.
 // 4. A unit is sent to kLeadersLostMax processes at most that were lost with it: it may be what kills them.
 class Forwarding {
@@ -109,12 +109,14 @@ class Forwarding {
     uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
     bool may_have_run = false;  // before it was taken back
     NodeId sent_to = 0;         // 0: not under way
+    NodeId was_at = 0;          // kBlocks: whom it was taken back from last; it may still wait there
     uint64_t incarnation = 0;   // of whom it was sent to
     uint64_t attempt = 0;       // that sent it
     uint64_t send_order = 0;    // grows with every sending
     // Processes that it was under way to, and that have not been heard of since.
     std::vector<std::pair<NodeId, uint64_t>> lost_with = {};
-    int64_t deadline_us = 0;
+    int64_t deadline_us = 0;    // kBlocks: from the last time on that it was taken back
+    int64_t asked_us = 0;
   };
   using Queue = std::map<uint64_t, Waiting>;  // by number, which is the order of coming
   struct Partition {
@@ -150,12 +152,15 @@ class Forwarding {
     kUnknown,  // whom it was sent to says so
     kLost,     // nobody says anything
   };
-  static void take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why);
-  // All that are under way to the node (0: to any), except those that may block.
-  static void take_all_back(Partition& partition, NodeId node);
+  void take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why);
+  // All that are under way to the node (0: to any).
+  void take_all_back(Partition& partition, NodeId node);
   // What only reads must not be overtaken by a write that its session sent behind it.
   static void note_order(Partition& partition);
   static uint64_t lowest_wanted(const Partition& partition);
+  static uint64_t lowest_token(const Partition& partition);
+  // A command that may block is answered, or its client gone: whoever has it need not know of it any more.
+  void cancel(NodeId sent_to, uint32_t index, uint64_t number);
   // It was lost with as many others than this one as it may be.
   static bool is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation);
   void note_place(const Waiting& waiting, const ForwardAnswer& answer);

@@ -27,7 +27,8 @@ void encode_head(const ForwardCommand& command, Buffer& out) {
   append_varint(out, number_of(command.levels.read));
   append_varint(out, command.incarnation);
   append_varint(out, command.write_number);
-  if (command.writes()) append_varint(out, command.lowest_wanted);
+  if (command.writes() || command.may_block()) append_varint(out, command.lowest_wanted);
+  if (command.may_block()) append_varint(out, command.waited_ms);
 }
 
 void encode_head(const ForwardAnswer& answer, Buffer& out) {
@@ -59,8 +60,10 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   command.incarnation = reader.varint();
   command.write_number = reader.varint_at_most(OriginRows::kNumberMax);
   if (command.writes()) command.lowest_wanted = reader.varint_at_most(command.write_number);
+  if (command.may_block()) command.lowest_wanted = reader.varint_at_most(command.number);
+  if (command.may_block()) command.waited_ms = reader.varint_at_most(ForwardCommand::kWaitedMsMax);
   command.requests = reader.rest();
-  const bool is_numbered = !command.writes() || (command.lowest_wanted != 0 && (command.flags & kForwardMayBlock) == 0);
+  const bool is_numbered = !command.writes() || (command.lowest_wanted != 0 && !command.may_block());
   const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.request_count != 0 && write && read &&
                            !command.requests.empty() && is_numbered;
   if (!reader.good() || !makes_sense) return corrupt("a forwarded command");

@@ -3,7 +3,7 @@
 //
 //   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags,
 //             varint write level, varint read level (levels.h), varint incarnation, varint write number,
-//             [varint lowest wanted, if it writes], RESP requests
+//             [varint lowest wanted, if it writes or may block], [varint ms it has waited, if it may block], RESP requests
 //   answer  = varint partition, varint number, varint attempt, u8 outcome, varint term, varint index, RESP reply (kReply)
 //   cancel  = varint partition, varint number
 #pragma once
@@ -38,6 +38,7 @@ constexpr uint8_t kForwardFlags = kForwardResp3 | kForwardNoTouch | kForwardMayB
 // A unit that is to be run: all requests one behind the other, the reply of the last is the answer.
 struct ForwardCommand {
   static constexpr uint32_t kRequestsMax = 1 << 20;
+  static constexpr uint64_t kWaitedMsMax = uint64_t{1} << 50;
   uint32_t partition = 0;
   uint64_t number = 0;          // of the sender; never used again
   uint64_t attempt = 1;         // of the sender to have commands of this partition run; see Forwarding
@@ -49,10 +50,12 @@ struct ForwardCommand {
   // Its place among the writes of the sender to this partition (origin_rows.h).  kForwardWrites: it is this one.  Else it may not run once
   // this one has; 0: whenever.
   uint64_t write_number = 0;
-  uint64_t lowest_wanted = 0;   // kForwardWrites: the sender waits for none below
+  uint64_t lowest_wanted = 0;   // kForwardWrites: the sender waits for none below.  kForwardMayBlock: the same of `number`, its token
+  uint64_t waited_ms = 0;       // kForwardMayBlock: elsewhere
   std::string_view requests = {};
 
   bool writes() const { return (flags & kForwardWrites) != 0; }
+  bool may_block() const { return (flags & kForwardMayBlock) != 0; }
 };
 
 enum class ForwardOutcome : uint8_t {
@@ -73,6 +76,7 @@ struct ForwardAnswer {
   std::string_view reply = {};
 };
 
+// Of a command that may block: its client has gone, or has its answer, and will not ask again.
 struct ForwardCancel {
   uint32_t partition = 0;
   uint64_t number = 0;

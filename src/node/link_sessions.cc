@@ -5,6 +5,7 @@
 
 #include "cluster/link/link.h"
 #include "commands/errors.h"
+#include "node/blocking.h"
 #include "node/input.h"
 #include "node/output.h"
 #include "node/reply_shape.h"
@@ -20,7 +21,7 @@ constexpr uint8_t kSessionFlags = kForwardResp3 | kForwardNoTouch | kForwardMayB
 NumberedWrite write_of(NodeId from, const ForwardCommand& command) {
   return {.origin = from,
           .incarnation = command.incarnation,
-          .number = command.write_number,
+          .number = command.may_block() ? command.number : command.write_number,
           .lowest_wanted = command.lowest_wanted};
 }
 
@@ -44,6 +45,7 @@ void LinkSessions::cancel(NodeId from, const ForwardCancel& cancel) {
     std::erase_if(lane->second.arrived,
                   [&](const Arrived& arrived) { return arrived.command.number == cancel.number; });
   }
+  if (peers_.serves(cancel.partition)) peers_.rows(cancel.partition).drop_wait(from, cancel.number);
   const Key first{.origin = from, .partition = cancel.partition};
   for (auto at = links_.lower_bound(first); at != links_.end(); ++at) {
     Link& link = *at->second;
@@ -66,7 +68,7 @@ void LinkSessions::on_link_down(NodeId from) {
 
 void LinkSessions::on_stop_serving(uint32_t partition) {
   for (const auto& [key, link] : links_) {
-    if (key.partition == partition && key.only_command == 0) close_session(node_, *link->session, CloseWhen::kNow);
+    if (key.partition == partition) close_session(node_, *link->session, CloseWhen::kNow);
   }
 }
 
@@ -165,6 +167,7 @@ void LinkSessions::run_batch(Lane& lane, Batch& batch) {
   lane.stalled = link;
   const Buffer requests = std::exchange(batch.requests, {});
   take_input(node_, *link->session, requests.view());
+  if (link->session->has(kBlocked)) shorten_wait(node_, *link->session, static_cast<int64_t>(batch.waited_ms));
 }
 
 void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
@@ -174,8 +177,23 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
   if (command.attempt <= lane.refused_attempt || !peers_.serves(command.partition)) {
     return refuse(key.first, lane, command);
   }
-  if (batch.link != nullptr || command.write_number == 0) return add_to_batch(key, lane, batch, arrived);
   const OriginRows& rows = peers_.rows(command.partition);
+  if (command.may_block()) {
+    // Its sender thought another to lead meanwhile.
+    if (const auto waits = links_.find(key_of(key.first, command)); waits != links_.end() && !waits->second->asked.empty()) {
+      waits->second->asked.front().attempt = command.attempt;
+      return;
+    }
+    switch (rows.place_of_wait(write_of(key.first, command))) {
+      case OriginRows::Place::kNext:
+      case OriginRows::Place::kTooEarly:
+        return add_to_batch(key, lane, batch, arrived);
+      case OriginRows::Place::kBehind:
+      case OriginRows::Place::kOutdated:
+        return answer_again(key.first, command);
+    }
+  }
+  if (batch.link != nullptr || command.write_number == 0) return add_to_batch(key, lane, batch, arrived);
   if (!command.writes()) {
     if (rows.last(key.first, command.incarnation) < command.write_number) return add_to_batch(key, lane, batch, arrived);
     Buffer reply;
@@ -213,12 +231,15 @@ void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, co
                          .attempt = command.attempt,
                          .requests_left = command.request_count,
                          .replies_left = command.request_count,
-                         .write = command.writes() ? write_of(key.first, command) : NumberedWrite()});
+                         .write = command.writes() || command.may_block() ? write_of(key.first, command) : NumberedWrite()});
+  batch.waited_ms = command.waited_ms;
 }
 
 // It has been run already.  Its reply leaves once what it speaks of is committed, and this node still leads.
 void LinkSessions::answer_again(NodeId from, const ForwardCommand& command) {
-  const auto reply = peers_.rows(command.partition).reply_of(write_of(from, command));
+  const OriginRows& rows = peers_.rows(command.partition);
+  const NumberedWrite write = write_of(from, command);
+  const auto reply = command.may_block() ? rows.reply_of_wait(write) : rows.reply_of(write);
   Link* const link = reply ? link_for(from, command) : nullptr;
   if (link == nullptr) {
     return answer_(from, {.partition = command.partition,
@@ -246,6 +267,7 @@ void LinkSessions::note_reply(Session& session, std::string_view reply) {
   ++link.ran;
   if (asked.write.number == 0) return;
   OriginRows& rows = peers_.rows(link.key.partition);
+  if (link.key.only_command != 0) return rows.note_wait(asked.write, reply);
   if (node_.mistakes.runs_numbers_again && rows.place_of(asked.write) != OriginRows::Place::kNext) return;
   rows.note(asked.write, reply);
 }
@@ -258,7 +280,7 @@ void LinkSessions::answer_next(Link& link, std::string_view reply) {
   if (--asked.replies_left != 0) return;
   const Asked answered = asked;
   link.asked.pop_front();
-  // A command that waited for a key was not seen to run.
+  // Whose time was over has not run.
   if (link.ran != 0) --link.ran;
   Buffer instead;
   if (reply.size() > quorate::Link::kMessageMax / 2) {

@@ -40,13 +40,13 @@ class LinkSessions final : private SessionDriver {
 
   // Kept until run().
   void take(NodeId from, const ForwardCommand& command);
-  // The client of a command that may block has gone.
+  // The client of a command that may block has gone, or has its answer.
   void cancel(NodeId from, const ForwardCancel& cancel);
   // What that node had asked for is not answered any more.
   void on_link_down(NodeId from);
-  // Nothing runs on the partition any more.  Who has asked is told that it is not known, except for those that wait for a key.
+  // Nothing runs on the partition any more.  Who has asked is told that it is not known.
   void on_stop_serving(uint32_t partition);
-  // One of these sessions has run a request, and was told this.
+  // One of these sessions has run a request, perhaps after it has waited for a key, and was told this.
   void note_reply(Session& session, std::string_view reply);
   // Runs the commands that have arrived, by the ordinary road, or refuses them.
   void run();
@@ -68,7 +68,7 @@ class LinkSessions final : private SessionDriver {
     uint64_t attempt = 0;
     uint32_t requests_left = 0;  // to run
     uint32_t replies_left = 0;   // to leave; the last is the answer
-    NumberedWrite write = {};    // of number 0: it is none
+    NumberedWrite write = {};    // of number 0: it is none.  Of a command that may block: its token
   };
   struct Link {
     Key key;
@@ -97,6 +97,7 @@ class LinkSessions final : private SessionDriver {
     Buffer requests;
     uint64_t last_write = 0;       // the number of the last one in it, and whose
     uint64_t incarnation = 0;
+    uint64_t waited_ms = 0;        // of a command that may block
   };
 
   size_t send(void* connection, std::string_view bytes) override;

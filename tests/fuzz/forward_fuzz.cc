@@ -33,6 +33,7 @@ void try_command(std::string_view input) {
   CHECK(again.value().incarnation == command.incarnation);
   CHECK(again.value().write_number == command.write_number);
   CHECK(again.value().lowest_wanted == command.lowest_wanted);
+  CHECK(again.value().waited_ms == command.waited_ms);
   if (command.writes()) CHECK(command.lowest_wanted != 0 && command.lowest_wanted <= command.write_number);
   CHECK(again.value().requests == command.requests);
 }

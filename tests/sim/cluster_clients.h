@@ -75,6 +75,7 @@ class ClusterClients {
     OperationKind kind = OperationKind::kRead;
     uint64_t argument = 0;
     std::string bytes = {};
+    bool waits = false;     // BRPOP
     size_t replies = 1;
     std::string text = {};  // for the log
     bool is_local = false;  // a read that any copy may answer

@@ -150,6 +150,14 @@ bool Side::send(NodeId to, uint64_t kind, std::string_view head, std::string_vie
   return true;
 }
 
+// Runs what has arrived there; nobody hears of it.
+void run_and_cut(TwoNodes& world) {
+  while (!world.there.incoming.empty()) TwoNodes::deliver(world.there, 1);
+  world.there.forwarding().run();
+  world.there.node->settle();
+  world.cut();
+}
+
 TEST(Forward, ACommandRunsAtTheLeaderAndIsAnsweredInItsPlace) {
   TwoNodes world;
   world.lead(2);
@@ -309,14 +317,6 @@ TEST(Forward, WhenTheConnectionIsLostEverythingIsSentAgain) {
   world.join();
   world.settle();
   EXPECT_EQ(world.taken(world.client), "+OK\r\n:1\r\n");
-}
-
-// Runs what has arrived there; nobody hears of it.
-void run_and_cut(TwoNodes& world) {
-  while (!world.there.incoming.empty()) TwoNodes::deliver(world.there, 1);
-  world.there.forwarding().run();
-  world.there.node->settle();
-  world.cut();
 }
 
 TEST(Forward, WhatWasRunBeforeTheConnectionWasLostIsNotRunAgain) {
@@ -550,6 +550,77 @@ TEST(Forward, WhoGoesWhileItsCommandBlocksTakesNothing) {
   world.settle();
   EXPECT_EQ(world.asked_there({"LLEN", "list"}), ":1\r\n");
   EXPECT_EQ(world.there.state().blocked_count, 0u);
+}
+
+TEST(Forward, ACommandThatWaitsForAKeyGoesOnWaitingWhenTheConnectionIsLost) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  for (int time = 0; time < 3; ++time) {
+    world.cut();
+    world.settle();
+    world.join();
+    world.pass(6'000'000);
+  }
+  EXPECT_EQ(world.taken(world.client), "");
+  world.forward(world.other, {"RPUSH", "list", "a", "b"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+  EXPECT_EQ(world.asked_there({"LRANGE", "list", "0", "-1"}), "*1\r\n$1\r\nb\r\n");
+  Buffer rows;
+  world.rows.take_news(rows);
+  EXPECT_FALSE(world.rows.reply_of_wait({.origin = 1, .incarnation = 1, .number = 1}));
+}
+
+TEST(Forward, WhatACommandThatWaitedHasTakenIsNotTakenAgain) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  world.forward(world.other, {"RPUSH", "list", "a", "b"});
+  run_and_cut(world);
+  world.join();
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+  EXPECT_EQ(world.taken(world.other), ":2\r\n");
+  EXPECT_EQ(world.asked_there({"LRANGE", "list", "0", "-1"}), "*1\r\n$1\r\nb\r\n");
+}
+
+TEST(Forward, TheTimeOfACommandThatWaitsDoesNotBeginAnew) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "5"}, Kind::kBlocks);
+  world.pass(3'000'000);
+  world.cut();
+  world.settle();
+  world.join();
+  world.pass(1'500'000);
+  world.there.node->tick_if_due();
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "");
+  world.pass(600'000);
+  world.there.node->tick_if_due();
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*-1\r\n");
+}
+
+TEST(Forward, ACommandThatWaitsIsNotThereTwice) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  world.here.believed_leader = 1;
+  world.here.forwarding().on_leader(0);
+  world.pass(50'000);
+  world.here.believed_leader = 2;
+  world.here.forwarding().on_leader(0);
+  world.settle();
+  EXPECT_EQ(world.there.state().blocked_count, 1u);
+  world.forward(world.other, {"RPUSH", "list", "a", "b"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+  EXPECT_EQ(world.asked_there({"LLEN", "list"}), ":1\r\n");
 }
 
 TEST(Forward, CommandsThatWereStoppedAtTheLeaderRunLater) {

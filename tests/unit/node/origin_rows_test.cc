@@ -121,6 +121,57 @@ TEST(OriginRows, a_newer_incarnation_takes_the_place_of_the_older) {
   }
 }
 
+TEST(OriginRows, tokens_are_served_in_any_order_and_known_until_they_are_dropped) {
+  OriginRows leader;
+  OriginRows follower;
+  for (const uint64_t token : {9u, 4u}) {
+    EXPECT_EQ(leader.place_of_wait(write(token)), Place::kNext);
+    leader.note_wait(write(token), "$1\r\n" + std::to_string(token) + "\r\n");
+    EXPECT_EQ(leader.place_of_wait(write(token)), Place::kBehind);
+    ASSERT_TRUE(follower.apply(news_of(leader)).ok());
+  }
+  EXPECT_EQ(follower.reply_of_wait(write(4)), "$1\r\n4\r\n");
+  EXPECT_EQ(follower.reply_of_wait(write(9)), "$1\r\n9\r\n");
+  EXPECT_EQ(follower.place_of_wait(write(5)), Place::kNext);
+  EXPECT_EQ(follower.place_of(write(1)), Place::kNext);
+  leader.drop_wait(7, 9);
+  leader.drop_wait(8, 4);
+  EXPECT_EQ(leader.digest(), follower.digest());
+  leader.note_wait(write(11, 5), ":1\r\n");
+  ASSERT_TRUE(follower.apply(news_of(leader)).ok());
+  for (const OriginRows* each : {&leader, &follower}) {
+    EXPECT_EQ(each->place_of_wait(write(9)), Place::kNext);
+    EXPECT_EQ(each->place_of_wait(write(4)), Place::kNext);
+    EXPECT_EQ(each->place_of_wait(write(11)), Place::kBehind);
+  }
+  EXPECT_EQ(encoded_rows(leader), encoded_rows(follower));
+  OriginRows other;
+  ASSERT_TRUE(other.install(encoded_rows(leader)).ok());
+  EXPECT_EQ(other.digest(), leader.digest());
+}
+
+TEST(OriginRows, tokens_that_no_entry_speaks_of_are_forgotten) {
+  OriginRows rows;
+  rows.note_wait(write(1), ":1\r\n");
+  news_of(rows);
+  const std::string logged = encoded_rows(rows);
+  rows.note_wait(write(2), ":2\r\n");
+  rows.drop_wait(7, 1);
+  EXPECT_EQ(encoded_rows(rows), logged);
+  rows.forget_news();
+  EXPECT_EQ(rows.place_of_wait(write(1)), Place::kBehind);
+  EXPECT_EQ(rows.place_of_wait(write(2)), Place::kNext);
+  EXPECT_EQ(encoded_rows(rows), logged);
+}
+
+TEST(OriginRows, of_too_many_tokens_the_oldest_are_not_known_any_more) {
+  OriginRows rows;
+  for (uint64_t token = 1; token <= OriginRows::kRepliesMax + 5; ++token) rows.note_wait(write(token), ":1\r\n");
+  EXPECT_EQ(rows.place_of_wait(write(5)), Place::kOutdated);
+  EXPECT_EQ(rows.place_of_wait(write(6)), Place::kBehind);
+  EXPECT_FALSE(rows.reply_of_wait(write(5)));
+}
+
 TEST(OriginRows, the_memory_of_a_row_is_bounded) {
   OriginRows rows;
   const std::string large(40'000, 'x');
