@@ -29,7 +29,7 @@ bool run_until(ClusterWorld& world, int64_t microseconds, Condition&& condition)
 }
 
 // Empty: all is well.
-std::string heal_and_judge(ClusterWorld& world, SimResult& result) {
+std::string heal_and_judge(ClusterWorld& world, SimResult& result, uint64_t& undecided) {
   world.heal();
   world.clients().begin_verification();
   result.no_progress = true;
@@ -51,7 +51,7 @@ std::string heal_and_judge(ClusterWorld& world, SimResult& result) {
   // Once more, with all copies at rest.
   world.run(world.now_us() + kSecond);
   if (!world.wrong().empty()) return world.wrong();
-  return world.clients().check(result.undecided);
+  return world.clients().check(undecided);
 }
 
 }  // namespace
@@ -60,9 +60,10 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
   const ClusterSwarm swarm = draw_cluster_swarm(options.seed);
   ClusterWorld world(options, swarm);
   SimResult result;
+  uint64_t undecided = 0;
   world.start_clients();
   world.run(world.now_us() + options.seconds * kSecond);
-  result.message = world.wrong().empty() ? heal_and_judge(world, result) : world.wrong();
+  result.message = world.wrong().empty() ? heal_and_judge(world, result, undecided) : world.wrong();
   if (!world.wrong().empty()) {
     result.no_progress = false;
     result.message = world.wrong();
@@ -72,7 +73,7 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
   result.crashes = world.crashes();
   result.records = world.clients().writes_answered();
   result.snapshots = world.snapshots();
-  result.leaders = world.oracle().leaders();
+  result.counts = {{"elections", world.oracle().leaders()}, {"histories undecided", undecided}};
   result.simulated_us = world.now_us();
   return result;
 }

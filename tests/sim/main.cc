@@ -1,13 +1,14 @@
 // The simulator: `sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] [--self-check]
-// [--log]`. A step of the worlds `raft` and `cluster` is a hundredth of a second. Prints its
-// options first; the last line is the result and the trace hash.  Exits 0 good, 1 wrong, 2 usage, 3
-// no progress.
+// [--log] [--mistake NAME]`. A step of the worlds `raft` and `cluster` is a hundredth of a second.
+// Prints its options first; the last line is the result and the trace hash.  Exits 0 good, 1 wrong,
+// 2 usage, 3 no progress.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/sim/cluster_sim.h"
 #include "tests/sim/node_sim.h"
@@ -25,8 +26,9 @@ enum class WorldKind : uint8_t { kNode, kLog, kRaft, kCluster };
 struct Arguments {
   std::optional<uint64_t> seed;
   WorldKind world = WorldKind::kNode;
-  uint64_t seeds = 1;
+  std::optional<uint64_t> seeds;
   uint64_t steps = 2000;
+  std::string_view mistake;  // of the world `raft`
   bool self_check = false;
   bool log = false;
 };
@@ -62,6 +64,10 @@ std::optional<Arguments> parse(int count, char** words) {
       arguments.self_check = true;
     } else if (word == "--log") {
       arguments.log = true;
+    } else if (word == "--mistake" && has_value) {
+      arguments.mistake = words[++index];
+      sim::RaftSimOptions ignored;
+      if (!sim::plant_mistake(arguments.mistake, ignored)) return std::nullopt;
     } else if (word == "--world" && has_value) {
       const std::string_view name = words[++index];
       const auto world = world_of(name);
@@ -70,7 +76,11 @@ std::optional<Arguments> parse(int count, char** words) {
     } else if ((word == "--seeds" || word == "--steps") && has_value) {
       const auto value = parse_unsigned(words[++index]);
       if (!value || *value == 0) return std::nullopt;
-      (word == "--seeds" ? arguments.seeds : arguments.steps) = *value;
+      if (word == "--seeds") {
+        arguments.seeds = *value;
+      } else {
+        arguments.steps = *value;
+      }
     } else if (const auto seed = parse_unsigned(word)) {
       arguments.seed = seed;
     } else {
@@ -99,8 +109,10 @@ int64_t seconds_of(const Arguments& arguments) {
 
 sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arguments) {
   if (arguments.world == WorldKind::kRaft) {
-    return sim::run_raft_sim(
-        {.seed = seed, .seconds = seconds_of(arguments), .log = arguments.log});
+    sim::RaftSimOptions options{
+        .seed = seed, .seconds = seconds_of(arguments), .log = arguments.log};
+    if (!arguments.mistake.empty()) sim::plant_mistake(arguments.mistake, options);
+    return sim::run_raft_sim(options);
   }
   if (arguments.world == WorldKind::kCluster) {
     return sim::run_cluster_sim(
@@ -116,10 +128,10 @@ sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arg
 
 // Each planted mistake must be noticed by one of the seeds.
 int self_check(uint64_t first_seed, const Arguments& arguments) {
-  constexpr uint64_t kSeedsMax = 500;
+  const uint64_t seeds_max = arguments.seeds.value_or(500);
   int missed = 0;
   if (arguments.world == WorldKind::kRaft) {
-    missed += sim::raft_self_check(first_seed, seconds_of(arguments));
+    missed += sim::raft_self_check(first_seed, seconds_of(arguments), seeds_max);
   } else if (arguments.world == WorldKind::kCluster) {
     missed += sim::cluster_self_check(first_seed, seconds_of(arguments));
   }
@@ -130,7 +142,7 @@ int self_check(uint64_t first_seed, const Arguments& arguments) {
     if (!known) continue;
     uint64_t tried = 0;
     bool caught = false;
-    while (!caught && tried < kSeedsMax) {
+    while (!caught && tried < seeds_max) {
       caught = !run_one(first_seed + tried, planted, arguments).good;
       ++tried;
     }
@@ -150,28 +162,48 @@ int self_check(uint64_t first_seed, const Arguments& arguments) {
   return missed == 0 ? 0 : 1;
 }
 
-int run_seeds(uint64_t first_seed, const Arguments& arguments) {
-  uint64_t trace = 0;
+// Sums of what the runs counted.
+struct Totals {
   uint64_t crashes = 0;
   uint64_t records = 0;
   uint64_t snapshots = 0;
-  uint64_t leaders = 0;
-  uint64_t undecided = 0;
   int64_t simulated_us = 0;
-  if (has_swarm(arguments) && arguments.seeds == 1) {
-    std::printf("%s", describe_swarm(first_seed, arguments).c_str());
-  }
-  for (uint64_t seed = first_seed; seed < first_seed + arguments.seeds; ++seed) {
-    const sim::SimResult result = run_one(seed, sim::Planted::kNothing, arguments);
-    trace = trace * 31 + result.trace;
+  std::vector<sim::SimResult::Count> counts;
+
+  void add(const sim::SimResult& result) {
     crashes += result.crashes;
     records += result.records;
     snapshots += result.snapshots;
-    leaders += result.leaders;
-    undecided += result.undecided;
     simulated_us += result.simulated_us;
+    if (counts.empty()) counts.resize(result.counts.size());
+    for (size_t index = 0; index < result.counts.size(); ++index) {
+      counts[index].what = result.counts[index].what;
+      counts[index].count += result.counts[index].count;
+    }
+  }
+
+  void print() const {
+    std::printf("%llu writes, %llu snapshots, %llu crashes\n", wide(records), wide(snapshots),
+                wide(crashes));
+    for (const auto& [what, count] : counts) std::printf("%llu %s\n", wide(count), what);
+    if (simulated_us > 0)
+      std::printf("%.0f seconds simulated\n", static_cast<double>(simulated_us) / 1e6);
+  }
+};
+
+int run_seeds(uint64_t first_seed, const Arguments& arguments) {
+  const uint64_t seeds = arguments.seeds.value_or(1);
+  uint64_t trace = 0;
+  Totals totals;
+  if (has_swarm(arguments) && seeds == 1) {
+    std::printf("%s", describe_swarm(first_seed, arguments).c_str());
+  }
+  for (uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+    const sim::SimResult result = run_one(seed, sim::Planted::kNothing, arguments);
+    trace = trace * 31 + result.trace;
+    totals.add(result);
     if (result.good) continue;
-    if (has_swarm(arguments) && arguments.seeds > 1) {
+    if (has_swarm(arguments) && seeds > 1) {
       std::printf("%s", describe_swarm(seed, arguments).c_str());
     }
     std::printf("seed %llu: %s\n", wide(seed), result.message.c_str());
@@ -184,12 +216,7 @@ int run_seeds(uint64_t first_seed, const Arguments& arguments) {
     std::printf("sim: WRONG trace %016llx\n", wide(result.trace));
     return 1;
   }
-  std::printf("%llu writes, %llu snapshots, %llu crashes\n", wide(records), wide(snapshots),
-              wide(crashes));
-  if (has_swarm(arguments)) {
-    std::printf("%llu elections, %llu histories undecided, %.0f seconds simulated\n", wide(leaders),
-                wide(undecided), static_cast<double>(simulated_us) / 1e6);
-  }
+  totals.print();
   std::printf("sim: good trace %016llx\n", wide(trace));
   return 0;
 }
@@ -201,12 +228,12 @@ int main(int count, char** words) {
   if (!arguments) {
     std::fprintf(stderr,
                  "usage: sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] "
-                 "[--self-check] [--log]\n");
+                 "[--self-check] [--log] [--mistake NAME]\n");
     return 2;
   }
   const auto drawn = std::chrono::system_clock::now().time_since_epoch().count();
   const uint64_t seed = arguments->seed.value_or(static_cast<uint64_t>(drawn) % 1000000);
   std::printf("sim: world %s, seed %llu, seeds %llu, steps %llu\n", name_of(arguments->world),
-              wide(seed), wide(arguments->seeds), wide(arguments->steps));
+              wide(seed), wide(arguments->seeds.value_or(1)), wide(arguments->steps));
   return arguments->self_check ? self_check(seed, *arguments) : run_seeds(seed, *arguments);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace quorate::sim {
 
@@ -45,10 +46,13 @@ struct SimResult {
   uint64_t snapshots_replaced = 0;  // damaged ones whose log was enough
   uint64_t foundings = 0;           // logs that became those of a node in company
   uint64_t snapshots_given_up = 0;  // held ones
-  // Of the world `raft`.
-  uint64_t leaders = 0;
-  uint64_t undecided = 0;  // histories that were too hard to judge
-  int64_t simulated_us = 0;
+  int64_t simulated_us = 0;  // of worlds that have a clock
+  // What else a world counts, always the same things in the same order.
+  struct Count {
+    const char* what = "";
+    uint64_t count = 0;
+  };
+  std::vector<Count> counts = {};
 };
 
 SimResult run_persist_sim(const PersistSimOptions& options);

@@ -48,11 +48,24 @@ uint64_t Clients::answered_in(raft::GroupId group) const {
   return at == answered_in_.end() ? 0 : at->second;
 }
 
+uint64_t Clients::operations_in(raft::GroupId group) const {
+  uint64_t sum = 0;
+  for (const auto& [name, operations] : history_) {
+    if (name.first == group) sum += operations.size();
+  }
+  return sum;
+}
+
 void Clients::on_timer(uint32_t number, int64_t at_us) {
   Client& client = clients_[number];
   if (client.wakes_us != at_us) return;  // it has slept again since
   if (!client.is_busy) {
-    if (!stopped_) begin(number);
+    if (stopped_) return;
+    if (host_.now_us() < rest_until_us_) {
+      sleep(number, rest_until_us_ - host_.now_us() + static_cast<int64_t>(prng_.below(20'000)));
+    } else {
+      begin(number);
+    }
     return;
   }
   if (host_.now_us() - client.invoked_us >= swarm_.request_us) {

@@ -2,6 +2,7 @@
 // answered or given up, and remembers what it was told for the checker of linearizability.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -34,7 +35,9 @@ class Clients {
   void on_answer(const Answer& answer);
   // From here on every request is one of quorum level, and a new client a group asks too.
   void only_quorum() { only_quorum_ = true; }
-  // No new requests; those under way go on.
+  // No new requests until then; those under way go on.
+  void rest_until(int64_t until_us) { rest_until_us_ = std::max(rest_until_us_, until_us); }
+  // No new requests any more.
   void stop() { stopped_ = true; }
   bool idle() const;
 
@@ -42,6 +45,8 @@ class Clients {
   uint64_t given_up() const { return given_up_; }
   // Answered since the last call, by group; committed ones only.
   uint64_t answered_in(raft::GroupId group) const;
+  // In the histories of the group's keys.
+  uint64_t operations_in(raft::GroupId group) const;
 
   // Is what was answered linearizable?  `final_state` is the committed state of the group at the
   // end. Returns what is wrong, or nothing.
@@ -80,6 +85,7 @@ class Clients {
   uint64_t answered_ = 0;
   uint64_t given_up_ = 0;
   std::map<raft::GroupId, uint64_t> answered_in_;
+  int64_t rest_until_us_ = 0;
   bool only_quorum_ = false;
   bool stopped_ = false;
 };

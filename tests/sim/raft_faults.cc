@@ -2,8 +2,45 @@
 #include <algorithm>
 
 #include "tests/sim/raft_world.h"
+#include "util/check.h"
 
 namespace quorate::sim {
+
+const char* name_of(Fault fault) {
+  switch (fault) {
+    case Fault::kPartition:
+      return "partitions";
+    case Fault::kOneWay:
+      return "one-way cuts";
+    case Fault::kFlapping:
+      return "flapping links";
+    case Fault::kYoungLeaders:
+      return "times of falling leaders";
+    case Fault::kKill:
+      return "kills";
+    case Fault::kPower:
+      return "power losses";
+    case Fault::kBlackout:
+      return "blackouts";
+    case Fault::kPause:
+      return "pauses";
+    case Fault::kQuickRestart:
+      return "quick restarts";
+    case Fault::kWallJump:
+      return "jumps of a wall clock";
+    case Fault::kDiskStall:
+      return "disk stalls";
+    case Fault::kMembership:
+      return "membership changes";
+    case Fault::kCommitQuorum:
+      return "commit-quorum changes";
+    case Fault::kTransfer:
+      return "transfers";
+    case Fault::kCompaction:
+      return "compactions";
+  }
+  CHECK(false);
+}
 
 FaultRate World::rate_of(Fault fault) const {
   switch (fault) {
@@ -13,6 +50,8 @@ FaultRate World::rate_of(Fault fault) const {
       return swarm_.one_way;
     case Fault::kFlapping:
       return swarm_.flapping;
+    case Fault::kYoungLeaders:
+      return swarm_.young_leaders;
     case Fault::kKill:
       return swarm_.kill;
     case Fault::kPower:
@@ -53,6 +92,7 @@ int64_t World::length_of(Fault fault) {
 }
 
 void World::strike(Fault fault) {
+  ++struck_[static_cast<size_t>(fault)];
   switch (fault) {
     case Fault::kPartition:
       return cut_sides();
@@ -60,6 +100,9 @@ void World::strike(Fault fault) {
       return cut_one_way();
     case Fault::kFlapping:
       return start_flapping();
+    case Fault::kYoungLeaders:
+      young_leaders_fall_until_us_ = now_us_ + length_of(fault);
+      return;
     case Fault::kKill:
       return kill(any_node(), length_of(fault));
     case Fault::kPower:
@@ -133,6 +176,19 @@ void World::cut_one_way() {
   cut_for(std::move(links), length_of(Fault::kOneWay));
 }
 
+// A leader falls: nobody, or one of the others only, hears it; half of the time it does not hear them either.
+void World::cut_off(const Event& event) {
+  if (healed_) return;
+  std::vector<std::pair<uint32_t, uint32_t>> links;
+  for (uint32_t peer = 0; peer < swarm_.nodes; ++peer) {
+    if (peer == event.node || peer == event.peer) continue;
+    links.emplace_back(event.node, peer);
+    if (event.number == 0) links.emplace_back(peer, event.node);
+  }
+  log({event.node + uint64_t{1}}, "cut off");
+  cut_for(std::move(links), 300'000 + static_cast<int64_t>(prng_.below(1'000'000)));
+}
+
 void World::start_flapping() {
   const uint32_t from = any_node();
   const uint32_t to = any_node();
@@ -180,31 +236,47 @@ void World::lose_power(uint32_t node, int64_t down_us) {
   push({.at = now_us_ + down_us, .kind = EventKind::kStart, .node = node});
 }
 
-// A leader's lease stands on one voter: the others have not heard it for a while and ask around.
-// Then it is cut off from all, and that voter restarts faster than the lease ends.  Only the
-// voter's quiet time keeps it from helping another leader to office meanwhile.
+// A leader's lease stands on as few voters as it can: the others have not heard it for a while and
+// ask around.  Then it is cut off from all, and one of those few restarts faster than the lease
+// ends.  Only that voter's quiet time keeps it from helping another leader to office meanwhile.
 void World::restart_quickly() {
   const raft::Core* const leader = find_leader(any_group());
   if (leader == nullptr) return;
-  const auto& voters = leader->configuration().incoming.voters;
-  if (voters.size() < 3) return;
+  const raft::Half& half = leader->configuration().incoming;
+  if (half.voters.size() < 3) return;
   const auto leads = static_cast<uint32_t>(leader->options().self.node.value - 1);
-  const auto keeps = static_cast<uint32_t>(voters[prng_.below(voters.size())].node.value - 1);
-  if (keeps == leads) return;
+  std::vector<uint32_t> keep;
+  for (size_t place = prng_.below(half.voters.size()), left = half.voters.size(); left > 0;
+       place = (place + 1) % half.voters.size(), --left) {
+    const auto node = static_cast<uint32_t>(half.voters[place].node.value - 1);
+    if (node != leads && keep.size() + 1 < half.quorums().confirmation) keep.push_back(node);
+  }
+  if (keep.empty()) return;
   std::vector<std::pair<uint32_t, uint32_t>> links;
   for (uint32_t node = 0; node < swarm_.nodes; ++node) {
-    if (node == leads || node == keeps) continue;
+    if (node == leads || std::find(keep.begin(), keep.end(), node) != keep.end()) continue;
     links.emplace_back(leads, node);
     links.emplace_back(node, leads);
   }
   const int64_t length_us = 300'000 + length_of(Fault::kQuickRestart);
   cut_for(std::move(links), length_us + 300'000);
-  push({.at = now_us_ + length_us, .kind = EventKind::kQuickRestart, .node = leads, .peer = keeps});
+  // With writes under way the others fall behind and nobody would vote for them.
+  if (prng_.chance(0.5)) clients_.rest_until(now_us_ + length_us + 300'000);
+  push({.at = now_us_ + length_us,
+        .kind = EventKind::kQuickRestart,
+        .node = leads,
+        .peer = keep.front()});
 }
 
 void World::finish_quick_restart(const Event& event) {
   if (healed_) return;
-  cut_for({{event.node, event.peer}, {event.peer, event.node}}, 300'000);
+  std::vector<std::pair<uint32_t, uint32_t>> links;
+  for (uint32_t node = 0; node < swarm_.nodes; ++node) {
+    if (node == event.node) continue;
+    links.emplace_back(event.node, node);
+    links.emplace_back(node, event.node);
+  }
+  cut_for(std::move(links), 300'000);
   if (computers_[event.peer].process == nullptr) return;
   bury(event.peer);
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(10'000)),

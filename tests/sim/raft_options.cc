@@ -36,6 +36,9 @@ void draw_cluster(Prng& prng, RaftSwarm& swarm) {
                                     raft::Durability::kOs, raft::Durability::kSynced};
   swarm.durability = modes[prng.below(4)];
   swarm.window_bytes_max = prng.chance(0.5) ? uint64_t{1} << 20 : 200 + prng.below(8000);
+  swarm.append_bytes_max = std::max<uint64_t>(200, swarm.window_bytes_max / 4);
+  // An entry or two: what a new leader sends first is not yet of its own term.
+  if (prng.chance(0.4)) swarm.append_bytes_max = 1 + prng.below(300);
   swarm.loads_slowly = prng.chance(0.3);
 }
 
@@ -48,6 +51,7 @@ void draw_network(Prng& prng, RaftSwarm& swarm) {
   swarm.partition = draw_rate(prng, 0.5, {500 * kMs, 100 * kMs}, {4 * kSecond, 2 * kSecond});
   swarm.one_way = draw_rate(prng, 0.4, {500 * kMs, 100 * kMs}, {4 * kSecond, 2 * kSecond});
   swarm.flapping = draw_rate(prng, 0.2, {1 * kSecond, 200 * kMs}, {5 * kSecond, 2 * kSecond});
+  swarm.young_leaders = draw_rate(prng, 0.4, {1 * kSecond, 1 * kSecond}, {5 * kSecond, 4 * kSecond});
   swarm.cuts_close = prng.chance(0.5);
 }
 
@@ -123,6 +127,7 @@ std::string describe(const RaftSwarm& swarm) {
   if (swarm.commit_quorum != 0) add_line(text, "commit-quorum", swarm.commit_quorum);
   text += std::string("  durability ") + name_of(swarm.durability) + "\n";
   add_line(text, "window-bytes", static_cast<double>(swarm.window_bytes_max));
+  add_line(text, "append-bytes", static_cast<double>(swarm.append_bytes_max));
   if (swarm.loads_slowly) text += "  loads slowly\n";
   add_line(text, "delay-us", static_cast<double>(swarm.delay_us));
   add_line(text, "jitter-us", static_cast<double>(swarm.jitter_us));
@@ -132,6 +137,7 @@ std::string describe(const RaftSwarm& swarm) {
   add_line(text, "partition", swarm.partition);
   add_line(text, "one-way cut", swarm.one_way);
   add_line(text, "flapping", swarm.flapping);
+  add_line(text, "young leaders fall", swarm.young_leaders);
   if (swarm.cuts_close) text += "  cuts close connections\n";
   add_line(text, "kill", swarm.kill);
   add_line(text, "power loss", swarm.power);

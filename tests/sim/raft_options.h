@@ -3,6 +3,7 @@
 // there hides what only its absence lets happen.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -32,6 +33,9 @@ struct FaultRate {
   bool on() const { return every_us > 0; }
 };
 
+constexpr size_t kFaultKindsMax = 16;
+using FaultCounts = std::array<uint64_t, kFaultKindsMax>;
+
 struct RaftSwarm {
   // The cluster.
   uint32_t nodes = 3;
@@ -40,6 +44,7 @@ struct RaftSwarm {
   uint32_t commit_quorum = 0;
   raft::Durability durability = raft::Durability::kOs;
   uint64_t window_bytes_max = 1 << 20;
+  uint64_t append_bytes_max = 1 << 18;
   bool loads_slowly = false;  // a started node's data take a while to be in memory
   // The network.
   int64_t delay_us = 200;
@@ -50,13 +55,14 @@ struct RaftSwarm {
   FaultRate partition;      // a side of nodes cannot talk to the other
   FaultRate one_way;        // one node cannot hear, or be heard by, another
   FaultRate flapping;       // a link comes and goes
+  FaultRate young_leaders;  // for a while who is elected is soon cut off, by all or all but one
   bool cuts_close = false;  // a cut connection is noticed at once
   // The machines.
   FaultRate kill;           // kill -9 between any two outputs; length: until it starts again
   FaultRate power;          // power loss of one machine
   FaultRate blackout;       // of all at once
   FaultRate pause;          // SIGSTOP, a slow virtual machine
-  FaultRate quick_restart;  // of the voter that a cut-off leader\'s lease stands on
+  FaultRate quick_restart;  // of a voter that a cut-off leader's lease stands on
   FaultRate wall_jump;      // the wall clock is set
   int64_t drift_ppm = 0;    // of steady clocks, either way
   int64_t disk_us = 100;    // a write; a sync takes four times that

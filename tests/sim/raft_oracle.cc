@@ -105,10 +105,6 @@ void Oracle::extend(Group& group, const raft::Core& core, raft::Index index) {
     return;
   }
   const raft::Entry& entry = core.log().at(index);
-  if (getenv("DBG"))
-    printf("   commit g%lu n%lu term %lu index %lu stored %lu conf %s\n",
-           core.options().group.value, core.options().self.node.value, core.term().value,
-           index.value, core.stored_index().value, raft::describe(core.configuration()).c_str());
   Committed& committed = group.log.emplace_back();
   committed.in_term = core.term();
   committed.chain = entry.chain;
@@ -201,9 +197,6 @@ void Oracle::note_installed(const raft::Core& core, const raft::SnapshotMark& ma
 void Oracle::note_stored(const raft::Core& core, const std::vector<raft::Entry>& entries) {
   Group& group = groups_.at(core.options().group);
   for (const raft::Entry& entry : entries) {
-    if (getenv("DBG"))
-      printf("   stored g%lu n%lu index %lu term %lu\n", core.options().group.value,
-             core.options().self.node.value, entry.index.value, entry.term.value);
     group.copies[entry.index].push_back({core.options().self.replica, entry.chain});
   }
 }
@@ -267,6 +260,13 @@ void Oracle::note_acknowledged(const raft::Core& core, const AcknowledgedWrite& 
     fail(text_of("I7: a reply left with too few copies", core, write.index) + " level " +
          std::to_string(level) + " of " + raft::describe(configuration));
   }
+}
+
+// I7: what is committed is not known to a leader before something of its own term is.
+void Oracle::note_read(const raft::Core& core) {
+  if (core.log().term_at(core.commit_index()) == core.term()) return;
+  fail(text_of("I7: a read was answered before the term's first entry was committed", core,
+               core.commit_index()));
 }
 
 void Oracle::check_ledger() {

@@ -60,6 +60,8 @@ class Oracle {
   // ---- replies
   // `level` copies were promised.  Requires: I7.
   void note_acknowledged(const raft::Core& core, const AcknowledgedWrite& write, uint32_t level);
+  // A linearizable read was answered.
+  void note_read(const raft::Core& core);
   void note_loss(raft::GroupId group, const Token& token) { losses_[group].insert(key_of(token)); }
 
   // ---- the end

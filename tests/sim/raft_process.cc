@@ -96,7 +96,7 @@ void Process::create(raft::GroupId group, raft::ReplicaId id, raft::Restored res
       .group = group,
       .self = {.replica = id, .node = options_.node},
       .window_bytes_max = options_.window_bytes_max,
-      .append_bytes_max = std::max<size_t>(200, options_.window_bytes_max / 4)};
+      .append_bytes_max = options_.append_bytes_max};
   replica.noted_commit = restored.base.last.index;
   replica.core =
       std::make_unique<raft::Core>(options, std::move(restored), prng_.next(), options_.mistakes);
@@ -136,6 +136,7 @@ void Process::remove(raft::GroupId group) {
   drop_held(*replica);
   const raft::ReplicaId id = replica->core->options().self.replica;
   disk_.removed[group] = id;
+  led_is_stale_ = true;
   disk_.owes_recovery.erase(group);
   queue_.push_back({.group = group,
                     .replica = id,
@@ -312,6 +313,7 @@ void Process::perform(raft::GroupId group, raft::Output& out) {
                         std::to_string(group.value) + ": " + out.failure->text);
   }
   if (dies()) return;
+  if (out.role || out.configuration_changed) led_is_stale_ = true;
   take_role(replica, out);
   const bool is_recovering = replica.core->standing() == raft::Standing::kRecovering;
   if (replica.is_recovering && !is_recovering) disk_.owes_recovery[group] = false;
@@ -351,6 +353,7 @@ void Process::take_role(Replica& replica, const raft::Output& out) {
       host_.oracle().note_recovery(core, host_.forgetful_voters(core));
     }
     host_.oracle().note_leader(core);
+    host_.leader_elected(core);
   }
 }
 
@@ -735,6 +738,7 @@ void Process::release(Replica& replica) {
   std::erase_if(replica.reads, [&](const HeldRead& read) {
     if (read.term != core.term() || !read.confirmed) return false;
     if (core.commit_index() < read.need) return false;
+    host_.oracle().note_read(core);
     host_.answer(options_.node, {.client = read.request.client,
                                  .operation = read.request.operation,
                                  .kind = AnswerKind::kDone,
@@ -753,16 +757,20 @@ void Process::end_turn() {
     if (!replica.snapshots.empty()) send_snapshots(group, replica);
     if (replica.core->role() == raft::RoleName::kLeader) release(replica);
   }
-  for (auto& [peer, pair] : pairs_) {
-    std::vector<beats::Led> led = led_towards(peer);
-    if (led != told_led_[peer]) {
-      told_led_[peer] = led;
-      feed_pair(peer, beats::in::LedChanged{std::move(led)});
-    }
-  }
+  if (led_is_stale_) tell_led();
   if (round_wanted_) {
     round_wanted_ = false;
     for (auto& [peer, pair] : pairs_) feed_pair(peer, beats::in::RoundWanted{});
+  }
+}
+
+void Process::tell_led() {
+  led_is_stale_ = false;
+  for (auto& [peer, pair] : pairs_) {
+    std::vector<beats::Led> led = led_towards(peer);
+    if (led == told_led_[peer]) continue;
+    told_led_[peer] = led;
+    feed_pair(peer, beats::in::LedChanged{std::move(led)});
   }
 }
 

@@ -73,6 +73,8 @@ class Host {
   virtual void turn_wanted(raft::NodeId node) = 0;
   // Does the process die here?
   virtual bool dies_here(raft::NodeId node) = 0;
+  // This core has become leader, now.
+  virtual void leader_elected(const raft::Core& core) = 0;
   // A read is answered under the lease of this core, now.
   virtual void lease_used(const raft::Core& core) = 0;
   // How many voters of the group have started without what they held and not recovered it yet.
@@ -89,6 +91,7 @@ struct ProcessOptions {
   uint64_t seed = 1;
   raft::Durability durability = raft::Durability::kOs;
   uint64_t window_bytes_max = 1 << 20;
+  uint64_t append_bytes_max = 1 << 18;
   bool loads_slowly = false;
   raft::Mistakes mistakes;
   DriverMistakes driver_mistakes;
@@ -216,6 +219,7 @@ class Process {
   void hear_leader(raft::GroupId group);
   void feed_pair(raft::NodeId peer, const beats::Input& input);
   void take_pair(raft::NodeId peer, beats::Output& out);
+  void tell_led();
   std::vector<beats::Led> led_towards(raft::NodeId peer) const;
   void note_incarnation(raft::NodeId peer, raft::Incarnation incarnation);
 
@@ -230,6 +234,7 @@ class Process {
   std::map<raft::NodeId, std::unique_ptr<beats::Pair>> pairs_;
   std::map<raft::NodeId, std::vector<beats::Led>> told_led_;
   std::map<raft::NodeId, raft::Incarnation> incarnations_;
+  bool led_is_stale_ = true;
   bool round_wanted_ = false;
   bool turn_is_wanted_ = false;
   uint64_t last_read_token_ = 0;

@@ -48,16 +48,33 @@ bool comes_to_rest(World& world) {
   return false;
 }
 
-void judge(World& world, const RaftSwarm& swarm, SimResult& result) {
+struct Judged {
+  uint64_t operations = 0;  // in histories that were judged
+  uint64_t undecided = 0;   // histories that were too hard to judge
+};
+
+void judge(World& world, const RaftSwarm& swarm, Judged& judged) {
   world.oracle().check_ledger();
   for (uint64_t group = 1; group <= swarm.groups; ++group) {
     // What an all-present restart may lose, reads may have seen.
     if (world.oracle().lost_committed({group})) continue;
-    uint64_t undecided = 0;
-    std::string wrong = world.clients().check({group}, world.state_of({group}), undecided);
-    result.undecided += undecided;
+    std::string wrong = world.clients().check({group}, world.state_of({group}), judged.undecided);
+    judged.operations += world.clients().operations_in({group});
     if (!wrong.empty()) world.oracle().fail(std::move(wrong));
   }
+}
+
+std::vector<SimResult::Count> counts_of(World& world, const Judged& judged) {
+  std::vector<SimResult::Count> counts = {
+      {"elections", world.oracle().leaders()},
+      {"entries committed", world.oracle().committed_entries()},
+      {"weak writes lost as they may be", world.oracle().lost_weak_writes()},
+      {"operations judged", judged.operations},
+      {"histories undecided", judged.undecided}};
+  for (size_t fault = 0; fault < kFaultCount; ++fault) {
+    counts.push_back({name_of(static_cast<Fault>(fault)), world.faults()[fault]});
+  }
+  return counts;
 }
 
 }  // namespace
@@ -66,6 +83,7 @@ SimResult run_raft_sim(const RaftSimOptions& options) {
   const RaftSwarm swarm = draw_swarm(options.seed);
   World world(options, swarm);
   SimResult result;
+  Judged judged;
   world.run(world.now_us() + options.seconds * kSecond);
   if (world.oracle().wrong().empty()) {
     world.heal();
@@ -77,7 +95,7 @@ SimResult run_raft_sim(const RaftSimOptions& options) {
       result.no_progress = true;
       result.message = "no rest after everything had healed: " + world.describe_unsettled();
     } else if (world.oracle().wrong().empty()) {
-      judge(world, swarm, result);
+      judge(world, swarm, judged);
     }
   }
   if (!world.oracle().wrong().empty()) {
@@ -89,8 +107,8 @@ SimResult run_raft_sim(const RaftSimOptions& options) {
   result.crashes = world.crashes();
   result.records = world.oracle().acknowledged();
   result.snapshots = world.snapshots();
-  result.leaders = world.oracle().leaders();
   result.simulated_us = world.now_us();
+  result.counts = counts_of(world, judged);
   return result;
 }
 
@@ -133,13 +151,21 @@ constexpr PlantedMistake kMistakes[] = {
 
 }  // namespace
 
-int raft_self_check(uint64_t first_seed, int64_t seconds) {
-  constexpr uint64_t kSeedsMax = 400;
+bool plant_mistake(std::string_view name, RaftSimOptions& options) {
+  for (const PlantedMistake& planted : kMistakes) {
+    if (!std::string_view(planted.name).starts_with(name)) continue;
+    planted.plant(options);
+    return true;
+  }
+  return false;
+}
+
+int raft_self_check(uint64_t first_seed, int64_t seconds, uint64_t seeds_max) {
   int missed = 0;
   for (const PlantedMistake& planted : kMistakes) {
     uint64_t tried = 0;
     std::string noticed;
-    while (noticed.empty() && tried < kSeedsMax) {
+    while (noticed.empty() && tried < seeds_max) {
       RaftSimOptions options{.seed = first_seed + tried, .seconds = seconds};
       planted.plant(options);
       noticed = notice([&] { return run_raft_sim(options); });

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "tests/sim/persist_sim.h"
 #include "tests/sim/raft_options.h"
@@ -12,7 +13,11 @@ namespace quorate::sim {
 
 SimResult run_raft_sim(const RaftSimOptions& options);
 
-// Plants each known mistake and looks for a seed that notices it.  Returns how many went unnoticed.
-int raft_self_check(uint64_t first_seed, int64_t seconds);
+// Switches on the planted mistake whose name begins so.  False: there is none.
+bool plant_mistake(std::string_view name, RaftSimOptions& options);
+
+// Plants each known mistake and looks for a seed that notices it, among `seeds_max` from
+// `first_seed` on.  Returns how many went unnoticed.
+int raft_self_check(uint64_t first_seed, int64_t seconds, uint64_t seeds_max);
 
 }  // namespace quorate::sim

@@ -143,6 +143,9 @@ void World::handle(Event& event) {
             .node = event.node,
             .peer = event.peer});
       return;
+    case EventKind::kDial:
+      try_connect(event.node, event.peer);
+      return;
     case EventKind::kStart:
       if (computers_[event.node].process == nullptr) start_node(event.node);
       return;
@@ -159,6 +162,9 @@ void World::handle(Event& event) {
       if (healed_) return;
       strike(static_cast<Fault>(event.number));
       schedule(static_cast<Fault>(event.number));
+      return;
+    case EventKind::kCutOff:
+      cut_off(event);
       return;
     case EventKind::kMend: {
       const auto cut = cuts_.find(event.number);
@@ -215,11 +221,13 @@ void World::handle_node(Event& event) {
       process.on_closed({event.peer + uint64_t{1}});
       break;
     case EventKind::kConnect:
+    case EventKind::kDial:
     case EventKind::kStart:
     case EventKind::kKill:
     case EventKind::kClient:
     case EventKind::kAnswer:
     case EventKind::kFault:
+    case EventKind::kCutOff:
     case EventKind::kMend:
     case EventKind::kFlap:
     case EventKind::kQuickRestart:
@@ -264,11 +272,17 @@ void World::start_node(uint32_t node) {
                                                .seed = node_prng_.next(),
                                                .durability = swarm_.durability,
                                                .window_bytes_max = swarm_.window_bytes_max,
+                                               .append_bytes_max = swarm_.append_bytes_max,
                                                .loads_slowly = swarm_.loads_slowly,
                                                .mistakes = options_.mistakes,
                                                .driver_mistakes = options_.driver_mistakes});
   computer.process->start();
   after(node);
+  for (uint32_t peer = 0; peer < swarm_.nodes; ++peer) {
+    if (peer == node) continue;
+    const int64_t dialled_us = now_us_ + 1 + 2 * swarm_.delay_us;
+    push({.at = dialled_us, .kind = EventKind::kDial, .node = node, .peer = peer});
+  }
 }
 
 // The process is gone; its connections close, which those that can be reached see.
@@ -409,15 +423,32 @@ bool World::dies_here(raft::NodeId node) {
   return left-- == 0;
 }
 
-void World::lease_used(const raft::Core& core) { check_leases(core.options().group); }
+void World::leader_elected(const raft::Core& core) {
+  check_leases(core.options().group, &core);
+  if (now_us_ >= young_leaders_fall_until_us_) return;
+  Event fall{.kind = EventKind::kCutOff,
+             .node = static_cast<uint32_t>(core.options().self.node.value - 1),
+             .peer = any_node(),
+             .number = prng_.below(2)};
+  if (prng_.chance(0.4)) return cut_off(fall);  // before anybody hears of it
+  // Within the first few messages.
+  const int64_t soon_us = 6 * (swarm_.delay_us + swarm_.jitter_us / 2 + swarm_.disk_us);
+  fall.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(soon_us)));
+  push(std::move(fall));
+}
 
-// I13: at most one replica believes that it may answer reads by itself.
-void World::check_leases(raft::GroupId group) {
-  const raft::Core* holder = nullptr;
+void World::lease_used(const raft::Core& core) { check_leases(core.options().group, nullptr); }
+
+// I13: at most one replica believes that it may answer reads by itself.  Nobody is elected while
+// another one does (it could commit before that one's lease ends).
+void World::check_leases(raft::GroupId group, const raft::Core* elected) {
+  const raft::Core* holder = elected;
   for (Computer& computer : computers_) {
     raft::Core* const core = computer.process == nullptr ? nullptr : computer.process->core(group);
-    if (core == nullptr || core->role() != raft::RoleName::kLeader) continue;
+    if (core == nullptr || core == elected || core->role() != raft::RoleName::kLeader) continue;
     if (core->lease_until_us() <= steady_us(computer)) continue;
+    // Its votes came late, others lead in a higher term already: it will get no lease.
+    if (elected != nullptr && elected->term() < core->term()) continue;
     if (holder != nullptr) {
       oracle_.fail("I13: two hold the lease of group " + std::to_string(group.value) + ": terms " +
                    std::to_string(holder->term().value) + " and " +

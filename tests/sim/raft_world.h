@@ -24,6 +24,7 @@ enum class Fault : uint8_t {
   kPartition,
   kOneWay,
   kFlapping,
+  kYoungLeaders,
   kKill,
   kPower,
   kBlackout,
@@ -36,7 +37,8 @@ enum class Fault : uint8_t {
   kTransfer,
   kCompaction,
 };
-constexpr size_t kFaultCount = 14;
+constexpr size_t kFaultCount = 15;
+const char* name_of(Fault fault);
 
 class World final : public Host, public ClientHost {
  public:
@@ -65,6 +67,8 @@ class World final : public Host, public ClientHost {
   uint64_t crashes() const { return crashes_; }
   uint64_t snapshots() const { return snapshots_; }
   uint64_t events() const { return events_count_; }
+  // How often each fault struck, by Fault.
+  const FaultCounts& faults() const { return struck_; }
 
   // Host
   Instant now(raft::NodeId node) override;
@@ -73,6 +77,7 @@ class World final : public Host, public ClientHost {
   void disk_wanted(raft::NodeId node, bool has_records, bool needs_sync) override;
   void turn_wanted(raft::NodeId node) override;
   bool dies_here(raft::NodeId node) override;
+  void leader_elected(const raft::Core& core) override;
   void lease_used(const raft::Core& core) override;
   uint32_t forgetful_voters(const raft::Core& core) override;
   void log(raft::NodeId node, const std::string& text) override;
@@ -91,13 +96,16 @@ class World final : public Host, public ClientHost {
     kDiskWritten,
     kDiskSynced,
     kTurn,
-    kConnect,       // two nodes try to connect
+    kConnect,       // two nodes try to connect, again and again
+    kDial,          // the same, once: a node has just started
     kClosed,        // a process learns that its connection to `peer` is closed
     kStart,         // of a node
     kKill,          // of a process that was to die at some output and did not come to one
     kClient,        // a client wakes
     kAnswer,        // arrives at a client
     kFault,         // `number` says which
+    // `node` is cut off, but for `peer` unless that is itself; `number` 1: it still hears all
+    kCutOff,
     kMend,          // cut `number` ends
     kFlap,          // a flapping link turns
     kQuickRestart,  // the second half of that fault
@@ -140,7 +148,7 @@ class World final : public Host, public ClientHost {
   int64_t world_us(const Computer& computer, int64_t steady_us) const;
   Process* process(raft::NodeId node) { return computers_[node.value - 1].process.get(); }
   void create_groups();
-  void check_leases(raft::GroupId group);
+  void check_leases(raft::GroupId group, const raft::Core* elected);
   void push(Event event) { queue_.push(std::move(event)); }
 
   // ---- raft_faults.cc
@@ -150,6 +158,7 @@ class World final : public Host, public ClientHost {
   int64_t length_of(Fault fault);
   void cut_sides();
   void cut_one_way();
+  void cut_off(const Event& event);
   void restart_quickly();
   void finish_quick_restart(const Event& event);
   void hand_over();
@@ -177,6 +186,8 @@ class World final : public Host, public ClientHost {
   std::map<uint64_t, std::vector<std::pair<uint32_t, uint32_t>>> cuts_;
   uint64_t last_cut_ = 0;
   uint64_t last_replica_ = 0;
+  int64_t young_leaders_fall_until_us_ = 0;
+  FaultCounts struck_ = {};
   int64_t now_us_ = 0;
   uint64_t trace_ = 0;
   uint64_t crashes_ = 0;
