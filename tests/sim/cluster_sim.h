@@ -4,15 +4,20 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "tests/sim/cluster_options.h"
 #include "tests/sim/persist_sim.h"
+#include "tests/sim/planted.h"
 
 namespace quorate::sim {
 
 SimResult run_cluster_sim(const ClusterSimOptions& options);
 
+// Switches on the planted mistake whose name begins so.  False: there is none.
+bool plant_mistake(std::string_view name, ClusterSimOptions& options);
+
 // Plants each known mistake and looks for a seed that notices it.  Returns how many went unnoticed.
-int cluster_self_check(uint64_t first_seed, int64_t seconds);
+int cluster_self_check(const SelfCheck& check);
 
 }  // namespace quorate::sim

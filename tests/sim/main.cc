@@ -1,10 +1,11 @@
-// The simulator: `sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] [--self-check]
-// [--log] [--mistake NAME]`. A step of the worlds `raft` and `cluster` is a hundredth of a second.
-// Prints its options first; the last line is the result and the trace hash.  Exits 0 good, 1 wrong,
-// 2 usage, 3 no progress.
+// The simulator: `sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] [--log]
+// [--keep-going] [--mistake NAME] [--self-check [--count]]`.  A step of the worlds `raft` and
+// `cluster` is a hundredth of a second.  Prints its options first; the last line is the result and
+// the trace hash.  Exits 0 good, 1 wrong, 2 usage, 3 no progress.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,8 +29,10 @@ struct Arguments {
   WorldKind world = WorldKind::kNode;
   std::optional<uint64_t> seeds;
   uint64_t steps = 2000;
-  std::string_view mistake;  // of the world `raft`
+  std::string_view mistake;  // of the worlds `raft` and `cluster`
   bool self_check = false;
+  bool counts = false;      // a self-check tries all seeds
+  bool keeps_going = false;  // after a seed that is not good
   bool log = false;
 };
 
@@ -55,6 +58,15 @@ std::optional<WorldKind> world_of(std::string_view name) {
   return std::nullopt;
 }
 
+bool knows_mistake(const Arguments& arguments) {
+  if (arguments.mistake.empty()) return true;
+  sim::RaftSimOptions of_raft;
+  sim::ClusterSimOptions of_cluster;
+  return arguments.world == WorldKind::kRaft      ? sim::plant_mistake(arguments.mistake, of_raft)
+         : arguments.world == WorldKind::kCluster ? sim::plant_mistake(arguments.mistake, of_cluster)
+                                                  : false;
+}
+
 std::optional<Arguments> parse(int count, char** words) {
   Arguments arguments;
   for (int index = 1; index < count; ++index) {
@@ -64,10 +76,12 @@ std::optional<Arguments> parse(int count, char** words) {
       arguments.self_check = true;
     } else if (word == "--log") {
       arguments.log = true;
+    } else if (word == "--count") {
+      arguments.counts = true;
+    } else if (word == "--keep-going") {
+      arguments.keeps_going = true;
     } else if (word == "--mistake" && has_value) {
       arguments.mistake = words[++index];
-      sim::RaftSimOptions ignored;
-      if (!sim::plant_mistake(arguments.mistake, ignored)) return std::nullopt;
     } else if (word == "--world" && has_value) {
       const std::string_view name = words[++index];
       const auto world = world_of(name);
@@ -87,6 +101,7 @@ std::optional<Arguments> parse(int count, char** words) {
       return std::nullopt;
     }
   }
+  if (!knows_mistake(arguments)) return std::nullopt;
   return arguments;
 }
 
@@ -115,8 +130,10 @@ sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arg
     return sim::run_raft_sim(options);
   }
   if (arguments.world == WorldKind::kCluster) {
-    return sim::run_cluster_sim(
-        {.seed = seed, .seconds = seconds_of(arguments), .log = arguments.log});
+    sim::ClusterSimOptions options{
+        .seed = seed, .seconds = seconds_of(arguments), .log = arguments.log};
+    if (!arguments.mistake.empty()) sim::plant_mistake(arguments.mistake, options);
+    return sim::run_cluster_sim(options);
   }
   if (arguments.world == WorldKind::kNode) {
     return sim::run_node_sim(
@@ -126,14 +143,32 @@ sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arg
       {.seed = seed, .steps = arguments.steps, .planted = planted, .log = arguments.log});
 }
 
+// Chance comes from the seed alone: a run again gives the same trace.
+int count_unsteady(uint64_t first_seed, const Arguments& arguments) {
+  int count = 0;
+  for (uint64_t seed = first_seed; seed < first_seed + 2; ++seed) {
+    const uint64_t first = run_one(seed, sim::Planted::kNothing, arguments).trace;
+    const uint64_t second = run_one(seed, sim::Planted::kNothing, arguments).trace;
+    if (first == second) continue;
+    std::printf("one seed gave two traces: %llu\n", wide(seed));
+    ++count;
+  }
+  return count;
+}
+
 // Each planted mistake must be noticed by one of the seeds.
 int self_check(uint64_t first_seed, const Arguments& arguments) {
   const uint64_t seeds_max = arguments.seeds.value_or(500);
+  const sim::SelfCheck check{.first_seed = first_seed,
+                             .seconds = seconds_of(arguments),
+                             .seeds = arguments.seeds,
+                             .mistake = std::string(arguments.mistake),
+                             .counts = arguments.counts};
   int missed = 0;
   if (arguments.world == WorldKind::kRaft) {
-    missed += sim::raft_self_check(first_seed, seconds_of(arguments), seeds_max);
+    missed += sim::raft_self_check(check);
   } else if (arguments.world == WorldKind::kCluster) {
-    missed += sim::cluster_self_check(first_seed, seconds_of(arguments));
+    missed += sim::cluster_self_check(check);
   }
   for (const sim::Planted planted : sim::kAllPlanted) {
     if (has_swarm(arguments)) continue;
@@ -150,14 +185,7 @@ int self_check(uint64_t first_seed, const Arguments& arguments) {
                 caught ? "noticed" : "NOT NOTICED", wide(tried));
     missed += caught ? 0 : 1;
   }
-  // Chance comes from the seed alone.
-  for (uint64_t seed = first_seed; seed < first_seed + 2; ++seed) {
-    const uint64_t first = run_one(seed, sim::Planted::kNothing, arguments).trace;
-    const uint64_t second = run_one(seed, sim::Planted::kNothing, arguments).trace;
-    if (first == second) continue;
-    std::printf("one seed gave two traces\n");
-    ++missed;
-  }
+  if (arguments.mistake.empty()) missed += count_unsteady(first_seed, arguments);
   std::printf("self-check: %s\n", missed == 0 ? "good" : "WRONG");
   return missed == 0 ? 0 : 1;
 }
@@ -182,19 +210,24 @@ struct Totals {
     }
   }
 
-  void print() const {
+  void print(double seconds_taken) const {
     std::printf("%llu writes, %llu snapshots, %llu crashes\n", wide(records), wide(snapshots),
                 wide(crashes));
     for (const auto& [what, count] : counts) std::printf("%llu %s\n", wide(count), what);
-    if (simulated_us > 0)
-      std::printf("%.0f seconds simulated\n", static_cast<double>(simulated_us) / 1e6);
+    if (simulated_us == 0) return;
+    const double simulated = static_cast<double>(simulated_us) / 1e6;
+    std::printf("%.0f seconds simulated, %.0f in a second of the processor\n", simulated,
+                simulated / seconds_taken);
   }
 };
 
 int run_seeds(uint64_t first_seed, const Arguments& arguments) {
   const uint64_t seeds = arguments.seeds.value_or(1);
   uint64_t trace = 0;
+  uint64_t bad = 0;
+  int status = 0;
   Totals totals;
+  const std::clock_t began = std::clock();
   if (has_swarm(arguments) && seeds == 1) {
     std::printf("%s", describe_swarm(first_seed, arguments).c_str());
   }
@@ -209,14 +242,19 @@ int run_seeds(uint64_t first_seed, const Arguments& arguments) {
     std::printf("seed %llu: %s\n", wide(seed), result.message.c_str());
     std::printf("again: tools/dev sim %llu --world %s --steps %llu\n", wide(seed),
                 name_of(arguments.world), wide(arguments.steps));
-    if (result.no_progress) {
-      std::printf("sim: NO PROGRESS trace %016llx\n", wide(result.trace));
-      return 3;
-    }
-    std::printf("sim: WRONG trace %016llx\n", wide(result.trace));
-    return 1;
+    const char* const verdict = result.no_progress ? "NO PROGRESS" : "WRONG";
+    std::printf("sim: %s trace %016llx\n", verdict, wide(result.trace));
+    std::fflush(stdout);
+    const int seed_status = result.no_progress ? 3 : 1;
+    if (!arguments.keeps_going) return seed_status;
+    status = status == 1 ? 1 : seed_status;
+    ++bad;
   }
-  totals.print();
+  totals.print(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC);
+  if (bad > 0) {
+    std::printf("sim: %llu of %llu seeds not good\n", wide(bad), wide(seeds));
+    return status;
+  }
   std::printf("sim: good trace %016llx\n", wide(trace));
   return 0;
 }
@@ -228,7 +266,7 @@ int main(int count, char** words) {
   if (!arguments) {
     std::fprintf(stderr,
                  "usage: sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] "
-                 "[--self-check] [--log] [--mistake NAME]\n");
+                 "[--log] [--keep-going] [--mistake NAME] [--self-check [--count]]\n");
     return 2;
   }
   const auto drawn = std::chrono::system_clock::now().time_since_epoch().count();

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cinttypes>
 #include <cstdio>
 
 #include "util/check.h"
@@ -37,6 +38,35 @@ std::string notice(const std::function<SimResult()>& run) {
   CHECK(waitpid(child, &status, 0) == child);
   const bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   return ended_well ? text : "a CHECK failed";
+}
+
+int search(const SelfCheck& check, std::string_view name, uint64_t seeds_max,
+           const std::function<SimResult(uint64_t seed)>& run) {
+  if (!name.starts_with(check.mistake)) return 0;
+  const uint64_t seeds = check.seeds.value_or(seeds_max);
+  uint64_t noticed = 0;
+  uint64_t first = 0;
+  std::string text;
+  for (uint64_t tried = 0; tried < seeds && (noticed == 0 || check.counts); ++tried) {
+    const std::string seen = notice([&] { return run(check.first_seed + tried); });
+    if (seen.empty()) continue;
+    if (noticed++ > 0) continue;
+    first = tried + 1;
+    text = seen;
+  }
+  if (noticed == 0) {
+    std::printf("planted: %.*s -> NOT NOTICED in %" PRIu64 " seeds\n",
+                static_cast<int>(name.size()), name.data(), seeds);
+  } else if (check.counts) {
+    std::printf("planted: %.*s -> noticed by %" PRIu64 " of %" PRIu64 " seeds, the first was %" PRIu64
+                ": %s\n",
+                static_cast<int>(name.size()), name.data(), noticed, seeds, first, text.c_str());
+  } else {
+    std::printf("planted: %.*s -> noticed after %" PRIu64 " of %" PRIu64 " seeds: %s\n",
+                static_cast<int>(name.size()), name.data(), first, seeds, text.c_str());
+  }
+  std::fflush(stdout);
+  return noticed == 0 ? 1 : 0;
 }
 
 }  // namespace quorate::sim

@@ -102,7 +102,7 @@ void World::strike(Fault fault) {
       return start_flapping();
     case Fault::kYoungLeaders:
       young_leaders_fall_until_us_ = now_us_ + length_of(fault);
-      return;
+      return start_falling();
     case Fault::kKill:
       return kill(any_node(), length_of(fault));
     case Fault::kPower:
@@ -176,9 +176,53 @@ void World::cut_one_way() {
   cut_for(std::move(links), length_of(Fault::kOneWay));
 }
 
-// A leader falls: nobody, or one of the others only, hears it; half of the time it does not hear them either.
+// The first leader to fall is one that has been there for long; its clients' last writes stay with
+// it.
+void World::start_falling() {
+  young_group_ = any_group();
+  falls_by_plan_ = prng_.chance(0.6);
+  const raft::Core* const leader = find_leader(young_group_);
+  if (leader == nullptr) return;
+  const auto node = static_cast<uint32_t>(leader->options().self.node.value - 1);
+  cut_off({.node = node, .peer = node, .number = 0});
+}
+
+// By plan: who has nothing of older terms that may be lost keeps the first entry of its own term for
+// itself; who has some falls when it has just got copies of that and of nothing newer.  Each time the
+// one that fell before is back, and so what is held by one alone meets what another one has spread
+// (the Raft paper's figure 8).
+void World::young_leader_elected(const raft::Core& core) {
+  Event fall{.kind = EventKind::kCutOff,
+             .node = static_cast<uint32_t>(core.options().self.node.value - 1),
+             .peer = any_node(),
+             .number = prng_.below(2)};
+  Computer& computer = computers_[fall.node];
+  if (falls_by_plan_) {
+    fall.peer = fall.node;
+    fall.number = 0;
+    const bool has_tail = core.last_index().value > core.commit_index().value + 1;
+    if (!has_tail) return cut_off(fall);
+    computer.falls_after = 60;
+    computer.fall_spares = fall.node;
+    return;
+  }
+  if (prng_.chance(0.4)) return cut_off(fall);  // before anybody hears of it
+  // Within the first few messages: when one of them is about to be dealt with, or at any time.
+  if (prng_.chance(0.5)) {
+    computer.falls_after = 1 + prng_.below(20);
+    computer.fall_spares = fall.peer;
+    return;
+  }
+  const int64_t soon_us = 6 * (swarm_.delay_us + swarm_.jitter_us / 2 + swarm_.disk_us);
+  fall.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(soon_us)));
+  push(std::move(fall));
+}
+
+// A leader falls: nobody, or one of the others only, hears it; perhaps it does not hear them either.
 void World::cut_off(const Event& event) {
   if (healed_) return;
+  computers_[event.node].falls_after = 0;
+  mend(last_fall_);
   std::vector<std::pair<uint32_t, uint32_t>> links;
   for (uint32_t peer = 0; peer < swarm_.nodes; ++peer) {
     if (peer == event.node || peer == event.peer) continue;
@@ -186,7 +230,35 @@ void World::cut_off(const Event& event) {
     if (event.number == 0) links.emplace_back(peer, event.node);
   }
   log({event.node + uint64_t{1}}, "cut off");
-  cut_for(std::move(links), 300'000 + static_cast<int64_t>(prng_.below(1'000'000)));
+  const int64_t longest_us = falls_by_plan_ ? 4'000'000 : 1'000'000;
+  cut_for(std::move(links),
+          300'000 + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(longest_us))));
+  last_fall_ = last_cut_;
+}
+
+// A message is about to be dealt with: perhaps what it leads to is heard by nobody.  Above all when
+// it says that an entry of an older term has its copies, while nothing of the leader's own term has.
+void World::let_fall(uint32_t node, const raft::Message& message) {
+  Computer& computer = computers_[node];
+  if (computer.falls_after == 0 || computer.process == nullptr) return;
+  const raft::Core* const core = computer.process->core(message.group);
+  const auto* const answer = std::get_if<raft::AppendAnswer>(&message.body);
+  const bool is_of_leader = core != nullptr && core->role() == raft::RoleName::kLeader;
+  bool is_old = false;
+  if (is_of_leader && answer != nullptr && answer->result == raft::AppendResult::kStored) {
+    const auto term = core->log().term_at(answer->match);
+    is_old = term && *term < core->term() && answer->match > core->commit_index();
+  }
+  if (!is_old && --computer.falls_after > 0) return;
+  const bool is_deaf = falls_by_plan_ || prng_.chance(0.5);
+  cut_off({.node = node, .peer = computer.fall_spares, .number = is_deaf ? 0u : 1u});
+}
+
+void World::mend(uint64_t number) {
+  const auto cut = cuts_.find(number);
+  if (cut == cuts_.end()) return;
+  for (const auto& [from, to] : cut->second) network_.mend(from, to);
+  cuts_.erase(cut);
 }
 
 void World::start_flapping() {
@@ -331,14 +403,14 @@ void World::change_membership() {
                     [&](const raft::Member& member) { return member.node.value == node; });
     if (!is_used) free_nodes.push_back(node);
   }
-  const auto new_member = [&]() -> raft::Member {
-    return {.replica = {++last_replica_}, .node = {free_nodes[prng_.below(free_nodes.size())]}};
+  const auto new_member = [&] {
+    return member_for(group, {free_nodes[prng_.below(free_nodes.size())]});
   };
   const size_t voter = prng_.below(voters.size());
   const uint64_t choice = prng_.below(6);
   if (choice == 0 && !free_nodes.empty()) {
     target.learners.push_back(new_member());
-  } else if (choice == 1 && !target.learners.empty()) {
+  } else if (choice == 1 && !target.learners.empty() && !is_lost(group, target.learners.back())) {
     voters.push_back(target.learners.back());
     target.learners.pop_back();
   } else if (choice == 2 && voters.size() > 1) {
@@ -363,17 +435,27 @@ void World::change_membership() {
   after(node);
 }
 
+// As the meta group gives ids out: a node whose replica has not gone yet is taken with that one, also
+// by a leader that does not know of it.
+raft::Member World::member_for(raft::GroupId group, raft::NodeId node) {
+  raft::Member& last = last_members_[{group, node}];
+  if (last.replica.none() || is_lost(group, last)) last = {.replica = {++last_replica_}, .node = node};
+  return last;
+}
+
+// Its node has dropped it: it never comes back (I14).
+bool World::is_lost(raft::GroupId group, const raft::Member& member) {
+  return computers_[member.node.value - 1].disk.removed[group] >= member.replica;
+}
+
 void World::drop_lost_members() {
   for (uint64_t id = 1; id <= swarm_.groups; ++id) {
     raft::Core* const leader = find_leader({id});
     if (leader == nullptr) continue;
-    const auto is_lost = [&](const raft::Member& member) {
-      NodeDisk& disk = computers_[member.node.value - 1].disk;
-      return disk.removed[{id}] >= member.replica;
-    };
+    const auto is_gone = [&](const raft::Member& member) { return is_lost({id}, member); };
     raft::Configuration target = leader->configuration();
     const size_t removed =
-        std::erase_if(target.learners, is_lost) + std::erase_if(target.incoming.voters, is_lost);
+        std::erase_if(target.learners, is_gone) + std::erase_if(target.incoming.voters, is_gone);
     if (removed == 0 || target.incoming.voters.empty()) continue;
     if (!raft::validate(target).ok()) target.incoming.commit_quorum = 0;
     if (leader->change_refusal(target) != raft::ChangeRefusal::kNone) continue;

@@ -37,8 +37,8 @@ void draw_cluster(Prng& prng, RaftSwarm& swarm) {
   swarm.durability = modes[prng.below(4)];
   swarm.window_bytes_max = prng.chance(0.5) ? uint64_t{1} << 20 : 200 + prng.below(8000);
   swarm.append_bytes_max = std::max<uint64_t>(200, swarm.window_bytes_max / 4);
-  // An entry or two: what a new leader sends first is not yet of its own term.
-  if (prng.chance(0.4)) swarm.append_bytes_max = 1 + prng.below(300);
+  // Most often an entry at a time: what a new leader sends first is not yet of its own term.
+  if (prng.chance(0.5)) swarm.append_bytes_max = 1 + prng.below(140);
   swarm.loads_slowly = prng.chance(0.3);
 }
 
@@ -51,7 +51,7 @@ void draw_network(Prng& prng, RaftSwarm& swarm) {
   swarm.partition = draw_rate(prng, 0.5, {500 * kMs, 100 * kMs}, {4 * kSecond, 2 * kSecond});
   swarm.one_way = draw_rate(prng, 0.4, {500 * kMs, 100 * kMs}, {4 * kSecond, 2 * kSecond});
   swarm.flapping = draw_rate(prng, 0.2, {1 * kSecond, 200 * kMs}, {5 * kSecond, 2 * kSecond});
-  swarm.young_leaders = draw_rate(prng, 0.4, {1 * kSecond, 1 * kSecond}, {5 * kSecond, 4 * kSecond});
+  swarm.young_leaders = draw_rate(prng, 0.4, {1 * kSecond, 2 * kSecond}, {6 * kSecond, 5 * kSecond});
   swarm.cuts_close = prng.chance(0.5);
 }
 

@@ -82,29 +82,61 @@ void Oracle::note_commit(const raft::Core& core, raft::Index from) {
   const raft::Index first{std::min(from.value, group.log.size() + 1) + 1};
   for (raft::Index index = first; index <= core.commit_index(); index = next(index)) {
     const auto chain = core.log().chain_at(index);
-    if (!chain) continue;  // it came by snapshot
     const Committed* const known = find(group, index);
-    if (known != nullptr) {
-      if (known->chain != *chain) {
-        fail(text_of("I3: another entry is committed already", core, index));
-        return;
-      }
-    } else if (index.value >= 2) {
-      if (slot_of(index) != group.log.size()) {
-        fail(text_of("I3: committed behind a gap", core, index));
-        return;
-      }
-      extend(group, core, index);
-    }
-  }
-}
-
-void Oracle::extend(Group& group, const raft::Core& core, raft::Index index) {
-  if (!core.log().has(index)) {
-    fail(text_of("a first commit of an entry that is not in memory", core, index));
+    if (!chain || known == nullptr || known->chain == *chain) continue;
+    fail(text_of("I3: another entry is committed already", core, index));
     return;
   }
-  const raft::Entry& entry = core.log().at(index);
+  if (core.commit_index().value <= group.log.size() + 1) return;
+  const std::vector<const raft::Entry*> entries = new_entries(group, core);
+  if (entries.empty()) fail(text_of("I3: committed behind a gap", core, core.commit_index()));
+  for (const raft::Entry* const entry : entries) extend(group, core, *entry);
+}
+
+const raft::Entry* Oracle::entry_at(const Group& group, raft::Index index, raft::Chain chain) {
+  const auto found = group.entries.find(index);
+  if (found == group.entries.end()) return nullptr;
+  for (const raft::Entry& entry : found->second) {
+    if (entry.chain == chain) return &entry;
+  }
+  return nullptr;
+}
+
+const raft::Entry* Oracle::entry_before(const Group& group, const raft::Entry& entry) {
+  const auto found = group.entries.find(before(entry.index));
+  if (found == group.entries.end()) return nullptr;
+  for (const raft::Entry& previous : found->second) {
+    if (chain_after(previous.chain, entry) == entry.chain) return &previous;
+  }
+  return nullptr;
+}
+
+std::vector<const raft::Entry*> Oracle::new_entries(const Group& group, const raft::Core& core) {
+  std::vector<const raft::Entry*> entries;
+  const raft::Index first{group.log.size() + 2};
+  const auto last_chain = core.log().chain_at(core.commit_index());
+  if (!last_chain) return {};
+  const raft::Entry* entry = core.log().has(core.commit_index())
+                                 ? &core.log().at(core.commit_index())
+                                 : entry_at(group, core.commit_index(), *last_chain);
+  while (entry != nullptr) {
+    entries.push_back(entry);
+    if (entry->index == first) {
+      // A log that was chosen when all had forgotten everything begins anew.
+      const bool is_anew = group.log.empty() && !group.epoch.none();
+      const raft::Chain known = group.log.empty() ? group.first_chain : group.log.back().chain;
+      if (!is_anew && chain_after(known, *entry) != entry->chain) return {};
+      std::reverse(entries.begin(), entries.end());
+      return entries;
+    }
+    const raft::Index previous = before(entry->index);
+    entry = core.log().has(previous) ? &core.log().at(previous) : entry_before(group, *entry);
+  }
+  return {};
+}
+
+void Oracle::extend(Group& group, const raft::Core& core, const raft::Entry& entry) {
+  const raft::Index index = entry.index;
   Committed& committed = group.log.emplace_back();
   committed.in_term = core.term();
   committed.chain = entry.chain;
@@ -198,6 +230,7 @@ void Oracle::note_stored(const raft::Core& core, const std::vector<raft::Entry>&
   Group& group = groups_.at(core.options().group);
   for (const raft::Entry& entry : entries) {
     group.copies[entry.index].push_back({core.options().self.replica, entry.chain});
+    if (entry_at(group, entry.index, entry.chain) == nullptr) group.entries[entry.index].push_back(entry);
   }
 }
 

@@ -100,6 +100,9 @@ class Oracle {
     std::set<raft::Term> elected_without_handover;
     std::map<TokenKey, raft::Index> tokens;
     std::map<raft::Index, std::vector<Copy>> copies;
+    // Every entry that somebody has stored, by index: a log may have been shortened in the very step
+    // that committed it.
+    std::map<raft::Index, std::vector<raft::Entry>> entries;
     // Snapshots stand for copies of what is committed below.
     std::map<raft::ReplicaId, raft::Index> snapshots;
     std::set<TokenKey> excused;  // lost with more copies than any promise covers
@@ -108,7 +111,13 @@ class Oracle {
   static size_t slot_of(raft::Index index) { return static_cast<size_t>(index.value) - 2; }
   Committed* find(Group& group, raft::Index index);
   void begin_epoch(Group& group, const raft::Core& core);
-  void extend(Group& group, const raft::Core& core, raft::Index index);
+  void extend(Group& group, const raft::Core& core, const raft::Entry& entry);
+  // The entry before a stored one, or the one with this chain; null: nobody has stored it.
+  static const raft::Entry* entry_before(const Group& group, const raft::Entry& entry);
+  static const raft::Entry* entry_at(const Group& group, raft::Index index, raft::Chain chain);
+  // From the first entry that is not known to be committed up to the commit index; empty if it
+  // cannot be told.
+  static std::vector<const raft::Entry*> new_entries(const Group& group, const raft::Core& core);
   static bool enough_copies(const Group& group, const raft::Half& half, uint32_t level,
                             const AcknowledgedWrite& write);
 

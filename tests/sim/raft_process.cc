@@ -838,10 +838,10 @@ void Process::take_pair(raft::NodeId peer, beats::Output& out) {
   if (out.judge_wanted) {
     std::vector<raft::GroupId> not_confirmed;
     for (const beats::Led& led : out.judge) {
-      Replica* const replica = find(led.group);
-      if (replica != nullptr) {
-        replica->leader_heard_us = pairs_.at(peer)->received_us();
-        step(led.group, raft::in::LeaderHeard{led.leader, led.term, replica->leader_heard_us});
+      // (Not noted in leader_heard_us: who leads no longer must not hide the beats of who does.)
+      if (find(led.group) != nullptr) {
+        const int64_t received_us = pairs_.at(peer)->received_us();
+        step(led.group, raft::in::LeaderHeard{led.leader, led.term, received_us});
       }
       const Replica* const still = find(led.group);
       const bool confirms = still != nullptr && still->core->confirms(led.leader, led.term);

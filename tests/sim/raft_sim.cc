@@ -1,8 +1,6 @@
 // Two phases, then the verdicts; and the list of planted mistakes.
 #include "tests/sim/raft_sim.h"
 
-#include <cinttypes>
-#include <cstdio>
 #include <string>
 
 #include "tests/sim/planted.h"
@@ -116,36 +114,37 @@ namespace {
 
 struct PlantedMistake {
   const char* name;
+  uint64_t seeds;  // one of so many notices it
   void (*plant)(RaftSimOptions&);
 };
 
 constexpr PlantedMistake kMistakes[] = {
-    {"no no-op", [](RaftSimOptions& options) { options.mistakes.no_no_op = true; }},
-    {"old term committed by count",
+    {"no no-op", 20, [](RaftSimOptions& options) { options.mistakes.no_no_op = true; }},
+    {"old term committed by count", 250,
      [](RaftSimOptions& options) { options.mistakes.commit_old_terms_by_count = true; }},
-    {"vote while recovering",
+    {"vote while recovering", 20,
      [](RaftSimOptions& options) { options.mistakes.vote_while_recovering = true; }},
-    {"recovering flag not durable",
+    {"recovering flag not durable", 200,
      [](RaftSimOptions& options) { options.mistakes.forget_recovering_flag = true; }},
-    {"election quorum one short",
+    {"election quorum one short", 20,
      [](RaftSimOptions& options) { options.mistakes.election_quorum_one_short = true; }},
-    {"reply before commit",
+    {"reply before commit", 20,
      [](RaftSimOptions& options) { options.driver_mistakes.reply_before_commit = true; }},
-    {"lease longer than the promise",
+    {"lease longer than the promise", 60,
      [](RaftSimOptions& options) { options.mistakes.lease_longer_than_promise = true; }},
-    {"vote right after restart",
+    {"vote right after restart", 250,
      [](RaftSimOptions& options) { options.mistakes.vote_right_after_restart = true; }},
-    {"TimeoutNow under a lease",
+    {"TimeoutNow under a lease", 100,
      [](RaftSimOptions& options) { options.mistakes.timeout_now_under_lease = true; }},
-    {"snapshot before commit",
+    {"snapshot before commit", 30,
      [](RaftSimOptions& options) { options.mistakes.snapshot_before_commit = true; }},
-    {"undo forgets rows",
+    {"undo forgets rows", 40,
      [](RaftSimOptions& options) { options.driver_mistakes.undo_forgets_rows = true; }},
-    {"single-step membership",
+    {"single-step membership", 200,
      [](RaftSimOptions& options) { options.mistakes.single_step_membership = true; }},
-    {"beats confirm all groups",
+    {"beats confirm all groups", 250,
      [](RaftSimOptions& options) { options.mistakes.beats_confirm_all_groups = true; }},
-    {"lone voter restarts all",
+    {"lone voter restarts all", 20,
      [](RaftSimOptions& options) { options.mistakes.lone_voter_restarts_all = true; }},
 };
 
@@ -160,21 +159,14 @@ bool plant_mistake(std::string_view name, RaftSimOptions& options) {
   return false;
 }
 
-int raft_self_check(uint64_t first_seed, int64_t seconds, uint64_t seeds_max) {
+int raft_self_check(const SelfCheck& check) {
   int missed = 0;
   for (const PlantedMistake& planted : kMistakes) {
-    uint64_t tried = 0;
-    std::string noticed;
-    while (noticed.empty() && tried < seeds_max) {
-      RaftSimOptions options{.seed = first_seed + tried, .seconds = seconds};
+    missed += search(check, planted.name, planted.seeds, [&](uint64_t seed) {
+      RaftSimOptions options{.seed = seed, .seconds = check.seconds};
       planted.plant(options);
-      noticed = notice([&] { return run_raft_sim(options); });
-      ++tried;
-    }
-    std::printf("planted: %s -> %s after %" PRIu64 " seeds: %s\n", planted.name,
-                noticed.empty() ? "NOT NOTICED" : "noticed", tried, noticed.c_str());
-    std::fflush(stdout);
-    missed += noticed.empty() ? 1 : 0;
+      return run_raft_sim(options);
+    });
   }
   return missed;
 }

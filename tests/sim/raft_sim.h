@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tests/sim/persist_sim.h"
+#include "tests/sim/planted.h"
 #include "tests/sim/raft_options.h"
 
 namespace quorate::sim {
@@ -16,8 +17,7 @@ SimResult run_raft_sim(const RaftSimOptions& options);
 // Switches on the planted mistake whose name begins so.  False: there is none.
 bool plant_mistake(std::string_view name, RaftSimOptions& options);
 
-// Plants each known mistake and looks for a seed that notices it, among `seeds_max` from
-// `first_seed` on.  Returns how many went unnoticed.
-int raft_self_check(uint64_t first_seed, int64_t seconds, uint64_t seeds_max);
+// Plants each known mistake and looks for a seed that notices it.  Returns how many went unnoticed.
+int raft_self_check(const SelfCheck& check);
 
 }  // namespace quorate::sim

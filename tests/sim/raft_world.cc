@@ -39,6 +39,17 @@ std::string vote_line(const raft::Message& message) {
   return "";
 }
 
+std::string describe(const raft::Progress& member) {
+  static constexpr const char* kStates[] = {"probe", "replicate", "snapshot"};
+  char line[160];
+  std::snprintf(line, sizeof(line),
+                "replica %" PRIu64 ": %s match %" PRIu64 " next %" PRIu64 " told %" PRIu64 "%s%s",
+                member.member().replica.value, kStates[static_cast<size_t>(member.state())],
+                member.match().value, member.next_index().value, member.told_commit.value,
+                member.is_silent ? " silent" : "", member.idle() ? "" : " waiting");
+  return line;
+}
+
 // What of a parcel goes into the trace.
 uint64_t summary(const Parcel& parcel) {
   uint64_t hash = parcel.index();
@@ -100,6 +111,7 @@ void World::create_groups() {
     auto first = std::make_shared<Machine>();
     first->finish(restored.base.last.index);
     for (const raft::Member& member : configuration.incoming.voters) {
+      last_members_[{{group}, member.node}] = member;
       NodeDisk& disk = computers_[member.node.value - 1].disk;
       DiskRecord record{.group = {group}, .replica = member.replica, .hard = restored.hard_state};
       record.base = restored.base;
@@ -166,13 +178,8 @@ void World::handle(Event& event) {
     case EventKind::kCutOff:
       cut_off(event);
       return;
-    case EventKind::kMend: {
-      const auto cut = cuts_.find(event.number);
-      if (cut == cuts_.end()) return;
-      for (const auto& [from, to] : cut->second) network_.mend(from, to);
-      cuts_.erase(cut);
-      return;
-    }
+    case EventKind::kMend:
+      return mend(event.number);
     case EventKind::kFlap:
       turn_link(event);
       return;
@@ -184,8 +191,12 @@ void World::handle(Event& event) {
 
 void World::handle_node(Event& event) {
   Computer& computer = computers_[event.node];
-  if (computer.process == nullptr) return;
-  if (event.kind != EventKind::kRequest && event.life != computer.life) return;
+  const bool is_gone = computer.process == nullptr ||
+                       (event.kind != EventKind::kRequest && event.life != computer.life);
+  if (is_gone) {
+    if (event.kind == EventKind::kClosed) --closes_coming_[{event.node, event.peer}];
+    return;
+  }
   const bool is_disk =
       event.kind == EventKind::kDiskWritten || event.kind == EventKind::kDiskSynced;
   const int64_t resumes_us =
@@ -195,6 +206,8 @@ void World::handle_node(Event& event) {
     push(std::move(event));
     return;
   }
+  const auto* const parcel = std::get_if<raft::Message>(&event.parcel);
+  if (event.kind == EventKind::kParcel && parcel != nullptr) let_fall(event.node, *parcel);
   Process& process = *computer.process;
   switch (event.kind) {
     case EventKind::kTimer:
@@ -218,6 +231,7 @@ void World::handle_node(Event& event) {
       process.on_turn();
       break;
     case EventKind::kClosed:
+      --closes_coming_[{event.node, event.peer}];
       process.on_closed({event.peer + uint64_t{1}});
       break;
     case EventKind::kConnect:
@@ -305,11 +319,7 @@ void World::bury(uint32_t node) {
     network_.disconnect(node, peer);
     // A machine without power closes nothing.
     if (computer.power_fails || !network_.reaches(node, peer)) continue;
-    push({.at = now_us_ + swarm_.delay_us,
-          .kind = EventKind::kClosed,
-          .node = peer,
-          .peer = node,
-          .life = computers_[peer].life});
+    tell_closed(peer, node, now_us_ + swarm_.delay_us);
   }
 }
 
@@ -319,6 +329,8 @@ void World::try_connect(uint32_t a, uint32_t b) {
   if (network_.connected(a, b) || first.process == nullptr || second.process == nullptr) return;
   if (!network_.reaches(a, b) || !network_.reaches(b, a)) return;
   if (std::max(first.paused_until_us, second.paused_until_us) > now_us_) return;
+  // Who has not heard that the last connection is gone would take this one for it.
+  if (closes_coming_[{a, b}] > 0 || closes_coming_[{b, a}] > 0) return;
   network_.connect(a, b);
   first.process->on_connected({b + uint64_t{1}});
   after(a);
@@ -330,16 +342,17 @@ void World::try_connect(uint32_t a, uint32_t b) {
 void World::close_connection(uint32_t a, uint32_t b) {
   if (!network_.connected(a, b)) return;
   network_.disconnect(a, b);
-  push({.at = now_us_ + 1,
+  tell_closed(a, b, now_us_ + 1);
+  tell_closed(b, a, now_us_ + 1);
+}
+
+void World::tell_closed(uint32_t node, uint32_t peer, int64_t at_us) {
+  ++closes_coming_[{node, peer}];
+  push({.at = at_us,
         .kind = EventKind::kClosed,
-        .node = a,
-        .peer = b,
-        .life = computers_[a].life});
-  push({.at = now_us_ + 1,
-        .kind = EventKind::kClosed,
-        .node = b,
-        .peer = a,
-        .life = computers_[b].life});
+        .node = node,
+        .peer = peer,
+        .life = computers_[node].life});
 }
 
 int64_t World::steady_us(const Computer& computer) const {
@@ -425,16 +438,8 @@ bool World::dies_here(raft::NodeId node) {
 
 void World::leader_elected(const raft::Core& core) {
   check_leases(core.options().group, &core);
-  if (now_us_ >= young_leaders_fall_until_us_) return;
-  Event fall{.kind = EventKind::kCutOff,
-             .node = static_cast<uint32_t>(core.options().self.node.value - 1),
-             .peer = any_node(),
-             .number = prng_.below(2)};
-  if (prng_.chance(0.4)) return cut_off(fall);  // before anybody hears of it
-  // Within the first few messages.
-  const int64_t soon_us = 6 * (swarm_.delay_us + swarm_.jitter_us / 2 + swarm_.disk_us);
-  fall.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(soon_us)));
-  push(std::move(fall));
+  if (now_us_ >= young_leaders_fall_until_us_ || core.options().group != young_group_) return;
+  young_leader_elected(core);
 }
 
 void World::lease_used(const raft::Core& core) { check_leases(core.options().group, nullptr); }
@@ -529,6 +534,7 @@ std::string World::describe_replicas(raft::GroupId group) {
         core->commit_index().value, core->configuration_at().epoch.value,
         core->configuration_at().term.value, core->configuration_at().index.value);
     text += line + raft::describe(core->configuration());
+    for (const raft::Progress& member : core->progress()) text += "\n    " + describe(member);
   }
   return text;
 }

@@ -132,6 +132,9 @@ class World final : public Host, public ClientHost {
     int64_t disk_stalled_until_us = 0;
     int64_t timer_at_us = kNever;
     int64_t dies_after = -1;  // outputs; -1: it does not
+    // A young leader there falls (kCutOff) after so many more messages; 0: none.
+    uint64_t falls_after = 0;
+    uint32_t fall_spares = 0;   // the one that still hears it; itself: nobody
     bool power_fails = false;
   };
 
@@ -144,6 +147,7 @@ class World final : public Host, public ClientHost {
   void bury(uint32_t node);
   void try_connect(uint32_t a, uint32_t b);
   void close_connection(uint32_t a, uint32_t b);
+  void tell_closed(uint32_t node, uint32_t peer, int64_t at_us);
   int64_t steady_us(const Computer& computer) const;
   int64_t world_us(const Computer& computer, int64_t steady_us) const;
   Process* process(raft::NodeId node) { return computers_[node.value - 1].process.get(); }
@@ -158,7 +162,11 @@ class World final : public Host, public ClientHost {
   int64_t length_of(Fault fault);
   void cut_sides();
   void cut_one_way();
+  void start_falling();
+  void young_leader_elected(const raft::Core& core);
   void cut_off(const Event& event);
+  void let_fall(uint32_t node, const raft::Message& message);
+  void mend(uint64_t cut);
   void restart_quickly();
   void finish_quick_restart(const Event& event);
   void hand_over();
@@ -171,6 +179,8 @@ class World final : public Host, public ClientHost {
   void change_membership();
   void change_commit_quorum();
   void drop_removed(raft::Core& leader);
+  raft::Member member_for(raft::GroupId group, raft::NodeId node);
+  bool is_lost(raft::GroupId group, const raft::Member& member);
   raft::GroupId any_group() { return {1 + prng_.below(swarm_.groups)}; }
   uint32_t any_node() { return static_cast<uint32_t>(prng_.below(swarm_.nodes)); }
 
@@ -185,8 +195,13 @@ class World final : public Host, public ClientHost {
   std::vector<Computer> computers_;
   std::map<uint64_t, std::vector<std::pair<uint32_t, uint32_t>>> cuts_;
   uint64_t last_cut_ = 0;
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> closes_coming_;  // to the first, of the second
   uint64_t last_replica_ = 0;
+  std::map<std::pair<raft::GroupId, raft::NodeId>, raft::Member> last_members_;
   int64_t young_leaders_fall_until_us_ = 0;
+  raft::GroupId young_group_;       // whose leaders fall
+  bool falls_by_plan_ = false;
+  uint64_t last_fall_ = 0;          // the cut that the last of them is behind
   FaultCounts struck_ = {};
   int64_t now_us_ = 0;
   uint64_t trace_ = 0;
