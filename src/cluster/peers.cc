@@ -27,6 +27,8 @@ struct Peers::Connection {
   bool is_readable = false;
   int64_t greets_until_us = kNever;
   int64_t up_since_unix_ms = 0;
+  int64_t heard_us = 0;          // while is_up
+  int64_t said_us = 0;
   Link link;
 };
 
@@ -190,14 +192,24 @@ void Peers::closed(Instant now, ConnectionId id) {
 // When it is closed unless something happens to it.
 int64_t Peers::end_of(const Connection& connection) const {
   if (!connection.is_up) return connection.greets_until_us;
+  if (connection.is_line) return connection.heard_us + options_.silence_us_max;
   return connection.counts_as_guest ? connection.greets_until_us + options_.guest_us_max : kNever;
+}
+
+// When it is to say that it is there, unless it says something before.
+int64_t Peers::says_next_at(const Connection& connection) const {
+  return connection.is_up && connection.is_line ? connection.said_us + options_.keep_alive_us : kNever;
 }
 
 void Peers::tick(Instant now) {
   now_ = now;
   std::vector<ConnectionId> late;
   for (const auto& [id, connection] : connections_) {
-    if (end_of(*connection) <= now.steady_us) late.push_back(id);
+    if (end_of(*connection) <= now.steady_us) {
+      late.push_back(id);
+    } else if (says_next_at(*connection) <= now.steady_us) {
+      connection->link.keep_alive();
+    }
   }
   for (const ConnectionId id : late) {
     if (find(id)->counts_as_guest && !find(id)->is_up) ++refusals_;
@@ -209,7 +221,7 @@ void Peers::tick(Instant now) {
 int64_t Peers::deadline() const {
   int64_t deadline = kNever;
   for (const auto& [id, connection] : connections_) {
-    deadline = std::min(deadline, end_of(*connection));
+    deadline = std::min({deadline, end_of(*connection), says_next_at(*connection)});
   }
   for (const Seed& seed : seeds_) {
     if (seed.line.connection == 0) deadline = std::min(deadline, seed.line.retry_at_us);
@@ -268,6 +280,7 @@ void Peers::on_greeting(Connection& connection) {
   }
   connection.is_up = true;
   connection.up_since_unix_ms = now_.unix_ms;
+  connection.heard_us = connection.said_us = now_.steady_us;
   tell(PeerEvent::Kind::kUp);
 }
 
@@ -277,6 +290,7 @@ void Peers::received(Instant now, ConnectionId id, std::string_view bytes) {
   now_ = now;
   Connection* const connection = find(id);
   if (connection == nullptr) return;
+  connection->heard_us = now.steady_us;
   connection->link.receive(bytes);
   look_again(id);
 }
@@ -354,7 +368,9 @@ void Peers::end_turn() {
   output_.flush.clear();
   for (const auto& [id, connection] : connections_) {
     if (connection->is_up) connection->link.end_turn();
-    if (connection->is_connected && !connection->link.output().empty()) output_.flush.push_back(id);
+    if (!connection->is_connected || connection->link.output().empty()) continue;
+    connection->said_us = now_.steady_us;
+    output_.flush.push_back(id);
   }
 }
 

@@ -43,6 +43,10 @@ struct PeersOptions {
   uint32_t guest_frame_size_max = 1 << 20;
   int64_t greeting_us_max = 2'000'000;        // a connection that has not greeted by then is closed
   int64_t guest_us_max = 30'000'000;          // a guest that is none of the members by then too; it may come again
+  // A line between members that has said nothing for so long says that it is there; one that was not heard of is dead, though no
+  // closing was told (a machine that vanished, a lost RST), and is made anew.
+  int64_t keep_alive_us = 1'000'000;
+  int64_t silence_us_max = 5'000'000;
   size_t guests_max = 64;                     // accepted connections that are no line between members
 };
 
@@ -173,6 +177,7 @@ class Peers {
   void close(ConnectionId id);
   void on_greeting(Connection& connection);
   int64_t end_of(const Connection& connection) const;
+  int64_t says_next_at(const Connection& connection) const;
   void on_refusal(Connection& connection);
   void take_line(Connection& connection);
 

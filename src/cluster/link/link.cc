@@ -71,6 +71,11 @@ void Link::end_turn() {
   if (frame_begin_ != kNoFrame) close_frame();
 }
 
+void Link::keep_alive() {
+  CHECK(is_open());
+  if (frame_begin_ == kNoFrame) begin_frame();
+}
+
 // ---- in ----------------------------------------------------------------------------------------------
 
 void Link::refuse(Refusal why) {

@@ -60,6 +60,8 @@ class Link {
   void acknowledge(uint64_t number);
   // Closes the frame under construction, and makes an empty one if there is only an acknowledgement to tell.
   void end_turn();
+  // Begins a frame even if nothing is to be said, so that the other side hears of us.  Requires: is_open().
+  void keep_alive();
   // Bytes to be sent.  Requires: taken only between end_turn() and the next add().
   Buffer& output() { return output_; }
 

@@ -44,6 +44,22 @@ class Net {
       wire = wires_.begin();
     }
   }
+  // Its connections break, and only who was dialled hears of it.
+  void cut_at_one_end(uint64_t node) {
+    for (auto& [other, peers] : nodes_) {
+      for (auto wire = wires_.begin(); wire != wires_.end();) {
+        const auto [own, end] = *wire;
+        if (own.first != std::min(node, other) || end.first != std::max(node, other)) {
+          ++wire;
+          continue;
+        }
+        wires_.erase(own);
+        wires_.erase(end);
+        at(end.first).closed(now, end.second);
+        wire = wires_.begin();
+      }
+    }
+  }
   void know_each_other() {
     for (auto& [node, peers] : nodes_) {
       std::vector<PeerTarget> members;
@@ -182,6 +198,24 @@ TEST(Peers, a_broken_connection_is_told_and_made_again) {
   EXPECT_EQ(net.at(1).link(2, PeerLane::kData), nullptr);
   net.pass(100'000);
   EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up beats", "2 up data", "2 up pub/sub"}));
+}
+
+TEST(Peers, a_line_that_says_nothing_any_more_is_made_anew) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.events_of(1);
+  net.pass(60'000'000);
+  EXPECT_EQ(net.events_of(1), Words{});
+  net.cut_at_one_end(2);
+  net.pass(3'000'000);
+  EXPECT_EQ(net.events_of(1), Words{});
+  EXPECT_EQ(net.at(2).link(1, PeerLane::kData), nullptr);
+  net.pass(3'000'000);
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 down beats", "2 down data", "2 down pub/sub", "2 up beats", "2 up data", "2 up pub/sub"}));
+  EXPECT_NE(net.at(2).link(1, PeerLane::kData), nullptr);
 }
 
 TEST(Peers, attempts_come_at_growing_distances_up_to_a_limit) {
