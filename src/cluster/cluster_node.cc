@@ -333,6 +333,8 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   if (kind == kWelcome) return on_welcome(now, incoming);
   if (kind == kNotWelcome) {
     if (membership_ == Membership::kAlone || membership_ == Membership::kRefused) return done();
+    // Whoever calls could say so; who was called at a member's address is believed.
+    if (!incoming.is_dialled_here) return Error(ErrorCode::kCorrupt, "a stranger that refuses us");
     membership_ = Membership::kRefused;
     refusal_ = bytes.substr(0, kRefusalMax);
     note("the cluster refuses us: " + refusal_);

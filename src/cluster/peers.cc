@@ -15,9 +15,11 @@ size_t index_of(PeerLane lane) { return static_cast<size_t>(lane) - static_cast<
 }  // namespace
 
 struct Peers::Connection {
-  Connection(ConnectionId id_in, const LinkOptions& options) : id(id_in), lane(options.own.lane), link(options) {}
+  Connection(ConnectionId id_in, const LinkOptions& options)
+      : id(id_in), is_dialled_here(options.own.lane != PeerLane::kEither), lane(options.own.lane), link(options) {}
 
   const ConnectionId id;
+  const bool is_dialled_here;    // else accepted
   PeerLane lane;                 // kEither until an accepted one has been greeted
   uint64_t node = 0;             // who greeted, or is expected to; 0: not known
   bool is_line = false;          // of a line between members; else a guest's, or ours at a seed
@@ -316,6 +318,7 @@ bool Peers::next(Incoming& incoming) {
       incoming.lane = connection.lane;
       incoming.node = connection.node;
       incoming.is_guest = !connection.is_line;
+      incoming.is_dialled_here = connection.is_dialled_here;
       incoming.connection = connection.id;
       return true;
     }

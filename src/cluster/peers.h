@@ -115,6 +115,7 @@ class Peers {
     PeerLane lane = PeerLane::kData;
     uint64_t node = 0;
     bool is_guest = false;
+    bool is_dialled_here = false;  // so it comes from the address that was looked for
     ConnectionId connection = 0;
     PeerMessage message;
   };

@@ -107,6 +107,7 @@ def test_all_nodes_are_killed_and_start_in_any_order(setup):
 
 def test_two_start_and_the_third_comes_later(setup):
     cluster = Cluster(setup, 3)
+    wait_whole(cluster.nodes, 3)                    # before that a partition may have one copy
     write(cluster.nodes[0], KEYS, "before")
     cluster.kill(0, 1, 2)
     cluster.start(2)
