@@ -46,9 +46,9 @@ KNOWN = {
 # Commands that redis-server 7.0 does not have.
 NEWER = {
     "client|no-touch", "client|setinfo", "hexpire", "hexpireat", "hexpiretime", "hgetdel", "hgetex", "hpersist",
-    "hpexpire", "hpexpireat", "hpexpiretime", "hpttl", "hsetex", "httl",
-    "cluster|myshardid", "quorum", "quorum|drain", "quorum|explain", "quorum|help", "quorum|rebalance", "quorum|remove",
-    "quorum|status", "quorum|undrain",
+    "hpexpire", "hpexpireat", "hpexpiretime", "hpttl", "hsetex", "httl", "waitaof",
+    "client|quorum", "cluster|myshardid", "quorum", "quorum|drain", "quorum|explain", "quorum|help", "quorum|rebalance", "quorum|remove",
+    "quorum|lost", "quorum|status", "quorum|undrain",
 }
 # Subcommands that wait for a later part of the project; modules there will never be.
 LATER = {"client|caching", "client|tracking", "module|load", "module|loadex", "module|unload"}

@@ -11,6 +11,13 @@
 namespace quorate {
 namespace {
 
+// Versions of ours are below 1, and say nothing of when Redis came to have the command.
+bool is_earlier(std::string_view left, std::string_view right) {
+  const bool left_is_ours = left.starts_with("0.");
+  const bool right_is_ours = right.starts_with("0.");
+  return left_is_ours == right_is_ours ? left < right : right_is_ours;
+}
+
 constexpr size_t kPackedLetters = 16;
 
 // Eight letters to lower case at once; bytes above 127 stay.
@@ -113,7 +120,7 @@ void CommandTable::link_subcommands() {
       if (spec.name == name) derived = &spec;
     }
     // A container is as old as its oldest subcommand.
-    if (derived != nullptr && row.spec->since < derived->since) derived->since = row.spec->since;
+    if (derived != nullptr && is_earlier(row.spec->since, derived->since)) derived->since = row.spec->since;
   }
 }
 
