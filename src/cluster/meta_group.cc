@@ -297,13 +297,16 @@ std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
   return target;
 }
 
-void MetaGroup::keep_configuration(Instant now) {
+bool MetaGroup::may_change_configuration() const {
   const raft::Core* const core = groups_.find(group());
-  if (core->role_state().serving != raft::Serving::kYes || core->configuration().joint()) return;
-  if (now.steady_us < next_look_us_) return;
+  return core != nullptr && core->role_state().serving == raft::Serving::kYes && !core->configuration().joint();
+}
+
+void MetaGroup::keep_configuration(Instant now) {
+  if (!may_change_configuration() || now.steady_us < next_look_us_) return;
   next_look_us_ = now.steady_us + options_.look_us;
   const auto target = wanted_configuration();
-  if (target && core->change_refusal(*target) == raft::ChangeRefusal::kNone) {
+  if (target && groups_.find(group())->change_refusal(*target) == raft::ChangeRefusal::kNone) {
     groups_.step(now, group(), raft::in::ChangeConfiguration{*target});
   }
 }
@@ -322,9 +325,7 @@ void MetaGroup::work(Instant now, Peers& peers) {
 }
 
 int64_t MetaGroup::deadline() const {
-  const raft::Core* const core = groups_.find(group());
-  const bool leads = core != nullptr && core->role_state().serving == raft::Serving::kYes;
-  int64_t deadline = leads ? next_look_us_ : kNever;
+  int64_t deadline = may_change_configuration() ? next_look_us_ : kNever;
   for (const Proposal& proposal : proposals_) {
     if (proposal.sent_us != INT64_MIN) deadline = std::min(deadline, proposal.sent_us + options_.repeat_us);
   }

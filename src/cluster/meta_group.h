@@ -115,6 +115,8 @@ class MetaGroup {
   // False: it cannot be sent now.
   bool send_snapshot(const raft::Member& to, Peers& peers);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
+  // Of its own accord: this replica leads, and no change is under way.
+  bool may_change_configuration() const;
   void keep_configuration(Instant now);
   std::optional<raft::Configuration> wanted_configuration() const;
   std::vector<raft::Member> wanted_voters() const;

@@ -492,7 +492,11 @@ void Company::flush() {
   cluster_->flush(node_.now);
 }
 
-int64_t Company::deadline() const { return is_started() && !is_silent_ ? cluster_->deadline() : kNever; }
+int64_t Company::deadline() const {
+  if (!is_started() || is_silent_) return kNever;
+  const int64_t listeners_us = node_.pubsub == nullptr ? kNever : node_.pubsub->deadline();
+  return std::min(cluster_->deadline(), listeners_us);
+}
 
 void Company::tell_notes() {
   for (const std::string& note : cluster_->take_notes()) node_.host.log(LogLevel::kNotice, note);

@@ -123,7 +123,6 @@ int64_t upkeep_deadline(const NodeState& node) {
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
   deadline = std::min(deadline, node.waits.next_look_us);
   if (node.forwarding != nullptr) deadline = std::min(deadline, node.forwarding->deadline());
-  if (node.pubsub != nullptr) deadline = std::min(deadline, node.pubsub->deadline());
   if (node.background_work_left || has_persistence_work(node)) {
     deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
   }

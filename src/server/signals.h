@@ -7,7 +7,7 @@
 
 namespace quorate {
 
-// Owned by main.  SIGTERM and SIGINT ask for an orderly end (a second one ends at once), SIGHUP is told to the
+// Owned by main.  SIGTERM and SIGINT ask for an orderly end (a SIGINT after that ends at once, as with Redis), SIGHUP is told to the
 // caller, SIGPIPE is ignored.
 class Signals {
  public:

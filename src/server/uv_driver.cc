@@ -191,7 +191,8 @@ std::optional<DiskReply> UvDriver::disk(DiskRequest&& request, DiskPlace place) 
 }
 
 // A timer that fires too early costs one turn; one that is set anew each turn costs in every turn.  So a later
-// time leaves the timer as it is, and the early tick leads to the next call.
+// time leaves the timer as it is, and the early tick leads to the next call.  At least a millisecond: libuv runs a timer
+// that is due at once again before it polls, so a time in the past would keep it from ever reading a socket.
 void UvDriver::arm_timer(int64_t steady_us) {
   if (steady_us == kNever) {
     if (timer_at_us_ != kNever) uv_timer_stop(&timer_);
@@ -199,7 +200,7 @@ void UvDriver::arm_timer(int64_t steady_us) {
     return;
   }
   if (timer_at_us_ <= steady_us) return;
-  const int64_t wait_us = std::max<int64_t>(steady_us - turn_now_.steady_us, 0);
+  const int64_t wait_us = std::max<int64_t>(steady_us - turn_now_.steady_us, 1);
   timer_at_us_ = steady_us;
   uv_timer_start(&timer_, call<uv_timer_t, &UvDriver::on_timer>, static_cast<uint64_t>((wait_us + 999) / 1000), 0);
 }

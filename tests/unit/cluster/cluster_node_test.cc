@@ -10,12 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "util/check.h"
+
 namespace quorate {
 namespace {
 
 constexpr int64_t kWireUs = 500;
 constexpr int64_t kDiskUs = 300;
 constexpr int64_t kStepUs = 100;
+constexpr int kTurnsInVainMax = 10;
 
 constexpr uint32_t kPartitions = 16;
 
@@ -257,6 +260,7 @@ class World {
     std::vector<std::string> disk;
     std::deque<int64_t> stored_at;   // of the last records
     uint64_t records = 0;
+    int turns_in_vain = 0;           // in a row, that left a deadline in the past
   };
 
   void step() {
@@ -303,6 +307,8 @@ class World {
       wires_.erase(far);
       send({.to = far, .closes = true});
     }
+    machine.turns_in_vain = node.deadline() <= now.steady_us ? machine.turns_in_vain + 1 : 0;
+    CHECK(machine.turns_in_vain < kTurnsInVainMax);
     for (const std::string& line : node.take_notes()) notes += std::to_string(id) + "> " + line + "\n";
   }
   void connect(NodeId id, const PeersOutput::Dial& dial) {
