@@ -303,15 +303,17 @@ void ClusterNode::hand_over_meta(Instant now) {
 // ---- events ----------------------------------------------------------------------------------------------
 
 void ClusterNode::tell_link(const PeerEvent& event) {
-  if (!on_link_ || event.node == 0) return;
+  if (!on_link_) return;
   if (event.kind == PeerEvent::Kind::kUp) on_link_(event.node, event.lane, LinkChange::kUp);
   if (event.kind == PeerEvent::Kind::kDown) on_link_(event.node, event.lane, LinkChange::kDown);
 }
 
 void ClusterNode::take_events(Instant now) {
   for (const PeerEvent& event : std::exchange(peers_.events(), {})) {
-    groups_.peer_event(now, event);
-    tell_link(event);
+    if (event.is_line) {
+      groups_.peer_event(now, event);
+      tell_link(event);
+    }
     if (event.kind == PeerEvent::Kind::kRefused) {
       note("connection with " + node_name(event.node) + " refused: " + std::string(refusal_text(event.refusal)));
     }

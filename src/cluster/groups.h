@@ -99,6 +99,7 @@ class Groups {
   // ---- inputs -------------------------------------------------------------------------------------------
   // Requires: find(group) != nullptr.
   void step(Instant now, raft::GroupId group, const raft::Input& input);
+  // Requires: event.is_line.
   void peer_event(Instant now, const PeerEvent& event);
   // A message of kind kGroup or kBeat.  kCorrupt: it cannot be read; the link should be refused.
   Status receive(Instant now, raft::NodeId from, PeerMessageKind kind, std::string_view bytes);

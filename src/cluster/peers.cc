@@ -26,6 +26,7 @@ struct Peers::Connection {
   bool counts_as_guest = false;  // accepted and no line
   bool is_connected = false;     // the socket is there
   bool is_up = false;            // greeted and let in
+  bool is_closed = false;        // the socket is gone; what has come before is still to be read
   bool is_readable = false;
   int64_t greets_until_us = kNever;
   int64_t up_since_unix_ms = 0;
@@ -42,6 +43,14 @@ Peers::Connection* Peers::find(ConnectionId id) const {
   return found == connections_.end() ? nullptr : found->second.get();
 }
 
+// What was not heard while this process itself stood still says nothing about the others: there is a tick each keep_alive_us.
+void Peers::begin(Instant now) {
+  const int64_t stood_still_us = now.steady_us - now_.steady_us - options_.keep_alive_us;
+  now_ = now;
+  if (stood_still_us <= 0) return;
+  for (const auto& [id, connection] : connections_) connection->heard_us += stood_still_us;
+}
+
 // Whose connection this is; null: a guest's, or one that was replaced.
 Peers::Line* Peers::line_of(const Connection& connection) {
   for (Seed& seed : seeds_) {
@@ -56,7 +65,7 @@ Peers::Line* Peers::line_of(const Connection& connection) {
 // ---- whom to know --------------------------------------------------------------------------------------
 
 void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
-  now_ = now;
+  begin(now);
   std::map<uint64_t, Member> before;
   before.swap(members_);
   for (const PeerTarget& target : members) {
@@ -85,7 +94,7 @@ void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
 }
 
 void Peers::add_seed(Instant now, const PeerAddress& address) {
-  now_ = now;
+  begin(now);
   seeds_.push_back({.address = address, .line = {}});
   dial_due();
 }
@@ -157,19 +166,24 @@ void Peers::remove(ConnectionId id) {
   if (Line* const line = line_of(*connection)) retry_later(*line);
   if (connection->counts_as_guest) --guest_count_;
   if (connection->is_up) {
-    events_.push_back({.kind = PeerEvent::Kind::kDown, .lane = connection->lane, .node = connection->node, .connection = id});
+    events_.push_back({.kind = PeerEvent::Kind::kDown,
+                       .lane = connection->lane,
+                       .node = connection->node,
+                       .is_line = connection->is_line,
+                       .connection = id});
   }
   std::erase(readable_, id);
   connections_.erase(id);
 }
 
 void Peers::close(ConnectionId id) {
-  output_.close.push_back({.connection = id, .last_words = std::move(find(id)->link.output())});
+  Connection& connection = *find(id);
+  if (!connection.is_closed) output_.close.push_back({.connection = id, .last_words = std::move(connection.link.output())});
   remove(id);
 }
 
 ConnectionId Peers::accepted(Instant now) {
-  now_ = now;
+  begin(now);
   if (guest_count_ >= options_.guests_max) {
     ++refusals_;
     return 0;
@@ -182,13 +196,16 @@ ConnectionId Peers::accepted(Instant now) {
 }
 
 void Peers::dialled(Instant now, ConnectionId id) {
-  now_ = now;
+  begin(now);
   if (Connection* const connection = find(id)) connection->is_connected = true;
 }
 
 void Peers::closed(Instant now, ConnectionId id) {
-  now_ = now;
-  remove(id);
+  begin(now);
+  Connection* const connection = find(id);
+  if (connection == nullptr) return;
+  connection->is_closed = true;
+  look_again(id);
 }
 
 // When it is closed unless something happens to it.
@@ -204,7 +221,7 @@ int64_t Peers::says_next_at(const Connection& connection) const {
 }
 
 void Peers::tick(Instant now) {
-  now_ = now;
+  begin(now);
   std::vector<ConnectionId> late;
   for (const auto& [id, connection] : connections_) {
     if (end_of(*connection) <= now.steady_us) {
@@ -243,6 +260,7 @@ void Peers::on_refusal(Connection& connection) {
   events_.push_back({.kind = PeerEvent::Kind::kRefused,
                      .lane = connection.lane,
                      .node = connection.node,
+                     .is_line = connection.is_line,
                      .connection = connection.id,
                      .refusal = connection.link.refusal()});
 }
@@ -270,7 +288,8 @@ void Peers::on_greeting(Connection& connection) {
   connection.node = peer.node;
   if (was_accepted) connection.lane = peer.lane;
   const auto tell = [&](PeerEvent::Kind kind) {
-    events_.push_back({.kind = kind, .lane = connection.lane, .node = peer.node, .connection = connection.id});
+    events_.push_back(
+        {.kind = kind, .lane = connection.lane, .node = peer.node, .is_line = connection.is_line, .connection = connection.id});
   };
   // Who does not say whom it wants is a guest, even if it is a member: it looks for its cluster.
   const bool wants_line = was_accepted ? peer.wanted_node != 0 : connection.is_line;
@@ -289,7 +308,7 @@ void Peers::on_greeting(Connection& connection) {
 // ---- messages -------------------------------------------------------------------------------------------
 
 void Peers::received(Instant now, ConnectionId id, std::string_view bytes) {
-  now_ = now;
+  begin(now);
   Connection* const connection = find(id);
   if (connection == nullptr) return;
   connection->heard_us = now.steady_us;
@@ -321,6 +340,10 @@ bool Peers::next(Incoming& incoming) {
       incoming.is_dialled_here = connection.is_dialled_here;
       incoming.connection = connection.id;
       return true;
+    }
+    if (connection.is_closed) {
+      remove(connection.id);
+      continue;
     }
     connection.is_readable = false;
     readable_.erase(readable_.begin());
@@ -371,7 +394,7 @@ void Peers::end_turn() {
   output_.flush.clear();
   for (const auto& [id, connection] : connections_) {
     if (connection->is_up) connection->link.end_turn();
-    if (!connection->is_connected || connection->link.output().empty()) continue;
+    if (!connection->is_connected || connection->is_closed || connection->link.output().empty()) continue;
     connection->said_us = now_.steady_us;
     output_.flush.push_back(id);
   }

@@ -60,7 +60,8 @@ struct PeerEvent {
   };
   Kind kind = Kind::kUp;
   PeerLane lane = PeerLane::kData;
-  uint64_t node = 0;         // 0: was never known
+  uint64_t node = 0;         // 0: was never known; who it says it is
+  bool is_line = false;      // between members; else of a guest, who may say what it likes
   ConnectionId connection = 0;
   Refusal refusal = Refusal::kNone;
 };
@@ -103,7 +104,7 @@ class Peers {
   // Somebody has connected to our port for `lane`: one port serves all, the greeting tells.  0: too many guests, close it.
   ConnectionId accepted(Instant now);
   void dialled(Instant now, ConnectionId connection);
-  // Dialling failed, or the connection is gone.  Unknown numbers are ignored.
+  // Dialling failed, or the connection is gone: known once next() has given what had come on it.  Unknown numbers are ignored.
   void closed(Instant now, ConnectionId connection);
   void received(Instant now, ConnectionId connection, std::string_view bytes);
   void tick(Instant now);
@@ -166,6 +167,8 @@ class Peers {
     Line line;
   };
 
+  // Each input begins with it.
+  void begin(Instant now);
   bool dials(uint64_t node) const { return options_.node < node; }
   Connection* find(ConnectionId id) const;
   Line* line_of(const Connection& connection);

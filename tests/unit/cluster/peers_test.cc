@@ -218,6 +218,33 @@ TEST(Peers, a_line_that_says_nothing_any_more_is_made_anew) {
   EXPECT_NE(net.at(2).link(1, PeerLane::kData), nullptr);
 }
 
+TEST(Peers, who_stood_still_itself_takes_nobody_for_dead) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.pass(3'000'000);
+  net.events_of(1);
+  net.now.steady_us += 60'000'000;
+  net.pass(10'000'000);
+  EXPECT_EQ(net.events_of(1), Words());
+}
+
+TEST(Peers, what_came_before_the_end_of_its_connection_is_read) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.events_of(1);
+  net.at(2).link(1, PeerLane::kData)->add(1, "last words");
+  net.at(2).end_turn();
+  net.at(2).set_members(net.now, {});   // both arrive before the next turn of the other
+  net.run();
+  EXPECT_EQ(net.messages_of(1), Words{"2 last words"});
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 down beats", "2 down data", "2 down pub/sub"}));
+}
+
 TEST(Peers, attempts_come_at_growing_distances_up_to_a_limit) {
   Net net;
   net.add(1);
