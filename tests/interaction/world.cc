@@ -522,7 +522,11 @@ void World::do_transfer(const Words& words) {
   step(number_from(words[1]), raft::in::TransferLeadership{to});
 }
 
-void World::do_drain(const Words& words) { step(number_from(words.at(1)), raft::in::Draining{}); }
+// drain R [off]
+void World::do_drain(const Words& words) {
+  const bool is_off = words.size() > 2 && words[2] == "off";
+  step(number_from(words.at(1)), raft::in::Draining{.is_draining = !is_off});
+}
 
 void World::do_snapshot(const Words& words) {
   Replica& one = replica(words.at(1));

@@ -223,7 +223,14 @@ void Core::on(const in::Persisted& input, Output& out) {
 
 void Core::on(const in::Loaded&, Output&) { is_loaded_ = true; }
 
-void Core::on(const in::Draining& input, Output&) { is_draining_ = input.is_draining; }
+void Core::on(const in::Draining& input, Output&) {
+  is_draining_ = input.is_draining;
+  // Its time to stand may have passed while it would not.
+  const Follower* const follower = following();
+  const bool hears_leader = follower != nullptr && follower->leader && follower->suspicious_since_us == kNever;
+  if (is_draining_ || leader() != nullptr || hears_leader || campaign_.at_us != kNever) return;
+  schedule_campaign(back_off_us());
+}
 
 Message Core::message(Member to, MessageBody body) const {
   return {.group = options_.group,
