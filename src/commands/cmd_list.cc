@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "commands/container_result.h"
 #include "commands/context.h"
 #include "commands/errors.h"
 #include "commands/families.h"
@@ -341,6 +342,25 @@ Status lrem(CommandContext& cx) {
   return done();
 }
 
+// Keeps `kept` of the list.  Chunks go at little cost; but of hundreds of thousands of elements there are so many that
+// what stays is copied instead, and the rest freed in the background.
+void trim(CommandContext& cx, List& list, const Span& kept) {
+  constexpr size_t kDroppedMin = 100'000;
+  constexpr size_t kDroppedToOneThatStays = 64;
+  const size_t goes = list.size() - kept.count;
+  if (goes < kDroppedMin || kept.count > goes / kDroppedToOneThatStays) {
+    list.erase(kept.first + kept.count, goes - kept.first);
+    list.erase(0, kept.first);
+    return;
+  }
+  List rest;
+  list.for_each_run(kept.first, kept.count, [&rest](const List::Run& run) {
+    run.for_each([&rest](std::string_view element) { rest.push_back(element); });
+  });
+  list.swap(rest);
+  drop_value(cx, rest);
+}
+
 Status ltrim(CommandContext& cx) {
   TRY(const int64_t start, cx.integer(2));
   TRY(const int64_t stop, cx.integer(3));
@@ -354,8 +374,7 @@ Status ltrim(CommandContext& cx) {
     cx.db.announce(key, EventClass::kList, "ltrim");
     return done();
   }
-  list->erase(kept.first + kept.count, size - kept.first - kept.count);
-  list->erase(0, kept.first);
+  trim(cx, *list, kept);
   cx.db.changed(key, EventClass::kList, "ltrim");
   cx.db.erase_if_empty(key);
   return done();

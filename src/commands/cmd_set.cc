@@ -164,6 +164,23 @@ Status spop_all(CommandContext& cx, const Key& key, const Set& set) {
   return done();
 }
 
+// Chooses what stays instead of what goes.
+Status spop_most(CommandContext& cx, const Key& key, Set& set, size_t wanted) {
+  Temporary<Set> rest;
+  for (size_t stays = set.size() - wanted; stays > 0; --stays) {
+    Set::Scratch scratch;
+    const std::string_view member = set.random_member(cx.random(), scratch);
+    rest->add(member, cx.settings);
+    set.remove(member);
+  }
+  reply_members(cx, set);
+  set.swap(*rest);
+  drop_value(cx, *rest);
+  cx.effect_whole_value(cx.db, key);
+  cx.db.changed(key, EventClass::kSet, "spop");
+  return done();
+}
+
 Status spop(CommandContext& cx) {
   if (cx.size() == 2) return spop_one(cx);
   if (cx.size() > 3) return ErrorCode::kSyntax;
@@ -177,6 +194,7 @@ Status spop(CommandContext& cx) {
   }
   const auto wanted = static_cast<size_t>(*count);
   if (wanted >= set->size()) return spop_all(cx, key, *set);
+  if (is_better_rebuilt(wanted, set->size() - wanted)) return spop_most(cx, key, *set, wanted);
   std::vector<std::string> members;
   cx.reply.set(wanted);
   for (size_t left = wanted; left > 0; --left) {

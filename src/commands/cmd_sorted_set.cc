@@ -307,7 +307,7 @@ void pop_items(CommandContext& cx, const Key& key, SortedSet& set, End end, size
   char digits[kIntTextMax];
   const size_t length = format_unsigned(digits, count);
   cx.effect(key, {end == End::kMin ? "ZPOPMIN" : "ZPOPMAX", key.bytes, std::string_view(digits, length)});
-  set.remove_ranks(end == End::kMin ? 0 : size - count, count);
+  take_out_ranks(cx, set, end == End::kMin ? 0 : size - count, count);
   cx.db.changed(key, EventClass::kSortedSet, end == End::kMin ? "zpopmin" : "zpopmax");
   cx.db.erase_if_empty(key);
 }

@@ -322,7 +322,7 @@ Status remove_range(CommandContext& cx, By by, std::string_view event) {
     cx.db.changed(key, EventClass::kSortedSet, event);
     cx.db.erase(key);
   } else if (interval.size() > 0) {
-    set->remove_ranks(interval.first, interval.size());
+    take_out_ranks(cx, *set, interval.first, interval.size());
     cx.db.changed(key, EventClass::kSortedSet, event);
   }
   cx.reply.integer(static_cast<int64_t>(interval.size()));

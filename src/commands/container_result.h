@@ -10,6 +10,7 @@
 #include "commands/context.h"
 #include "commands/errors.h"
 #include "store/packed.h"
+#include "store/sorted_set.h"
 
 namespace quorate {
 
@@ -44,6 +45,34 @@ Status store_result(CommandContext& cx, const Key& key, Temporary<T>& result,
   }
   cx.reply.integer(static_cast<int64_t>(size));
   return done();
+}
+
+// Leaves `value` empty; a large one is freed in the background.
+template <class T>
+void drop_value(CommandContext& cx, T& value) {
+  Entry* nameless = Entry::create_object({}, T::kType, kNever);
+  static_cast<T*>(nameless->object())->swap(value);
+  cx.store.dispose(nameless);
+}
+
+// Whether a command that takes `goes` elements out of a value and leaves `stays` had better build what stays anew and
+// drop the rest: freeing millions is then no part of its turn.  Building costs about what taking out does.
+inline bool is_better_rebuilt(size_t goes, size_t stays) {
+  constexpr size_t kGoesMin = 1024;
+  constexpr size_t kGoesToOneThatStays = 4;
+  return goes >= kGoesMin && stays <= goes / kGoesToOneThatStays;
+}
+
+// Takes `count` items from rank `first` on out of a sorted set.  Requires: first + count <= set.size().
+inline void take_out_ranks(CommandContext& cx, SortedSet& set, size_t first, size_t count) {
+  if (!is_better_rebuilt(count, set.size() - count)) {
+    set.remove_ranks(first, count);
+    return;
+  }
+  SortedSet rest;
+  set.copy_without(first, count, rest);
+  set.swap(rest);
+  drop_value(cx, rest);
 }
 
 // Every `step`th argument from `first` on becomes an element: refuses those that no container can

@@ -1,9 +1,11 @@
 // The two forms of a sorted set: a block in order, or a table beside a counted tree.
 #include "store/sorted_set.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <new>
+#include <span>
 
 #include "store/dense_table.h"
 #include "store/packed.h"
@@ -178,6 +180,26 @@ struct Index {
   void free_member(ScoredMember* member) {
     member_bytes -= mem_good_size(ScoredMember::allocation(member->name()));
     mem_free(member);
+  }
+  // Several at a time, so that the cache misses of their names and places overlap.
+  void remove_ranks(size_t first, size_t count) {
+    constexpr size_t kTogether = 32;
+    while (count > 0) {
+      ScoredMember* members[kTogether];
+      size_t taken = 0;
+      tree.walk_up(first, std::min(count, kTogether), [&](ScoredMember* member) {
+        __builtin_prefetch(member);
+        members[taken++] = member;
+        return true;
+      });
+      for (size_t index = 0; index < taken; ++index) table.prefetch(members[index]->name());
+      for (size_t index = 0; index < taken; ++index) CHECK(tree.remove_at(first) == members[index]);
+      for (ScoredMember* member : std::span(members, taken)) {
+        CHECK(table.extract(member->name(), table.hash_of(member->name())) == member);
+        free_member(member);
+      }
+      count -= taken;
+    }
   }
 };
 
@@ -441,18 +463,31 @@ void SortedSet::remove_ranks(size_t first, size_t count) {
   if (count == 0) return;
   CHECK(first + count <= size());
   if (form() == Form::kTree) {
-    Index* index = as_index(body());
-    for (; count > 0; --count) {
-      ScoredMember* member = index->tree.remove_at(first);
-      CHECK(index->table.extract(member->name(), index->table.hash_of(member->name())) == member);
-      index->free_member(member);
-    }
+    as_index(body())->remove_ranks(first, count);
     return;
   }
   Block* block = as_block(body());
   const char* begin = item_at(block, first).begin;
   const char* end = item_at(block, first + count - 1).end;
   become(Form::kBlock, erased(block, begin, end, count));
+}
+
+void SortedSet::copy_without(size_t first, size_t count, SortedSet& rest) const {
+  CHECK(rest.word_ == 0);
+  CHECK(first + count <= size());
+  if (form() != Form::kTree) {
+    clone_into(rest);
+    rest.remove_ranks(first, count);
+    return;
+  }
+  Index* copy = Index::create(as_index(body())->table.seed());
+  const Visitor insert = [copy](std::string_view member, double score) {
+    copy->insert(member, score, copy->table.hash_of(member));
+    return true;
+  };
+  walk(0, first, Direction::kUp, insert);
+  walk(first + count, size() - first - count, Direction::kUp, insert);
+  rest.become(Form::kTree, copy);
 }
 
 uint64_t SortedSet::scan(uint64_t cursor, size_t count, const Visitor& visit) const {

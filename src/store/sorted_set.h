@@ -90,6 +90,9 @@ class SortedSet {
   Item at(size_t rank) const;
   // Removes `count` items from rank `first` on.  Requires: first + count <= size().
   void remove_ranks(size_t first, size_t count);
+  // Makes `rest` what that would leave, in the same form; this value keeps everything.  Requires: `rest` is empty;
+  // first + count <= size().
+  void copy_without(size_t first, size_t count, SortedSet& rest) const;
 
   // All, in ascending order.
   template <class Visit>

@@ -136,6 +136,27 @@ TEST_F(SortedSetTest, taking_from_the_low_end_until_empty_keeps_the_tree) {
   EXPECT_TRUE(set_.empty());
 }
 
+TEST_F(SortedSetTest, a_copy_without_some_ranks_is_what_taking_them_out_leaves) {
+  for (const size_t members : {100u, 5000u}) {
+    set_.destroy();
+    fill(members);
+    SortedSet rest;
+    set_.copy_without(7, members - 20, rest);
+    EXPECT_EQ(set_.size(), members);
+    EXPECT_EQ(rest.encoding_name(settings_), set_.encoding_name(settings_));
+    set_.remove_ranks(7, members - 20);
+    set_.verify();
+    rest.verify();
+    ASSERT_EQ(rest.size(), 20u);
+    ASSERT_EQ(set_.size(), 20u);
+    for (size_t rank = 0; rank < 20; ++rank) {
+      EXPECT_EQ(rest.at(rank).member, set_.at(rank).member);
+      EXPECT_EQ(rest.at(rank).score, set_.at(rank).score);
+    }
+    rest.destroy();
+  }
+}
+
 TEST_F(SortedSetTest, freeing_in_steps_takes_about_the_budget) {
   fill(10'000);
   size_t steps = 0;
