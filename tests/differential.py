@@ -351,10 +351,11 @@ def may_wait_for_ever(words):
         return False
     for word in (words[-1], words[1] if len(words) > 1 else ""):
         try:
-            if float(word) == 0 or 1 < float(word) < 1e15:
-                return True
-        except ValueError:
-            pass
+            seconds = float.fromhex(word) if "x" in word.lower() else float(word)
+        except (ValueError, OverflowError):
+            continue
+        if seconds == 0 or 1 < seconds < 1e15:
+            return True
     return False
 
 

@@ -116,8 +116,11 @@ Status zadd(CommandContext& cx) {
   return add_pairs(cx, options);
 }
 
+// As in Redis the increment is first taken for one of ZADD's options, which leaves no pair.
 Status zincrby(CommandContext& cx) {
-  return add_pairs(cx, AddOptions{.conditions = SortedSet::kIncrement});
+  TRY(AddOptions options, parse_add(cx));
+  options.conditions |= SortedSet::kIncrement;
+  return add_pairs(cx, options);
 }
 
 Status zrem(CommandContext& cx) {

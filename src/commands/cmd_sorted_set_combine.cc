@@ -1,7 +1,10 @@
 // Unions, intersections and differences of sorted sets and sets.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -149,6 +152,37 @@ Result<Request> parse_request(CommandContext& cx, size_t at, Operation operation
   return request;
 }
 
+// What comes out.  A sorted set does not tell -0 from 0 (store/sorted_set.cc); a reply does, so the members whose score is
+// -0 are kept beside it.
+class Combined {
+ public:
+  explicit Combined(const StoreSettings& settings) : settings_(settings) {}
+
+  Temporary<SortedSet>& set() { return set_; }
+  void put(std::string_view member, double score) {
+    set_->set(member, score, settings_);
+    if (score != 0 && minus_zeros_.empty()) return;
+    if (score == 0 && std::signbit(score)) {
+      minus_zeros_.emplace(member);
+    } else if (const auto found = minus_zeros_.find(member); found != minus_zeros_.end()) {
+      minus_zeros_.erase(found);
+    }
+  }
+  // The sign of a score that the set has.
+  double with_sign(std::string_view member, double score) const {
+    return score == 0 && minus_zeros_.contains(member) ? -0.0 : score;
+  }
+  std::optional<double> score(std::string_view member) {
+    const std::optional<double> found = set_->score(member);
+    return found ? std::optional(with_sign(member, *found)) : found;
+  }
+
+ private:
+  const StoreSettings& settings_;
+  Temporary<SortedSet> set_;
+  std::set<std::string, std::less<>> minus_zeros_;
+};
+
 // ---- the three operations
 // ---------------------------------------------------------------------------
 
@@ -158,7 +192,7 @@ void sort_by_size(std::vector<Source>& sources) {
   });
 }
 
-void make_union(Request& request, const StoreSettings& settings, SortedSet& result) {
+void make_union(Request& request, Combined& result) {
   sort_by_size(request.sources);
   for (const Source& source : request.sources) {
     source.walk([&](std::string_view member, double own) {
@@ -166,7 +200,7 @@ void make_union(Request& request, const StoreSettings& settings, SortedSet& resu
       if (const std::optional<double> present = result.score(member)) {
         score = aggregated(request.aggregate, *present, score);
       }
-      result.set(member, score, settings);
+      result.put(member, score);
       return true;
     });
   }
@@ -190,7 +224,7 @@ void intersect(Request& request, Visit&& visit) {
   });
 }
 
-void difference(const Request& request, const StoreSettings& settings, SortedSet& result) {
+void difference(const Request& request, Combined& result) {
   const Source& first = request.sources[0];
   for (size_t index = 1; index < request.sources.size(); ++index) {
     if (request.sources[index].same_as(first)) return;
@@ -199,25 +233,24 @@ void difference(const Request& request, const StoreSettings& settings, SortedSet
     for (size_t index = 1; index < request.sources.size(); ++index) {
       if (request.sources[index].score(member)) return true;
     }
-    result.set(member, score, settings);
+    result.put(member, score);
     return true;
   });
 }
 
-void combine(Operation operation, Request& request, const StoreSettings& settings,
-             SortedSet& result) {
+void combine(Operation operation, Request& request, Combined& result) {
   switch (operation) {
     case Operation::kUnion:
-      make_union(request, settings, result);
+      make_union(request, result);
       return;
     case Operation::kIntersection:
       intersect(request, [&](std::string_view member, double score) {
-        result.set(member, score, settings);
+        result.put(member, score);
         return true;
       });
       return;
     case Operation::kDifference:
-      difference(request, settings, result);
+      difference(request, result);
       return;
   }
 }
@@ -227,23 +260,24 @@ void combine(Operation operation, Request& request, const StoreSettings& setting
 
 Status reply_combined(CommandContext& cx, Operation operation) {
   TRY(Request request, parse_request(cx, 1, operation, Output::kReply));
-  Temporary<SortedSet> result;
-  combine(operation, request, cx.settings, *result);
+  Combined combined(cx.settings);
+  combine(operation, request, combined);
+  Temporary<SortedSet>& result = combined.set();
   const bool in_pairs = request.with_scores && cx.reply.protocol() == Protocol::kResp3;
   cx.reply.array(request.with_scores && !in_pairs ? result->size() * 2 : result->size());
   result->for_each([&](std::string_view member, double score) {
     if (in_pairs) cx.reply.array(2);
     cx.reply.bulk(member);
-    if (request.with_scores) cx.reply.number(score);
+    if (request.with_scores) cx.reply.number(combined.with_sign(member, score));
   });
   return done();
 }
 
 Status store_combined(CommandContext& cx, Operation operation, std::string_view event) {
   TRY(Request request, parse_request(cx, 2, operation, Output::kStore));
-  Temporary<SortedSet> result;
-  combine(operation, request, cx.settings, *result);
-  return store_result(cx, cx.key(1), result, EventClass::kSortedSet, event);
+  Combined combined(cx.settings);
+  combine(operation, request, combined);
+  return store_result(cx, cx.key(1), combined.set(), EventClass::kSortedSet, event);
 }
 
 Status zunion(CommandContext& cx) { return reply_combined(cx, Operation::kUnion); }

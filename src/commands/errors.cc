@@ -80,6 +80,10 @@ Error text(std::string line) { return Error(ErrorCode::kText, std::move(line)); 
 namespace {
 Error fixed(std::string_view line) { return Error(ErrorCode::kText, std::string(line)); }
 Error made(std::initializer_list<std::string_view> parts) { return text(joined(parts)); }
+// What an error tells of a word that a client sent: a NUL ends it.
+std::string_view echoed(std::string_view word, size_t size_max = SIZE_MAX) {
+  return word.substr(0, std::min(size_max, word.find('\0')));
+}
 }  // namespace
 
 // ---- finding and starting a command ----------------------------------------------------------------
@@ -88,19 +92,19 @@ Error unknown_command(std::string_view name, std::span<const std::string_view> a
   std::string shown;
   for (const std::string_view arg : args) {
     if (shown.size() >= kEchoMax) break;
-    const std::string_view part = arg.substr(0, kEchoMax - shown.size());
+    const std::string_view part = echoed(arg, kEchoMax - shown.size());
     shown += joined({"'", part, "' "});
   }
-  return made({"ERR unknown command '", name.substr(0, kEchoMax), "', with args beginning with: ", shown});
+  return made({"ERR unknown command '", echoed(name, kEchoMax), "', with args beginning with: ", shown});
 }
 Error wrong_arity(std::string_view name) {
   return made({"ERR wrong number of arguments for '", name, "' command"});
 }
 Error unknown_subcommand(std::string_view container, std::string_view name) {
-  return made({"ERR unknown subcommand '", name.substr(0, kEchoMax), "'. Try ", upper(container), " HELP."});
+  return made({"ERR unknown subcommand '", echoed(name, kEchoMax), "'. Try ", upper(container), " HELP."});
 }
 Error subcommand_syntax(std::string_view container, std::string_view name) {
-  return made({"ERR unknown subcommand or wrong number of arguments for '", name.substr(0, kEchoMax),
+  return made({"ERR unknown subcommand or wrong number of arguments for '", echoed(name, kEchoMax),
                "'. Try ", upper(container), " HELP."});
 }
 Error protocol(std::string_view what) { return made({"ERR ", what}); }
@@ -220,7 +224,7 @@ Error expire_nx_and_others() {
   return fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
 }
 Error expire_gt_and_lt() { return fixed("ERR GT and LT options at the same time are not compatible"); }
-Error unsupported_option(std::string_view option) { return made({"ERR Unsupported option ", option}); }
+Error unsupported_option(std::string_view option) { return made({"ERR Unsupported option ", echoed(option)}); }
 Error invalid_ttl() { return fixed("ERR Invalid TTL value, must be >= 0"); }
 Error invalid_idle_time() { return fixed("ERR Invalid IDLETIME value, must be >= 0"); }
 Error invalid_frequency() { return fixed("ERR Invalid FREQ value, must be >= 0 and <= 255"); }
