@@ -1,29 +1,9 @@
 // Each fault is on in a part of the seeds, at a rate and length that the seed draws.
 #include "tests/sim/cluster_options.h"
 
-#include <cinttypes>
-#include <cstdio>
-
-#include "util/prng.h"
-
 namespace quorate::sim {
 
 namespace {
-
-constexpr int64_t kMs = 1000;
-constexpr int64_t kSecond = 1000 * kMs;
-
-int64_t between(Prng& prng, int64_t low, int64_t high) {
-  return low + static_cast<int64_t>(prng.below(static_cast<uint64_t>(high - low + 1)));
-}
-
-FaultRate draw_rate(Prng& prng, double probability, FaultRate low, FaultRate high) {
-  // Drawn always, so that one fault's being on does not change the others.
-  const bool on = prng.chance(probability);
-  const FaultRate rate{.every_us = between(prng, low.every_us, high.every_us),
-                       .length_us = between(prng, low.length_us, high.length_us)};
-  return on ? rate : FaultRate{};
-}
 
 void draw_cluster(Prng& prng, ClusterSwarm& swarm) {
   const uint32_t nodes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 7};
@@ -89,20 +69,6 @@ void draw_ends(Prng& prng, ClusterSwarm& swarm) {
   swarm.loss = 0;
   // A level that another node is needed for is uncertain when that one ends.
   swarm.other_levels = swarm.weak_writes = 0;
-}
-
-void add_line(std::string& text, const char* name, double value) {
-  char line[80];
-  std::snprintf(line, sizeof(line), "  %s %g\n", name, value);
-  text += line;
-}
-
-void add_line(std::string& text, const char* name, FaultRate rate) {
-  if (!rate.on()) return;
-  char line[120];
-  std::snprintf(line, sizeof(line), "  %s every %" PRId64 " ms for %" PRId64 " ms\n", name,
-                rate.every_us / kMs, rate.length_us / kMs);
-  text += line;
 }
 
 }  // namespace

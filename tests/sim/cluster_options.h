@@ -6,7 +6,7 @@
 #include <string>
 
 #include "node/mistakes.h"
-#include "tests/sim/raft_options.h"
+#include "tests/sim/swarm.h"
 
 namespace quorate::sim {
 

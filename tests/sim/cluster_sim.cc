@@ -11,7 +11,6 @@ namespace quorate::sim {
 
 namespace {
 
-constexpr int64_t kSecond = 1'000'000;
 // After everything has healed every key must be writable within this, and all copies equal and in
 // their places within as long again.
 constexpr int64_t kProgressUs = 60 * kSecond;
@@ -78,52 +77,37 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
 
 namespace {
 
-struct PlantedMistake {
-  const char* name;
-  uint64_t seeds;  // one of so many notices it
-  void (*plant)(NodeMistakes&);
-};
+template <bool NodeMistakes::*mistake>
+void of_node(ClusterSimOptions& options) {
+  options.mistakes.*mistake = true;
+}
 
-constexpr PlantedMistake kMistakes[] = {
-    {"reply before commit", 200, [](NodeMistakes& plant) { plant.reply_before_commit = true; }},
-    {"read before commit", 200, [](NodeMistakes& plant) { plant.read_before_commit = true; }},
-    {"read without lease", 200, [](NodeMistakes& plant) { plant.read_without_lease = true; }},
-    {"lost replies leave", 200, [](NodeMistakes& plant) { plant.lost_replies_leave = true; }},
-    {"proposes nothing", 200, [](NodeMistakes& plant) { plant.proposes_nothing = true; }},
-    {"serves before applied", 200, [](NodeMistakes& plant) { plant.serves_before_applied = true; }},
-    {"snapshot before commit", 200,
-     [](NodeMistakes& plant) { plant.snapshot_before_commit = true; }},
-    {"hands over in turn", 200, [](NodeMistakes& plant) { plant.hands_over_in_turn = true; }},
-    {"some messages wait", 200, [](NodeMistakes& plant) { plant.some_messages_wait = true; }},
-    {"written is synced", 200, [](NodeMistakes& plant) { plant.written_is_synced = true; }},
-    {"runs numbers again", 200, [](NodeMistakes& plant) { plant.runs_numbers_again = true; }},
-    {"forgets numbers", 200, [](NodeMistakes& plant) { plant.forgets_numbers = true; }},
-    {"counts itself unstored", 200, [](NodeMistakes& plant) { plant.counts_itself_unstored = true; }},
-    {"tells age without lease", 200, [](NodeMistakes& plant) { plant.tells_age_without_lease = true; }},
-    {"local is lease", 200, [](NodeMistakes& plant) { plant.local_is_lease = true; }},
+constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
+    {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>},
+    {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>},
+    {"read without lease", 200, of_node<&NodeMistakes::read_without_lease>},
+    {"lost replies leave", 200, of_node<&NodeMistakes::lost_replies_leave>},
+    {"proposes nothing", 200, of_node<&NodeMistakes::proposes_nothing>},
+    {"serves before applied", 200, of_node<&NodeMistakes::serves_before_applied>},
+    {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>},
+    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>},
+    {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>},
+    {"written is synced", 200, of_node<&NodeMistakes::written_is_synced>},
+    {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>},
+    {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>},
+    {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>},
+    {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>},
+    {"local is lease", 200, of_node<&NodeMistakes::local_is_lease>},
 };
 
 }  // namespace
 
 bool plant_mistake(std::string_view name, ClusterSimOptions& options) {
-  for (const PlantedMistake& planted : kMistakes) {
-    if (!std::string_view(planted.name).starts_with(name)) continue;
-    planted.plant(options.mistakes);
-    return true;
-  }
-  return false;
+  return plant<ClusterSimOptions>(kMistakes, name, options);
 }
 
 int cluster_self_check(const SelfCheck& check) {
-  int missed = 0;
-  for (const PlantedMistake& planted : kMistakes) {
-    missed += search(check, planted.name, planted.seeds, [&](uint64_t seed) {
-      ClusterSimOptions options{.seed = seed, .seconds = check.seconds};
-      planted.plant(options.mistakes);
-      return run_cluster_sim(options);
-    });
-  }
-  return missed;
+  return search_all<ClusterSimOptions>(check, kMistakes, run_cluster_sim);
 }
 
 }  // namespace quorate::sim

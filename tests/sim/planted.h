@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,5 +28,39 @@ struct SelfCheck {
 // Tries seeds from the first on and prints what came of it.  1: none has noticed the mistake.
 int search(const SelfCheck& check, std::string_view name, uint64_t seeds_max,
            const std::function<SimResult(uint64_t seed)>& run);
+
+// A mistake of a world whose runs are decided by `Options`.
+template <class Options>
+struct PlantedMistake {
+  const char* name;
+  uint64_t seeds;  // one of so many notices it
+  void (*plant)(Options&);
+};
+
+// Switches on the mistake whose name begins so.  False: there is none.
+template <class Options>
+bool plant(std::span<const PlantedMistake<Options>> mistakes, std::string_view name, Options& options) {
+  for (const PlantedMistake<Options>& mistake : mistakes) {
+    if (!std::string_view(mistake.name).starts_with(name)) continue;
+    mistake.plant(options);
+    return true;
+  }
+  return false;
+}
+
+// Plants each and looks for a seed that notices it.  Returns how many went unnoticed.
+template <class Options>
+int search_all(const SelfCheck& check, std::span<const PlantedMistake<Options>> mistakes,
+               SimResult (*run)(const Options&)) {
+  int missed = 0;
+  for (const PlantedMistake<Options>& mistake : mistakes) {
+    missed += search(check, mistake.name, mistake.seeds, [&](uint64_t seed) {
+      Options options{.seed = seed, .seconds = check.seconds};
+      mistake.plant(options);
+      return run(options);
+    });
+  }
+  return missed;
+}
 
 }  // namespace quorate::sim

@@ -2,29 +2,10 @@
 #include "tests/sim/raft_options.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
-
-#include "util/prng.h"
 
 namespace quorate::sim {
 
 namespace {
-
-constexpr int64_t kMs = 1000;
-constexpr int64_t kSecond = 1000 * kMs;
-
-int64_t between(Prng& prng, int64_t low, int64_t high) {
-  return low + static_cast<int64_t>(prng.below(static_cast<uint64_t>(high - low + 1)));
-}
-
-FaultRate draw_rate(Prng& prng, double probability, FaultRate low, FaultRate high) {
-  // Drawn always, so that one fault's being on does not change the others.
-  const bool on = prng.chance(probability);
-  const FaultRate rate{.every_us = between(prng, low.every_us, high.every_us),
-                       .length_us = between(prng, low.length_us, high.length_us)};
-  return on ? rate : FaultRate{};
-}
 
 void draw_cluster(Prng& prng, RaftSwarm& swarm) {
   swarm.nodes = static_cast<uint32_t>(between(prng, 3, 7));
@@ -79,20 +60,6 @@ void draw_people(Prng& prng, RaftSwarm& swarm) {
   swarm.reads = 0.2 + prng.fraction() * 0.5;
   swarm.attempt_us = between(prng, 100 * kMs, 800 * kMs);
   swarm.request_us = between(prng, 500 * kMs, 5 * kSecond);
-}
-
-void add_line(std::string& text, const char* name, double value) {
-  char line[80];
-  std::snprintf(line, sizeof(line), "  %s %g\n", name, value);
-  text += line;
-}
-
-void add_line(std::string& text, const char* name, FaultRate rate) {
-  if (!rate.on()) return;
-  char line[120];
-  std::snprintf(line, sizeof(line), "  %s every %" PRId64 " ms for %" PRId64 " ms\n", name,
-                rate.every_us / kMs, rate.length_us / kMs);
-  text += line;
 }
 
 const char* name_of(raft::Durability durability) {

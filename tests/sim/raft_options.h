@@ -1,14 +1,13 @@
 // What a seed of the world `raft` decides: how large the cluster is, which faults happen and how
-// often. Each seed turns on a random subset of the faults ("swarm testing"): a fault that is always
-// there hides what only its absence lets happen.
+// often.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 
 #include "cluster/raft/configuration.h"
 #include "cluster/raft/mistakes.h"
+#include "tests/sim/swarm.h"
 
 namespace quorate::sim {
 
@@ -25,16 +24,6 @@ struct RaftSimOptions {
   DriverMistakes driver_mistakes = {};
   bool log = false;
 };
-
-// A fault that comes by chance: 0 means never.
-struct FaultRate {
-  int64_t every_us = 0;   // mean time between two of them
-  int64_t length_us = 0;  // mean length
-  bool on() const { return every_us > 0; }
-};
-
-constexpr size_t kFaultKindsMax = 16;
-using FaultCounts = std::array<uint64_t, kFaultKindsMax>;
 
 struct RaftSwarm {
   // The cluster.

@@ -10,7 +10,6 @@ namespace quorate::sim {
 
 namespace {
 
-constexpr int64_t kSecond = 1'000'000;
 // After everything has healed a group must answer within this, and come to rest within as long
 // again.
 constexpr int64_t kProgressUs = 30 * kSecond;
@@ -112,13 +111,7 @@ SimResult run_raft_sim(const RaftSimOptions& options) {
 
 namespace {
 
-struct PlantedMistake {
-  const char* name;
-  uint64_t seeds;  // one of so many notices it
-  void (*plant)(RaftSimOptions&);
-};
-
-constexpr PlantedMistake kMistakes[] = {
+constexpr PlantedMistake<RaftSimOptions> kMistakes[] = {
     {"no no-op", 20, [](RaftSimOptions& options) { options.mistakes.no_no_op = true; }},
     {"old term committed by count", 250,
      [](RaftSimOptions& options) { options.mistakes.commit_old_terms_by_count = true; }},
@@ -151,24 +144,11 @@ constexpr PlantedMistake kMistakes[] = {
 }  // namespace
 
 bool plant_mistake(std::string_view name, RaftSimOptions& options) {
-  for (const PlantedMistake& planted : kMistakes) {
-    if (!std::string_view(planted.name).starts_with(name)) continue;
-    planted.plant(options);
-    return true;
-  }
-  return false;
+  return plant<RaftSimOptions>(kMistakes, name, options);
 }
 
 int raft_self_check(const SelfCheck& check) {
-  int missed = 0;
-  for (const PlantedMistake& planted : kMistakes) {
-    missed += search(check, planted.name, planted.seeds, [&](uint64_t seed) {
-      RaftSimOptions options{.seed = seed, .seconds = check.seconds};
-      planted.plant(options);
-      return run_raft_sim(options);
-    });
-  }
-  return missed;
+  return search_all<RaftSimOptions>(check, kMistakes, run_raft_sim);
 }
 
 }  // namespace quorate::sim
