@@ -24,6 +24,8 @@ constexpr uint64_t kSetMembers = 6;
 constexpr size_t kOperationsMax = 400;
 constexpr int64_t kRetryUs = 10'000;
 constexpr double kPrivateCalls = 0.2;
+// How far two wall clocks part that nobody sets, and what a failover may add.
+constexpr int64_t kWallsApartUs = 3'500'000;
 
 std::string command(std::initializer_list<std::string> words) {
   std::string bytes = "*" + std::to_string(words.size()) + "\r\n";
@@ -119,7 +121,8 @@ bool ClusterClients::is_used_up(const KeyHistory& history, uint32_t adds_max) {
 }
 
 std::string ClusterClients::pick_key(KeyKind& kind) {
-  static constexpr const char* kNames[kKinds] = {"register", "counter", "set", "queue", "pair"};
+  static constexpr const char* kNames[kKinds] = {"register", "counter", "set",
+                                               "queue",    "pair",    "fading"};
   const bool is_weak = prng_.chance(swarm_.weak_writes);
   const uint64_t which = prng_.below(kKinds);
   kind = is_weak ? KeyKind::kCounter : static_cast<KeyKind>(which);
@@ -140,6 +143,7 @@ ClusterClients::Call ClusterClients::make_read(const std::string& key, KeyKind k
   Call call{.key = key, .key_kind = kind, .text = "read " + key};
   switch (kind) {
     case KeyKind::kRegister:
+    case KeyKind::kFading:
     case KeyKind::kCounter:
       call.bytes = command({"GET", key});
       break;
@@ -204,6 +208,14 @@ ClusterClients::Call ClusterClients::make_write(const std::string& key, KeyKind 
         call.bytes = call.waits ? command({"BRPOP", key, "0.05"}) : command({"RPOP", key});
       }
       break;
+    case KeyKind::kFading: {
+      call.argument = next_value_++;
+      call.kind = OperationKind::kWrite;
+      call.fades_after_us = 1000 * static_cast<int64_t>(1 + prng_.below(prng_.chance(0.5) ? 100 : 6000));
+      const std::string after_ms = std::to_string(call.fades_after_us / 1000);
+      call.bytes = command({"SET", key, std::to_string(call.argument), "PX", after_ms});
+      break;
+    }
     case KeyKind::kPair: {
       call.kind = OperationKind::kAdd;
       call.argument = uint64_t{1} << history.writes;
@@ -275,6 +287,7 @@ void ClusterClients::attempt(uint32_t number) {
   const auto hint = hints_.find(client.call.key);
   const bool knows = hint != hints_.end() && prng_.chance(0.8);
   client.target = knows ? hint->second : static_cast<uint32_t>(prng_.below(swarm_.nodes));
+  if (number % 2 == 0 && host_.now_us() < flock_until_us_) client.target = flock_;
   send(number);
 }
 
@@ -494,7 +507,10 @@ ClusterClients::Outcome ClusterClients::judge(Client& client, std::optional<KeyS
     case OperationKind::kPop:
     case OperationKind::kInsert:
     case OperationKind::kRemove:
+      // BRPOP names the key, too.
       output = number_of(client.call.waits && reply.items.size() == 2 ? reply.items[1] : reply);
+      break;
+    case OperationKind::kFade:
       break;
   }
   if (!output) fail(client.call.text + ": " + print_reply(reply));
@@ -528,6 +544,21 @@ void ClusterClients::record(const Client& client, int64_t returned_us,
                                                   .kind = client.call.kind,
                                                   .argument = client.call.argument,
                                                   .output = output});
+  if (client.call.key_kind != KeyKind::kFading || client.call.kind != OperationKind::kWrite) return;
+  // It may go by itself at any time from then on; not earlier, as far as the wall clocks agree.
+  const int64_t after_us = std::max<int64_t>(client.call.fades_after_us - kWallsApartUs, 0);
+  history_[client.call.key].operations.push_back(
+      {.invoked = client.invoked_us + (swarm_.wall_jump.on() ? 0 : after_us),
+       .returned = kNever,
+       .kind = OperationKind::kFade,
+       .argument = client.call.argument,
+       .output = std::nullopt});
+}
+
+uint64_t ClusterClients::operations() const {
+  uint64_t sum = 0;
+  for (const auto& [key, history] : history_) sum += history.operations.size();
+  return sum;
 }
 
 // ---- local reads
@@ -647,6 +678,7 @@ std::string ClusterClients::describe_unverified() const {
 
 // A write without answer that left no trace may be taken as not done.
 bool ClusterClients::left_a_trace(const KeyHistory& history, const Operation& operation) {
+  if (operation.kind == OperationKind::kFade) return true;
   const auto is_seen = [&](auto&& shows) {
     return std::any_of(
         history.operations.begin(), history.operations.end(),
@@ -658,6 +690,7 @@ bool ClusterClients::left_a_trace(const KeyHistory& history, const Operation& op
       return (*history.final_state & operation.argument) != 0 ||
              is_seen([&](KeyState output) { return (output & operation.argument) != 0; });
     case KeyKind::kRegister:
+    case KeyKind::kFading:
       return is_seen([&](KeyState output) { return output == operation.argument; });
     case KeyKind::kQueue:
       return operation.kind != OperationKind::kPush || history.seen.contains(operation.argument);

@@ -41,6 +41,11 @@ class ClusterClients {
   ClusterClients(ClusterClientHost& host, const ClusterSwarm& swarm, uint64_t seed);
 
   void start();
+  // Until then half of the clients turn to this machine, whatever they were told.
+  void flock_to(uint32_t machine, int64_t until_us) {
+    flock_ = machine;
+    flock_until_us_ = until_us;
+  }
   void on_timer(uint32_t client, int64_t at_us);
   void on_bytes(uint32_t client, std::string_view bytes);
   // The node has closed the connection, or nobody is there.
@@ -56,6 +61,8 @@ class ClusterClients {
   uint64_t answered() const { return answered_; }
   uint64_t writes_answered() const { return writes_answered_; }
   uint64_t unknown() const { return unknown_; }
+  // Of all histories.
+  uint64_t operations() const;
   uint64_t refused() const { return refused_; }
   uint64_t moved() const { return moved_; }
   // What a client was told that can never be right; empty: nothing.
@@ -65,15 +72,16 @@ class ClusterClients {
   std::string check(uint64_t& undecided) const;
 
  private:
-  // kPrivate: a register of one client, which reads, writes and reads it in one go.
-  enum class KeyKind : uint8_t { kRegister, kCounter, kSet, kQueue, kPair, kPrivate };
-  static constexpr uint32_t kKinds = 5;
+  // kFading: a register whose values expire.  kPrivate: one of one client, which reads, writes and reads it in one go.
+  enum class KeyKind : uint8_t { kRegister, kCounter, kSet, kQueue, kPair, kFading, kPrivate };
+  static constexpr uint32_t kKinds = 6;
   // One request: what it does to its key, and its bytes.
   struct Call {
     std::string key;
     KeyKind key_kind = KeyKind::kRegister;
     OperationKind kind = OperationKind::kRead;
     uint64_t argument = 0;
+    int64_t fades_after_us = 0;  // of a write that expires
     std::string bytes = {};
     bool waits = false;     // BRPOP
     size_t replies = 1;
@@ -176,6 +184,8 @@ class ClusterClients {
   uint64_t unknown_ = 0;
   uint64_t refused_ = 0;
   uint64_t moved_ = 0;
+  uint32_t flock_ = 0;
+  int64_t flock_until_us_ = 0;
   bool verifies_ = false;
   std::map<size_t, Verification> to_verify_;
   std::string wrong_;

@@ -16,6 +16,14 @@ constexpr int64_t kSettledUs = 1'000'000;
 
 }  // namespace
 
+const char* name_of(ClusterFault fault) {
+  static constexpr const char* kNames[kClusterFaultCount] = {
+      "partitions",   "one-way cuts", "broken connections",    "kills",       "power losses",
+      "orderly ends", "pauses",       "jumps of a wall clock", "disk stalls", "full disks",
+      "lonely nodes", "failed syncs", "wishes of operators"};
+  return kNames[static_cast<size_t>(fault)];
+}
+
 FaultRate ClusterWorld::rate_of(ClusterFault fault) const {
   switch (fault) {
     case ClusterFault::kPartition:
@@ -38,6 +46,12 @@ FaultRate ClusterWorld::rate_of(ClusterFault fault) const {
       return swarm_.disk_stall;
     case ClusterFault::kDiskFull:
       return swarm_.disk_full;
+    case ClusterFault::kLonely:
+      return swarm_.lonely;
+    case ClusterFault::kSyncFails:
+      return swarm_.sync_fails;
+    case ClusterFault::kChurn:
+      return swarm_.churn;
   }
   return {};
 }
@@ -60,7 +74,19 @@ void ClusterWorld::strike(ClusterFault fault) {
   const uint32_t number = any_machine();
   Machine& machine = *machines_[number];
   const int64_t length_us = length_of(fault);
+  ++struck_[static_cast<size_t>(fault)];
   switch (fault) {
+    case ClusterFault::kLonely:
+      return cut_off(number);
+    case ClusterFault::kSyncFails:
+      return fail_sync(number, length_us);
+    case ClusterFault::kChurn: {
+      const auto drawn = static_cast<ClusterOperator::Wish>(prng_.below(3));
+      const auto wish = swarm_.is_gentle ? ClusterOperator::Wish::kRest : drawn;
+      const bool may_begin = size() > 1 && operator_.is_idle() && machine.node != nullptr;
+      if (may_begin && company_joined(number)) operator_.begin(number, wish);
+      return;
+    }
     case ClusterFault::kPartition:
       return cut_sides();
     case ClusterFault::kOneWay:
@@ -71,12 +97,15 @@ void ClusterWorld::strike(ClusterFault fault) {
     case ClusterFault::kKill:
       return kill(number, length_us);
     case ClusterFault::kPower:
-      return lose_power(number, length_us);
+      if (swarm_.appendfsync != "always" || prng_.chance(0.7)) return lose_power(number, length_us);
+      // The whole room.  What is synced survives that.
+      for (uint32_t other = 0; other < size(); ++other) lose_power(other, length_us);
+      return;
     case ClusterFault::kEnd:
       return end(number, length_us);
     case ClusterFault::kPause:
       machine.paused_until_us = now_us_ + length_us;
-      return;
+      return gather_clients(number, length_us + 50'000);
     case ClusterFault::kWallJump:
       machine.wall_offset_ms = static_cast<int64_t>(prng_.below(20'000)) - 10'000;
       return;
@@ -109,6 +138,47 @@ void ClusterWorld::cut_one_way() {
   const uint32_t from = any_machine();
   const uint32_t to = (from + 1 + static_cast<uint32_t>(prng_.below(size() - 1))) % size();
   cut_for({{from, to}}, length_of(ClusterFault::kOneWay));
+}
+
+// Nobody hears it, or it hears nobody either.
+void ClusterWorld::cut_off(uint32_t number) {
+  const bool is_deaf = prng_.chance(0.7);
+  std::vector<std::pair<uint32_t, uint32_t>> paths;
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (other == number) continue;
+    paths.emplace_back(number, other);
+    if (is_deaf) paths.emplace_back(other, number);
+  }
+  const int64_t length_us = length_of(ClusterFault::kLonely);
+  cut_for(std::move(paths), length_us);
+  gather_clients(number, length_us);
+  if (!swarm_.kill.on() || prng_.chance(0.6)) return;
+  // What it alone holds is still there when it starts again.
+  Machine& machine = *machines_[number];
+  machine.down_us = length_us;
+  push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(600'000)),
+        .kind = EventKind::kKill,
+        .machine = number,
+        .life = machine.life});
+}
+
+void ClusterWorld::gather_clients(uint32_t number, int64_t length_us) {
+  if (prng_.chance(swarm_.flocks)) clients_.flock_to(number, now_us_ + length_us);
+}
+
+// The next sync fails, and what it should have made durable is lost if the power is, too.
+void ClusterWorld::fail_sync(uint32_t number, int64_t down_us) {
+  Machine& machine = *machines_[number];
+  if (machine.node == nullptr || machine.sync_fails || machine.shall_end) return;
+  machine.sync_fails = true;
+  machine.down_us = down_us;
+  machine.disk.fail_next_sync();
+}
+
+bool ClusterWorld::company_joined(uint32_t number) const {
+  const Company& company = machines_[number]->node->node().state().company;
+  return company.is_started() && !company.is_alone() &&
+         company.cluster().membership() == Membership::kMember;
 }
 
 void ClusterWorld::cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us) {

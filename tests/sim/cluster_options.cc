@@ -71,6 +71,15 @@ void draw_ends(Prng& prng, ClusterSwarm& swarm) {
   swarm.other_levels = swarm.weak_writes = 0;
 }
 
+void draw_more(Prng& prng, ClusterSwarm& swarm) {
+  swarm.lonely = draw_rate(prng, 0.4, {500 * kMs, 200 * kMs}, {4 * kSecond, 1 * kSecond});
+  swarm.sync_fails = draw_rate(prng, 0.2, {1 * kSecond, 20 * kMs}, {8 * kSecond, 2 * kSecond});
+  swarm.churn = draw_rate(prng, 0.4, {1 * kSecond, 0}, {8 * kSecond, 0});
+  if (prng.chance(0.7)) swarm.flocks = prng.fraction();
+  if (!swarm.is_gentle) return;
+  swarm.lonely = swarm.sync_fails = FaultRate{};
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -82,6 +91,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_people(prng, swarm);
   Prng end_prng(seed ^ 0x656e64);
   draw_ends(end_prng, swarm);
+  Prng more_prng(seed ^ 0x6d6f7265);
+  draw_more(more_prng, swarm);
   return swarm;
 }
 
@@ -99,6 +110,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "partition", swarm.partition);
   add_line(text, "one-way cut", swarm.one_way);
   add_line(text, "broken line", swarm.broken_line);
+  add_line(text, "lonely node", swarm.lonely);
   add_line(text, "kill", swarm.kill);
   add_line(text, "power loss", swarm.power);
   add_line(text, "orderly end", swarm.end);
@@ -109,7 +121,10 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "disk-us", static_cast<double>(swarm.disk_us));
   add_line(text, "disk stall", swarm.disk_stall);
   add_line(text, "full disk", swarm.disk_full);
+  add_line(text, "failed sync", swarm.sync_fails);
+  add_line(text, "churn", swarm.churn);
   add_line(text, "clients", swarm.clients);
+  if (swarm.flocks > 0) add_line(text, "flocks", swarm.flocks);
   add_line(text, "keys", swarm.keys);
   add_line(text, "think-us", static_cast<double>(swarm.think_us));
   add_line(text, "reads", swarm.reads);

@@ -32,6 +32,7 @@ struct ClusterSwarm {
   FaultRate partition;  // a side of nodes cannot talk to the other
   FaultRate one_way;    // one node cannot hear, or be heard by, another
   FaultRate broken_line;  // one connection breaks
+  FaultRate lonely;       // one node is cut off from all others, and clients are on its side
   // The machines.
   FaultRate kill;         // kill -9 between any two outputs; length: until it starts again
   FaultRate power;        // power loss of one machine
@@ -42,11 +43,14 @@ struct ClusterSwarm {
   int64_t disk_us = 100;  // a write; a sync takes four times that
   FaultRate disk_stall;
   FaultRate disk_full;
+  FaultRate sync_fails;  // a sync says that it has failed, which ends the process
+  FaultRate churn;       // a node is drained for a while, or replaced by a new one
   // The clients.
   uint32_t clients = 4;
   uint32_t keys = 3;          // of each kind
   int64_t think_us = 20'000;  // mean time between answer and next request
   double reads = 0.4;
+  double flocks = 0;  // how often half of the clients turn to a node that is cut off or paused
   int64_t request_us = 1'000'000;  // then the client hangs up
   double cluster_clients = 0;      // part of the clients that follow MOVED
   double other_levels = 0;         // of requests: ask for a level of their own, not below the usual

@@ -12,10 +12,12 @@ std::string name_of(uint32_t machine) { return "n" + std::to_string(machine + 1)
 
 }  // namespace
 
-void ClusterOracle::look_at(uint32_t machine, const raft::Core& core) {
+ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& core) {
   const uint64_t group = core.options().group.value;
+  Seen seen = Seen::kNothingNew;
   if (core.role() == raft::RoleName::kLeader) {
     const auto [leader, is_new] = leaders_.try_emplace({group, core.term().value}, machine);
+    if (is_new) seen = Seen::kNewLeader;
     if (!is_new && leader->second != machine) {
       fail("I1: " + name_of(core) + " has two leaders in term " +
            std::to_string(core.term().value) + ": " + name_of(leader->second) + " and " +
@@ -25,13 +27,19 @@ void ClusterOracle::look_at(uint32_t machine, const raft::Core& core) {
   const raft::Index commit = core.commit_index();
   if (commit > core.last_index())
     fail("I4: " + name_of(core) + " has committed more than it holds");
+  const bool serves = core.role_state().serving == raft::Serving::kYes;
+  if (serves && core.log().term_at(commit) != core.term()) {
+    fail("I7: " + name_of(core) + " is served by " + name_of(machine) +
+         " before the term's first entry is committed");
+  }
   const auto chain = core.log().chain_at(commit);
-  if (!chain) return;
+  if (!chain) return seen;
   const auto [known, is_new] = committed_.try_emplace({group, commit.value}, chain->value);
   if (!is_new && known->second != chain->value) {
     fail("I3: " + name_of(core) + " has committed two histories up to " +
          std::to_string(commit.value) + ", the other one on " + name_of(machine));
   }
+  return seen;
 }
 
 void ClusterOracle::compare(uint32_t machine, const raft::Core& core, raft::Index index,

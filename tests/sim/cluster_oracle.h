@@ -14,8 +14,10 @@ namespace quorate::sim {
 
 class ClusterOracle {
  public:
-  // A replica as it is after a turn of its node: I1, I2, I3.
-  void look_at(uint32_t machine, const raft::Core& core);
+  // A replica as it is after a turn of its node: I1, I2, I3.  kNewLeader: of a term that nobody has
+  // been seen to lead.
+  enum class Seen : uint8_t { kNewLeader, kNothingNew };
+  Seen look_at(uint32_t machine, const raft::Core& core);
   // The data of a replica that stands for its log up to `index`: I6.
   void compare(uint32_t machine, const raft::Core& core, raft::Index index, uint64_t digest);
   void fail(std::string text) {

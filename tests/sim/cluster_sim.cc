@@ -70,7 +70,15 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
   result.crashes = world.crashes();
   result.records = world.clients().writes_answered();
   result.snapshots = world.snapshots();
-  result.counts = {{"elections", world.oracle().leaders()}, {"histories undecided", undecided}};
+  result.counts = {{"elections", world.oracle().leaders()},
+                   {"comparisons of copies", world.oracle().comparisons()},
+                   {"operations judged", world.clients().operations()},
+                   {"operations with an unknown outcome", world.clients().unknown()},
+                   {"histories undecided", undecided},
+                   {"nodes replaced", world.replaced()}};
+  for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {
+    result.counts.push_back({name_of(static_cast<ClusterFault>(fault)), world.faults()[fault]});
+  }
   result.simulated_us = world.now_us();
   return result;
 }

@@ -40,7 +40,8 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
       network_(*this, swarm_, options.seed * 4 + 3),
       clients_(*this, swarm_, options.seed * 4 + 4),
       pubsub_(*this, swarm_, swarm.clients, options.seed * 4 + 5),
-      line_of_(swarm.clients + pubsub_.count(), 0),
+      operator_(*this, options.seed * 4 + 6),
+      line_of_(operator_number() + 1, 0),
       now_us_(kStartUs),
       next_comparison_us_(kStartUs) {
   const auto drift = static_cast<uint64_t>(2 * swarm.drift_ppm + 1);
@@ -94,8 +95,7 @@ void ClusterWorld::handle(Event& event) {
       if (machines_[event.machine]->life == event.life) bury(event.machine);
       return;
     case EventKind::kClient:
-      if (event.number >= swarm_.clients) return pubsub_.on_timer(static_cast<uint32_t>(event.number), event.at);
-      return clients_.on_timer(static_cast<uint32_t>(event.number), event.at);
+      return wake(static_cast<uint32_t>(event.number), event.at);
     case EventKind::kAnswer:
     case EventKind::kClosed:
       return handle_client(event);
@@ -112,6 +112,12 @@ void ClusterWorld::handle(Event& event) {
       return;
     }
   }
+}
+
+void ClusterWorld::wake(uint32_t client, int64_t at_us) {
+  if (client == operator_number()) return operator_.on_timer(at_us);
+  if (client >= swarm_.clients) return pubsub_.on_timer(client, at_us);
+  clients_.on_timer(client, at_us);
 }
 
 void ClusterWorld::handle_node(Event& event) {
@@ -189,6 +195,7 @@ void ClusterWorld::after_turn(uint32_t number) {
   collect_answers(number);
   if (machine.node->has_ended()) {
     if (machine.shall_end && machine.node->has_ended_well()) return bury(number);
+    if (machine.sync_fails) return bury(number);
     const auto& lines = machine.node->log_lines();
     oracle_.fail("n" + std::to_string(number + 1) +
                  " has ended by itself: " + (lines.empty() ? "says nothing" : lines.back()));
@@ -234,7 +241,15 @@ std::string ClusterWorld::config(uint32_t number) const {
   text += "replication-n " + std::to_string(swarm_.replication) + "\n";
   text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
   text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
-  if (number != 0) text += "join " + ClusterNetwork::host_of(0) + ":7001\n";
+  if (machines_[number]->is_new) {
+    std::string all;
+    for (uint32_t other = 0; other < size(); ++other) {
+      if (other != number) all += (all.empty() ? "" : ",") + ClusterNetwork::host_of(other) + ":7001";
+    }
+    text += "join " + all + "\n";
+  } else if (number != 0) {
+    text += "join " + ClusterNetwork::host_of(0) + ":7001\n";
+  }
   return text;
 }
 
@@ -265,6 +280,7 @@ void ClusterWorld::start_node(uint32_t number) {
                         " does not start: " + std::string(recovered.error().detail()));
   }
   machine.node->start();
+  machine.node_name = node_name(machine.node->node().state().identity.id);
   input(number);
 }
 
@@ -290,7 +306,7 @@ void ClusterWorld::bury(uint32_t number) {
   ++machine.life;
   machine.paused_until_us = 0;
   machine.disk.heal();
-  machine.is_full = false;
+  machine.is_full = machine.sync_fails = false;
   if (machine.power_fails) {
     machine.disk.crash();
     machine.has_power = false;
@@ -492,14 +508,57 @@ void ClusterWorld::handle_client(Event& event) {
   const bool is_used = line_of_[client] == event.number;
   if (event.kind == EventKind::kAnswer) {
     if (!is_used) return;
+    if (client == operator_number()) return operator_.on_bytes(event.bytes);
     if (client >= swarm_.clients) return pubsub_.on_bytes(client, event.bytes);
     return clients_.on_bytes(client, event.bytes);
   }
   lines_.erase(found);
   if (!is_used) return;
   line_of_[client] = 0;
+  if (client == operator_number()) return operator_.on_closed();
   if (client >= swarm_.clients) return pubsub_.on_closed(client);
   clients_.on_closed(client);
+}
+
+// ---- the operator
+
+void ClusterWorld::operator_sends(uint32_t machine, std::string_view bytes) {
+  hang_up(operator_number());
+  send_request(operator_number(), machine, ClientDoor::kMain, bytes);
+}
+
+void ClusterWorld::log_operator(std::string_view text) {
+  log_client(operator_number(), "operator: " + std::string(text));
+}
+
+bool ClusterWorld::holds_nothing(uint32_t number) {
+  const std::string& name = machines_[number]->node_name;
+  for (uint32_t other = 0; other < size(); ++other) {
+    Machine& machine = *machines_[other];
+    // Somebody who is down may know of a copy there.
+    if (machine.node == nullptr && other != number) return false;
+    if (machine.node == nullptr) continue;
+    Company& company = company_of(*machine.node);
+    if (!company.is_started() || company.is_alone()) continue;
+    for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+      const raft::Core* const core = company.cluster().partitions().core(partition);
+      if (core == nullptr) continue;
+      if (other == number) return false;
+      for (const raft::Member& member : core->configuration().members()) {
+        if (node_name(member.node.value) == name) return false;
+      }
+    }
+  }
+  return true;
+}
+
+void ClusterWorld::replace(uint32_t number) {
+  Machine& machine = *machines_[number];
+  machine.power_fails = true;
+  machine.down_us = 0;
+  bury(number);
+  machine.disk = SimDisk(node_prng_.next());
+  machine.is_new = true;
 }
 
 // ---- what must hold
@@ -522,22 +581,39 @@ void ClusterWorld::check_invariants(uint32_t number) {
   if (!company.is_started() || company.is_alone()) return;
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
-    oracle_.look_at(number, core);
+    const bool is_elected = oracle_.look_at(number, core) == ClusterOracle::Seen::kNewLeader;
     check_copies(number, core);
     if (core.failed())
       oracle_.fail("a replica of group " + std::to_string(group.value) +
                    " has stopped by a contradiction");
-    if (core.lease_until_us() <= steady_us) return;
-    for (uint32_t other = 0; other < size(); ++other) {
-      Machine& rival = *machines_[other];
-      if (other == number || rival.node == nullptr || !company_of(*rival.node).is_started())
-        continue;
-      const raft::Core* const its = company_of(*rival.node).cluster().groups().find(group);
-      if (its == nullptr || its->lease_until_us() <= clock(rival).steady_us) continue;
-      oracle_.fail("I13: n" + std::to_string(number + 1) + " and n" + std::to_string(other + 1) +
-                   " hold the lease of group " + std::to_string(group.value));
-    }
+    if (is_elected || core.lease_until_us() > steady_us) check_rivals(number, group, core);
   });
+  for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+    const raft::Core* const core = company.cluster().partitions().core(partition);
+    if (core == nullptr || !company.serves(partition)) continue;
+    raft::Index index = raft::next(company.cluster().partitions().state_index(partition));
+    // What the core itself puts into the log changes no data.
+    while (core->log().has(index) && core->log().at(index).kind != raft::EntryKind::kCommand) index = raft::next(index);
+    if (index <= core->last_index()) {
+      oracle_.fail("n" + std::to_string(number + 1) + " serves partition " +
+                   std::to_string(partition) + " before it has applied its log");
+    }
+  }
+}
+
+// I13.  Nobody is elected either while another one holds the lease: it could commit before that ends.
+void ClusterWorld::check_rivals(uint32_t number, raft::GroupId group, const raft::Core& core) {
+  for (uint32_t other = 0; other < size(); ++other) {
+    Machine& rival = *machines_[other];
+    if (other == number || rival.node == nullptr || !company_of(*rival.node).is_started()) continue;
+    const raft::Core* const its = company_of(*rival.node).cluster().groups().find(group);
+    if (its == nullptr || its->lease_until_us() <= clock(rival).steady_us) continue;
+    // Its votes came late, others lead in a higher term already: it will get no lease.
+    if (core.lease_until_us() <= clock(*machines_[number]).steady_us && core.term() < its->term()) continue;
+    oracle_.fail("I13: n" + std::to_string(number + 1) + " leads group " +
+                 std::to_string(group.value) + " while n" + std::to_string(other + 1) +
+                 " holds its lease");
+  }
 }
 
 // I7: when replies are let go because so many copies hold something, they do.  Not while somebody may have stored it, said so and lost
@@ -599,13 +675,14 @@ void ClusterWorld::compare_copies() {
 void ClusterWorld::heal() {
   healed_ = true;
   network_.calm();
+  operator_.heal();
   cuts_.clear();
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];
     machine.paused_until_us = std::min(machine.paused_until_us, now_us_);
     machine.disk_stalled_until_us = std::min(machine.disk_stalled_until_us, now_us_);
     machine.disk.heal();
-    machine.is_full = false;
+    machine.is_full = machine.sync_fails = false;
     if (machine.node != nullptr) {
       machine.node->die_after(UINT64_MAX);
     } else {
@@ -643,6 +720,7 @@ std::string ClusterWorld::describe_partition(uint32_t partition) {
 }
 
 std::string ClusterWorld::describe_unsettled() {
+  if (!operator_.is_idle()) return "an operator's wish is not fulfilled";
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];
     const std::string name = "n" + std::to_string(number + 1);
@@ -650,7 +728,11 @@ std::string ClusterWorld::describe_unsettled() {
     Company& company = company_of(*machine.node);
     if (size() == 1) return "";
     if (company.is_alone()) return name + " is alone";
-    const size_t members = company.cluster().state().members().size();
+    const std::vector<MemberRecord>& known = company.cluster().state().members();
+    const auto members = static_cast<size_t>(
+        std::count_if(known.begin(), known.end(), [](const MemberRecord& member) {
+          return member.state == MemberState::kActive;
+        }));
     if (members != size()) return name + " knows " + std::to_string(members) + " members";
   }
   const size_t copies = std::min(size(), swarm_.replication);

@@ -14,6 +14,7 @@
 
 #include "tests/sim/cluster_clients.h"
 #include "tests/sim/cluster_network.h"
+#include "tests/sim/cluster_operator.h"
 #include "tests/sim/cluster_options.h"
 #include "tests/sim/cluster_oracle.h"
 #include "tests/sim/cluster_pubsub.h"
@@ -35,10 +36,16 @@ enum class ClusterFault : uint8_t {
   kWallJump,
   kDiskStall,
   kDiskFull,
+  kLonely,
+  kSyncFails,
+  kChurn,
 };
-constexpr size_t kClusterFaultCount = 10;
+constexpr size_t kClusterFaultCount = 13;
+const char* name_of(ClusterFault fault);
 
-class ClusterWorld final : private NetworkHost, private ClusterClientHost {
+class ClusterWorld final : private NetworkHost,
+                           private ClusterClientHost,
+                           private ClusterOperatorHost {
  public:
   ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm& swarm);
 
@@ -76,6 +83,9 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   uint64_t crashes() const { return crashes_; }
   uint64_t snapshots() const { return snapshots_; }
   uint64_t events() const { return event_count_; }
+  // How often each fault has struck, by ClusterFault.
+  const FaultCounts& faults() const { return struck_; }
+  uint64_t replaced() const { return operator_.replaced(); }
 
  private:
   enum class EventKind : uint8_t {
@@ -139,6 +149,9 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
     bool has_turn = false;  // a kTurn is on its way
     std::array<bool, kDiskLaneCount> lane_is_busy{};
     bool is_full = false;
+    bool is_new = false;       // in the place of one that was removed: whoever is there may let it in
+    bool sync_fails = false;   // or has failed: the process may end by itself
+    std::string node_name = {};
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
     int64_t down_us = 0;       // how long, once it has died
@@ -158,6 +171,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
 
   // ---- cluster_world.cc
   void handle(Event& event);
+  void wake(uint32_t client, int64_t at_us);
   void handle_node(Event& event);
   void input(uint32_t machine);
   void end_turn(uint32_t machine);
@@ -177,6 +191,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   int64_t client_delay_us();
   void check_invariants(uint32_t machine);
   void check_copies(uint32_t machine, const raft::Core& core);
+  void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);
   void compare_copies();
   std::string describe_partition(uint32_t partition);
   void push(Event event) { queue_.push(std::move(event)); }
@@ -200,6 +215,17 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   void log_client(uint32_t client, const std::string& text) override;
   bool may_be_lost(const std::string& key) override;
 
+  // ClusterOperatorHost; as a client it is behind the last one of pub/sub
+  uint32_t operator_number() const { return swarm_.clients + pubsub_.count(); }
+  uint32_t machine_count() const override { return size(); }
+  void operator_sends(uint32_t machine, std::string_view bytes) override;
+  void wake_operator(int64_t at_us) override { wake_client(operator_number(), at_us); }
+  void log_operator(std::string_view text) override;
+  std::string node_name_of(uint32_t machine) override { return machines_[machine]->node_name; }
+  bool holds_nothing(uint32_t machine) override;
+  void take_down(uint32_t machine, int64_t down_us) override { kill(machine, down_us); }
+  void replace(uint32_t machine) override;
+
   // ---- cluster_faults.cc
   FaultRate rate_of(ClusterFault fault) const;
   void schedule(ClusterFault fault);
@@ -207,6 +233,10 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   int64_t length_of(ClusterFault fault);
   void cut_sides();
   void cut_one_way();
+  void cut_off(uint32_t machine);
+  void fail_sync(uint32_t machine, int64_t down_us);
+  bool company_joined(uint32_t machine) const;
+  void gather_clients(uint32_t machine, int64_t length_us);
   void cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);
   void mend(uint64_t cut);
   void kill(uint32_t machine, int64_t down_us);
@@ -226,6 +256,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   ClusterNetwork network_;
   ClusterClients clients_;
   ClusterPubsub pubsub_;   // their numbers follow
+  ClusterOperator operator_;
   ClusterOracle oracle_;
   EventQueue<Event> queue_;
   std::vector<std::unique_ptr<Machine>> machines_;
@@ -234,6 +265,7 @@ class ClusterWorld final : private NetworkHost, private ClusterClientHost {
   uint64_t last_line_ = 0;
   std::map<uint64_t, std::vector<std::pair<uint32_t, uint32_t>>> cuts_;
   uint64_t last_cut_ = 0;
+  FaultCounts struck_ = {};
   int64_t now_us_ = 0;
   int64_t next_comparison_us_ = 0;
   uint64_t trace_ = 0;

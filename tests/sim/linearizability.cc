@@ -93,6 +93,10 @@ std::optional<KeyState> apply(Queues& queues, KeyState state, const Operation& o
       after = state & ~operation.argument;
       output = after == state ? 0 : 1;
       break;
+    case OperationKind::kFade:
+      if (state != operation.argument) return std::nullopt;
+      after = 0;
+      break;
   }
   if (operation.output && *operation.output != output) return std::nullopt;
   return after;
@@ -118,6 +122,8 @@ const char* name_of(OperationKind kind) {
       return "insert";
     case OperationKind::kRemove:
       return "remove";
+    case OperationKind::kFade:
+      return "fade";
   }
   return "";
 }

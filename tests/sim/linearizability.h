@@ -29,6 +29,7 @@ enum class OperationKind : uint8_t {
   kPop,     // the oldest element goes; output: that element, 0 if there was none
   kInsert,  // the bits of `argument` are set; output: 1 if they were not
   kRemove,  // they are cleared; output: 1 if they were set
+  kFade,    // a register that holds `argument` becomes 0 by itself; it cannot while it holds another
 };
 
 struct Operation {
