@@ -337,9 +337,11 @@ void Company::propose() {
 
 bool Company::has_turn() const { return !is_silent_ && (in_company_ || (has_input_ && may_have_company())); }
 
-void Company::work() {
+void Company::work(Driver& driver) {
   if (!has_turn()) [[likely]]
     return;
+  // What a message promises its sender counts from when it was read, which may have been long after the turn began.
+  raise_clock(node_, driver.steady_us());
   if (told_to_join_) begin_joining();
   propose();
   cluster_->take_messages(node_.now);
@@ -431,31 +433,35 @@ void Company::tell_leaders() {
 }
 
 void Company::confirm_reads(Driver& driver) {
-  if (read_.empty()) [[likely]]
+  if (read_.empty() && asked_freshness_.empty()) [[likely]]
     return;
-  const int64_t steady_us = driver.steady_us();
-  for (const uint32_t partition : read_) {
-    PartitionState& state = states_[partition];
-    const raft::Core* const core = cluster_->partitions().core(partition);
-    const bool leads = core != nullptr && core->role() == raft::RoleName::kLeader;
-    if (std::exchange(state.is_read, false)) {
-      const uint64_t number = ++state.reads_asked;
-      const bool is_trusted = node_.mistakes.read_without_lease;
-      if (core != nullptr && (steady_us < core->lease_until_us() || is_trusted)) {
-        node_.streams.advance(read_stream(partition), number);
-      } else if (leads) {
-        state.reads_wait_since_us = std::min(state.reads_wait_since_us, node_.now.steady_us);
-        begin_barrier(partition, number, 0);
-      }
-    }
-    if (state.levels != nullptr && state.levels->has_rounds_of_turn()) [[unlikely]] {
-      state.levels->begin_rounds(node_.now.steady_us, [&](uint32_t voters, uint64_t number) {
-        if (leads) begin_barrier(partition, number, voters);
-      });
-    }
-    if (!leads) lose_reads(partition);
-  }
+  // The core must not see an earlier clock than this function: it looks at the lease again.
+  raise_clock(node_, driver.steady_us());
+  for (const uint32_t partition : read_) confirm_partition(partition);
   read_.clear();
+  tell_freshness();
+}
+
+void Company::confirm_partition(uint32_t partition) {
+  PartitionState& state = states_[partition];
+  const raft::Core* const core = cluster_->partitions().core(partition);
+  const bool leads = core != nullptr && core->role() == raft::RoleName::kLeader;
+  if (std::exchange(state.is_read, false)) {
+    const uint64_t number = ++state.reads_asked;
+    const bool is_trusted = node_.mistakes.read_without_lease;
+    if (core != nullptr && (node_.now.steady_us < core->lease_until_us() || is_trusted)) {
+      node_.streams.advance(read_stream(partition), number);
+    } else if (leads) {
+      state.reads_wait_since_us = std::min(state.reads_wait_since_us, node_.now.steady_us);
+      begin_barrier(partition, number, 0);
+    }
+  }
+  if (state.levels != nullptr && state.levels->has_rounds_of_turn()) [[unlikely]] {
+    state.levels->begin_rounds(node_.now.steady_us, [&](uint32_t voters, uint64_t number) {
+      if (leads) begin_barrier(partition, number, voters);
+    });
+  }
+  if (!leads) lose_reads(partition);
 }
 
 // The answer names both numbers.

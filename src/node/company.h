@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cluster/cluster_node.h"
@@ -130,8 +131,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // What was executed since the last call becomes one entry a partition.  Before every step of the cluster.
   void propose();
   // Messages are dealt with, replicas looked after.
-  void work();
-  // Reads of this turn whose lease has lapsed wait for a confirmation.  Requires: after the commands of the turn.
+  void work(Driver& driver);
+  // Reads of this turn whose lease has lapsed wait for a confirmation; who has asked how old a copy is gets an answer while there is a lease.
+  // Requires: after the commands of the turn.
   void confirm_reads(Driver& driver);
   // Puts what is to be stored into the log, if there is anything.
   void store_records();
@@ -208,6 +210,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void begin_joining();
   bool is_fresh(uint32_t partition, int64_t bound_us);
   Status take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes);
+  void tell_freshness();
+  void confirm_partition(uint32_t partition);
   Status on_message(NodeId from, uint64_t kind, std::string_view bytes);
   void encode_head(uint32_t partition, Buffer& out) const;
   Status install_state(uint32_t partition, std::string_view state);
@@ -252,6 +256,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   uint32_t partition_ = 0;
   std::vector<uint32_t> touched_;   // partitions written in this turn
   std::vector<uint32_t> read_;      // and read
+  std::vector<std::pair<NodeId, FreshnessMessage>> asked_freshness_;   // by whom
   std::vector<uint32_t> ready_;     // may_serve_soon
   Losses losses_;
   Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};

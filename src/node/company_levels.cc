@@ -279,7 +279,8 @@ Error Company::uncertain_of(uint32_t partition, uint64_t index) const {
 // Asks the leader in time for the next read.
 bool Company::is_fresh(uint32_t partition, int64_t bound_us) {
   Freshness& freshness = states_[partition].freshness;
-  const int64_t now_us = node_.now.steady_us;
+  // A turn may take a while until it comes to this read.
+  const int64_t now_us = std::max(node_.now.steady_us, node_.clock());
   const int64_t age_us = freshness.age_us(now_us, cluster_->partitions().state_index(partition).value);
   if (age_us > bound_us / 2 && freshness.may_ask(now_us)) {
     Buffer bytes;
@@ -296,14 +297,21 @@ Status Company::take_freshness(NodeId from, FreshnessKind kind, std::string_view
     if (asked_us <= node_.now.steady_us) states_[message.partition].freshness.told(asked_us, *message.commit_index);
     return done();
   }
-  const raft::Core* const core = cluster_->partitions().core(message.partition);
-  const bool leads = core != nullptr && serves(message.partition) && node_.now.steady_us < core->lease_until_us();
-  if (!leads && !(core != nullptr && node_.mistakes.tells_age_without_lease)) return done();
-  message.commit_index = core->commit_index().value;
-  Buffer answer;
-  quorate::encode(message, answer);
-  send(from, static_cast<uint64_t>(FreshnessKind::kTold), answer.view(), {});
+  asked_freshness_.emplace_back(from, message);
   return done();
+}
+
+// What is committed now was, if the lease still lasts, all that anybody has acknowledged until now.
+void Company::tell_freshness() {
+  for (auto& [from, message] : std::exchange(asked_freshness_, {})) {
+    const raft::Core* const core = cluster_->partitions().core(message.partition);
+    const bool leads = core != nullptr && serves(message.partition) && node_.now.steady_us < core->lease_until_us();
+    if (!leads && !(core != nullptr && node_.mistakes.tells_age_without_lease)) continue;
+    message.commit_index = core->commit_index().value;
+    Buffer answer;
+    quorate::encode(message, answer);
+    send(from, static_cast<uint64_t>(FreshnessKind::kTold), answer.view(), {});
+  }
 }
 
 bool Company::may_read_copy(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) {

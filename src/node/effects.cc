@@ -62,7 +62,7 @@ void perform(Node& owner, Instant now, Driver& driver) {
   NodeState& node = owner.state();
   begin_input(node, now);
   end_turn(node);
-  node.company.work();
+  node.company.work(driver);
   node.company.confirm_reads(driver);
   node.company.store_records();
   carry_out_disk_requests(node, driver);

@@ -31,7 +31,7 @@ class Driver : public SessionDriver {
   virtual std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) = 0;
   // Call Node::tick at `steady_us`; replaces the earlier time.  kNever: no timer.
   virtual void arm_timer(int64_t steady_us) = 0;
-  // The steady clock now, not that of the turn's beginning: a lease is looked at once the commands have run.
+  // The steady clock now, not that of the turn's beginning: leases are looked at, and promises given, once the commands have run.
   virtual int64_t steady_us() = 0;
 
   // ---- connections with other nodes, by the numbers of cluster/peers.h

@@ -1,6 +1,7 @@
 // The hot path: from bytes to executed commands.
 #include "node/input.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "commands/errors.h"
@@ -132,6 +133,8 @@ void append_input(NodeState& node, Session& session, std::string_view bytes) {
 }  // namespace
 
 void begin_input(NodeState& node, Instant now) {
+  // Inputs of a turn carry the time at which it began, and may follow raise_clock().
+  now.steady_us = std::max(now.steady_us, node.now.steady_us);
   node.now = now;
   // While the wall clock is behind what it was, or behind the log, time goes on at half its rate: it stands for what
   // has expired, so it never runs back.
@@ -150,6 +153,11 @@ void raise_time(NodeState& node, int64_t unix_ms) {
   node.newest_time = {.steady_us = node.now.steady_us, .unix_ms = unix_ms};
   node.now.unix_ms = unix_ms;
   node.store.set_now(unix_ms);
+}
+
+void raise_clock(NodeState& node, int64_t steady_us) {
+  if (node.mistakes.believes_turns_clock) return;
+  node.now.steady_us = std::max(node.now.steady_us, steady_us);
 }
 
 void take_input(NodeState& node, Session& session, std::string_view bytes) {

@@ -12,6 +12,8 @@ namespace quorate {
 void begin_input(NodeState& node, Instant now);
 // Somebody has seen this time: it has passed here too.
 void raise_time(NodeState& node, int64_t unix_ms);
+// The running turn has taken until now: what is promised, or believed, from here on counts from then.
+void raise_clock(NodeState& node, int64_t steady_us);
 // Bytes that arrived for this session.
 void take_input(NodeState& node, Session& session, std::string_view bytes);
 // Goes on with what the session has sent ahead, now that nothing stops it any more.

@@ -19,6 +19,7 @@ struct NodeMistakes {
   bool tells_age_without_lease = false; // a copy counts as fresh because a leader that may have been deposed says so
   bool local_is_lease = false;          // a read that should be linearizable is answered by any copy
   bool some_messages_wait = false;      // some of what is published leaves with what waits for commit
+  bool believes_turns_clock = false;    // a turn ends as if no time had passed since it began
   bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written
 };
 

@@ -18,9 +18,10 @@ constexpr int64_t kSettledUs = 1'000'000;
 
 const char* name_of(ClusterFault fault) {
   static constexpr const char* kNames[kClusterFaultCount] = {
-      "partitions",   "one-way cuts", "broken connections",    "kills",       "power losses",
-      "orderly ends", "pauses",       "jumps of a wall clock", "disk stalls", "full disks",
-      "lonely nodes", "failed syncs", "wishes of operators"};
+      "partitions",   "one-way cuts", "broken connections", "kills",
+      "power losses", "orderly ends", "pauses",             "slow turns",
+      "jumps of a wall clock", "disk stalls", "full disks", "lonely nodes",
+      "failed syncs", "wishes of operators"};
   return kNames[static_cast<size_t>(fault)];
 }
 
@@ -40,6 +41,8 @@ FaultRate ClusterWorld::rate_of(ClusterFault fault) const {
       return swarm_.end;
     case ClusterFault::kPause:
       return swarm_.pause;
+    case ClusterFault::kSlowTurn:
+      return swarm_.slow_turn;
     case ClusterFault::kWallJump:
       return swarm_.wall_jump;
     case ClusterFault::kDiskStall:
@@ -105,6 +108,9 @@ void ClusterWorld::strike(ClusterFault fault) {
       return end(number, length_us);
     case ClusterFault::kPause:
       machine.paused_until_us = now_us_ + length_us;
+      return gather_clients(number, length_us + 50'000);
+    case ClusterFault::kSlowTurn:
+      machine.slow_turn_us = length_us;
       return gather_clients(number, length_us + 50'000);
     case ClusterFault::kWallJump:
       machine.wall_offset_ms = static_cast<int64_t>(prng_.below(20'000)) - 10'000;
@@ -262,7 +268,7 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
   log(number, "is told to end");
   machine.down_us = down_us;
   machine.shall_end = true;
-  machine.node->set_now(clock(machine));
+  show_clock(machine);
   machine.node->shut_down();
   input(number);
 }

@@ -80,6 +80,12 @@ void draw_more(Prng& prng, ClusterSwarm& swarm) {
   swarm.lonely = swarm.sync_fails = FaultRate{};
 }
 
+// Likewise.
+void draw_slow_turns(Prng& prng, ClusterSwarm& swarm) {
+  const FaultRate drawn = draw_rate(prng, 0.4, {300 * kMs, 50 * kMs}, {3 * kSecond, 1500 * kMs});
+  if (!swarm.is_gentle) swarm.slow_turn = drawn;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -93,6 +99,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_ends(end_prng, swarm);
   Prng more_prng(seed ^ 0x6d6f7265);
   draw_more(more_prng, swarm);
+  Prng slow_prng(seed ^ 0x736c6f77);
+  draw_slow_turns(slow_prng, swarm);
   return swarm;
 }
 
@@ -116,6 +124,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "orderly end", swarm.end);
   if (swarm.is_gentle) text += "  gentle: nothing else fails\n";
   add_line(text, "pause", swarm.pause);
+  add_line(text, "slow turn", swarm.slow_turn);
   add_line(text, "wall-jump", swarm.wall_jump);
   if (swarm.drift_ppm > 0) add_line(text, "drift-ppm", static_cast<double>(swarm.drift_ppm));
   add_line(text, "disk-us", static_cast<double>(swarm.disk_us));

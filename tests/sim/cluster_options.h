@@ -38,6 +38,7 @@ struct ClusterSwarm {
   FaultRate power;        // power loss of one machine
   FaultRate end;          // SIGTERM; length: until it starts again
   FaultRate pause;        // SIGSTOP, a slow virtual machine
+  FaultRate slow_turn;    // a turn takes so much longer: what it runs sees the time at which it began
   FaultRate wall_jump;    // the wall clock is set
   int64_t drift_ppm = 0;  // of steady clocks, either way
   int64_t disk_us = 100;  // a write; a sync takes four times that

@@ -130,7 +130,7 @@ void ClusterWorld::handle_node(Event& event) {
     event.at = resumes_us;
     return push(std::move(event));
   }
-  if (machine.node != nullptr) machine.node->set_now(clock(machine));
+  if (machine.node != nullptr) show_clock(machine);
   switch (event.kind) {
     case EventKind::kTurn:
       return end_turn(event.machine);
@@ -176,7 +176,8 @@ void ClusterWorld::input(uint32_t number) {
   Machine& machine = *machines_[number];
   if (machine.has_turn) return;
   machine.has_turn = true;
-  push({.at = now_us_ + 1 + static_cast<int64_t>(node_prng_.below(kTurnUsMax)),
+  const int64_t slow_us = std::exchange(machine.slow_turn_us, 0);
+  push({.at = now_us_ + 1 + slow_us + static_cast<int64_t>(node_prng_.below(kTurnUsMax)),
         .kind = EventKind::kTurn,
         .machine = number,
         .life = machine.life});
@@ -328,6 +329,13 @@ Instant ClusterWorld::clock(const Machine& machine) const {
           .unix_ms = kWallStartMs + now_us_ / 1000 + machine.wall_offset_ms};
 }
 
+// Inputs carry the time at which their turn began; only its end sees what the clock shows by then.
+void ClusterWorld::show_clock(Machine& machine) {
+  const Instant now = clock(machine);
+  machine.node->set_clock(now.steady_us);
+  if (!machine.has_turn) machine.node->set_now(now);
+}
+
 // The first instant at which the machine's clock shows `steady_us`, or a little later.
 int64_t ClusterWorld::world_us(const Machine& machine, int64_t steady_us) const {
   const int64_t rate = 1'000'000 + machine.drift_ppm;
@@ -353,14 +361,14 @@ uint64_t ClusterWorld::life_of(uint32_t machine) {
 
 ConnectionId ClusterWorld::accept(uint32_t number) {
   Machine& machine = *machines_[number];
-  machine.node->set_now(clock(machine));
+  show_clock(machine);
   input(number);
   return machine.node->node().peer_accepted(machine.node->now());
 }
 
 void ClusterWorld::dialled(uint32_t number, ConnectionId connection) {
   Machine& machine = *machines_[number];
-  machine.node->set_now(clock(machine));
+  show_clock(machine);
   input(number);
   machine.node->node().peer_dialled(machine.node->now(), connection);
 }
@@ -368,7 +376,7 @@ void ClusterWorld::dialled(uint32_t number, ConnectionId connection) {
 void ClusterWorld::received(uint32_t number, ConnectionId connection, std::string_view bytes) {
   Machine& machine = *machines_[number];
   trace_ = mix(trace_, bytes.size());
-  machine.node->set_now(clock(machine));
+  show_clock(machine);
   input(number);
   machine.node->node().peer_received(machine.node->now(), connection, bytes);
 }

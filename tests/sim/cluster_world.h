@@ -33,6 +33,7 @@ enum class ClusterFault : uint8_t {
   kPower,
   kEnd,
   kPause,
+  kSlowTurn,
   kWallJump,
   kDiskStall,
   kDiskFull,
@@ -40,7 +41,7 @@ enum class ClusterFault : uint8_t {
   kSyncFails,
   kChurn,
 };
-constexpr size_t kClusterFaultCount = 13;
+constexpr size_t kClusterFaultCount = 14;
 const char* name_of(ClusterFault fault);
 
 class ClusterWorld final : private NetworkHost,
@@ -144,6 +145,7 @@ class ClusterWorld final : private NetworkHost,
     int64_t drift_ppm = 0;
     int64_t wall_offset_ms = 0;
     int64_t paused_until_us = 0;
+    int64_t slow_turn_us = 0;  // the next turn takes so much longer
     int64_t disk_stalled_until_us = 0;
     int64_t timer_at_us = INT64_MAX;
     bool has_turn = false;  // a kTurn is on its way
@@ -182,6 +184,7 @@ class ClusterWorld final : private NetworkHost,
   void bury(uint32_t machine);
   std::string config(uint32_t machine) const;
   Instant clock(const Machine& machine) const;
+  void show_clock(Machine& machine);
   int64_t world_us(const Machine& machine, int64_t steady_us) const;
   void handle_client(Event& event);
   void on_request(const Event& event);

@@ -2,6 +2,7 @@
 // The simulator and the scripts' in-process world drive it; it never looks at a clock or a file.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -64,6 +65,8 @@ class SimNode final : private Driver, private Host {
   void advance(int64_t us);
   // For a world that has clocks of its own.
   void set_now(Instant now) { now_ = now; }
+  // What the clock shows by now, while the turn's inputs still carry the time at which it began.
+  void set_clock(int64_t steady_us) { clock_us_ = steady_us; }
   // Somebody sets the wall clock.
   void set_wall_back(int64_t ms) { now_.unix_ms -= ms; }
   void tick_if_due();
@@ -124,7 +127,7 @@ class SimNode final : private Driver, private Host {
   std::optional<DiskReply> disk(DiskRequest&& request, DiskPlace place) override;
   void set_reading(void* connection, bool wants_input) override;
   void arm_timer(int64_t steady_us) override { deadline_us_ = steady_us; }
-  int64_t steady_us() override { return now_.steady_us; }
+  int64_t steady_us() override { return std::max(now_.steady_us, clock_us_); }
   void dial(ConnectionId connection, const PeerAddress& address) override;
   void send_to_peer(ConnectionId connection, Buffer& bytes) override;
   void close_peer(ConnectionId connection, Buffer& last_words) override;
@@ -149,6 +152,7 @@ class SimNode final : private Driver, private Host {
   Configuration configuration_;
   std::unique_ptr<Node> node_;
   Instant now_;
+  int64_t clock_us_ = 0;
   int64_t deadline_us_ = kNever;
   std::optional<ProcessEnd> ended_;
   uint64_t outputs_left_ = UINT64_MAX;

@@ -51,6 +51,13 @@ class CalmCluster {
     }
     return answer;
   }
+  // The answer of a turn that takes so long, if it needs nobody else.
+  std::string ask_in_slow_turn(uint32_t machine, const std::vector<std::string>& words, int64_t turn_us) {
+    node(machine).send(clients_[machine], encoded(words));
+    node(machine).set_clock(node(machine).now().steady_us + turn_us);
+    node(machine).end_turn();
+    return heard(machine);
+  }
   // The answer, if it needs nobody else.
   std::string ask_at_once(uint32_t machine, const std::vector<std::string>& words) { return ask(machine, words, 0); }
   std::string wrong() { return world_.wrong(); }
@@ -143,6 +150,19 @@ TEST(LevelsWorld, what_the_leader_has_synced_is_told_to_whoever_asks) {
     EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "0", "0"}, 5 * kSecondUs), "*2\r\n:1\r\n:0\r\n");
     // What copies have synced is known only with appendfsync always.
     EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "1", "100"}), "*2\r\n:1\r\n:0\r\n");
+  }
+}
+
+TEST(LevelsWorld, a_lease_that_lapses_within_a_turn_vouches_for_nothing) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"SET", "k", "v"}), "+OK\r\n");
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (!cluster.company(machine).serves(cluster.partition_of("k"))) continue;
+    EXPECT_EQ(cluster.ask_in_slow_turn(machine, {"GET", "k"}, 0), "$1\r\nv\r\n");
+    EXPECT_EQ(cluster.ask_in_slow_turn(machine, {"GET", "k"}, kSecondUs / 5), "");
+    // The others have heard nothing, and confirm it.
+    cluster.pass(kSecondUs / 2);
+    EXPECT_EQ(cluster.heard(machine), "$1\r\nv\r\n");
   }
 }
 
