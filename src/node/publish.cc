@@ -15,14 +15,16 @@ namespace quorate {
 
 namespace {
 
-SessionMap& subscribers_of(NodeState& node, Topic topic) {
+SessionMap NodeState::*map_of(Topic topic) {
   switch (topic) {
-    case Topic::kChannel: return node.channels;
-    case Topic::kPattern: return node.patterns;
-    case Topic::kShardChannel: return node.shard_channels;
+    case Topic::kChannel: return &NodeState::channels;
+    case Topic::kPattern: return &NodeState::patterns;
+    case Topic::kShardChannel: return &NodeState::shard_channels;
   }
-  return node.channels;
+  return &NodeState::channels;
 }
+
+SessionMap& subscribers_of(NodeState& node, Topic topic) { return node.*map_of(topic); }
 
 std::set<std::string, std::less<>>& names_of(Session& session, Topic topic) {
   SessionExtras& more = session.more();
@@ -140,6 +142,8 @@ void append_quoted(std::string& line, std::string_view text) {
 }
 
 }  // namespace
+
+const SessionMap& sessions_of(const NodeState& node, Topic topic) { return node.*map_of(topic); }
 
 void subscribe(NodeState& node, Session& session, Topic topic, std::span<const std::string_view> names) {
   // The replies of a transaction are one.

@@ -28,6 +28,9 @@ size_t publish_to_shard(NodeState& node, std::string_view channel, std::string_v
 // To subscribers of this node, of something that was published at another.  Requires: topic is not kPattern.
 size_t deliver(NodeState& node, Topic topic, std::string_view channel, std::string_view message);
 
+// Who listens to what, of this node's clients.
+const SessionMap& sessions_of(const NodeState& node, Topic topic);
+
 // Whether the row is one of the commands that (un)subscribe: they answer with any number of messages.
 bool is_subscription(const Command& row);
 

@@ -20,15 +20,6 @@ namespace {
 constexpr Topic kEveryTopic[] = {Topic::kChannel, Topic::kPattern, Topic::kShardChannel};
 constexpr size_t index_of(Topic topic) { return static_cast<size_t>(topic); }
 
-const SessionMap& sessions_of(const NodeState& node, Topic topic) {
-  switch (topic) {
-    case Topic::kChannel: return node.channels;
-    case Topic::kPattern: return node.patterns;
-    case Topic::kShardChannel: return node.shard_channels;
-  }
-  return node.channels;
-}
-
 size_t sessions_here(const NodeState& node, Topic topic, std::string_view name) {
   const std::vector<Session*>* const sessions = sessions_of(node, topic).find(name);
   return sessions == nullptr ? 0 : sessions->size();
@@ -139,15 +130,9 @@ void PubsubLinks::hold_message(Other& other, std::string_view message) {
 
 size_t PubsubLinks::send(void* connection, std::string_view bytes) {
   auto& [id, peer] = *static_cast<Other*>(connection);
-  peer.said.append(bytes);
-  const std::string_view said = peer.said.view();
-  size_t done = 0;
-  while (const size_t size = value_size(said.substr(done))) {
-    const std::string_view value = said.substr(done, size);
+  take_values(peer.said, bytes, [&](std::string_view value) {
     if (value.starts_with('$')) send_message(id, peer, text_of_bulk(value));
-    done += size;
-  }
-  peer.said.drop_front(done);
+  });
   return bytes.size();
 }
 

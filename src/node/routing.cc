@@ -69,23 +69,28 @@ bool is_redirected(const NodeState& node, const Session& session) {
   return session.peer.door == ClientDoor::kCluster || node.settings.cluster_redirect == ClusterRedirect::kEverybody;
 }
 
-// A copy here may answer the session's reads (READONLY).
-bool may_read_copy(const NodeState& node, const Session& session, const CommandSpec& spec, uint32_t partition) {
-  const bool asks_for_it = session.has(kReadonlyReplica) && (spec.flags & kReadonly) != 0;
-  return asks_for_it && node.company.cluster().partitions().core(partition) != nullptr;
+// The client has said READONLY, and means the copy that is here; whether that answers is another question (Company::may_read_copy).
+bool asks_this_copy(const NodeState& node, const Session& session, const CommandSpec& spec, uint32_t partition) {
+  const bool asks_for_any = session.has(kReadonlyReplica) && (spec.flags & kReadonly) != 0;
+  return asks_for_any && node.company.cluster().partitions().core(partition) != nullptr;
 }
 
 // -MOVED, if the client is to ask another node.  Never while nobody is known to lead: then the request is held here.
 std::optional<Error> moved_to(const NodeState& node, const Session& session, const CommandSpec& spec,
                               const KeysPartition& keys) {
   if (!is_redirected(node, session) || node.company.serves(keys.partition)) return std::nullopt;
-  if (may_read_copy(node, session, spec, keys.partition)) return std::nullopt;
+  if (asks_this_copy(node, session, spec, keys.partition)) return std::nullopt;
   const MemberRecord* const leader = node.company.leader_elsewhere(keys.partition);
   if (leader == nullptr) return std::nullopt;
   // To a door of the same kind.
   const auto door = session.peer.door == ClientDoor::kCluster ? ClusterView::Announced::kClusterDoor
                                                               : ClusterView::Announced::kMainDoor;
   return errors::moved(keys.slot, address_text(leader->host, announced_port(door, *leader)));
+}
+
+Road forwarded(NodeState& node) {
+  ++node.statistics.requests_forwarded;
+  return Road::kHandled;
 }
 
 Road redirect(NodeState& node, Session& session, const Error& moved) {
@@ -148,13 +153,11 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
   if (is_exec(session, row)) {
     if (!session.extras->watched.empty()) return refuse(node, session, errors::watch_elsewhere());
     if (!is_of_data_alone(session)) return refuse(node, session, errors::transaction_elsewhere());
-    ++node.statistics.requests_forwarded;
     forward_transaction(node, session, partition);
   } else {
-    ++node.statistics.requests_forwarded;
     forward_request(node, session, *row.spec, args, partition);
   }
-  return Road::kHandled;
+  return forwarded(node);
 }
 
 // A part of a command on the whole keyspace.
@@ -182,15 +185,14 @@ Road reply_cursor(Session& session, uint64_t cursor) {
 
 // SCAN goes on in the partition that its cursor names.
 Road route_scan(NodeState& node, Session& session, const Command& row, Args args) {
-  constexpr int kPositionBits = 40;
   const auto cursor = args.size() > 1 ? parse_unsigned(args[1]) : std::nullopt;
   // The handler says what is wrong.
-  if (!cursor || (*cursor >> kPositionBits) >= node.store.partition_count()) return Road::kHere;
-  const auto partition = static_cast<uint32_t>(*cursor >> kPositionBits);
+  if (!cursor || (*cursor >> Db::kPositionBits) >= node.store.partition_count()) return Road::kHere;
+  const auto partition = static_cast<uint32_t>(*cursor >> Db::kPositionBits);
   if (is_redirected(node, session)) {
     uint32_t served = partition;
     if (!pass_over(node, served)) return reply_cursor(session, 0);
-    if (served != partition) return reply_cursor(session, uint64_t{served} << kPositionBits);
+    if (served != partition) return reply_cursor(session, uint64_t{served} << Db::kPositionBits);
   }
   const uint32_t width = kSlotCount / node.store.partition_count();
   const KeysPartition keys{.kind = KeysPartition::Kind::kOne,
@@ -212,16 +214,17 @@ Road route_watch(NodeState& node, Session& session, const Command& row, const Ke
 }
 
 // What asks for all keys, from a client that adds up what the nodes say, means those that this node leads.  What writes means all.
-void gather(NodeState& node, Session& session, Gathering&& parts) {
+Road gather(NodeState& node, Session& session, Gathering&& parts) {
   if (is_redirected(node, session) && !parts.writes) {
     std::erase_if(parts.parts, [&](const Gathering::Part& part) { return !node.company.serves(part.partition); });
     if (parts.parts.empty()) {
       Reply reply(session.out, session.protocol);
-      return parts.combine(0, reply);
+      parts.combine(0, reply);
+      return Road::kHandled;
     }
   }
-  ++node.statistics.requests_forwarded;
   forward_parts(node, session, std::move(parts));
+  return forwarded(node);
 }
 
 Road route_without_keys(NodeState& node, Session& session, const Command& row, Args args) {
@@ -232,7 +235,7 @@ Road route_without_keys(NodeState& node, Session& session, const Command& row, A
     if (!node.company.serves(session.link_partition)) return refuse(node, session, errors::no_leader(session.link_partition));
     return within(node, session.link_partition);
   }
-  if (auto parts = take_apart(node.store, *row.spec, args)) gather(node, session, std::move(*parts));
+  if (auto parts = take_apart(node.store, *row.spec, args)) return gather(node, session, std::move(*parts));
   return Road::kHandled;
 }
 
@@ -272,9 +275,8 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
   if (session.driver == nullptr) {
     if (auto parts = take_apart(node.store, *row.spec, args)) {
-      ++node.statistics.requests_forwarded;
       forward_parts(node, session, std::move(*parts));
-      return Road::kHandled;
+      return forwarded(node);
     }
   }
   return refuse(node, session, errors::cross_partition());

@@ -168,6 +168,9 @@ class Db {
   // SCAN's promise: every key that is present from first to last call is given at least once.
   // Cursor 0 starts and ends.  Calls visit(Entry*) for about `count` keys.  Expired ones are given
   // too: the caller filters (Store::is_past).  visit must not change this Db.
+  // A cursor is partition * 2^40 + the upper 40 bits of the hash position: below 2^53, so that clients which hold it in a double keep it
+  // exact.
+  static constexpr int kPositionBits = 40;
   template <class Visit>
   uint64_t scan(uint64_t cursor, size_t count, Visit&& visit) const;
   // All keys, unordered, expired ones included (peek).  visit must not change this Db.
@@ -465,11 +468,8 @@ inline void Db::preserve(Entry* entry) {
     hand_over(entry);
 }
 
-// A cursor is partition * 2^40 + the upper 40 bits of the hash position: below 2^53, so that
-// clients which hold it in a double keep it exact.
 template <class Visit>
 uint64_t Db::scan(uint64_t cursor, size_t count, Visit&& visit) const {
-  constexpr int kPositionBits = 40;
   constexpr int kBucketsPerKeyMax =
       10;  // as Redis: give up on sparse tables after count * 10 buckets
   uint64_t partition = cursor >> kPositionBits;

@@ -52,15 +52,6 @@ Status spublish(NodeContext& cx) {
   return done();
 }
 
-const SessionMap& sessions_of(const NodeState& node, Topic topic) {
-  switch (topic) {
-    case Topic::kChannel: return node.channels;
-    case Topic::kPattern: return node.patterns;
-    case Topic::kShardChannel: return node.shard_channels;
-  }
-  return node.channels;
-}
-
 // What clients of any node listen to, as far as this one knows.
 std::set<std::string, std::less<>> names_everywhere(const NodeState& node, Topic topic) {
   std::set<std::string, std::less<>> names;
