@@ -188,9 +188,7 @@ void Company::after_write(Session& session, const Key& key) {
   }
   if (session.driver == nullptr) session.places.note({.partition = partition_, .term = state.term, .index = index});
   if (node_.mistakes.reply_before_commit) return;
-  WriteNeeds needs = state.default_needs;
-  if (session.has(kHasLevels) || !levels_are_plain_) [[unlikely]]
-    needs = write_needs(*cluster_->partitions().core(partition_), levels_of(session, key.bytes).write);
+  WriteNeeds needs = write_needs(session, partition_, key.bytes);
   if (!needs.commit) needs = bounded(state, index, needs);
   await_write(session, partition_, index, needs);
 }
@@ -374,6 +372,12 @@ const MemberRecord* Company::leader_elsewhere(uint32_t partition) const {
   return cluster_->state().find(leader);
 }
 
+bool Company::is_heard(NodeId node) const {
+  if (node == own_id()) return true;
+  const beats::Pair* const pair = cluster_->groups().pair({node});
+  return pair != nullptr && pair->peer_is_heard();
+}
+
 uint64_t Company::incarnation_of(NodeId node) const {
   return node == own_id() ? std::max<uint64_t>(node_.identity.incarnation, 1) : cluster_->peers().incarnation_of(node);
 }
@@ -385,8 +389,7 @@ void Company::await_partition(Session& session, uint32_t partition) {
   set_partition(partition);
   note_removals();
   const PartitionState& state = states_[partition];
-  WriteNeeds needs = state.default_needs;
-  if (session.has(kHasLevels) || !levels_are_plain_) needs = write_needs(*cluster_->partitions().core(partition), levels_of(session, {}).write);
+  WriteNeeds needs = write_needs(session, partition, {});
   needs.commit = true;
   if (state.last_write != 0) await_write(session, partition, state.last_write, needs);
   await_read(session, partition);
@@ -407,18 +410,19 @@ Status Company::on_message(NodeId from, uint64_t kind, std::string_view bytes) {
   return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
 }
 
-bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
-  Link* const link = cluster_->peers().link(to, PeerLane::kData);
+bool Company::add_to_link(NodeId to, PeerLane lane, uint64_t kind, std::string_view head, std::string_view body) {
+  Link* const link = cluster_->peers().link(to, lane);
   if (link == nullptr) return false;
   link->add(kind, head, body);
   return true;
 }
 
+bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
+  return add_to_link(to, PeerLane::kData, kind, head, body);
+}
+
 bool Company::send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) {
-  Link* const link = cluster_->peers().link(to, PeerLane::kPubsub);
-  if (link == nullptr) return false;
-  link->add(kind, bytes);
-  return true;
+  return add_to_link(to, PeerLane::kPubsub, kind, bytes, {});
 }
 
 void Company::tell_leaders() {
@@ -729,11 +733,13 @@ void Company::on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdi
 // What was read while this node led may have been old already.
 void Company::lose_reads(uint32_t partition) {
   lose_the_rest(read_stream(partition), of_lost_leader);
-  const LevelStreams* const streams = states_[partition].levels.get();
+  states_[partition].reads_wait_since_us = kNever;
+  LevelStreams* const streams = states_[partition].levels.get();
   if (streams == nullptr) return;
   for (uint32_t voters = 1; voters <= LevelStreams::kCountMax; ++voters) {
     if (streams->waits_for_round(voters)) lose_the_rest(streams->round_stream(voters), of_lost_leader);
   }
+  streams->lose_rounds();
 }
 
 void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why) {

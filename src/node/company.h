@@ -94,6 +94,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   struct CopiesThere {
     uint32_t others = 0;     // what is not committed has fewer than a commit needs
     bool is_stored = false;  // by the leader itself
+    bool is_gone = false;    // something else stands there for good, or nobody can tell any more what does
   };
   // Nothing: it does not lead it.  All 0: something else stands there, or nothing yet.
   std::optional<CopiesThere> copies_there(const LogPlace& place) const;
@@ -200,6 +201,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
 
   NodeId own_id() const override { return cluster_->own().id; }
   NodeId leader_of(uint32_t partition) const override;
+  bool is_heard(NodeId node) const override;
   uint64_t incarnation_of(NodeId node) const override;
   OriginRows& rows(uint32_t partition) override;
   void await_partition(Session& session, uint32_t partition) override;
@@ -207,6 +209,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
   bool send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) override;
 
+  bool add_to_link(NodeId to, PeerLane lane, uint64_t kind, std::string_view head, std::string_view body);
   void begin_joining();
   bool is_fresh(uint32_t partition, int64_t bound_us);
   Status take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes);
@@ -226,6 +229,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
   void await_read(Session& session, uint32_t partition);
   static WriteNeeds write_needs(const raft::Core& core, WriteLevel level);
+  WriteNeeds write_needs(const Session& session, uint32_t partition, std::string_view key) const;
   void await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs);
   ReadNeeds read_needs(uint32_t partition, ReadLevel level) const;
   void await_round(Session& session, uint32_t partition, uint32_t voters);

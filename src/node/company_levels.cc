@@ -41,6 +41,14 @@ uint32_t confirmations_wanted(const raft::Configuration& configuration) {
   return least_and_most(configuration, [](const raft::Half& half) { return half.quorums().confirmation; }).second;
 }
 
+// The log holds the very entry that was meant.  Terms of entries before the base are forgotten; but a leader's entries follow one another, so
+// that the base is of the same leadership vouches for all of it that is before.
+bool has_place(const raft::Log& log, const LogPlace& place) {
+  const raft::Index index = std::max(raft::Index{place.index}, log.base().index);
+  const auto term = log.term_at(index);
+  return term && term->value == place.term;
+}
+
 }  // namespace
 
 // ---- what is asked -----------------------------------------------------------------------------------------
@@ -70,6 +78,12 @@ Company::WriteNeeds Company::write_needs(const raft::Core& core, WriteLevel leve
   const bool needs_commit = wanted >= most;
   const bool needs_copies = !needs_commit || wanted > least;
   return {.commit = needs_commit, .copies = static_cast<uint8_t>(needs_copies ? wanted : 0)};
+}
+
+Company::WriteNeeds Company::write_needs(const Session& session, uint32_t partition, std::string_view key) const {
+  if (!session.has(kHasLevels) && levels_are_plain_) [[likely]]
+    return states_[partition].default_needs;
+  return write_needs(*cluster_->partitions().core(partition), levels_of(session, key).write);
 }
 
 // ---- what is refused ---------------------------------------------------------------------------------------
@@ -129,7 +143,12 @@ LevelStreams& Company::level_streams(uint32_t partition) {
 void Company::await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs) {
   if (needs.commit) await(node_, session, {commit_stream(partition), index});
   if (needs.copies == 0) return;
-  await(node_, session, level_streams(partition).copies(needs.copies, index, node_.now.steady_us));
+  LevelStreams& streams = level_streams(partition);
+  const bool is_first = !streams.uses_copies(needs.copies);
+  const Need need = streams.copies(needs.copies, index, node_.now.steady_us);
+  // Copies that have it already are not told again.
+  if (is_first) on_copies(partition);
+  await(node_, session, need);
 }
 
 // While too much is not committed, nothing is acknowledged before it is.
@@ -214,10 +233,11 @@ std::optional<Company::CopiesThere> Company::copies_there(const LogPlace& place)
   const raft::Core* const core = cluster_->partitions().core(place.partition);
   if (core == nullptr || core->role() != raft::RoleName::kLeader) return std::nullopt;
   const raft::Index index{place.index};
-  // Of what is older than the log that is in memory only this leader's own entries are sure to be the ones that were meant.
-  const std::optional<raft::Term> term = core->log().term_at(index);
-  const bool is_there = index <= core->last_index() && (term ? term->value == place.term : core->term().value == place.term);
-  if (!is_there) return CopiesThere();
+  if (!has_place(core->log(), place)) {
+    // Once an entry of a newer leadership is committed, nobody's log will hold what this one's does not.
+    const bool is_settled = core->term().value > place.term && core->role_state().serving == raft::Serving::kYes;
+    return CopiesThere{.is_gone = is_settled};
+  }
   CopiesThere there{.is_stored = core->stored_index() >= index};
   const bool has_one_voter = core->configuration().voters().size() == 1;
   for (const raft::Progress& progress : core->progress()) {

@@ -28,6 +28,12 @@ uint8_t flags_of(const Session& session, ForwardedUnit::Kind kind) {
 
 void append_word(Buffer& out, std::string_view name) { append_request(out, {&name, 1}); }
 
+// A copy that is not too old would have answered here: the leader does as by a lease, whatever the bound is.
+Levels levels_at_leader(Levels levels) {
+  if (levels.read.kind == ReadLevel::Kind::kBounded) levels.read = {.kind = ReadLevel::Kind::kLease};
+  return levels;
+}
+
 ForwardedUnit::Kind kind_of(uint32_t flags) {
   if (flags & (kWrite | kMayReplicate)) return ForwardedUnit::Kind::kWrites;
   return flags & kReadonly ? ForwardedUnit::Kind::kReads : ForwardedUnit::Kind::kWrites;
@@ -99,7 +105,7 @@ void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&
   waiting.session_id = session.id;
   waiting.kind = unit.kind;
   waiting.flags = flags_of(session, unit.kind);
-  waiting.levels = session.once_levels.or_else(session.levels);
+  waiting.levels = levels_at_leader(session.once_levels.or_else(session.levels));
   waiting.database = static_cast<uint32_t>(session.database);
   waiting.request_count = unit.request_count;
   waiting.requests = unit.requests;
@@ -209,10 +215,9 @@ void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiti
   const bool may_block = waiting.kind == ForwardedUnit::Kind::kBlocks;
   // It has not waited for a leader until now.
   if (may_block) waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
-  if (may_block) waiting.was_at = waiting.sent_to;
   // What waits for a key is not what kills a leader.
   if (why == TakenBack::kLost && !may_block) waiting.lost_with.emplace_back(waiting.sent_to, waiting.incarnation);
-  waiting.sent_to = 0;
+  waiting.was_at = std::exchange(waiting.sent_to, 0);
   partition.first_unsent = std::min(partition.first_unsent, number);
   partition.has_taken_back = true;
 }
@@ -255,13 +260,13 @@ uint64_t Forwarding::lowest_token(const Partition& partition) {
 // In order, up to the first that cannot be sent.
 void Forwarding::send_unsent(uint32_t index) {
   Partition& partition = partitions_[index];
-  if (partition.first_unsent == kNothing) return;
+  if (partition.waiting.empty()) return;
   const NodeId leader = peers_.leader_of(index);
   if (leader != 0 && leader != partition.target) {
     take_all_back(partition, 0);
     begin_attempt(partition, leader);
   }
-  if (leader == 0 || node_.now.steady_us < partition.not_before_us) return;
+  if (partition.first_unsent == kNothing || leader == 0 || node_.now.steady_us < partition.not_before_us) return;
   note_order(partition);
   const uint64_t incarnation = peers_.incarnation_of(leader);
   auto at = partition.waiting.lower_bound(partition.first_unsent);
@@ -277,11 +282,15 @@ void Forwarding::send_unsent(uint32_t index) {
   partition.first_unsent = at == partition.waiting.end() ? kNothing : at->first;
 }
 
-bool Forwarding::is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation) {
+bool Forwarding::is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation) const {
   if (waiting.lost_with.size() < kLeadersLostMax) [[likely]]
     return false;
-  const auto lives = std::count(waiting.lost_with.begin(), waiting.lost_with.end(), std::pair(to, incarnation));
-  return waiting.lost_with.size() - static_cast<size_t>(lives) >= kLeadersLostMax;
+  // Who lives has handed over, and answers once it comes to it.
+  const auto is_lost = [&](const std::pair<NodeId, uint64_t>& process) {
+    if (process == std::pair(to, incarnation)) return false;
+    return !peers_.is_heard(process.first) || peers_.incarnation_of(process.first) != process.second;
+  };
+  return static_cast<size_t>(std::count_if(waiting.lost_with.begin(), waiting.lost_with.end(), is_lost)) >= kLeadersLostMax;
 }
 
 bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to) {
@@ -359,6 +368,12 @@ void Forwarding::note_place(const Waiting& waiting, const ForwardAnswer& answer)
   session->places.note({.partition = answer.partition, .term = answer.term, .index = answer.index});
 }
 
+// Whoever it was sent to since may run it all the same: a write without effect stands in no log.
+bool Forwarding::is_last_word(const Waiting& waiting, NodeId from, const ForwardAnswer& answer) {
+  if (waiting.kind != ForwardedUnit::Kind::kWrites || answer.outcome != ForwardOutcome::kReply) return false;
+  return waiting.sent_to == 0 && waiting.was_at == from && waiting.attempt == answer.attempt;
+}
+
 void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
   Partition& partition = partitions_[answer.partition];
   const auto at = partition.waiting.find(answer.number);
@@ -366,9 +381,7 @@ void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
   Waiting& waiting = at->second;
   std::erase_if(waiting.lost_with, [&](const auto& lost) { return lost.first == from; });
   const bool is_current = waiting.sent_to == from && waiting.attempt == answer.attempt;
-  // It is being tried again.  But a write that was answered has been run, and will not be again.
-  const bool is_true_still = waiting.kind == ForwardedUnit::Kind::kWrites && answer.outcome == ForwardOutcome::kReply;
-  if (!is_current && !is_true_still) return;
+  if (!is_current && !is_last_word(waiting, from, answer)) return;
   switch (answer.outcome) {
     case ForwardOutcome::kReply:
       note_place(at->second, answer);
@@ -379,6 +392,8 @@ void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
       break;
     case ForwardOutcome::kUnknown:
       take_back(partition, answer.number, waiting, TakenBack::kUnknown);
+      // This node is ending the session, and would say so again in this turn.
+      if (from == peers_.own_id()) partition.not_before_us = node_.now.steady_us + kLookUs;
       break;
     case ForwardOutcome::kNotKept:
       finish(answer.partition, at, errors::uncertain_reply_not_kept(answer.partition));

@@ -109,11 +109,11 @@ class Forwarding {
     uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
     bool may_have_run = false;  // before it was taken back
     NodeId sent_to = 0;         // 0: not under way
-    NodeId was_at = 0;          // kBlocks: whom it was taken back from last; it may still wait there
+    NodeId was_at = 0;          // whom it was taken back from last; what may block may still wait there
     uint64_t incarnation = 0;   // of whom it was sent to
     uint64_t attempt = 0;       // that sent it
     uint64_t send_order = 0;    // grows with every sending
-    // Processes that it was under way to, and that have not been heard of since.
+    // Processes that it was under way to, and that have said nothing of it since.
     std::vector<std::pair<NodeId, uint64_t>> lost_with = {};
     int64_t deadline_us = 0;    // kBlocks: from the last time on that it was taken back
     int64_t asked_us = 0;
@@ -162,7 +162,9 @@ class Forwarding {
   // A command that may block is answered, or its client gone: whoever has it need not know of it any more.
   void cancel(NodeId sent_to, uint32_t index, uint64_t number);
   // It was lost with as many others than this one as it may be.
-  static bool is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation);
+  bool is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation) const;
+  // It speaks of the last sending, and the unit will not be sent again.
+  static bool is_last_word(const Waiting& waiting, NodeId from, const ForwardAnswer& answer);
   void note_place(const Waiting& waiting, const ForwardAnswer& answer);
   void on_answer(NodeId from, const ForwardAnswer& answer);
   void on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt);

@@ -3,6 +3,7 @@
 
 #include "cluster/wire.h"
 #include "node/origin_rows.h"
+#include "node/reply_shape.h"
 
 namespace quorate {
 
@@ -12,6 +13,17 @@ Error corrupt(std::string_view what) { return Error(ErrorCode::kCorrupt, std::st
 
 uint32_t partition(wire::Reader& reader, const ForwardLimits& limits) {
   return static_cast<uint32_t>(reader.varint_at_most(uint64_t{limits.partitions} - 1));
+}
+
+// So many requests, each an array of at least one word, and nothing else: then so many replies will be made.
+bool holds_requests(std::string_view bytes, uint32_t count) {
+  for (; count > 0; --count) {
+    const bool is_request = bytes.size() > 1 && bytes[0] == '*' && bytes[1] >= '1' && bytes[1] <= '9';
+    const size_t size = is_request ? value_size(bytes) : 0;
+    if (size == 0) return false;
+    bytes.remove_prefix(size);
+  }
+  return bytes.empty();
 }
 
 }  // namespace
@@ -64,8 +76,8 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   if (command.may_block()) command.waited_ms = reader.varint_at_most(ForwardCommand::kWaitedMsMax);
   command.requests = reader.rest();
   const bool is_numbered = !command.writes() || (command.lowest_wanted != 0 && !command.may_block());
-  const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.request_count != 0 && write && read &&
-                           !command.requests.empty() && is_numbered;
+  const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.number != 0 && command.request_count != 0 && write &&
+                           read && is_numbered && holds_requests(command.requests, command.request_count);
   if (!reader.good() || !makes_sense) return corrupt("a forwarded command");
   return command;
 }

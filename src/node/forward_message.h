@@ -40,7 +40,7 @@ struct ForwardCommand {
   static constexpr uint32_t kRequestsMax = 1 << 20;
   static constexpr uint64_t kWaitedMsMax = uint64_t{1} << 50;
   uint32_t partition = 0;
-  uint64_t number = 0;          // of the sender; never used again
+  uint64_t number = 0;          // of the sender, from 1 on; never used again
   uint64_t attempt = 1;         // of the sender to have commands of this partition run; see Forwarding
   uint32_t request_count = 1;
   uint32_t database = 0;

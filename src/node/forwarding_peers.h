@@ -21,6 +21,8 @@ class ForwardingPeers {
   virtual NodeId leader_of(uint32_t partition) const = 0;
   // Commands may run on the partition here.
   virtual bool serves(uint32_t partition) const = 0;
+  // The node lives: its beats are heard.
+  virtual bool is_heard(NodeId node) const = 0;
   // The newest incarnation of the node that is known; grows with each of its starts.
   virtual uint64_t incarnation_of(NodeId node) const = 0;
   // What was run on the partition for other nodes.  Changed only while serves(partition).

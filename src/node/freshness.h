@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "cluster/cluster_node.h"
 #include "util/buffer.h"
@@ -40,13 +41,16 @@ class Freshness {
  public:
   // The answer to a question of `asked_us`.
   void told(int64_t asked_us, uint64_t commit_index) {
-    if (asked_us <= asked_us_) return;
-    asked_us_ = asked_us;
-    commit_index_ = commit_index;
+    // What the copy is about to reach is not given up for what is told meanwhile: it would run behind for ever.
+    Told& told = awaited_.asked_us == INT64_MIN ? awaited_ : newest_;
+    if (asked_us > std::max(awaited_.asked_us, newest_.asked_us)) told = {asked_us, commit_index};
   }
   // The copy holds everything that was acknowledged so long ago.  Requires: it is the committed state up to `state_index`.
   int64_t age_us(int64_t now_us, uint64_t state_index) {
-    if (asked_us_ != INT64_MIN && state_index >= commit_index_) fresh_since_us_ = std::max(fresh_since_us_, asked_us_);
+    while (awaited_.asked_us != INT64_MIN && state_index >= awaited_.commit_index) {
+      fresh_since_us_ = std::max(fresh_since_us_, awaited_.asked_us);
+      awaited_ = std::exchange(newest_, Told());
+    }
     return fresh_since_us_ == INT64_MIN ? INT64_MAX : now_us - fresh_since_us_;
   }
   // At most one question a millisecond.
@@ -58,8 +62,12 @@ class Freshness {
   }
 
  private:
-  int64_t asked_us_ = INT64_MIN;    // of the newest answer
-  uint64_t commit_index_ = 0;
+  struct Told {
+    int64_t asked_us = INT64_MIN;   // INT64_MIN: nothing
+    uint64_t commit_index = 0;
+  };
+  Told awaited_;                    // the copy may not have come so far
+  Told newest_;                     // behind it
   int64_t fresh_since_us_ = INT64_MIN;
   int64_t ask_at_us_ = INT64_MIN;
 };

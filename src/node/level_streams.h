@@ -31,8 +31,8 @@ class LevelStreams {
   // Met once so many copies hold the entry.
   Need copies(uint32_t count, uint64_t index, int64_t now_us) {
     copies_used_ |= bit(count);
-    copies_wanted_[count] = index;
-    copies_wait_since_us_[count] = std::min(copies_wait_since_us_[count], now_us);
+    copies_wanted_[count] = std::max(copies_wanted_[count], index);
+    if (waits_for_copies(count)) copies_wait_since_us_[count] = std::min(copies_wait_since_us_[count], now_us);
     return {copies_stream(count), base_ + index};
   }
   // Somebody has asked for so many.
@@ -45,6 +45,8 @@ class LevelStreams {
     streams_.advance(copies_stream(count), base_ + index);
     copies_wait_since_us_[count] = index < copies_wanted_[count] ? now_us : kNever;
   }
+  // Nobody waits for rounds any more.
+  void lose_rounds() { rounds_wait_since_us_.fill(kNever); }
   // Somebody may wait for more than they have got.
   bool waits_for_copies(uint32_t count) const { return base_ + copies_wanted_[count] > streams_.position(copies_stream(count)); }
   bool waits_for_round(uint32_t voters) const {

@@ -25,6 +25,11 @@ NumberedWrite write_of(NodeId from, const ForwardCommand& command) {
           .lowest_wanted = command.lowest_wanted};
 }
 
+// To be sent back once it says what became of the command.
+ForwardAnswer answer_to(const ForwardCommand& command) {
+  return {.partition = command.partition, .number = command.number, .attempt = command.attempt};
+}
+
 }  // namespace
 
 LinkSessions::~LinkSessions() = default;
@@ -74,29 +79,57 @@ void LinkSessions::on_stop_serving(uint32_t partition) {
 
 // Nobody waits for its answers.
 void LinkSessions::end(Link& link) {
+  count_no_more(link);
   link.asked.clear();
   link.ran = 0;
   close_session(node_, *link.session, CloseWhen::kNow);
 }
 
+void LinkSessions::count_no_more(Link& link) {
+  if (!std::exchange(link.is_shared, false)) return;
+  const auto lane = lanes_.find({link.key.origin, link.key.partition});
+  if (lane != lanes_.end()) --lane->second.shared;
+}
+
 LinkSessions::Key LinkSessions::key_of(NodeId from, const ForwardCommand& command) {
-  const bool may_block = (command.flags & kForwardMayBlock) != 0;
   return {.origin = from,
           .partition = command.partition,
           .database = command.database,
           .flags = static_cast<uint8_t>(command.flags & kSessionFlags),
           .write_level = number_of(command.levels.write),
           .read_level = number_of(command.levels.read),
-          .only_command = may_block ? command.number : 0};
+          .only_command = command.may_block() ? command.number : 0};
 }
 
-// Null: the session is being closed.
+// For one more session that several commands may use.  The idle ones end if there is none.
+bool LinkSessions::has_room(const LaneKey& key, Lane& lane) {
+  if (lane.shared < kSharedMax) [[likely]]
+    return true;
+  for (auto at = links_.lower_bound(Key{.origin = key.first, .partition = key.second}); at != links_.end(); ++at) {
+    Link& link = *at->second;
+    if (link.key.origin != key.first || link.key.partition != key.second) break;
+    if (!link.is_shared || !link.asked.empty()) continue;
+    end(link);
+  }
+  return lane.shared < kSharedMax;
+}
+
+// Null: the session is being closed, or there are too many.
 LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& command) {
   const Key key = key_of(from, command);
+  if (const auto found = links_.find(key); found != links_.end()) {
+    Link* const known = found->second.get();
+    return known->session->has(kClosing | kCloseAfterReply) ? nullptr : known;
+  }
+  const LaneKey lane_key{from, command.partition};
+  Lane& lane = lanes_[lane_key];
+  const bool is_shared = key.only_command == 0;
+  if (is_shared && !has_room(lane_key, lane)) return nullptr;
   std::unique_ptr<Link>& link = links_[key];
-  if (link != nullptr) return link->session->has(kClosing | kCloseAfterReply) ? nullptr : link.get();
   link = std::make_unique<Link>();
   link->key = key;
+  link->is_shared = is_shared;
+  if (is_shared) ++lane.shared;
   PeerInfo peer;
   peer.connection = link.get();
   peer.address = "forwarded";
@@ -115,10 +148,13 @@ LinkSessions::Link* LinkSessions::link_for(NodeId from, const ForwardCommand& co
 
 void LinkSessions::refuse(NodeId from, Lane& lane, const ForwardCommand& command) {
   lane.refused_attempt = std::max(lane.refused_attempt, command.attempt);
-  answer_(from, {.partition = command.partition,
-                 .number = command.number,
-                 .attempt = command.attempt,
-                 .outcome = ForwardOutcome::kNotRun});
+  say(from, answer_to(command), ForwardOutcome::kNotRun);
+}
+
+void LinkSessions::say(NodeId to, ForwardAnswer answer, ForwardOutcome outcome, std::string_view reply) {
+  answer.outcome = outcome;
+  answer.reply = reply;
+  answer_(to, answer);
 }
 
 // ---- running ------------------------------------------------------------------------------------------------
@@ -181,7 +217,7 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
   if (command.may_block()) {
     // Its sender thought another to lead meanwhile.
     if (const auto waits = links_.find(key_of(key.first, command)); waits != links_.end() && !waits->second->asked.empty()) {
-      waits->second->asked.front().attempt = command.attempt;
+      waits->second->asked.front().answer.attempt = command.attempt;
       return;
     }
     switch (rows.place_of_wait(write_of(key.first, command))) {
@@ -198,11 +234,7 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
     if (rows.last(key.first, command.incarnation) < command.write_number) return add_to_batch(key, lane, batch, arrived);
     Buffer reply;
     Reply(reply, Protocol::kResp2).error(error_line(errors::read_was_overtaken(command.partition)));
-    return answer_(key.first, {.partition = command.partition,
-                               .number = command.number,
-                               .attempt = command.attempt,
-                               .outcome = ForwardOutcome::kReply,
-                               .reply = reply.view()});
+    return say(key.first, answer_to(command), ForwardOutcome::kReply, reply.view());
   }
   switch (node_.mistakes.runs_numbers_again ? OriginRows::Place::kNext : rows.place_of(write_of(key.first, command))) {
     case OriginRows::Place::kNext:
@@ -227,8 +259,7 @@ void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, co
     batch.last_write = command.write_number;
     batch.incarnation = command.incarnation;
   }
-  link->asked.push_back({.number = command.number,
-                         .attempt = command.attempt,
+  link->asked.push_back({.answer = answer_to(command),
                          .requests_left = command.request_count,
                          .replies_left = command.request_count,
                          .write = command.writes() || command.may_block() ? write_of(key.first, command) : NumberedWrite()});
@@ -242,13 +273,10 @@ void LinkSessions::answer_again(NodeId from, const ForwardCommand& command) {
   const auto reply = command.may_block() ? rows.reply_of_wait(write) : rows.reply_of(write);
   Link* const link = reply ? link_for(from, command) : nullptr;
   if (link == nullptr) {
-    return answer_(from, {.partition = command.partition,
-                          .number = command.number,
-                          .attempt = command.attempt,
-                          .outcome = reply ? ForwardOutcome::kUnknown : ForwardOutcome::kNotKept});
+    return say(from, answer_to(command), reply ? ForwardOutcome::kUnknown : ForwardOutcome::kNotKept);
   }
   CHECK(link->ran == link->asked.size());
-  link->asked.push_back({.number = command.number, .attempt = command.attempt, .requests_left = 0, .replies_left = 1});
+  link->asked.push_back({.answer = answer_to(command), .requests_left = 0, .replies_left = 1});
   ++link->ran;
   Session& session = *link->session;
   bind_needs(node_, session);
@@ -278,7 +306,7 @@ void LinkSessions::answer_next(Link& link, std::string_view reply) {
   if (link.asked.empty()) return;  // more was said than was asked: the requests were not what they should be
   Asked& asked = link.asked.front();
   if (--asked.replies_left != 0) return;
-  const Asked answered = asked;
+  ForwardAnswer answer = asked.answer;
   link.asked.pop_front();
   // Whose time was over has not run.
   if (link.ran != 0) --link.ran;
@@ -288,26 +316,15 @@ void LinkSessions::answer_next(Link& link, std::string_view reply) {
     reply = instead.view();
   }
   const LogPlace place = peers_.place_of(link.key.partition);
-  answer_(link.key.origin, {.partition = link.key.partition,
-                            .number = answered.number,
-                            .attempt = answered.attempt,
-                            .outcome = ForwardOutcome::kReply,
-                            .term = place.term,
-                            .index = place.index,
-                            .reply = reply});
+  answer.term = place.term;
+  answer.index = place.index;
+  say(link.key.origin, answer, ForwardOutcome::kReply, reply);
   if (link.key.only_command != 0) end(link);
 }
 
 size_t LinkSessions::send(void* connection, std::string_view bytes) {
   Link& link = *static_cast<Link*>(connection);
-  link.said.append(bytes);
-  const std::string_view said = link.said.view();
-  size_t done = 0;
-  while (const size_t size = value_size(said.substr(done))) {
-    answer_next(link, said.substr(done, size));
-    done += size;
-  }
-  link.said.drop_front(done);
+  take_values(link.said, bytes, [&](std::string_view reply) { answer_next(link, reply); });
   return bytes.size();
 }
 
@@ -319,14 +336,12 @@ void LinkSessions::close(void* connection, CloseMode) {
     const bool was_run = index < link.ran || link.key.only_command != 0;
     // What its sender has sent behind one that was not run must not run either.
     if (!was_run && lane != lanes_.end()) {
-      lane->second.refused_attempt = std::max(lane->second.refused_attempt, asked.attempt);
+      lane->second.refused_attempt = std::max(lane->second.refused_attempt, asked.answer.attempt);
     }
-    answer_(link.key.origin, {.partition = link.key.partition,
-                              .number = asked.number,
-                              .attempt = asked.attempt,
-                              .outcome = was_run ? ForwardOutcome::kUnknown : ForwardOutcome::kNotRun});
+    say(link.key.origin, asked.answer, was_run ? ForwardOutcome::kUnknown : ForwardOutcome::kNotRun);
   }
   if (lane != lanes_.end() && lane->second.stalled == &link) lane->second.stalled = nullptr;
+  count_no_more(link);
   const Key key = link.key;
   links_.erase(key);
 }

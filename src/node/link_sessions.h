@@ -25,7 +25,8 @@ class Session;
 struct NodeState;
 
 // Part of Forwarding.  One session for each origin, partition, database, level and kind of client: replies are in order
-// within it, and a partition that stands still holds up nobody else.  A command that may block has one to itself.
+// within it, and a partition that stands still holds up nobody else.  A command that may block has one to itself; of the others an
+// origin has a bounded number.
 // Invariants: 1. Of an origin's attempt on a partition nothing runs behind a command that was refused: what it sent in an
 // order runs in that order or, from some place on, not at all.  2. Every command that arrived is answered once, unless
 // the link is lost, it was cancelled or its sender does not want it any more.  3. A write with a number runs when it is the
@@ -52,6 +53,9 @@ class LinkSessions final : private SessionDriver {
   void run();
 
  private:
+  // Of an origin on a partition; beyond that those go that have nothing to do.
+  static constexpr size_t kSharedMax = 64;
+
   struct Key {
     NodeId origin = 0;
     uint32_t partition = 0;
@@ -64,8 +68,7 @@ class LinkSessions final : private SessionDriver {
   };
   // A unit whose answer has not left.
   struct Asked {
-    uint64_t number = 0;
-    uint64_t attempt = 0;
+    ForwardAnswer answer;        // but for what became of it
     uint32_t requests_left = 0;  // to run
     uint32_t replies_left = 0;   // to leave; the last is the answer
     NumberedWrite write = {};    // of number 0: it is none.  Of a command that may block: its token
@@ -76,6 +79,7 @@ class LinkSessions final : private SessionDriver {
     std::deque<Asked> asked;
     size_t ran = 0;              // of those asked
     Buffer said;                 // the beginning of a reply
+    bool is_shared = false;      // is counted in its lane
 
     bool has_more_to_run() const { return ran < asked.size() && key.only_command == 0; }
   };
@@ -89,6 +93,7 @@ class LinkSessions final : private SessionDriver {
     bool is_busy = false;          // stands in busy_
     uint64_t refused_attempt = 0;  // the last that was refused
     Link* stalled = nullptr;       // was put off (CLIENT PAUSE): what is behind it waits
+    size_t shared = 0;             // sessions that several commands may use, and that do not end
   };
   using LaneKey = std::pair<NodeId, uint32_t>;  // origin, partition
   // Commands that one session runs at one go.
@@ -106,6 +111,8 @@ class LinkSessions final : private SessionDriver {
 
   static Key key_of(NodeId from, const ForwardCommand& command);
   Link* link_for(NodeId from, const ForwardCommand& command);
+  bool has_room(const LaneKey& key, Lane& lane);
+  void count_no_more(Link& link);
   void note_busy(const LaneKey& key, Lane& lane);
   void run_lane(const LaneKey& key, Lane& lane);
   void run_batch(Lane& lane, Batch& batch);
@@ -114,6 +121,7 @@ class LinkSessions final : private SessionDriver {
   void add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, const Arrived& arrived);
   void answer_again(NodeId from, const ForwardCommand& command);
   void refuse(NodeId from, Lane& lane, const ForwardCommand& command);
+  void say(NodeId to, ForwardAnswer answer, ForwardOutcome outcome, std::string_view reply = {});
   void answer_next(Link& link, std::string_view reply);
   void end(Link& link);
 

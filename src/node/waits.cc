@@ -23,8 +23,9 @@ constexpr int64_t kAskUs = 5'000;
 enum ToldFlag : uint8_t {
   kCopiesAreSynced = 1u << 0,   // what copies hold they have synced
   kIsStored = 1u << 1,          // the leader has it, or had it, in its log
+  kIsGone = 1u << 2,            // nobody has it, or can tell, nor ever will
 };
-constexpr uint8_t kToldFlags = kCopiesAreSynced | kIsStored;
+constexpr uint8_t kToldFlags = kCopiesAreSynced | kIsStored | kIsGone;
 
 bool is_always_synced(const NodeState& node) { return node.settings.appendfsync == FsyncPolicy::kAlways; }
 uint64_t appended(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().appended() : 0; }
@@ -52,6 +53,7 @@ std::optional<Told> tell(const NodeState& node, const LogPlace& place) {
   Told told{.others = there->others, .appended = appended(node), .synced = synced(node)};
   if (is_always_synced(node)) told.flags |= kCopiesAreSynced;
   if (there->is_stored) told.flags |= kIsStored;
+  if (there->is_gone) told.flags |= kIsGone;
   return told;
 }
 
@@ -59,6 +61,11 @@ void take(Waits::AtLeader& known, NodeId from, const Told& told) {
   // Numbers of another node's log say nothing about this one's.
   if (std::exchange(known.leader, from) != from) known.must_be_synced.reset();
   known.others = std::max(known.others, static_cast<uint32_t>(told.others));
+  if (told.flags & kIsGone) {
+    known.is_gone = true;
+    known.others = known.synced_others = 0;
+    return;
+  }
   if (told.flags & kCopiesAreSynced) known.synced_others = known.others;
   if ((told.flags & kIsStored) == 0) return;
   if (!known.must_be_synced) known.must_be_synced = told.appended;
@@ -72,6 +79,7 @@ struct Sum {
   uint32_t synced_here = 0;
   bool is_known = true;   // everybody has answered
   bool is_enough = true;
+  bool is_over = false;   // it will never be enough
 };
 
 // With nothing written there is nothing that anybody lacks.
@@ -89,6 +97,7 @@ Sum sum_of(const NodeState& node, const Waits::Waiting& waiting) {
     sum.others = std::min(sum.others, others);
     if (!each.is_synced) sum.synced_here = 0;
     if (each.leader == 0) sum.is_known = false;
+    if (each.is_gone) sum.is_over = true;
     if (!waiting.goal.level.is_set()) continue;
     wanted = node.company.others_wanted(waiting.goal.level, each.place.partition);
     if (others < wanted) sum.is_enough = false;
@@ -139,7 +148,7 @@ void begin_wait(NodeState& node, Session& session, const WaitGoal& goal, int64_t
   if (goal.kind == Kind::kCopies || node.in_transaction) {
     for (Waits::AtLeader& each : waiting.places) look_at(node, session.id, each);
     const Sum sum = sum_of(node, waiting);
-    if (sum.is_enough || node.in_transaction) return reply_sum(session, goal, sum);
+    if (sum.is_enough || sum.is_over || node.in_transaction) return reply_sum(session, goal, sum);
   }
   if (timeout_ms > 0) {
     const int64_t room_ms = (kNever - node.now.steady_us) / 1000 - 1;
@@ -164,7 +173,7 @@ void look_at_waits(NodeState& node) {
     Waits::Waiting& waiting = (at++)->second;
     for (Waits::AtLeader& each : waiting.places) look_at(node, id, each);
     const Sum sum = sum_of(node, waiting);
-    if (sum.is_enough || node.now.steady_us >= waiting.until_us) {
+    if (sum.is_enough || sum.is_over || node.now.steady_us >= waiting.until_us) {
       Session& session = *node.sessions.find(id);
       node.buffers.lend(session.out);
       reply_sum(session, waiting.goal, sum);

@@ -25,7 +25,7 @@ struct NodeState;
 //   ask  = varint partition, varint term, varint index, varint token
 //   told = ask, varint others, varint appended, varint synced, u8 flags
 //
-// `others` copies besides the leader's hold what stands at that place; what the leader's log held when it was asked is synced once a later
+// `others` copies besides the leader's hold what stands at that place, none if it was lost; what the leader's log held when it was asked is synced once a later
 // answer says so (appended, synced).
 enum class WaitKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 16,
@@ -54,6 +54,7 @@ struct Waits {
     uint32_t synced_others = 0;
     std::optional<uint64_t> must_be_synced = {};  // of the leader's log, since it has it
     bool is_synced = false;
+    bool is_gone = false;       // what the connection has written was lost
     int64_t ask_at_us = 0;
   };
   struct Waiting {

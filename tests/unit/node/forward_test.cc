@@ -48,6 +48,7 @@ class Side final : public ForwardingPeers {
   NodeId own_id() const override { return id_; }
   NodeId leader_of(uint32_t) const override { return believed_leader; }
   bool serves(uint32_t) const override { return is_serving; }
+  bool is_heard(NodeId) const override { return hears_all; }
   uint64_t incarnation_of(NodeId of) const override;
   OriginRows& rows(uint32_t) override;
   void await_partition(Session& session, uint32_t) override { await_all_writes(state(), session); }
@@ -57,6 +58,7 @@ class Side final : public ForwardingPeers {
   std::unique_ptr<sim::SimNode> node;
   NodeId believed_leader = 0;
   bool is_serving = false;
+  bool hears_all = true;
   std::deque<Message> incoming;
 
  private:
@@ -148,6 +150,12 @@ bool Side::send(NodeId to, uint64_t kind, std::string_view head, std::string_vie
   Side& target = to == 1 ? world_.here : world_.there;
   target.incoming.push_back({kind, std::string(head) + std::string(body)});
   return true;
+}
+
+size_t link_sessions(Side& side) {
+  size_t count = 0;
+  side.state().sessions.for_each_with_links([&](const Session& session) { count += session.has(kForwarded) ? 1 : 0; });
+  return count;
 }
 
 // Runs what has arrived there; nobody hears of it.
@@ -435,6 +443,128 @@ TEST(Forward, ABrokenConnectionIsNoLostLeader) {
   }
   world.settle();
   EXPECT_EQ(world.taken(world.client), ":1\r\n");
+}
+
+// Three processes one after the other are sent the same write; of none but the last anything was heard.
+void change_leaders_twice(TwoNodes& world) {
+  world.lead(2);
+  world.forward(world.client, {"INCR", "k"});
+  world.lead(1);
+  ++world.incarnations[1];
+  world.lead(2);
+  world.settle();
+}
+
+TEST(Forward, WhatIsUnderWayGoesToTheNextLeaderThoughNothingFollowsIt) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "v"});
+  world.there.incoming.clear();
+  world.lead(1);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n");
+}
+
+TEST(Forward, LeadersThatHandOverAreNotLost) {
+  TwoNodes world;
+  change_leaders_twice(world);
+  EXPECT_EQ(world.taken(world.client), ":1\r\n");
+  EXPECT_EQ(world.asked_there({"GET", "k"}), "$1\r\n1\r\n");
+}
+
+TEST(Forward, LeadersThatAreSilentAreLost) {
+  TwoNodes world;
+  world.here.hears_all = false;
+  change_leaders_twice(world);
+  EXPECT_TRUE(world.taken(world.client).starts_with("-UNCERTAIN several leaders "));
+}
+
+// The write has run there without effect, so no log says so, and its answer is on its way.
+void leave_answer_under_way(TwoNodes& world) {
+  world.lead(2);
+  world.asked_there({"SET", "k", "x"});
+  world.forward(world.client, {"SET", "k", "v", "NX"});
+  TwoNodes::turn(world.there, 1);
+  world.rows.forget_news();
+}
+
+TEST(Forward, AnAnswerDoesNotCountOnceTheWriteWasSentElsewhere) {
+  TwoNodes world;
+  leave_answer_under_way(world);
+  world.lead(1);
+  TwoNodes::deliver(world.here, 2);
+  world.settle();
+  // Here it had an effect.
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n");
+  EXPECT_EQ(world.here.state().store.database(0).size(), 1u);
+}
+
+TEST(Forward, AnAnswerCountsWhileTheWriteIsSentToNobodyElse) {
+  TwoNodes world;
+  leave_answer_under_way(world);
+  world.lead(0);
+  world.here.forwarding().on_link_down(2);
+  TwoNodes::deliver(world.here, 2);
+  world.here.node->settle();
+  EXPECT_EQ(world.taken(world.client), "$-1\r\n");
+  EXPECT_EQ(world.here.forwarding().waiting_count(), 0u);
+  world.lead(1);
+  world.settle();
+  EXPECT_EQ(world.here.state().store.database(0).size(), 0u);
+}
+
+TEST(Forward, EveryBoundOfAReadIsTheSameToTheLeader) {
+  TwoNodes world;
+  world.lead(2);
+  for (uint32_t bound_ms = 0; bound_ms < 100; ++bound_ms) {
+    world.session(world.client)->set_levels({.read = {.kind = ReadLevel::Kind::kBounded, .number = bound_ms}});
+    world.forward(world.client, {"GET", "k"}, Kind::kReads);
+  }
+  world.settle();
+  EXPECT_EQ(link_sessions(world.there), 1u);
+}
+
+Status received_command(Side& side, ForwardCommand command, std::string_view requests) {
+  Buffer bytes;
+  encode_head(command, bytes);
+  bytes.append(requests);
+  return side.forwarding().receive(1, static_cast<uint64_t>(ForwardKind::kCommand), bytes.view());
+}
+
+TEST(Forward, WhatIsSentHoldsTheRequestsThatItSpeaksOf) {
+  TwoNodes world;
+  world.lead(2);
+  const std::string one = encoded({"GET", "k"});
+  EXPECT_TRUE(received_command(world.there, {.number = 1, .request_count = 1}, one).ok());
+  EXPECT_TRUE(received_command(world.there, {.number = 2, .request_count = 2}, one + one).ok());
+  EXPECT_FALSE(received_command(world.there, {.number = 3, .request_count = 2}, one).ok());
+  EXPECT_FALSE(received_command(world.there, {.number = 3, .request_count = 1}, one + one).ok());
+  EXPECT_FALSE(received_command(world.there, {.number = 3, .request_count = 2}, one + "*0\r\n").ok());
+  EXPECT_FALSE(received_command(world.there, {.number = 3, .request_count = 1}, "GET k\r\n").ok());
+  EXPECT_FALSE(received_command(world.there, {.number = 3, .request_count = 1}, one.substr(0, one.size() - 1)).ok());
+  EXPECT_FALSE(received_command(world.there, {.number = 0, .request_count = 1, .flags = kForwardMayBlock}, one).ok());
+}
+
+TEST(Forward, ANodeMakesABoundedNumberOfSessionsElsewhere) {
+  TwoNodes world;
+  world.lead(2);
+  for (int round = 0; round < 2; ++round) {
+    for (int database = 0; database < 16; ++database) {
+      for (uint8_t copies = 1; copies <= 16; ++copies) {
+        world.session(world.client)->database = database;
+        world.session(world.client)->set_levels({.write = {copies}});
+        world.forward(world.client, {"APPEND", "k", "x"});
+        if (round == 0) world.settle();
+      }
+    }
+    // All at once: who finds no session comes again.
+    for (int passed = 0; passed < 20; ++passed) world.pass(20'000);
+    EXPECT_EQ(world.here.forwarding().waiting_count(), 0u);
+    EXPECT_LE(link_sessions(world.there), 64u);
+    EXPECT_GT(link_sessions(world.there), 0u);
+  }
+  // More than one copy there is not.
+  EXPECT_EQ(world.asked_there({"STRLEN", "k"}), ":2\r\n");
 }
 
 TEST(Forward, ANodeThatWasStartedAgainNumbersAnew) {

@@ -1,9 +1,12 @@
-// Levels as people write them and as nodes send them.
+// Levels as people write them and as nodes send them; how old a copy is; streams of copies.
 #include "node/levels.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
+
+#include "node/freshness.h"
+#include "node/level_streams.h"
 
 namespace quorate {
 namespace {
@@ -42,6 +45,44 @@ TEST(Levels, WhatIsNotSaidIsTakenFromTheNext) {
   EXPECT_FALSE(Levels().is_set());
   EXPECT_EQ(write_level_of(0), WriteLevel());
   EXPECT_EQ(read_level_of(0), ReadLevel());
+}
+
+TEST(Freshness, ACopyIsAsOldAsTheQuestionWhoseAnswerItHasReached) {
+  Freshness freshness;
+  EXPECT_EQ(freshness.age_us(1000, 5), INT64_MAX);
+  freshness.told(1000, 10);
+  EXPECT_EQ(freshness.age_us(1500, 9), INT64_MAX);
+  EXPECT_EQ(freshness.age_us(1500, 10), 500);
+  freshness.told(1400, 10);
+  freshness.told(1200, 10);
+  EXPECT_EQ(freshness.age_us(1500, 10), 100);
+}
+
+TEST(Freshness, ACopyThatIsAlwaysALittleBehindIsFreshAllTheSame) {
+  Freshness freshness;
+  // The leader commits one entry a millisecond, and the copy is three behind.
+  for (int64_t now_us = 1000; now_us <= 100'000; now_us += 1000) {
+    const auto index = static_cast<uint64_t>(now_us / 1000 + 10);
+    freshness.told(now_us, index);
+    const int64_t age_us = freshness.age_us(now_us, index - 3);
+    EXPECT_GE(age_us, 3000) << now_us;
+    EXPECT_LE(age_us, now_us > 10'000 ? 7000 : INT64_MAX) << now_us;
+  }
+}
+
+TEST(LevelStreams, WhoNeedNotWaitDoesNotBringForwardTheEndOfWhoMust) {
+  Streams streams(1);
+  LevelStreams levels(streams);
+  levels.copies(2, 5, 0);
+  levels.advance_copies(2, 5, 0);
+  levels.copies(2, 5, 1000);
+  levels.copies(2, 6, 9000);
+  int overdue = 0;
+  const auto count = [&](StreamId) { ++overdue; };
+  levels.take_overdue(5000, count, count);
+  EXPECT_EQ(overdue, 0);
+  levels.take_overdue(9000, count, count);
+  EXPECT_EQ(overdue, 1);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "node/company.h"
+#include "node/forward.h"
+#include "node/forward_message.h"
 #include "node/state.h"
 #include "tests/sim/cluster_world.h"
 #include "tests/unit/node/slow_disk_node.h"
@@ -60,6 +62,23 @@ class CalmCluster {
   }
   // The answer, if it needs nobody else.
   std::string ask_at_once(uint32_t machine, const std::vector<std::string>& words) { return ask(machine, words, 0); }
+  // Another node asks for it, as if its client had.
+  void forward(uint32_t machine, const ForwardCommand& command, const std::vector<std::string>& words) {
+    const NodeId from = company((machine + 1) % 3).cluster().own().id;
+    Buffer bytes;
+    encode_head(command, bytes);
+    bytes.append(encoded(words));
+    const auto kind = static_cast<uint64_t>(ForwardKind::kCommand);
+    EXPECT_TRUE(node(machine).node().state().forwarding->receive(from, kind, bytes.view()).ok());
+    node(machine).end_turn();
+  }
+  // What was said to other nodes waits for something.
+  bool holds_answers(uint32_t machine) {
+    bool holds = false;
+    node(machine).node().state().sessions.for_each_with_links(
+        [&](const Session& session) { holds = holds || (session.has(kForwarded) && session.pending_output() != 0); });
+    return holds;
+  }
   std::string wrong() { return world_.wrong(); }
 
  private:
@@ -141,6 +160,55 @@ TEST(LevelsWorld, wait_counts_what_was_written_in_the_same_turn) {
   cluster.pass(kSecondUs / 2);
   while (node.is_sending(client)) node.drain_socket(client);
   EXPECT_TRUE(node.received(client).ends_with("+OK\r\n:2\r\n")) << node.received(client);
+}
+
+TEST(LevelsWorld, a_write_that_comes_again_does_not_wait_for_copies_that_have_it) {
+  CalmCluster cluster(3);
+  const uint32_t partition = cluster.partition_of("k");
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (!cluster.company(machine).serves(partition)) continue;
+    const NodeId from = cluster.company((machine + 1) % 3).cluster().own().id;
+    ForwardCommand command{.partition = partition,
+                           .number = 1,
+                           .flags = kForwardWrites,
+                           .incarnation = cluster.company(machine).cluster().peers().incarnation_of(from),
+                           .write_number = 1,
+                           .lowest_wanted = 1};
+    cluster.forward(machine, command, {"SET", "k", "v"});
+    cluster.pass(kSecondUs / 2);
+    EXPECT_FALSE(cluster.holds_answers(machine));
+    command.number = command.attempt = 2;
+    command.levels = {.write = {WriteLevel::kAll}};
+    cluster.forward(machine, command, {"SET", "k", "v"});
+    cluster.pass(kSecondUs / 2);
+    EXPECT_FALSE(cluster.holds_answers(machine));
+  }
+}
+
+TEST(LevelsWorld, nobody_waits_for_copies_of_what_was_lost) {
+  CalmCluster cluster(3);
+  const uint32_t partition = cluster.partition_of("k");
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (!cluster.company(machine).serves(partition)) continue;
+    const raft::Core& core = *cluster.company(machine).cluster().partitions().core(partition);
+    const LogPlace lost{.partition = partition, .term = core.term().value - 1, .index = core.last_index().value + 5};
+    const LogPlace coming{.partition = partition, .term = core.term().value, .index = core.last_index().value + 5};
+    for (uint32_t asked = 0; asked < 3; ++asked) {
+      const auto has_written = [&](const LogPlace& place) {
+        cluster.node(asked).node().state().sessions.for_each([&](Session& session) {
+          session.places.clear();
+          session.places.note(place);
+        });
+      };
+      has_written(lost);
+      EXPECT_EQ(cluster.ask(asked, {"WAIT", "1", "0"}), ":0\r\n");
+      EXPECT_EQ(cluster.ask(asked, {"WAIT", "all", "0"}), ":0\r\n");
+      has_written(coming);
+      EXPECT_EQ(cluster.ask(asked, {"WAIT", "1", "200"}, kSecondUs / 10), "");
+      cluster.pass(kSecondUs);
+      EXPECT_EQ(cluster.heard(asked), ":0\r\n");
+    }
+  }
 }
 
 TEST(LevelsWorld, what_the_leader_has_synced_is_told_to_whoever_asks) {
