@@ -493,9 +493,10 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
       follow_plan(now, partition, planned);
     }
     apply(partition);
-  } else if (!is_planned && plan == Plan::kCurrent) {
-    ask_to_drop(partition, planned, peers);
   }
+  // Nor does one that leads a group of long ago, whose other voters have gone since, hear of it otherwise.
+  const bool serves = core(partition)->role_state().serving == raft::Serving::kYes;
+  if (!is_planned && !serves && plan == Plan::kCurrent) ask_to_drop(partition, planned, peers);
 }
 
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
