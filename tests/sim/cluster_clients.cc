@@ -690,10 +690,10 @@ bool ClusterClients::left_a_trace(const KeyHistory& history, const Operation& op
       return (*history.final_state & operation.argument) != 0 ||
              is_seen([&](KeyState output) { return (output & operation.argument) != 0; });
     case KeyKind::kRegister:
-    case KeyKind::kFading:
       return is_seen([&](KeyState output) { return output == operation.argument; });
     case KeyKind::kQueue:
       return operation.kind != OperationKind::kPush || history.seen.contains(operation.argument);
+    case KeyKind::kFading:  // that what it replaced is gone
     case KeyKind::kSet:
     case KeyKind::kPrivate:
       return true;
