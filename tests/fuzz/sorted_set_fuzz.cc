@@ -181,7 +181,14 @@ class SortedSetFuzz {
     if (size == 0) return;
     const size_t first = next() % 3 == 0 ? 0 : random_.below(size);
     const size_t count = std::min<size_t>(next(), size - first);
-    set_.remove_ranks(first, count);
+    if (next() % 2 == 0) {
+      set_.remove_ranks(first, count);
+    } else {
+      SortedSet rest;
+      set_.copy_without(first, count, rest);
+      set_.swap(rest);
+      rest.destroy();
+    }
     for (size_t left = count; left > 0; --left) {
       auto found = order_.begin();
       std::advance(found, static_cast<ptrdiff_t>(first));
