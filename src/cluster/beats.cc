@@ -82,7 +82,8 @@ void Pair::on(const in::LedChanged& input, Output& out) {
 }
 
 void Pair::on(const in::HealthChanged& input, Output& out) {
-  const bool is_urgent = input.health.is_draining != health_.is_draining;
+  const bool is_urgent = input.health.is_draining != health_.is_draining ||
+                         input.health.disk_is_healthy != health_.disk_is_healthy;
   health_ = input.health;
   if (is_urgent && is_connected_) send_beat(out);
 }

@@ -285,6 +285,13 @@ void ClusterNode::set_draining(Instant now, Draining draining) {
   partitions_.hand_over_soon();
 }
 
+void ClusterNode::set_disk(Instant now, Disk disk) {
+  beats::Health health = groups_.health();
+  health.disk_is_healthy = disk == Disk::kWell;
+  groups_.set_health(now, health);
+  partitions_.hand_over_soon();
+}
+
 bool ClusterNode::leads_meta_for_others() const {
   const raft::Core* const core = groups_.find(meta_.group());
   return core != nullptr && core->role() == raft::RoleName::kLeader && groups_.has_successor(meta_.group());
@@ -295,7 +302,7 @@ size_t ClusterNode::count_with_successor() const {
 }
 
 void ClusterNode::hand_over_meta(Instant now) {
-  if (!groups_.health().is_draining || now.steady_us < next_meta_transfer_us_ || !leads_meta_for_others()) return;
+  if (!groups_.should_not_lead() || now.steady_us < next_meta_transfer_us_ || !leads_meta_for_others()) return;
   next_meta_transfer_us_ = now.steady_us + options_.meta_transfer_us;
   groups_.hand_over(now, meta_.group(), {});
 }

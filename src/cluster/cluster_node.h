@@ -143,6 +143,9 @@ class ClusterNode final : private GroupsClient {
   // This node is going to end: the others are told, it takes no leadership any more, and hands over those that it has.  Or it stays after all.
   enum class Draining : uint8_t { kNo, kYes };
   void set_draining(Instant now, Draining draining);
+  // Whether the disk finishes what it is given.  While it does not, what is led here goes to nodes whose disk is well.
+  enum class Disk : uint8_t { kIll, kWell };
+  void set_disk(Instant now, Disk disk);
   // Groups led here that another node could lead.  While it drains they become fewer.
   size_t count_with_successor() const;
   // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.

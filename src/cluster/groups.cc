@@ -320,7 +320,11 @@ bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wishe
   for (const raft::Progress& progress : core.progress()) {
     const bool is_close = progress.match().value + kCloseWithin >= core.last_index().value;
     if (!may_succeed(progress) || !is_close || !core.may_transfer(progress.member().replica)) continue;
-    const auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
+    const bool has_good_disk = pair(progress.member().node)->peer_health()->disk_is_healthy;
+    // Who must end takes the next best; a bad disk is no better elsewhere.
+    if (!has_good_disk && !health_.is_draining) continue;
+    auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
+    if (!has_good_disk) place += wished.size() + 1;
     if (to && to_place <= place) continue;
     to = progress.member();
     to_place = place;

@@ -107,6 +107,8 @@ class Groups {
   // What the others are told of this node.  While it drains it refuses leaderships.
   void set_health(Instant now, const beats::Health& health);
   const beats::Health& health() const { return health_; }
+  // By its health this node should lead nothing that another can lead.
+  bool should_not_lead() const { return health_.is_draining || !health_.disk_is_healthy; }
   void tick(Instant now);
   int64_t deadline() const;
 
@@ -125,8 +127,8 @@ class Groups {
   // ---- handing leadership over.  Requires: this node leads the group ---------------------------------
   // Is there another voter that lives and does not drain?
   bool has_successor(raft::GroupId group) const;
-  // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any.  False: there is none,
-  // or a transfer is under way.
+  // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any; with a healthy disk, unless
+  // this node drains and nobody has.  False: there is none, or a transfer is under way.
   bool hand_over(Instant now, raft::GroupId group, std::span<const raft::NodeId> wished);
 
   // The last beat or round that left: what a read barrier needs confirmations behind of.

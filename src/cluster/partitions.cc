@@ -19,6 +19,13 @@ Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "partit
 
 bool leads(const raft::Core& core) { return core.role() == raft::RoleName::kLeader; }
 
+bool waits_for_snapshot(const raft::Core& leader, const raft::Member& member) {
+  const std::span<const raft::Progress> progress = leader.progress();
+  return std::any_of(progress.begin(), progress.end(), [&](const raft::Progress& each) {
+    return each.member() == member && each.state() == raft::Progress::State::kSnapshot;
+  });
+}
+
 }  // namespace
 
 Partitions::Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data)
@@ -235,17 +242,18 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   const raft::GroupId group = group_of_partition(partition);
   const raft::Core& own = *groups_.find(group);
   if (!leads(own)) replica.snapshots_sent.clear();
-  // One that is on its way is enough.
-  std::erase_if(replica.snapshot_wanted, [&](const raft::Member& to) {
-    return std::any_of(replica.snapshots_sent.begin(), replica.snapshots_sent.end(), [&](const Replica::Sent& sent) {
-      return sent.to == to && now.steady_us < sent.again_us;
-    });
-  });
+  std::erase_if(replica.snapshot_wanted, [&](const raft::Member& to) { return !waits_for_snapshot(own, to); });
   if (replica.snapshot_wanted.empty() || !leads(own)) {
     replica.snapshot_wanted.clear();
     forget_snapshot(partition);
     return;
   }
+  // One that is on its way is enough, for a while: it may have gone to a process that fell.
+  const auto is_on_its_way = [&](const raft::Member& to) {
+    return std::any_of(replica.snapshots_sent.begin(), replica.snapshots_sent.end(),
+                       [&](const Replica::Sent& sent) { return sent.to == to && now.steady_us < sent.again_us; });
+  };
+  if (std::all_of(replica.snapshot_wanted.begin(), replica.snapshot_wanted.end(), is_on_its_way)) return;
   if (replica.snapshot && replica.snapshot->term != own.term()) forget_snapshot(partition);
   if (!make_snapshot(now, partition)) {
     look_soon(partition);
@@ -261,6 +269,10 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   const size_t size = head.size() + replica.snapshot->state.size();
   const int64_t again_us = now.steady_us + options_.snapshot_us + static_cast<int64_t>(size) * 1000 / options_.snapshot_bytes_per_ms;
   for (const raft::Member& to : std::exchange(replica.snapshot_wanted, {})) {
+    if (is_on_its_way(to)) {
+      replica.snapshot_wanted.push_back(to);
+      continue;
+    }
     Link* const link = peers.link(to.node.value, PeerLane::kData);
     if (link == nullptr || size > Link::kMessageMax) {
       groups_.step(now, group, raft::in::SnapshotFailed{to.replica});
@@ -359,7 +371,7 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
   if (preferred == options_.self || now.steady_us < replica.next_transfer_us) return;
   const beats::Pair* const pair = groups_.pair({preferred});
   const auto health = pair == nullptr ? std::nullopt : pair->peer_health();
-  if (health && health->is_draining) return;
+  if (health && (health->is_draining || !health->disk_is_healthy)) return;
   for (const raft::Progress& progress : own.progress()) {
     if (progress.member().node.value != preferred) continue;
     const bool is_close = progress.match().value + kCaughtUpWithin >= own.last_index().value;
@@ -487,7 +499,7 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   const bool is_planned =
       own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
   if (leads(*core(partition))) {
-    if (groups_.health().is_draining) {
+    if (groups_.should_not_lead()) {
       leave(now, partition, planned);
     } else {
       follow_plan(now, partition, planned);
@@ -508,7 +520,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   if (!state.is_founded()) return;
   const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_;
   plan_version_ = state.plan_version();
-  const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;
+  const int64_t look_us = groups_.should_not_lead() ? options_.draining_transfer_us : options_.look_us;
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);

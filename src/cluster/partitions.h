@@ -61,7 +61,7 @@ struct PartitionsOptions {
   int64_t look_us = 100'000;       // how often what is unfinished is looked at again
   int64_t transfer_us = 2'000'000; // between two attempts to hand a partition to its preferred leader; doubles
   int64_t transfer_us_max = 64'000'000;
-  int64_t draining_transfer_us = 20'000;  // the same while this node drains
+  int64_t draining_transfer_us = 20'000;  // the same while this node should not lead
   // A snapshot that was sent is not sent again for so long, and longer by its size at the least speed.
   int64_t snapshot_us = 1'000'000;
   int64_t snapshot_bytes_per_ms = 10'000;
@@ -105,8 +105,8 @@ class Partitions {
   // Asks the leaders elsewhere of all partitions of which this node has a voter to hand over; what it gets it keeps for transfer_us_max
   // at least.  How many were asked.
   size_t take_over(Instant now, Peers& peers);
-  // Partitions led here go to their preferred leaders at once, however often that has failed; while this node drains
-  // (Groups::set_health), to whoever can lead them.
+  // Partitions led here go to their preferred leaders at once, however often that has failed; while this node should not lead
+  // (Groups::set_health), to whoever can.
   void hand_over_soon();
   // Partitions led here that another node could lead.
   size_t count_with_successor() const;

@@ -42,6 +42,11 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
 // Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
 constexpr int64_t kTransferSettleUs = 1'000;
 
+// A disk that has not finished a write for so long is no leader's.
+constexpr int64_t kDiskStallUs = 500'000;
+// Between two looks no more counts: if the process itself stood still, what the disk has done may not be known yet.
+constexpr int64_t kDiskLookUsMax = 150'000;
+
 // What is told of a partition to a replica that is too far behind: what was run for others, and the keys.
 //
 //   state = varint 2 (the form), sized rows (origin_rows.h), state of the entries (store/partition_state.h)
@@ -72,15 +77,23 @@ Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 
 }  // namespace
 
-Company::Company(NodeState& node) : node_(node) {}
+Company::Company(NodeState& node) : node_(node), mark_(node.identity, node.start_facts) {}
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
 
-Status Company::restore(GroupRecovery& recovery) {
+Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
   if (!restored_) return done();
   rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
+  const bool stays_bare = recovery.is_bare() && !node_.settings.appendonly;
+  keeping_ = stays_bare ? Keeping::kBare : Keeping::kAll;
+  node_.persistence.rewrite_wanted = recovery.is_bare() && !stays_bare;
+  for (auto& [group, found] : restored_->groups) {
+    // The meta group's log is synced in every mode.
+    const bool may_have_forgotten = start == raft::StartKind::kMayHaveForgotten && group != meta_group(node_.store.partition_count());
+    if (may_have_forgotten) found.restored.start = start;
+  }
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
     const auto found = restored_->groups.find(group_of_partition(partition));
     if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
@@ -104,8 +117,10 @@ Status Company::start() {
   }
   const uint32_t partitions = node_.store.partition_count();
   TRY(std::vector<PeerAddress> join, parse_join(node_.settings.join));
-  if (!join.empty() && !node_.durability.keeps_log()) {
-    return Error(ErrorCode::kInvalidArgument, "a node of a cluster needs its log in this version: appendonly yes");
+  if (!join.empty() && !node_.durability.keeps_log() && !may_have_company()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "the directory holds the log of a node that was alone, and appendonly is no: a node of a cluster keeps a log of its votes, so "
+                 "remove that one, or start with appendonly yes");
   }
   if (!join.empty() && !restored_ && has_data()) {
     return Error(ErrorCode::kInvalidArgument, "the directory holds data of its own, which joining would replace");
@@ -141,7 +156,12 @@ bool Company::has_data() const {
 
 // From here on the log holds records of groups, and nothing runs on a partition that this node does not lead.
 void Company::enter_company() {
+  if (!node_.durability.keeps_log()) {
+    open_company_log(node_);
+    keeping_ = Keeping::kBare;
+  }
   in_company_ = true;
+  mark_.begin_company();
   node_.flags |= kNodeInCompany;
   node_.store.effects().set_grouping(Effects::Grouping::kPartition, node_.store.partition_count());
   node_.update_collecting();
@@ -269,8 +289,10 @@ void Company::begin_joining() {
 // ---- inputs ------------------------------------------------------------------------------------------------
 
 bool Company::may_have_company() const {
+  if (node_.identity.id == 0) return false;
+  if (!node_.durability.keeps_log()) return !node_.settings.appendonly && !node_.persistence.has_old_log;
   const bool log_counts = node_.persistence.log_counts && node_.persistence.log_load_waiters.empty();
-  return node_.identity.id != 0 && node_.durability.keeps_log() && node_.durability.takes_writes() && log_counts;
+  return node_.durability.takes_writes() && log_counts;
 }
 
 ConnectionId Company::accepted() {
@@ -475,22 +497,75 @@ void Company::begin_barrier(uint32_t partition, uint64_t number, uint32_t voters
                           raft::in::ReadBarrier{.token = token, .last_beat = cluster_->groups().last_beat(), .voters = voters});
 }
 
+raft::Durability Company::wanted_mode() const {
+  return node_.settings.appendfsync == FsyncPolicy::kAlways ? raft::Durability::kSynced : raft::Durability::kOs;
+}
+
+void Company::keep_mark() {
+  if (first_record_ && stored_ >= *first_record_) mark_.recovery_is_stored();
+  mark_.follow(wanted_mode(), node_.durability.log());
+  mark_.drain(node_.durability.requests);
+}
+
+void Company::distrust_disk() {
+  if (in_company_ && node_.persistence.disk != nullptr) remove_start_mark(*node_.persistence.disk);
+}
+
 void Company::store_records() {
-  if (!in_company_ || is_silent_ || !cluster_->has_record()) [[likely]]
+  if (!in_company_) [[likely]]
     return;
-  Buffer body;
-  const auto needs = cluster_->begin_record(group_log_.next_number(), body);
+  make_records();
+  if (!first_record_) first_record_ = group_log_.next_number() - 1;
+  keep_mark();
+}
+
+void Company::make_records() {
   Durability& durability = node_.durability;
-  group_log_.add(needs, body.view(), node_.now.unix_ms, durability.log(), durability.requests);
-  if (node_.settings.appendfsync == FsyncPolicy::kAlways) durability.sync();
+  while (!is_silent_ && cluster_->has_record()) {
+    Buffer body;
+    const auto needs = cluster_->begin_record(group_log_.next_number(), body, keeping_);
+    group_log_.add(needs, body.view(), node_.now.unix_ms, durability.log(), durability.requests);
+    if (!body.empty()) {
+      if (mark_.mode() == raft::Durability::kSynced) durability.sync();
+      return;
+    }
+    // Nothing of it is kept: it counts as stored, and there may be more.
+    on_log_progress();
+  }
+}
+
+void Company::follow_appendonly() {
+  if (is_silent_) return;
+  if (node_.settings.appendonly) {
+    if (bare_record_ == 0 && keeping_ == Keeping::kAll) return;
+    bare_record_ = 0;
+    keeping_ = Keeping::kAll;
+    // Until that is there a start finds nothing.
+    node_.persistence.rewrite_wanted = true;
+    node_.host.log(LogLevel::kNotice, "appendonly yes -> partitions are kept in the log again, from a snapshot on");
+    return;
+  }
+  if (bare_record_ != 0 || keeping_ == Keeping::kBare || node_.durability.refuses_writes()) return;
+  // Nothing may be left out before it is on disk that the log is a bare one (cluster/group_record.h).
+  Buffer body;
+  encode_bare_beginning(meta_group(node_.store.partition_count()), body);
+  bare_record_ = group_log_.next_number();
+  group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.now.unix_ms, node_.durability.log(), node_.durability.requests);
 }
 
 void Company::on_log_progress() {
   if (!in_company_ || is_silent_ || !node_.durability.keeps_log()) return;
-  const bool is_always = node_.settings.appendfsync == FsyncPolicy::kAlways && !node_.mistakes.written_is_synced;
+  mark_.follow(wanted_mode(), node_.durability.log());
+  const bool is_always = mark_.mode() == raft::Durability::kSynced && !node_.mistakes.written_is_synced;
   const uint64_t stored = group_log_.stored(node_.durability.log(), is_always ? raft::Durability::kSynced : raft::Durability::kOs);
   if (stored <= stored_) return;
   stored_ = stored;
+  if (bare_record_ != 0 && stored_ >= bare_record_) {
+    bare_record_ = 0;
+    keeping_ = Keeping::kBare;
+    node_.persistence.rewrite_wanted = true;
+    node_.host.log(LogLevel::kNotice, "appendonly no -> partitions are kept in memory only, and on the other nodes");
+  }
   propose();
   cluster_->stored(node_.now, stored);
 }
@@ -510,6 +585,7 @@ int64_t Company::deadline() const {
 
 void Company::tell_notes() {
   for (const std::string& note : cluster_->take_notes()) node_.host.log(LogLevel::kNotice, note);
+  tell_restarts_together();
 }
 
 // ---- roles -------------------------------------------------------------------------------------------------
@@ -544,7 +620,30 @@ void Company::serve_who_is_ready() {
   });
 }
 
+// REPLICATION 5: an all-present restart may discard what was acknowledged, so it is said.
+void Company::note_restart_together(uint32_t partition) {
+  const raft::Core& core = *cluster_->partitions().core(partition);
+  const raft::RoleState role = core.role_state();
+  PartitionState& state = states_[partition];
+  if (role.takeover != raft::Takeover::kAllPresentRestart || state.restart_told_term == role.term.value) return;
+  state.restart_told_term = role.term.value;
+  ++restarts_.partitions;
+  // Its first entries say who leads, and who belongs to it.
+  constexpr uint64_t kOwnEntries = 2;
+  if (core.last_index().value <= kOwnEntries) ++restarts_.empty;
+}
+
+void Company::tell_restarts_together() {
+  const RestartsTogether restarts = std::exchange(restarts_, {});
+  if (restarts.partitions == 0) return;
+  node_.host.log(LogLevel::kWarning,
+                 "all copies of " + std::to_string(restarts.partitions) + " partitions had been restarted and may have forgotten -> they go on with what "
+                 "the fullest copy holds; what was acknowledged beyond that is lost" +
+                     (restarts.empty == 0 ? std::string() : ", and " + std::to_string(restarts.empty) + " of them begin with nothing"));
+}
+
 void Company::serve(uint32_t partition) {
+  note_restart_together(partition);
   PartitionState& state = states_[partition];
   // What the log holds and is not committed yet was executed elsewhere: of unknown keys.
   state.all_keys_write = state.last_write = cluster_->partitions().state_index(partition).value;
@@ -573,7 +672,7 @@ void Company::stop_serving(uint32_t partition) {
 }
 
 void Company::set_draining(ClusterNode::Draining draining) {
-  is_silent_ = false;
+  if (std::exchange(is_silent_, false)) mark_.go_on();
   propose();
   if (draining == ClusterNode::Draining::kNo && serves_no_more_) {
     serves_no_more_ = false;
@@ -695,8 +794,26 @@ void Company::on_commit(uint32_t partition, raft::Index commit) {
   state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
 }
 
+void Company::look_at_disk() {
+  if (!in_company_ || is_silent_) return;
+  const LogWriter& log = node_.durability.log();
+  const uint64_t progress = log.written() + log.synced();
+  const int64_t since_us = std::min(node_.now.steady_us - disk_looked_us_, kDiskLookUsMax);
+  disk_looked_us_ = node_.now.steady_us;
+  const bool has_moved = log.idle() || progress != disk_progress_;
+  disk_stalled_us_ = has_moved ? 0 : disk_stalled_us_ + since_us;
+  disk_progress_ = progress;
+  const bool is_well = !node_.durability.refuses_writes() && disk_stalled_us_ < kDiskStallUs;
+  if (is_well == cluster_->groups().health().disk_is_healthy) return;
+  node_.host.log(LogLevel::kWarning, is_well ? "the disk takes the log again -> may lead again"
+                                             : "the disk does not take the log -> hand leaderships over");
+  propose();
+  cluster_->set_disk(node_.now, is_well ? ClusterNode::Disk::kWell : ClusterNode::Disk::kIll);
+}
+
 void Company::end_overdue() {
   if (!in_company_) return;
+  mark_.retry();
   const int64_t since_us = node_.now.steady_us - node_.settings.request_timeout_ms * 1000;
   for (uint32_t partition = 0; partition < states_.size(); ++partition) {
     PartitionState& state = states_[partition];

@@ -21,6 +21,7 @@
 #include "node/level_streams.h"
 #include "node/levels.h"
 #include "node/losses.h"
+#include "node/own_mark.h"
 #include "node/pubsub_links.h"
 #include "store/key.h"
 #include "store/partition_state.h"
@@ -44,15 +45,16 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   explicit Company(NodeState& node);
   ~Company() override;
 
-  // What recovery found of groups.  Installs the states of bases into the store.  Requires: before start().
-  Status restore(GroupRecovery& recovery);
+  // What recovery found of groups, and whether the node may have forgotten.  Installs the states of bases into the store.
+  // Requires: before start().
+  Status restore(GroupRecovery& recovery, raft::StartKind start);
   // The error is the reason why this node cannot belong to a cluster as it was told.
   Status start();
   bool is_started() const { return cluster_ != nullptr; }
 
   // Never had company: commands run here without asking anybody.
   bool is_alone() const { return !in_company_; }
-  // It has an identity, and a log for terms and votes.
+  // It has an identity, and a log for terms and votes, or can begin one.
   bool may_have_company() const;
   ClusterNode& cluster() { return *cluster_; }
   const ClusterNode& cluster() const { return *cluster_; }
@@ -113,6 +115,17 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // In any database.
   bool has_data() const;
 
+  // ---- the log (docs/CLUSTER.md, "What a start remembers") ----------------------------------------------------------
+  // Of partitions: all, or with `appendonly no` nothing.
+  Keeping keeping() const { return keeping_; }
+  // `appendonly` may have another value.  Called often.
+  void follow_appendonly();
+  OwnMark& mark() { return mark_; }
+  // What it means that an entry is stored, by the settings.
+  raft::Durability wanted_mode() const;
+  // A sync has failed.
+  void distrust_disk();
+
   // ---- leaving (leaving.h) ------------------------------------------------------------------------------------
   void set_draining(ClusterNode::Draining draining);
   // Whoever asks from here on is told that nothing was done.
@@ -142,7 +155,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void on_log_progress();
   void flush();
   int64_t deadline() const;
-  // Ten times a second: replies of a partition in which nothing was committed, or no read was confirmed, for request-timeout-ms become
+  // Ten times a second: looks whether the disk finishes what it is given (REPLICATION 5); if not, others shall lead.
+  void look_at_disk();
+  // The same: replies of a partition in which nothing was committed, or no read was confirmed, for request-timeout-ms become
   // -UNCERTAIN.
   void end_overdue();
 
@@ -173,6 +188,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     uint64_t next_index = 0;           // of this turn's entry; valid while is_touched
     uint64_t last_write = 0;
     uint64_t all_keys_write = 0;       // of several keys
+    uint64_t restart_told_term = 0;    // in which it began to lead after all its copies had been restarted
     uint64_t reads_asked = 0;          // barriers: the number of the last one
     // Since then nothing was committed, or confirmed, though replies wait for it.
     int64_t writes_wait_since_us = kNever;
@@ -218,6 +234,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   Status on_message(NodeId from, uint64_t kind, std::string_view bytes);
   void encode_head(uint32_t partition, Buffer& out) const;
   Status install_state(uint32_t partition, std::string_view state);
+  void keep_mark();
+  void make_records();
+  void note_restart_together(uint32_t partition);
+  void tell_restarts_together();
   uint64_t index_of_turn(uint32_t partition);
   void note_removals();
   void serve(uint32_t partition);
@@ -268,6 +288,19 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<NodeId> leaders_;     // by partition, as forwarding knows them
   std::optional<PartitionEncoder> encoder_;
   GroupLog group_log_;
+  OwnMark mark_;
+  // Of the first turn; it holds what replicas that may have forgotten have to remember.
+  std::optional<uint64_t> first_record_;
+  Keeping keeping_ = Keeping::kAll;
+  uint64_t bare_record_ = 0;        // says so; it is not synced yet.  0: there is none
+  struct RestartsTogether {
+    uint32_t partitions = 0;
+    uint32_t empty = 0;             // of these
+  };
+  uint64_t disk_progress_ = 0;      // of the log
+  int64_t disk_stalled_us_ = 0;     // seen to stand still, though it had something to do
+  int64_t disk_looked_us_ = 0;
+  RestartsTogether restarts_;       // not told yet
   uint64_t stored_ = 0;             // records that cluster_ knows to be stored
 };
 

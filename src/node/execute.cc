@@ -112,7 +112,9 @@ std::optional<Error> refusal(NodeState& node, Session& session, const Command& r
     if (auto error = check_memory(node, session, row, flags)) return error;
   }
   if (node.flags & kNodeWritesRefused) {
-    if ((flags & kWrite) != 0 || is_named(row, "ping")) return write_refusal(node);
+    // In company it may run on a node that can write: routing decides.
+    const bool writes_here = (flags & kWrite) != 0 && (node.flags & kNodeInCompany) == 0;
+    if (writes_here || is_named(row, "ping")) return write_refusal(node);
   }
   if (session.has(kSubscribed) && session.protocol == Protocol::kResp2 && !allowed_while_subscribed(row)) {
     return errors::not_while_subscribed(row.spec->name);

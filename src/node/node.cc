@@ -67,6 +67,7 @@ NodeState::NodeState(const NodeOptions& options)
       shard(options.shard),
       new_log_id(options.new_log_id),
       identity(options.identity),
+      start_facts(options.start_facts),
       run_id(make_run_id(options.seed)),
       store(options.store, options.store_settings),
       commands(all_command_families()),

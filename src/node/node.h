@@ -12,6 +12,7 @@
 
 #include "cluster/peers.h"
 #include "node/mistakes.h"
+#include "node/start_mark.h"
 #include "persist/disk.h"
 #include "persist/identity.h"
 #include "store/db.h"
@@ -58,6 +59,7 @@ struct NodeOptions {
   uint32_t shard = 0;
   uint64_t new_log_id = 1;      // of a log that begins now: LogIdentity, as store.hash_seed
   NodeIdentity identity = {};   // begin_incarnation(); without one the node stays alone
+  StartFacts start_facts = {};  // of a node that may have company
   uint64_t seed = 1;            // of ids that must differ between processes (run_id)
   // A cheap monotonic clock in microseconds for slow log and command statistics; constant in simulation.
   // Never used to decide anything.

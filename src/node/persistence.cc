@@ -15,6 +15,7 @@
 #include "node/state.h"
 #include "node/upkeep.h"
 #include "store/rdb/format.h"
+#include "util/check.h"
 #include "util/memory.h"
 
 namespace quorate {
@@ -73,11 +74,14 @@ void give_up_rewrite(NodeState& node) {
 void begin_log_snapshot(NodeState& node) {
   Persistence& state = node.persistence;
   std::string_view groups;
+  const Keeping keeping = node.company.keeping();
   if (!node.company.is_alone()) {
     // What the commands of this turn did belongs to both, the data and the logs.
     node.company.propose();
-    state.checkpoint = node.company.cluster().checkpoint();
+    state.checkpoint = node.company.cluster().checkpoint(keeping);
     if (!state.checkpoint) return;
+    // One without data holds nothing that may be lost.
+    if (keeping == Keeping::kBare) state.checkpoint->ahead.clear();
     if (node.company.cluster().may_count(*state.checkpoint) == ClusterNode::Verdict::kNo) return give_up_rewrite(node);
     groups = state.checkpoint->record.view();
   }
@@ -85,15 +89,20 @@ void begin_log_snapshot(NodeState& node) {
   state.last_rewrite_try_us = node.now.steady_us;
   LogWriter& log = node.durability.log();
   log.start_segment(node.durability.requests);
-  state.job.begin_log({.shard = node.shard,
-                       .partitions = node.store.partition_count(),
-                       .log_id = log.position().log_id,
-                       .sequence = log.position().next_sequence,
-                       .chain = log.position().chain,
-                       .unix_ms = node.now.unix_ms,
-                       .hash_seed = node.store.hash_seed(),
-                       .positions = {}},
-                      groups, groups.empty() ? SnapshotJob::Publication::kAtOnce : SnapshotJob::Publication::kHeld);
+  const SnapshotHeader header{.shard = node.shard,
+                              .partitions = node.store.partition_count(),
+                              .log_id = log.position().log_id,
+                              .sequence = log.position().next_sequence,
+                              .chain = log.position().chain,
+                              .unix_ms = node.now.unix_ms,
+                              .hash_seed = node.store.hash_seed(),
+                              .positions = {}};
+  if (keeping == Keeping::kBare) {
+    state.job.begin_bare(header, groups);
+    state.checkpoint.reset();
+  } else {
+    state.job.begin_log(header, groups, groups.empty() ? SnapshotJob::Publication::kAtOnce : SnapshotJob::Publication::kHeld);
+  }
   note_job_begun(node);
   node.host.log(LogLevel::kNotice, "snapshot of the log begun");
 }
@@ -214,6 +223,7 @@ void step_shutdown(NodeState& node) {
     node.durability.sync();
     return;
   }
+  if (is_log_safe(node) && !node.company.mark().end()) return;
   state.shutting_down = false;
   node.host.end_process(ProcessEnd::kOrderly);
 }
@@ -242,6 +252,7 @@ Status look_for_old_log(NodeState& node, Disk& disk) {
     const auto name = parse_name(file);
     if (!name || name->shard != node.shard || name->kind == ParsedName::Kind::kTemporary) continue;
     highest = std::max(highest, name->sequence);
+    state.has_old_log = true;
     if (name->kind == ParsedName::Kind::kSegment) state.log_segments.push_back(name->sequence);
     if (name->kind == ParsedName::Kind::kSnapshot) {
       state.snapshot_sequence = std::max(state.snapshot_sequence, name->sequence);
@@ -301,6 +312,7 @@ void stop_logging(NodeState& node) {
   state.log_position = node.durability.log().position();
   state.log_position.base = LogBase::kAwaits;
   state.log_segments = node.durability.log().segments();
+  state.has_old_log = true;
   node.durability.stop_log();
   release_held(node);
 }
@@ -355,8 +367,9 @@ class MemoryReader final : public rdb::StreamInput::Reader {
 
 // CONFIG SET appendonly.
 void follow_appendonly(NodeState& node) {
-  // In company there is always a log: of terms and votes at least.
-  if (!node.company.is_alone()) return;
+  // Whether the node has company, and so keeps its log whatever is asked for, is known once it has started.
+  if (!node.company.is_started()) return;
+  if (!node.company.is_alone()) return node.company.follow_appendonly();
   Persistence& state = node.persistence;
   const bool keeps_log = node.durability.keeps_log();
   // A log that was stopped and is wanted again has a hole: it is closed, and a new one begins with a snapshot.
@@ -419,19 +432,26 @@ void publish_when_committed(NodeState& node) {
 Status recover_node(NodeState& node, Disk& disk) {
   Persistence& state = node.persistence;
   state.disk = &disk;
-  if (!node.settings.appendonly) {
-    TRY(const LogOwner owner, log_owner(disk, node.shard));
-    if (owner == LogOwner::kCompany) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "the directory belongs to a node of a cluster, which needs its log in this version: appendonly yes");
-    }
+  TRY(const LogOwner owner, log_owner(disk, node.shard));
+  // Who only looks at the directory (--export-rdb) has no identity, and begins nothing.
+  const bool is_marked = owner == LogOwner::kCompany && node.identity.id != 0;
+  raft::StartKind start = raft::StartKind::kRemembers;
+  if (is_marked) {
+    TRY(start, node.company.mark().begin_start(disk));
+  }
+  if (node.mistakes.ignores_mark) start = raft::StartKind::kRemembers;
+  if (start == raft::StartKind::kMayHaveForgotten) {
+    node.host.log(LogLevel::kWarning,
+                  "what this node acknowledged may not have got to the disk -> its copies do not vote until they hold what their leaders have");
   }
   EffectApplier applier(node);
   TRY(StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
-  if (result.groups) TRY(node.company.restore(*result.groups));
+  if (result.groups) TRY(node.company.restore(*result.groups, start));
+  if (is_marked) TRY(node.company.mark().begin_work(disk, node.company.wanted_mode()));
   node.store.changes().clear();
   note_loaded(node, result);
-  if (!node.settings.appendonly) return look_for_old_log(node, disk);
+  // In company there is always a log: of terms and votes at least.
+  if (!node.settings.appendonly && !result.groups) return look_for_old_log(node, disk);
   open_log(node, result.log.position, result.log.segments);
   state.snapshot_sequence = result.log.snapshot_sequence;
   if (state.snapshot_sequence == 0 && result.rdb) state.snapshot_sequence = result.log.position.next_sequence;
@@ -439,6 +459,12 @@ Status recover_node(NodeState& node, Disk& disk) {
     TRY(state.snapshot_bytes, disk.size(snapshot_name(node.shard, state.snapshot_sequence)));
   }
   return done();
+}
+
+void open_company_log(NodeState& node) {
+  CHECK(!node.durability.keeps_log() && !node.persistence.has_old_log);
+  open_log(node, {.log_id = node.new_log_id, .next_sequence = 1, .chain = 0, .base = LogBase::kEmpty}, {});
+  begin_logging(node);
 }
 
 void start_persistence(NodeState& node) {

@@ -76,6 +76,7 @@ struct Persistence {
   // ---- the log switched off and on while running -----------------------------------------------------
   LogPosition log_position;               // where a new log would go on
   std::vector<uint64_t> log_segments;
+  bool has_old_log = false;               // the directory holds a log of this node that is not kept any more
 
   // ---- ending ---------------------------------------------------------------------------------------------
   bool shutting_down = false;
@@ -91,6 +92,9 @@ struct Persistence {
 // ---- start -----------------------------------------------------------------------------------------------
 Status recover_node(NodeState& node, Disk& disk);
 void start_persistence(NodeState& node);
+
+// Begins the log of a node that has none and gets company.  Requires: company.h says that it may.
+void open_company_log(NodeState& node);
 
 // What appendonly asks for now.
 void persistence_settings_changed(NodeState& node);

@@ -13,6 +13,7 @@
 #include "node/forward.h"
 #include "node/gathering.h"
 #include "node/transactions.h"
+#include "node/upkeep.h"
 #include "util/number.h"
 
 namespace quorate {
@@ -106,6 +107,15 @@ constexpr size_t kRequestMax = size_t{128} << 20;
 
 bool is_exec(const Session& session, const Command& row) { return session.has(kInMulti) && row.spec->name == "exec"; }
 
+// It would write here, and the disk does not take it.
+bool cannot_be_kept(const NodeState& node, const Session& session, const Command& row) {
+  if ((node.flags & kNodeWritesRefused) == 0) [[likely]]
+    return false;
+  uint32_t flags = row.spec->flags;
+  if (is_exec(session, row)) flags |= session.extras->queued_flags;
+  return (flags & kWrite) != 0;
+}
+
 // Every command of the transaction can run in another node's session and leaves that as it was.
 bool is_of_data_alone(const Session& session) {
   const std::vector<StoredCommand>& queued = session.extras->queued;
@@ -142,6 +152,8 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
   if (session.in.size() > kRequestMax) [[unlikely]]
     return refuse(node, session, errors::forwarded_request_too_large());
   if (node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session))) [[likely]] {
+    if (cannot_be_kept(node, session, row)) [[unlikely]]
+      return refuse(node, session, write_refusal(node));
     if (session.has(kHasLevels) || node.company.has_own_levels(partition)) [[unlikely]]
       return check_level(node, session, row, first_key, partition);
     return Road::kHere;
@@ -233,6 +245,7 @@ Road route_without_keys(NodeState& node, Session& session, const Command& row, A
   if (session.driver != nullptr) {
     // It may have been put off (CLIENT PAUSE) until this node leads no more.
     if (!node.company.serves(session.link_partition)) return refuse(node, session, errors::no_leader(session.link_partition));
+    if (cannot_be_kept(node, session, row)) return refuse(node, session, write_refusal(node));
     return within(node, session.link_partition);
   }
   if (auto parts = take_apart(node.store, *row.spec, args)) return gather(node, session, std::move(*parts));

@@ -73,6 +73,7 @@ struct NodeState {
   const uint32_t shard;
   const uint64_t new_log_id;
   const NodeIdentity identity;
+  const StartFacts start_facts;
   std::string run_id;  // 40 hex digits
 
   // ---- the parts ----------------------------------------------------------------------------------

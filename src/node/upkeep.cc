@@ -90,6 +90,7 @@ void run_periodic(NodeState& node) {
     node.durability.on_second();
     settings_changed(node);  // it may have begun to try again
   }
+  node.company.look_at_disk();
   node.company.end_overdue();
   run_persistence(node);
   look_after_followers(node);
@@ -148,6 +149,7 @@ void on_disk_reply(NodeState& node, DiskReply&& reply) {
     const bool refused = node.durability.refuses_writes();
     node.durability.on_reply(std::move(reply));
     if (!refused && node.durability.must_stop()) {
+      node.company.distrust_disk();
       node.host.log(LogLevel::kWarning, "a sync of the log failed, so what the disk holds is unknown -> ending");
       node.host.end_process(ProcessEnd::kFailed);
     }
@@ -155,6 +157,8 @@ void on_disk_reply(NodeState& node, DiskReply&& reply) {
     tell_log_trouble(node);
     node.company.on_log_progress();
     release_held(node);
+  } else if (node.company.mark().owns(reply.id)) {
+    node.company.mark().on_reply(std::move(reply));
   } else {
     on_snapshot_reply(node, std::move(reply));
   }

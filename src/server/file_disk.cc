@@ -58,6 +58,11 @@ Result<DataDirectory> DataDirectory::open(const std::string& path) {
   return Error(ErrorCode::kIo, "can't lock the data directory '" + directory.path() + "': " + std::strerror(errno));
 }
 
+uint64_t DataDirectory::inode() const {
+  struct stat facts {};
+  return ::fstat(fd_.get(), &facts) == 0 ? static_cast<uint64_t>(facts.st_ino) : 0;
+}
+
 FileDisk::~FileDisk() {
   for (OpenFile& file : files_) give_back_room(file);
 }

@@ -22,6 +22,8 @@ class DataDirectory {
   static Result<DataDirectory> open_shared(const std::string& path);
 
   int fd() const { return fd_.get(); }
+  // It is another one for a copy.  0: the system does not say.
+  uint64_t inode() const;
   const std::string& path() const { return path_; }  // absolute
 
  private:

@@ -150,6 +150,21 @@ std::string find_machine_address() {
   return of_version_6;
 }
 
+BootId read_boot_id() {
+  constexpr std::string_view kHexDigits = "0123456789abcdef";
+  BootId boot_id{};
+  const auto text = read_whole_file("/proc/sys/kernel/random/boot_id", 4096);
+  if (!text.ok()) return boot_id;
+  size_t digits = 0;
+  for (const char letter : text.value()) {
+    const size_t digit = kHexDigits.find(letter);
+    if (digit == std::string_view::npos || digits == 2 * boot_id.size()) continue;
+    char& byte = boot_id[digits++ / 2];
+    byte = static_cast<char>(static_cast<unsigned char>(byte) << 4 | digit);
+  }
+  return digits == 2 * boot_id.size() ? boot_id : BootId{};
+}
+
 Status adjust_oom_score(const ProcessSettings& settings) {
   if (settings.oom_score_adj == OomScoreMode::kNo) return done();
   // The value of a master; the others are for roles and children that do not exist here.

@@ -11,6 +11,7 @@
 
 #include "node/config.h"
 #include "node/host.h"
+#include "node/start_mark.h"
 #include "server/server_log.h"
 
 namespace quorate {
@@ -63,6 +64,9 @@ int64_t make_room_for_clients(int64_t clients);
 // An address at which other machines may reach this one: the first of an interface that is up and no loopback, IPv4 before IPv6.
 // Empty: there is none.
 std::string find_machine_address();
+
+// Another one after each start of the machine; zeros: the system does not say.
+BootId read_boot_id();
 
 // Writes oom_score_adj as the settings say; an error's detail says why that failed.
 Status adjust_oom_score(const ProcessSettings& settings);

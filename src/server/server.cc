@@ -149,7 +149,7 @@ Result<NodeIdentity> Server::begin_life(Disk& disk) {
   return NodeIdentity{};
 }
 
-std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdentity& node_identity) {
+std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdentity& node_identity, const StartFacts& start_facts) {
   const LogIdentity identity = log_identity(disk, 0, random_number());
   return std::make_unique<Node>(NodeOptions{
       .store = {.databases = static_cast<int>(node_settings_.databases),
@@ -159,6 +159,7 @@ std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdenti
       .shard = 0,
       .new_log_id = identity.new_log_id,
       .identity = node_identity,
+      .start_facts = start_facts,
       .seed = random_number(),
       .clock_us = read_steady_us,
       .settings = node_settings_,
@@ -186,7 +187,7 @@ Result<uint64_t> Server::import_into_directory(const std::string& file) {
   if (::symlink(file.c_str(), own_name.c_str()) != 0)
     return Error(ErrorCode::kIo, "can't write to " + directory.path() + ": " + std::strerror(errno));
   Process process(configuration_, process_settings_, log_);
-  const std::unique_ptr<Node> node = make_node(*disk, process, {});
+  const std::unique_ptr<Node> node = make_node(*disk, process, {}, {});
   const Status loaded = node->recover(*disk, read_clocks());
   ::unlink(own_name.c_str());
   if (!loaded.ok()) return Error(loaded.error().code(), std::string(loaded.error().detail()));
@@ -200,7 +201,7 @@ Result<uint64_t> Server::export_from_directory(const std::string& file) {
   TRY(const DataDirectory directory, open_directory());
   const std::unique_ptr<Disk> disk = make_disk_(directory);
   Process process(configuration_, process_settings_, log_);
-  const std::unique_ptr<Node> node = make_node(*disk, process, {});
+  const std::unique_ptr<Node> node = make_node(*disk, process, {}, {});
   TRY(node->recover(*disk, read_clocks()));
   FileDisk target_disk(target);
   TRY(write_rdb_now(target_disk, node->store(), file.substr(slash + 1), rdb_options()));
@@ -242,7 +243,8 @@ int Server::serve(const std::string& executable) {
   std::unique_ptr<Disk> recovery_disk = make_disk_(directory.value());
   const auto identity = begin_life(*recovery_disk);
   if (!identity.ok()) return refuse(identity.error().detail());
-  std::unique_ptr<Node> node = make_node(*recovery_disk, process, identity.value());
+  std::unique_ptr<Node> node = make_node(*recovery_disk, process, identity.value(),
+                                                  {.boot_id = read_boot_id(), .directory_inode = directory.value().inode()});
   int exit_code = 1;
   {
     Service service({.settings = process_settings_,

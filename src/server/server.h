@@ -6,6 +6,7 @@
 #include <string>
 
 #include "node/config.h"
+#include "node/start_mark.h"
 #include "persist/disk.h"
 #include "persist/identity.h"
 #include "server/file_disk.h"
@@ -43,7 +44,7 @@ class Server {
   Result<uint64_t> export_from_directory(const std::string& file);
   rdb::FileOptions rdb_options() const;
   Result<NodeIdentity> begin_life(Disk& disk);
-  std::unique_ptr<Node> make_node(Disk& disk, Host& host, const NodeIdentity& node_identity);
+  std::unique_ptr<Node> make_node(Disk& disk, Host& host, const NodeIdentity& node_identity, const StartFacts& start_facts);
 
   const DiskMaker make_disk_;
   StoreSettings store_settings_;

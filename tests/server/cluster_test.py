@@ -3,7 +3,7 @@
 import signal
 
 from cluster import Cluster, check, connected, write
-from harness import encode, free_port, run, wait_until
+from harness import encode, run, wait_until
 
 KEYS = ["key:%d" % number for number in range(200)]     # more than there are partitions
 
@@ -107,11 +107,6 @@ def test_the_nodes_end_in_order(setup):
     write(cluster.nodes[2], KEYS, "value")
     for node in cluster.nodes:
         assert node.stop() == 0, node.log()
-
-
-def test_joining_needs_a_log(setup):
-    code, output = setup.run("--port", str(free_port()), "--dir", setup.folder, "--join", "127.0.0.1:1", "--appendonly", "no")
-    assert code == 1 and "a node of a cluster needs its log" in output and "CRASHED" not in output, (code, output)
 
 
 if __name__ == "__main__":

@@ -213,6 +213,7 @@ void ClusterWorld::mend(uint64_t number) {
 void ClusterWorld::kill(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.node->is_dead()) return;
+  if (swarm_.in_memory && !may_forget(number)) return;
   machine.down_us = down_us;
   machine.node->die_after(1 + prng_.below(12));
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(50'000)),
@@ -221,15 +222,16 @@ void ClusterWorld::kill(uint32_t number, int64_t down_us) {
         .life = machine.life});
 }
 
-// Below `always` a machine without power forgets what it had promised.  One of them is to be borne;
-// what two lose together may be gone, which is no fault of anybody.
+// Below `always` a machine without power forgets what it had promised; one that keeps all in memory does
+// whenever it ends.  One of them is to be borne; what two lose together may be gone, which is no fault of anybody.
 bool ClusterWorld::may_forget(uint32_t number) const {
-  if (swarm_.appendfsync == "always") return true;
+  if (swarm_.appendfsync == "always" && !swarm_.in_memory) return true;
   if (size() < kVotersMin) return false;
   for (uint32_t other = 0; other < size(); ++other) {
     if (other == number) continue;
     const Machine& machine = *machines_[other];
-    if (machine.node == nullptr || machine.power_fails) return false;
+    const bool is_ending = machine.power_fails || machine.shall_end || (machine.node != nullptr && machine.node->is_doomed());
+    if (machine.node == nullptr || is_ending) return false;
   }
   return has_three_voters_everywhere(number);
 }
@@ -265,6 +267,7 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.node->is_dead()) return;
   if (swarm_.is_gentle && !can_do_without(number)) return;
+  if (swarm_.in_memory && !may_forget(number)) return;
   log(number, "is told to end");
   machine.down_us = down_us;
   machine.shall_end = true;

@@ -97,6 +97,7 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_people(prng, swarm);
   Prng end_prng(seed ^ 0x656e64);
   draw_ends(end_prng, swarm);
+  swarm.in_memory = end_prng.chance(0.25);
   Prng more_prng(seed ^ 0x6d6f7265);
   draw_more(more_prng, swarm);
   Prng slow_prng(seed ^ 0x736c6f77);
@@ -110,6 +111,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "partitions", swarm.partitions);
   add_line(text, "replication-n", swarm.replication);
   text += "  appendfsync " + swarm.appendfsync + "\n";
+  if (swarm.in_memory) text += "  appendonly no\n";
   add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));
   add_line(text, "rewrite-min-bytes", static_cast<double>(swarm.rewrite_min_bytes));
   add_line(text, "delay-us", static_cast<double>(swarm.delay_us));

@@ -23,6 +23,7 @@ struct ClusterSwarm {
   uint32_t partitions = 8;  // a power of two
   uint32_t replication = 3;
   std::string appendfsync = "everysec";
+  bool in_memory = false;                 // appendonly no: whoever ends forgets
   int64_t boot_spread_us = 0;             // the last node is started so long after the first
   uint64_t rewrite_min_bytes = 64 << 20;  // auto-aof-rewrite-min-size
   // The network between nodes.

@@ -236,7 +236,8 @@ void ClusterWorld::arm_timer(uint32_t number) {
 }
 
 std::string ClusterWorld::config(uint32_t number) const {
-  std::string text = "appendonly yes\nsave \"\"\nprotected-mode no\ndatabases 1\nport 7001\n";
+  std::string text = swarm_.in_memory ? "appendonly no\n" : "appendonly yes\n";
+  text += "save \"\"\nprotected-mode no\ndatabases 1\nport 7001\n";
   text += "appendfsync " + swarm_.appendfsync + "\n";
   text += "partitions " + std::to_string(swarm_.partitions) + "\n";
   text += "replication-n " + std::to_string(swarm_.replication) + "\n";
@@ -256,7 +257,10 @@ std::string ClusterWorld::config(uint32_t number) const {
 
 void ClusterWorld::start_node(uint32_t number) {
   Machine& machine = *machines_[number];
-  if (!machine.has_power) machine.booted_us = now_us_;
+  if (!machine.has_power) {
+    machine.booted_us = now_us_;
+    ++machine.boots;
+  }
   machine.has_power = true;
   machine.started_us = now_us_;
   ++machine.life;
@@ -272,6 +276,8 @@ void ClusterWorld::start_node(uint32_t number) {
                        .config = config(number),
                        .now = clock(machine),
                        .mistakes = options_.mistakes,
+                       .start_facts = {.boot_id = {static_cast<char>(number + 1), static_cast<char>(machine.boots)},
+                                       .directory_inode = number + 1},
                        .carrier = &machine.carrier,
                        .on_log = [this, number](std::string_view line) { log(number, line); }});
   const Status recovered = machine.node->recover();

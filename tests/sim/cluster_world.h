@@ -141,6 +141,7 @@ class ClusterWorld final : private NetworkHost,
     uint64_t life = 0;  // counts starts
     bool has_power = true;
     int64_t booted_us = 0;
+    uint8_t boots = 1;
     int64_t started_us = 0;
     int64_t drift_ppm = 0;
     int64_t wall_offset_ms = 0;

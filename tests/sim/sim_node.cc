@@ -55,6 +55,7 @@ Status SimNode::recover() {
                   .shard = 0,
                   .new_log_id = identity.new_log_id,
                   .identity = node_identity,
+                  .start_facts = options_.start_facts,
                   .seed = prng_.next(),
                   .clock_us = still_clock,
                   .settings = node_settings_,

@@ -46,6 +46,7 @@ class SimNode final : private Driver, private Host {
     // Planted mistake: replies do not wait for what expired when they were made.
     bool forgets_expiry = false;
     NodeMistakes mistakes = {};
+    StartFacts start_facts = {.boot_id = {1}, .directory_inode = 1};  // always the same boot
     PeerCarrier* carrier = nullptr;  // none: no other node can be reached
     std::function<void(std::string_view)> on_log = nullptr;
   };
@@ -92,6 +93,8 @@ class SimNode final : private Driver, private Host {
   // What was to be on disk is there.
   bool has_ended_well() const { return ended_ == ProcessEnd::kOrderly; }
   bool is_dead() const { return outputs_left_ == 0; }
+  // It will be.
+  bool is_doomed() const { return outputs_left_ != UINT64_MAX; }
   // When tick_if_due() will do something.
   int64_t deadline_us() const { return deadline_us_; }
   // The socket has not taken all that the node gave it.

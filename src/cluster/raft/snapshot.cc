@@ -9,8 +9,17 @@ namespace quorate::raft {
 // The leader's state is ahead of its commit index; a snapshot of it may hold what will be
 // truncated.
 bool Core::snapshot_may_leave(Term term, Index last) const {
-  if (failed_ || leader() == nullptr || term != hard_.term) return false;
-  return last <= commit_ || mistakes_.snapshot_before_commit;
+  const Leader* const leading = leader();
+  if (failed_ || leading == nullptr || term != hard_.term) return false;
+  if (last <= commit_ || mistakes_.snapshot_before_commit) return true;
+  // In an all-present restart every voter has chosen the log with which this leader was elected:
+  // nobody can be elected without them all, or without holding it.  The others have forgotten
+  // everything and need the snapshot in order to commit what follows.
+  if (leading->takeover != Takeover::kAllPresentRestart) return false;
+  if (last <= leading->no_op) return true;
+  const bool is_restated = last == next(leading->no_op) && log_.has(last) &&
+                           log_.at(last).kind == EntryKind::kConfiguration;
+  return is_restated;
 }
 
 void Core::on(const in::SnapshotFailed& input, Output&) {
