@@ -88,7 +88,8 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
   const bool stays_bare = recovery.is_bare() && !node_.settings.appendonly;
   keeping_ = stays_bare ? Keeping::kBare : Keeping::kAll;
-  node_.persistence.rewrite_wanted = recovery.is_bare() && !stays_bare;
+  whole_from_ = recovery.is_bare() && !stays_bare ? 1 : 0;
+  node_.persistence.rewrite_wanted = whole_from_ != 0;
   for (auto& [group, found] : restored_->groups) {
     // The meta group's log is synced in every mode.
     const bool may_have_forgotten = start == raft::StartKind::kMayHaveForgotten && group != meta_group(node_.store.partition_count());
@@ -540,7 +541,7 @@ void Company::follow_appendonly() {
     if (bare_record_ == 0 && keeping_ == Keeping::kAll) return;
     bare_record_ = 0;
     keeping_ = Keeping::kAll;
-    // Until that is there a start finds nothing.
+    whole_from_ = node_.durability.log().position().next_sequence;
     node_.persistence.rewrite_wanted = true;
     node_.host.log(LogLevel::kNotice, "appendonly yes -> partitions are kept in the log again, from a snapshot on");
     return;
@@ -551,6 +552,10 @@ void Company::follow_appendonly() {
   encode_bare_beginning(meta_group(node_.store.partition_count()), body);
   bare_record_ = group_log_.next_number();
   group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.now.unix_ms, node_.durability.log(), node_.durability.requests);
+}
+
+void Company::snapshot_is_published(Keeping of, uint64_t sequence) {
+  if (of == Keeping::kAll && sequence >= whole_from_) whole_from_ = 0;
 }
 
 void Company::on_log_progress() {

@@ -118,6 +118,12 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // ---- the log (docs/CLUSTER.md, "What a start remembers") ----------------------------------------------------------
   // Of partitions: all, or with `appendonly no` nothing.
   Keeping keeping() const { return keeping_; }
+  // Everything is still kept, and that this ends is on its way to the disk: a snapshot of everything that began now would take it away.
+  bool becomes_bare() const { return bare_record_ != 0; }
+  // A start would find all that is kept.  After `appendonly yes` not before a snapshot of everything is there.
+  bool log_is_whole() const { return keeping_ == Keeping::kAll && whole_from_ == 0; }
+  // The log begins with a snapshot now, of so much, that stands for what is below `sequence`.
+  void snapshot_is_published(Keeping of, uint64_t sequence);
   // `appendonly` may have another value.  Called often.
   void follow_appendonly();
   OwnMark& mark() { return mark_; }
@@ -293,6 +299,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::optional<uint64_t> first_record_;
   Keeping keeping_ = Keeping::kAll;
   uint64_t bare_record_ = 0;        // says so; it is not synced yet.  0: there is none
+  uint64_t whole_from_ = 0;         // of the log, what stands before this place is not all.  0: it is
   struct RestartsTogether {
     uint32_t partitions = 0;
     uint32_t empty = 0;             // of these

@@ -211,7 +211,7 @@ void write_persistence(const Source& from, Lines& out) {
   out.count("rdb_saves", facts.saves);
   out.zeros({"rdb_last_cow_size", "rdb_last_load_keys_expired"});
   out.count("rdb_last_load_keys_loaded", facts.keys_loaded);
-  out.flag("aof_enabled", node.durability.keeps_log() && node.company.keeping() == Keeping::kAll);
+  out.flag("aof_enabled", keeps_data_in_log(node));
   out.flag("aof_rewrite_in_progress", facts.is_rewriting);
   out.flag("aof_rewrite_scheduled", facts.rewrite_is_scheduled);
   out.number("aof_last_rewrite_time_sec", facts.last_rewrite_seconds);

@@ -87,6 +87,7 @@ void begin_log_snapshot(NodeState& node) {
   }
   state.rewrite_wanted = false;
   state.last_rewrite_try_us = node.now.steady_us;
+  state.job_keeping = keeping;
   LogWriter& log = node.durability.log();
   log.start_segment(node.durability.requests);
   const SnapshotHeader header{.shard = node.shard,
@@ -133,6 +134,7 @@ void end_log_snapshot(NodeState& node, bool succeeded, int64_t seconds) {
     remove_file(node, snapshot_name(node.shard, state.snapshot_sequence));
   }
   state.snapshot_sequence = sequence;
+  node.company.snapshot_is_published(state.job_keeping, sequence);
   state.snapshot_bytes = state.job.bytes();
   if (node.durability.keeps_log()) {
     state.facts.log_size_after_rewrite = state.snapshot_bytes + node.durability.log().log_size();
@@ -394,12 +396,20 @@ bool save_point_is_reached(const NodeState& node) {
          });
 }
 
+bool may_try_rewrite(const NodeState& node) {
+  const Persistence& state = node.persistence;
+  return state.facts.last_rewrite_ok || node.now.steady_us - state.last_rewrite_try_us > kRetryAfterUs;
+}
+
+// The log was switched on, and the snapshot that it needs has failed.
+bool log_lacks_snapshot(const NodeState& node) {
+  const bool lacks = !node.company.is_alone() && node.company.keeping() == Keeping::kAll && !node.company.log_is_whole();
+  return lacks && may_try_rewrite(node);
+}
+
 bool log_has_grown(NodeState& node) {
   if (!node.durability.keeps_log() || node.settings.auto_aof_rewrite_percentage == 0) return false;
-  const Persistence& state = node.persistence;
-  const bool may_try =
-      state.facts.last_rewrite_ok || node.now.steady_us - state.last_rewrite_try_us > kRetryAfterUs;
-  if (!may_try) return false;
+  if (!may_try_rewrite(node)) return false;
   const uint64_t size = node.persistence.snapshot_bytes + node.durability.log().log_size();
   if (size < node.settings.auto_aof_rewrite_min_size) return false;
   const uint64_t base = std::max<uint64_t>(1, node.persistence.facts.log_size_after_rewrite);
@@ -482,7 +492,8 @@ void persistence_settings_changed(NodeState& node) {
 void end_turn_of_persistence(NodeState& node) {
   Persistence& state = node.persistence;
   if (!state.job_runs && !node.followers.transfer) {
-    const bool log_is_well = node.durability.keeps_log() && !node.durability.refuses_writes();
+    const bool log_is_well =
+        node.durability.keeps_log() && !node.durability.refuses_writes() && !node.company.becomes_bare();
     if (state.rewrite_wanted && log_is_well) {
       begin_log_snapshot(node);
     } else if (state.save_wanted) {
@@ -498,7 +509,8 @@ void run_persistence(NodeState& node) {
   Persistence& state = node.persistence;
   if (state.shutting_down) return;
   if (!state.job_runs && !state.save_wanted && save_point_is_reached(node)) state.save_wanted = true;
-  if (!state.job_runs && !state.rewrite_wanted && log_has_grown(node)) state.rewrite_wanted = true;
+  if (state.job_runs || state.rewrite_wanted) return;
+  state.rewrite_wanted = log_lacks_snapshot(node) || log_has_grown(node);
 }
 
 void step_persistence(NodeState& node) {
@@ -525,6 +537,10 @@ bool has_persistence_work(const NodeState& node) {
 void on_snapshot_reply(NodeState& node, DiskReply&& reply) {
   if (node.persistence.job.owns(reply.id)) node.persistence.job.on_reply(std::move(reply));
   end_job(node);
+}
+
+bool keeps_data_in_log(const NodeState& node) {
+  return node.durability.keeps_log() && node.company.keeping() == Keeping::kAll;
 }
 
 bool refuses_writes(const NodeState& node) {

@@ -52,6 +52,7 @@ struct Persistence {
   int64_t job_began_us = 0;
   uint64_t job_keys = 0;          // there were so many when it began
   uint64_t job_dirty = 0;         // Store::dirty() then
+  Keeping job_keeping = Keeping::kAll;    // of a log snapshot: how much of the partitions it holds
   std::optional<Checkpoint> checkpoint;   // in company: of the groups, then; the job's file counts once it may
 
   // ---- what is wanted next ----------------------------------------------------------------------------
@@ -108,6 +109,8 @@ void run_persistence(NodeState& node);
 void step_persistence(NodeState& node);
 bool has_persistence_work(const NodeState& node);
 void on_snapshot_reply(NodeState& node, DiskReply&& reply);
+// What is written gets into the log: with `appendonly no` a node in company has one, and this is not true of it.
+bool keeps_data_in_log(const NodeState& node);
 // MISCONF: the last snapshot failed and stop-writes-on-bgsave-error is set, or the log can't be written.
 bool refuses_writes(const NodeState& node);
 PersistenceFacts persistence_facts(const NodeState& node);

@@ -27,7 +27,10 @@ enum ToldFlag : uint8_t {
 };
 constexpr uint8_t kToldFlags = kCopiesAreSynced | kIsStored | kIsGone;
 
-bool is_always_synced(const NodeState& node) { return node.settings.appendfsync == FsyncPolicy::kAlways; }
+bool is_log_whole(const NodeState& node) { return node.durability.keeps_log() && node.company.log_is_whole(); }
+bool is_always_synced(const NodeState& node) {
+  return node.settings.appendfsync == FsyncPolicy::kAlways && is_log_whole(node);
+}
 uint64_t appended(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().appended() : 0; }
 uint64_t synced(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().synced() : 0; }
 
@@ -52,7 +55,7 @@ std::optional<Told> tell(const NodeState& node, const LogPlace& place) {
   if (!there) return std::nullopt;
   Told told{.others = there->others, .appended = appended(node), .synced = synced(node)};
   if (is_always_synced(node)) told.flags |= kCopiesAreSynced;
-  if (there->is_stored) told.flags |= kIsStored;
+  if (there->is_stored && is_log_whole(node)) told.flags |= kIsStored;
   if (there->is_gone) told.flags |= kIsGone;
   return told;
 }
@@ -85,7 +88,7 @@ struct Sum {
 // With nothing written there is nothing that anybody lacks.
 Sum sum_of_nothing(const NodeState& node) {
   const uint32_t others = node.company.others_wanted({WriteLevel::kAll}, std::nullopt);
-  return {.others = others, .synced_here = node.durability.keeps_log() ? 1u : 0u};
+  return {.others = others, .synced_here = is_log_whole(node) ? 1u : 0u};
 }
 
 Sum sum_of(const NodeState& node, const Waits::Waiting& waiting) {

@@ -3,6 +3,7 @@
 #include "commands/syntax.h"
 #include "node/commands/node_families.h"
 #include "node/context.h"
+#include "node/persistence.h"
 #include "node/waits.h"
 
 namespace quorate {
@@ -37,7 +38,7 @@ Status wait_aof(NodeContext& cx) {
   if (!others || *others < 0) return ErrorCode::kNotPositive;
   goal.others = *others;
   TRY(const int64_t timeout_ms, timeout_at(cx, 3));
-  if (goal.synced_here > 0 && !cx.node.durability.keeps_log()) return errors::wait_without_log();
+  if (goal.synced_here > 0 && !keeps_data_in_log(cx.node)) return errors::wait_without_log();
   begin_wait(cx.node, cx.session, goal, timeout_ms);
   return done();
 }

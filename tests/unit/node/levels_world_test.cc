@@ -8,83 +8,10 @@
 #include "node/forward.h"
 #include "node/forward_message.h"
 #include "node/state.h"
-#include "tests/sim/cluster_world.h"
-#include "tests/unit/node/slow_disk_node.h"
+#include "tests/unit/node/calm_cluster.h"
 
 namespace quorate::sim {
 namespace {
-
-ClusterSwarm calm_cluster(uint32_t nodes) {
-  ClusterSwarm swarm;
-  swarm.nodes = nodes;
-  swarm.partitions = 8;
-  return swarm;
-}
-
-// Nodes at rest, and a client of each.
-class CalmCluster {
- public:
-  explicit CalmCluster(uint32_t nodes) : world_({.seed = nodes}, calm_cluster(nodes)) {
-    for (int step = 0; step < 400 && !(step > 0 && world_.is_settled()); ++step) pass(kSecondUs / 20);
-    EXPECT_EQ(world_.describe_unsettled(), "");
-    pass(2 * kSecondUs);   // those that learned vote by then
-    for (uint32_t machine = 0; machine < nodes; ++machine) clients_.push_back(node(machine).connect());
-  }
-  SimNode& node(uint32_t machine) { return *world_.node(machine); }
-  Company& company(uint32_t machine) { return node(machine).node().state().company; }
-  uint32_t partition_of(const std::string& key) {
-    Store& store = node(0).node().store();
-    return store.partition_of(store.make_key(key).slot);
-  }
-  void pass(int64_t us) { world_.run(world_.now_us() + us); }
-  // What has arrived since the last call.
-  std::string heard(uint32_t machine) {
-    while (node(machine).is_sending(clients_[machine])) node(machine).drain_socket(clients_[machine]);
-    return std::exchange(node(machine).received(clients_[machine]), {});
-  }
-  // The answer, once there is one.
-  std::string ask(uint32_t machine, const std::vector<std::string>& words, int64_t within_us = kSecondUs) {
-    node(machine).send(clients_[machine], encoded(words));
-    node(machine).end_turn();
-    std::string answer = heard(machine);
-    for (int64_t passed_us = 0; answer.empty() && passed_us < within_us; passed_us += kSecondUs / 100) {
-      pass(kSecondUs / 100);
-      answer = heard(machine);
-    }
-    return answer;
-  }
-  // The answer of a turn that takes so long, if it needs nobody else.
-  std::string ask_in_slow_turn(uint32_t machine, const std::vector<std::string>& words, int64_t turn_us) {
-    node(machine).send(clients_[machine], encoded(words));
-    node(machine).set_clock(node(machine).now().steady_us + turn_us);
-    node(machine).end_turn();
-    return heard(machine);
-  }
-  // The answer, if it needs nobody else.
-  std::string ask_at_once(uint32_t machine, const std::vector<std::string>& words) { return ask(machine, words, 0); }
-  // Another node asks for it, as if its client had.
-  void forward(uint32_t machine, const ForwardCommand& command, const std::vector<std::string>& words) {
-    const NodeId from = company((machine + 1) % 3).cluster().own().id;
-    Buffer bytes;
-    encode_head(command, bytes);
-    bytes.append(encoded(words));
-    const auto kind = static_cast<uint64_t>(ForwardKind::kCommand);
-    EXPECT_TRUE(node(machine).node().state().forwarding->receive(from, kind, bytes.view()).ok());
-    node(machine).end_turn();
-  }
-  // What was said to other nodes waits for something.
-  bool holds_answers(uint32_t machine) {
-    bool holds = false;
-    node(machine).node().state().sessions.for_each_with_links(
-        [&](const Session& session) { holds = holds || (session.has(kForwarded) && session.pending_output() != 0); });
-    return holds;
-  }
-  std::string wrong() { return world_.wrong(); }
-
- private:
-  ClusterWorld world_;
-  std::vector<int> clients_;
-};
 
 TEST(LevelsWorld, writes_and_reads_are_answered_at_every_level_from_every_node) {
   CalmCluster cluster(3);
