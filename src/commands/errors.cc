@@ -436,6 +436,9 @@ Error uncertain_stored(uint32_t copies, uint32_t of) {
   return made({"UNCERTAIN not committed in time, stored on ", std::to_string(copies), " of ", std::to_string(of),
                " copies; it may be yet, or be lost"});
 }
+Error uncertain_unnoted() {
+  return fixed("UNCERTAIN it was run, but the disk has not noted in time that it may be lost (node.losses)");
+}
 Error uncertain_connection_lost(uint32_t partition) {
   return made({"UNCERTAIN the connection with the leader of partition ", std::to_string(partition),
                " was lost before it answered"});

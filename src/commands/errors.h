@@ -191,6 +191,7 @@ Error too_few_copies(uint32_t wanted, uint32_t live);       // not executed
 Error too_few_voters(uint32_t wanted, uint32_t live);       // of a read; the same
 Error uncertain_committed(uint32_t copies, uint32_t of);    // executed; not as many copies as were asked for
 Error uncertain_stored(uint32_t copies, uint32_t of);       // executed, not committed
+Error uncertain_unnoted();                                  // acknowledged below the commit quorum
 Error uncertain_connection_lost(uint32_t partition);        // sent to another node
 Error uncertain_timed_out(uint32_t partition);              // the same
 Error forwarding_timed_out(uint32_t partition);

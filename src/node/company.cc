@@ -77,7 +77,8 @@ Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 
 }  // namespace
 
-Company::Company(NodeState& node) : node_(node), mark_(node.identity, node.start_facts) {}
+Company::Company(NodeState& node)
+    : node_(node), losses_stream_(node.streams.add_streams(1)), mark_(node.identity, node.start_facts) {}
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
@@ -110,6 +111,17 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   return done();
 }
 
+Status Company::restore_losses(Disk& disk) {
+  if (node_.mistakes.forgets_losses) return done();
+  TRY(std::optional<Losses> found, read_losses(disk));
+  if (found) {
+    losses_ = std::move(*found);
+  } else {
+    node_.host.log(LogLevel::kWarning, std::string(kLossesFile) + " is damaged -> what it told of lost writes is forgotten");
+  }
+  return done();
+}
+
 Status Company::start() {
   // Without an identity a node takes no part in a cluster (persist/identity.h); what it says of itself holds until it ends.
   const NodeId id = node_.identity.id != 0 ? node_.identity.id : node_.store.random().next() | 1;
@@ -138,6 +150,7 @@ Status Company::start() {
   }
   if (restored_) TRY(check_agreement(restored_->state, node_.configuration));
   states_.resize(partitions);
+  if (restored_) remember_weak();
   if (rows_ == nullptr) rows_ = std::make_unique<OriginRows[]>(partitions);
   cluster_ = std::make_unique<ClusterNode>(options, static_cast<PartitionData&>(*this));
   const bool was_in_company = restored_.has_value();
@@ -210,7 +223,7 @@ void Company::after_write(Session& session, const Key& key) {
   if (session.driver == nullptr) session.places.note({.partition = partition_, .term = state.term, .index = index});
   if (node_.mistakes.reply_before_commit) return;
   WriteNeeds needs = write_needs(session, partition_, key.bytes);
-  if (!needs.commit) needs = bounded(state, index, needs);
+  if (!needs.commit) needs = bounded(partition_, index, needs);
   await_write(session, partition_, index, needs);
 }
 
@@ -506,6 +519,12 @@ void Company::keep_mark() {
   if (first_record_ && stored_ >= *first_record_) mark_.recovery_is_stored();
   mark_.follow(wanted_mode(), node_.durability.log());
   mark_.drain(node_.durability.requests);
+  loss_file_.drain(losses_, node_.durability.requests);
+}
+
+bool Company::end_files() {
+  const bool is_marked = mark_.end();
+  return is_marked && (loss_file_.is_settled() || loss_file_.has_failed());
 }
 
 void Company::distrust_disk() {
@@ -522,7 +541,8 @@ void Company::store_records() {
 
 void Company::make_records() {
   Durability& durability = node_.durability;
-  while (!is_silent_ && cluster_->has_record()) {
+  // Otherwise a process that ends here would never tell.
+  while (!is_silent_ && !must_note_first() && cluster_->has_record()) {
     Buffer body;
     const auto needs = cluster_->begin_record(group_log_.next_number(), body, keeping_);
     group_log_.add(needs, body.view(), node_.now.unix_ms, durability.log(), durability.requests);
@@ -632,6 +652,12 @@ void Company::note_restart_together(uint32_t partition) {
   PartitionState& state = states_[partition];
   if (role.takeover != raft::Takeover::kAllPresentRestart || state.restart_told_term == role.term.value) return;
   state.restart_told_term = role.term.value;
+  losses_.add({.kind = Loss::Kind::kRestart,
+               .partition = partition,
+               .term = role.term.value,
+               .last_index = core.last_index().value,
+               .unix_ms = node_.now.unix_ms});
+  loss_file_.want();
   ++restarts_.partitions;
   // Its first entries say who leads, and who belongs to it.
   constexpr uint64_t kOwnEntries = 2;
@@ -655,10 +681,11 @@ void Company::serve(uint32_t partition) {
   state.key_writes.fill(0);
   const raft::Core& core = *cluster_->partitions().core(partition);
   if (std::exchange(state.term, core.term().value) != core.term().value) {
-    state.weak_index = 0;
+    state.weak_index = state.weak_noted = 0;
     state.unacknowledged.clear();
     if (core.role_state().takeover == raft::Takeover::kElection) {
       losses_.add({.kind = Loss::Kind::kTakeover, .partition = partition, .term = state.term, .unix_ms = node_.now.unix_ms});
+      loss_file_.want();
     }
   }
   state.serves = true;
@@ -819,6 +846,7 @@ void Company::look_at_disk() {
 void Company::end_overdue() {
   if (!in_company_) return;
   mark_.retry();
+  loss_file_.retry();
   const int64_t since_us = node_.now.steady_us - node_.settings.request_timeout_ms * 1000;
   for (uint32_t partition = 0; partition < states_.size(); ++partition) {
     PartitionState& state = states_[partition];
@@ -835,6 +863,10 @@ void Company::end_overdue() {
       lose_the_rest(stream, [&](uint64_t position) { return uncertain_of(partition, state.levels->index_at(position)); });
     };
     state.levels->take_overdue(since_us, of_copies, [&](StreamId stream) { lose_the_rest(stream, of_lost_leader); });
+  }
+  if (noted_wait_since_us_ <= since_us) {
+    noted_wait_since_us_ = kNever;
+    lose_the_rest(losses_stream_, [](uint64_t) { return errors::uncertain_unnoted(); });
   }
 }
 

@@ -20,6 +20,7 @@
 #include "node/group_log.h"
 #include "node/level_streams.h"
 #include "node/levels.h"
+#include "node/loss_file.h"
 #include "node/losses.h"
 #include "node/own_mark.h"
 #include "node/pubsub_links.h"
@@ -48,6 +49,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // What recovery found of groups, and whether the node may have forgotten.  Installs the states of bases into the store.
   // Requires: before start().
   Status restore(GroupRecovery& recovery, raft::StartKind start);
+  // What was known of losses before this start.  Requires: before start().
+  Status restore_losses(Disk& disk);
   // The error is the reason why this node cannot belong to a cluster as it was told.
   Status start();
   bool is_started() const { return cluster_ != nullptr; }
@@ -105,6 +108,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // How many copies besides the leader's a level means; with nothing to go by, of the partitions that there are.
   uint32_t others_wanted(WriteLevel level, std::optional<uint32_t> partition) const;
   const Losses& losses() const { return losses_; }
+  LossFile& loss_file() { return loss_file_; }
+  // After LossFile::on_reply().
+  void on_losses_stored();
   // Up to where replies were let go because so many copies hold it, in this leadership; 0: none were.  For the simulator.
   uint64_t copies_told(uint32_t partition, uint32_t count) const;
 
@@ -131,6 +137,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   raft::Durability wanted_mode() const;
   // A sync has failed.
   void distrust_disk();
+  // What an orderly end leaves besides the log.  True once it is there, or cannot be.  Requires: as OwnMark::end().
+  bool end_files();
 
   // ---- leaving (leaving.h) ------------------------------------------------------------------------------------
   void set_draining(ClusterNode::Draining draining);
@@ -170,10 +178,12 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
  private:
   static constexpr size_t kKeySlots = 64;   // a partition
   static constexpr uint64_t kBarrierKinds = 32;   // a token is number * kBarrierKinds + voters
-  // What the reply to a write waits for: that it is committed, that so many copies hold it (0: no matter).
+  // What the reply to a write waits for: that it is committed, that so many copies hold it, that the disk knows that this node acknowledges
+  // weakly (0: no matter).
   struct WriteNeeds {
     bool commit = true;
     uint8_t copies = 0;
+    uint64_t noted = 0;   // a wish of the loss file that is on disk
   };
   // What the reply to a read waits for: that what it has seen is committed; that this node leads, by lease or by a round with at least
   // so many voters (0: no round).
@@ -202,6 +212,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     Unacknowledged unacknowledged;
     Freshness freshness;               // of the copy here, while another node leads
     uint64_t weak_index = 0;           // the last that was acknowledged before it was committed, in `term`
+    uint64_t weak_noted = 0;           // the wish of the loss file that says so of `term`; 0: none
     WriteNeeds default_needs = {};     // of write-quorum; on a leader
     std::unique_ptr<LevelStreams> levels;   // made by the first that needs them
     std::array<uint64_t, kKeySlots> key_writes{};  // by hash of the key: the index of its last change, or of a neighbour's
@@ -263,7 +274,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   LevelStreams& level_streams(uint32_t partition);
   // How many live, if those are too few.
   std::optional<uint32_t> too_few_live(const raft::Core& core, Counted counted, uint32_t wanted) const;
-  WriteNeeds bounded(PartitionState& state, uint64_t index, WriteNeeds needs) const;
+  WriteNeeds bounded(uint32_t partition, uint64_t index, WriteNeeds needs);
+  void remember_weak();
+  bool must_note_first() const { return loss_file_.durable() < loss_noted_ && !loss_file_.has_failed(); }
   void note_loss(uint32_t partition, std::span<const raft::Entry> entries);
   Error uncertain_of(uint32_t partition, uint64_t index) const;
   void enter_company();
@@ -289,6 +302,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<std::pair<NodeId, FreshnessMessage>> asked_freshness_;   // by whom
   std::vector<uint32_t> ready_;     // may_serve_soon
   Losses losses_;
+  LossFile loss_file_;
+  const StreamId losses_stream_;    // at LossFile::durable()
+  uint64_t loss_noted_ = 0;         // the wish that tells of the last entries that are lost
+  int64_t noted_wait_since_us_ = kNever;   // replies wait for losses_stream_
   Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};
   bool levels_are_plain_ = true;    // for who has asked for none: that is what they are
   std::vector<NodeId> leaders_;     // by partition, as forwarding knows them

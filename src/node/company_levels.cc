@@ -142,6 +142,10 @@ LevelStreams& Company::level_streams(uint32_t partition) {
 
 void Company::await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs) {
   if (needs.commit) await(node_, session, {commit_stream(partition), index});
+  if (needs.noted > loss_file_.durable()) {
+    noted_wait_since_us_ = std::min(noted_wait_since_us_, node_.now.steady_us);
+    await(node_, session, {losses_stream_, needs.noted});
+  }
   if (needs.copies == 0) return;
   LevelStreams& streams = level_streams(partition);
   const bool is_first = !streams.uses_copies(needs.copies);
@@ -152,14 +156,42 @@ void Company::await_write(Session& session, uint32_t partition, uint64_t index, 
 }
 
 // While too much is not committed, nothing is acknowledged before it is.
-Company::WriteNeeds Company::bounded(PartitionState& state, uint64_t index, WriteNeeds needs) const {
+Company::WriteNeeds Company::bounded(uint32_t partition, uint64_t index, WriteNeeds needs) {
+  PartitionState& state = states_[partition];
   const NodeSettings& settings = node_.settings;
-  if (state.unacknowledged.is_beyond(node_.now.steady_us, settings.max_unacked_ms * 1000, settings.max_unacked_bytes)) {
+  const bool is_too_much =
+      state.unacknowledged.is_beyond(node_.now.steady_us, settings.max_unacked_ms * 1000, settings.max_unacked_bytes);
+  if (is_too_much || loss_file_.has_failed()) {
     needs.commit = true;
-  } else {
-    state.weak_index = index;
+    return needs;
   }
+  state.weak_index = index;
+  // A start that finds these entries gone must know that they may have been acknowledged.
+  if (state.weak_noted == 0) {
+    losses_.note_weak(partition, state.term);
+    state.weak_noted = loss_file_.want();
+  }
+  needs.noted = state.weak_noted;
   return needs;
+}
+
+// What the log still holds of the terms in which something was acknowledged weakly may yet be lost.
+void Company::remember_weak() {
+  for (const auto& [partition, term] : losses_.weak_terms()) {
+    if (partition >= states_.size()) continue;
+    const auto found = restored_->groups.find(group_of_partition(partition));
+    if (found == restored_->groups.end()) continue;
+    for (const raft::Entry& entry : found->second.restored.entries) {
+      if (entry.term.value != term) continue;
+      states_[partition].term = term;
+      states_[partition].weak_index = entry.index.value;
+    }
+  }
+}
+
+void Company::on_losses_stored() {
+  node_.streams.advance(losses_stream_, loss_file_.durable());
+  if (loss_file_.is_settled()) noted_wait_since_us_ = kNever;
 }
 
 void Company::note_loss(uint32_t partition, std::span<const raft::Entry> entries) {
@@ -173,6 +205,7 @@ void Company::note_loss(uint32_t partition, std::span<const raft::Entry> entries
                   .last_index = std::min(state.weak_index, entries.back().index.value),
                   .unix_ms = node_.now.unix_ms};
   losses_.add(loss);
+  loss_noted_ = loss_file_.want();
   node_.host.log(LogLevel::kWarning, "partition " + std::to_string(partition) + ": entries " + std::to_string(loss.first_index) + " to " +
                                          std::to_string(loss.last_index) + " of term " + std::to_string(loss.term) +
                                          " were acknowledged before they were committed, and are lost");

@@ -382,7 +382,7 @@ void write_quorum(const Source& from, Lines& out) {
   out.section("Quorum");
   const Losses& losses = from.node.company.losses();
   out.count("quorum_lost_records", losses.lost_count());
-  out.count("quorum_takeovers", losses.takeovers().size());
+  out.count("quorum_takeovers", losses.of(Loss::Kind::kTakeover).size());
   out.count("quorum_waiting_clients", from.node.waits.by_session.size());
 }
 

@@ -2,9 +2,12 @@
 // known of those that were lost (REPLICATION 2).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 
 #include "util/time.h"
 
@@ -46,32 +49,54 @@ struct Loss {
   enum class Kind : uint8_t {
     kLost,      // entries that this node has acknowledged weakly, in a term that it led, are gone
     kTakeover,  // this node leads since then; what the leader before has acknowledged weakly just before may be gone
+    kRestart,   // this node leads since then, after all copies had been restarted and may have forgotten; whatever was acknowledged
+                // behind last_index is gone
   } kind = Kind::kLost;
   uint32_t partition = 0;
   uint64_t term = 0;
   uint64_t first_index = 0;   // kLost
-  uint64_t last_index = 0;
+  uint64_t last_index = 0;    // kLost, kRestart
   int64_t unix_ms = 0;        // when it was found
+
+  // The same, perhaps found again.
+  bool tells_as(const Loss& other) const {
+    return kind == other.kind && partition == other.partition && term == other.term && first_index == other.first_index &&
+           last_index == other.last_index;
+  }
 };
 
-// The newest of each kind.
+// What this node knows of losses, the newest of each kind, and in which terms it has acknowledged something weakly.  Kept in a file
+// (loss_file.h).
 class Losses {
  public:
-  static constexpr size_t kKeptMax = 1024;
+  static constexpr size_t kKeptMax = 1024;   // of each kind
 
+  // What is known already is not added again: a process that ends between noting a loss and losing it finds it again.
   void add(const Loss& loss) {
-    std::deque<Loss>& list = loss.kind == Loss::Kind::kLost ? lost_ : takeovers_;
+    std::deque<Loss>& list = lists_[static_cast<size_t>(loss.kind)];
+    if (std::any_of(list.begin(), list.end(), [&](const Loss& each) { return each.tells_as(loss); })) return;
     if (list.size() == kKeptMax) list.pop_front();
     list.push_back(loss);
     if (loss.kind == Loss::Kind::kLost) ++lost_count_;
   }
-  const std::deque<Loss>& lost() const { return lost_; }
-  const std::deque<Loss>& takeovers() const { return takeovers_; }
-  uint64_t lost_count() const { return lost_count_; }   // since the start, kept or not
+  const std::deque<Loss>& of(Loss::Kind kind) const { return lists_[static_cast<size_t>(kind)]; }
+  size_t size() const { return lists_[0].size() + lists_[1].size() + lists_[2].size(); }
+  // By kind, the oldest first.
+  template <class Visit>
+  void each(Visit&& visit) const {
+    for (const std::deque<Loss>& list : lists_) std::for_each(list.begin(), list.end(), visit);
+  }
+  uint64_t lost_count() const { return lost_count_; }   // ever, kept or not
+  void set_lost_count(uint64_t count) { lost_count_ = count; }
+
+  // This node leads the partition in that term and is going to acknowledge something weakly.
+  void note_weak(uint32_t partition, uint64_t term) { weak_terms_[partition] = term; }
+  // By partition.  One term is enough: a leader serves once everything of earlier terms is committed.
+  const std::map<uint32_t, uint64_t>& weak_terms() const { return weak_terms_; }
 
  private:
-  std::deque<Loss> lost_;
-  std::deque<Loss> takeovers_;
+  std::array<std::deque<Loss>, 3> lists_;
+  std::map<uint32_t, uint64_t> weak_terms_;
   uint64_t lost_count_ = 0;
 };
 

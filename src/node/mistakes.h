@@ -12,6 +12,7 @@ struct NodeMistakes {
   bool proposes_nothing = false;        // now and then what was executed is not in the entry
   bool serves_before_applied = false;   // a new leader executes while its log is ahead of its memory
   bool snapshot_before_commit = false;  // a snapshot of the log counts although what it holds may be lost
+  bool forgets_losses = false;          // a start knows nothing of node.losses
   bool ignores_mark = false;            // a start after a power cut counts as one that remembers
   bool hands_over_in_turn = false;      // a leader hands over while what was read in this turn is not confirmed
   bool runs_numbers_again = false;      // a forwarded write that is sent again is run again

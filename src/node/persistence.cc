@@ -225,7 +225,7 @@ void step_shutdown(NodeState& node) {
     node.durability.sync();
     return;
   }
-  if (is_log_safe(node) && !node.company.mark().end()) return;
+  if (is_log_safe(node) && !node.company.end_files()) return;
   state.shutting_down = false;
   node.host.end_process(ProcessEnd::kOrderly);
 }
@@ -457,7 +457,10 @@ Status recover_node(NodeState& node, Disk& disk) {
   EffectApplier applier(node);
   TRY(StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
   if (result.groups) TRY(node.company.restore(*result.groups, start));
-  if (is_marked) TRY(node.company.mark().begin_work(disk, node.company.wanted_mode()));
+  if (is_marked) {
+    TRY(node.company.mark().begin_work(disk, node.company.wanted_mode()));
+    TRY(node.company.restore_losses(disk));
+  }
   node.store.changes().clear();
   note_loaded(node, result);
   // In company there is always a log: of terms and votes at least.

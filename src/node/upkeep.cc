@@ -159,6 +159,10 @@ void on_disk_reply(NodeState& node, DiskReply&& reply) {
     release_held(node);
   } else if (node.company.mark().owns(reply.id)) {
     node.company.mark().on_reply(std::move(reply));
+  } else if (node.company.loss_file().owns(reply.id)) {
+    node.company.loss_file().on_reply(std::move(reply));
+    node.company.on_losses_stored();
+    release_held(node);
   } else {
     on_snapshot_reply(node, std::move(reply));
   }

@@ -100,7 +100,7 @@ void ClusterWorld::strike(ClusterFault fault) {
     case ClusterFault::kKill:
       return kill(number, length_us);
     case ClusterFault::kPower:
-      if (swarm_.appendfsync != "always" || prng_.chance(0.7)) return lose_power(number, length_us);
+      if (swarm_.appendfsync != "always" || swarm_.in_memory || prng_.chance(0.7)) return lose_power(number, length_us);
       // The whole room.  What is synced survives that.
       for (uint32_t other = 0; other < size(); ++other) lose_power(other, length_us);
       return;
@@ -158,7 +158,7 @@ void ClusterWorld::cut_off(uint32_t number) {
   const int64_t length_us = length_of(ClusterFault::kLonely);
   cut_for(std::move(paths), length_us);
   gather_clients(number, length_us);
-  if (!swarm_.kill.on() || prng_.chance(0.6)) return;
+  if (!swarm_.kill.on() || prng_.chance(0.6) || swarm_.in_memory) return;
   // What it alone holds is still there when it starts again.
   Machine& machine = *machines_[number];
   machine.down_us = length_us;
@@ -176,6 +176,8 @@ void ClusterWorld::gather_clients(uint32_t number, int64_t length_us) {
 void ClusterWorld::fail_sync(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.sync_fails || machine.shall_end) return;
+  // Whoever met an error of its disk may have forgotten, in every mode.
+  if (!others_remember(number)) return;
   machine.sync_fails = true;
   machine.down_us = down_us;
   machine.disk.fail_next_sync();
@@ -197,6 +199,15 @@ void ClusterWorld::cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int
   }
   cuts_[++last_cut_] = std::move(paths);
   push({.at = now_us_ + length_us, .kind = EventKind::kMend, .number = last_cut_});
+}
+
+void ClusterWorld::isolate(uint32_t machine) {
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (other == machine) continue;
+    network_.cut(machine, other);
+    network_.cut(other, machine);
+    network_.break_between(machine, other, ClusterNetwork::Told::kBoth);
+  }
 }
 
 void ClusterWorld::mend(uint64_t number) {
@@ -225,12 +236,15 @@ void ClusterWorld::kill(uint32_t number, int64_t down_us) {
 // Below `always` a machine without power forgets what it had promised; one that keeps all in memory does
 // whenever it ends.  One of them is to be borne; what two lose together may be gone, which is no fault of anybody.
 bool ClusterWorld::may_forget(uint32_t number) const {
-  if (swarm_.appendfsync == "always" && !swarm_.in_memory) return true;
+  return (swarm_.appendfsync == "always" && !swarm_.in_memory) || others_remember(number);
+}
+
+bool ClusterWorld::others_remember(uint32_t number) const {
   if (size() < kVotersMin) return false;
   for (uint32_t other = 0; other < size(); ++other) {
     if (other == number) continue;
     const Machine& machine = *machines_[other];
-    const bool is_ending = machine.power_fails || machine.shall_end || (machine.node != nullptr && machine.node->is_doomed());
+    const bool is_ending = machine.power_fails || machine.sync_fails || machine.shall_end || (machine.node != nullptr && machine.node->is_doomed());
     if (machine.node == nullptr || is_ending) return false;
   }
   return has_three_voters_everywhere(number);

@@ -99,6 +99,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"serves before applied", 200, of_node<&NodeMistakes::serves_before_applied>},
     {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>},
     {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>},
+    {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>},
     {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>},
     {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>},
     {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>},

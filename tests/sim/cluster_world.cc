@@ -286,9 +286,32 @@ void ClusterWorld::start_node(uint32_t number) {
     return oracle_.fail("n" + std::to_string(number + 1) +
                         " does not start: " + std::string(recovered.error().detail()));
   }
+  check_losses(number);
   machine.node->start();
   machine.node_name = node_name(machine.node->node().state().identity.id);
   input(number);
+}
+
+// What has been told of losses is told for ever.
+void ClusterWorld::check_losses(uint32_t number) {
+  const Losses& losses = company_of(*machines_[number]->node).losses();
+  for (const Loss& told : machines_[number]->told_losses) {
+    bool is_told = losses.of(told.kind).size() == Losses::kKeptMax;
+    losses.each([&](const Loss& loss) { is_told = is_told || loss.tells_as(told); });
+    if (!is_told) {
+      return oracle_.fail("n" + std::to_string(number + 1) + " has forgotten a loss of partition " + std::to_string(told.partition) +
+                          " in term " + std::to_string(told.term));
+    }
+  }
+}
+
+void ClusterWorld::remember_losses(uint32_t number) {
+  Machine& machine = *machines_[number];
+  Company& company = company_of(*machine.node);
+  // What has not got to the disk may be forgotten.
+  if (!company.loss_file().is_settled()) return;
+  machine.told_losses.clear();
+  company.losses().each([&](const Loss& loss) { machine.told_losses.push_back(loss); });
 }
 
 // The process is gone.
@@ -309,6 +332,7 @@ void ClusterWorld::bury(uint32_t number) {
     static_cast<void>(ignored);
   }
   snapshots_ += machine.node->renames();
+  remember_losses(number);
   machine.node.reset();
   ++machine.life;
   machine.paused_until_us = 0;
@@ -448,7 +472,7 @@ bool ClusterWorld::may_be_lost(const std::string& key) {
   for (const auto& machine : machines_) {
     Store& store = machine->node->node().store();
     const uint32_t partition = store.partition_of(store.make_key(key).slot);
-    for (const Loss& loss : company_of(*machine->node).losses().lost()) {
+    for (const Loss& loss : company_of(*machine->node).losses().of(Loss::Kind::kLost)) {
       if (loss.partition == partition) return true;
     }
   }

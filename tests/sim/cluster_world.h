@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "node/losses.h"
 #include "tests/sim/cluster_clients.h"
 #include "tests/sim/cluster_network.h"
 #include "tests/sim/cluster_operator.h"
@@ -66,6 +67,15 @@ class ClusterWorld final : private NetworkHost,
   bool is_settled() { return describe_unsettled().empty(); }
   // Why is_settled() says no.
   std::string describe_unsettled();
+
+  // ---- what a test does itself
+  // What is sent from it and to it is lost from here on, until heal().
+  void isolate(uint32_t machine);
+  // SIGKILL.  It is started again by heal().
+  void kill_now(uint32_t machine) {
+    machines_[machine]->down_us = INT64_MAX / 4;
+    bury(machine);
+  }
 
   ClusterClients& clients() { return clients_; }
   ClusterPubsub& pubsub() { return pubsub_; }
@@ -142,6 +152,7 @@ class ClusterWorld final : private NetworkHost,
     bool has_power = true;
     int64_t booted_us = 0;
     uint8_t boots = 1;
+    std::vector<Loss> told_losses;   // that its disk held when it was last there
     int64_t started_us = 0;
     int64_t drift_ppm = 0;
     int64_t wall_offset_ms = 0;
@@ -183,6 +194,8 @@ class ClusterWorld final : private NetworkHost,
   void start_disk(uint32_t machine);
   void start_node(uint32_t machine);
   void bury(uint32_t machine);
+  void check_losses(uint32_t machine);
+  void remember_losses(uint32_t machine);
   std::string config(uint32_t machine) const;
   Instant clock(const Machine& machine) const;
   void show_clock(Machine& machine);
@@ -247,6 +260,8 @@ class ClusterWorld final : private NetworkHost,
   void lose_power(uint32_t machine, int64_t down_us);
   void end(uint32_t machine, int64_t down_us);
   bool may_forget(uint32_t machine) const;
+  // All others are up, whole, and enough for every group.
+  bool others_remember(uint32_t machine) const;
   bool can_do_without(uint32_t machine) const;
   // As far as the others know, who must all run.
   bool has_three_voters_everywhere(uint32_t except) const;

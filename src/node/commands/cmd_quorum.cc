@@ -156,24 +156,21 @@ Status explain(NodeContext& cx) {
 // ---- LOST ------------------------------------------------------------------------------------------------
 
 void reply_loss(const Loss& loss, Reply& reply) {
-  const bool is_lost = loss.kind == Loss::Kind::kLost;
+  constexpr std::string_view kKinds[] = {"lost", "takeover", "restart"};
   Pairs pairs(reply);
-  pairs.text("kind", is_lost ? "lost" : "takeover");
+  pairs.text("kind", kKinds[static_cast<size_t>(loss.kind)]);
   pairs.number("partition", loss.partition);
   pairs.number("term", loss.term);
   pairs.number("unix-ms", static_cast<uint64_t>(loss.unix_ms));
-  if (is_lost) {
-    pairs.number("first-index", loss.first_index);
-    pairs.number("last-index", loss.last_index);
-  }
+  if (loss.kind == Loss::Kind::kLost) pairs.number("first-index", loss.first_index);
+  if (loss.kind != Loss::Kind::kTakeover) pairs.number("last-index", loss.last_index);
   pairs.end();
 }
 
 Status lost(NodeContext& cx) {
   const Losses& losses = cx.node.company.losses();
-  cx.reply.array(losses.lost().size() + losses.takeovers().size());
-  for (const Loss& loss : losses.lost()) reply_loss(loss, cx.reply);
-  for (const Loss& loss : losses.takeovers()) reply_loss(loss, cx.reply);
+  cx.reply.array(losses.size());
+  losses.each([&](const Loss& loss) { reply_loss(loss, cx.reply); });
   return done();
 }
 

@@ -33,6 +33,9 @@ class CalmCluster {
     pass(2 * kSecondUs);   // those that learned vote by then
     for (uint32_t machine = 0; machine < nodes; ++machine) clients_.push_back(node(machine).connect());
   }
+  ClusterWorld& world() { return world_; }
+  // The client's connection went with its process.
+  void connect_again(uint32_t machine) { clients_[machine] = node(machine).connect(); }
   SimNode& node(uint32_t machine) { return *world_.node(machine); }
   Company& company(uint32_t machine) { return node(machine).node().state().company; }
   uint32_t partition_of(const std::string& key) {
