@@ -41,6 +41,7 @@ Pair::Pair(const Options& options, BeatCounter& counter, uint64_t seed,
 void Pair::step(Instant now, const Input& input, Output& out) {
   CHECK(now.steady_us >= now_us_);
   now_us_ = now.steady_us;
+  health_.wall_ms = now.unix_ms;
   std::visit([&](const auto& one) { on(one, out); }, input);
 }
 
@@ -82,9 +83,11 @@ void Pair::on(const in::LedChanged& input, Output& out) {
 }
 
 void Pair::on(const in::HealthChanged& input, Output& out) {
+  const int64_t wall_ms = health_.wall_ms;
   const bool is_urgent = input.health.is_draining != health_.is_draining ||
-                         input.health.disk_is_healthy != health_.disk_is_healthy;
+                         input.health.is_fit() != health_.is_fit();
   health_ = input.health;
+  health_.wall_ms = wall_ms;
   if (is_urgent && is_connected_) send_beat(out);
 }
 

@@ -50,10 +50,13 @@ struct Led {
 struct Health {
   bool disk_is_healthy = true;  // no write is older than 500 ms
   bool is_draining = false;
+  bool clock_is_right = true;  // its wall clock is at most 500 ms from the median of the cluster's
   uint32_t shard_turn_age_ms_max = 0;  // of the shard whose last turn is longest ago
   uint32_t load_percent = 0;
   uint32_t memory_percent = 0;  // of maxmemory
-  int64_t wall_ms = 0;
+  int64_t wall_ms = 0;  // its wall clock when the beat left: each beat has its own
+  // It can lead as well as any other.
+  bool is_fit() const { return disk_is_healthy && clock_is_right; }
   friend bool operator==(const Health&, const Health&) = default;
 };
 

@@ -292,6 +292,13 @@ void ClusterNode::set_disk(Instant now, Disk disk) {
   partitions_.hand_over_soon();
 }
 
+void ClusterNode::set_clock(Instant now, Clock clock) {
+  beats::Health health = groups_.health();
+  health.clock_is_right = clock == Clock::kRight;
+  groups_.set_health(now, health);
+  partitions_.hand_over_soon();
+}
+
 bool ClusterNode::leads_meta_for_others() const {
   const raft::Core* const core = groups_.find(meta_.group());
   return core != nullptr && core->role() == raft::RoleName::kLeader && groups_.has_successor(meta_.group());

@@ -64,6 +64,8 @@ struct Checkpoint {
   std::vector<Ahead> ahead;
 };
 
+// Instant::unix_ms is what the wall clock says, whatever that is: beats carry it.
+//
 // Owned by the node.  Calls: start; then inputs in time order; at the end of a turn work(), then the record is written, if there is one
 // (has_record, begin_record; stored at once or later), flush(), and peers_output() is carried out.
 class ClusterNode final : private GroupsClient {
@@ -146,6 +148,9 @@ class ClusterNode final : private GroupsClient {
   // Whether the disk finishes what it is given.  While it does not, what is led here goes to nodes whose disk is well.
   enum class Disk : uint8_t { kIll, kWell };
   void set_disk(Instant now, Disk disk);
+  // Whether the wall clock agrees with the others'.  While it does not, what is led here goes to nodes whose clock does.
+  enum class Clock : uint8_t { kWrong, kRight };
+  void set_clock(Instant now, Clock clock);
   // Groups led here that another node could lead.  While it drains they become fewer.
   size_t count_with_successor() const;
   // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.

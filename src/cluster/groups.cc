@@ -15,6 +15,8 @@ using raft::NodeId;
 namespace {
 // Whose log is so close to its end may be handed the leadership: what is missing is on its way.
 constexpr uint64_t kCloseWithin = 64;
+// The year 11970: sums with it do not overflow.
+constexpr int64_t kWallMsMax = int64_t{1} << 48;
 }  // namespace
 
 bool is_ready_to_vote(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) {
@@ -187,6 +189,20 @@ void Groups::set_health(Instant now, const beats::Health& health) {
   for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::HealthChanged{health});
 }
 
+std::optional<int64_t> Groups::median_wall_ms(Instant now) const {
+  std::vector<int64_t> walls = {now.unix_ms};
+  for (const auto& [node, slot] : pairs_) {
+    const beats::Pair& pair = slot->pair;
+    if (!pair.peer_is_heard() || !pair.peer_health()) continue;
+    const int64_t said_ms = std::clamp<int64_t>(pair.peer_health()->wall_ms, 0, kWallMsMax);
+    walls.push_back(said_ms + (now.steady_us - pair.received_us()) / 1000);
+  }
+  if (walls.size() == 1) return std::nullopt;
+  const auto middle = walls.begin() + static_cast<ptrdiff_t>((walls.size() - 1) / 2);
+  std::nth_element(walls.begin(), middle, walls.end());
+  return *middle;
+}
+
 const beats::Pair* Groups::pair(NodeId node) const {
   const auto found = pairs_.find(node);
   return found == pairs_.end() ? nullptr : &found->second->pair;
@@ -320,11 +336,11 @@ bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wishe
   for (const raft::Progress& progress : core.progress()) {
     const bool is_close = progress.match().value + kCloseWithin >= core.last_index().value;
     if (!may_succeed(progress) || !is_close || !core.may_transfer(progress.member().replica)) continue;
-    const bool has_good_disk = pair(progress.member().node)->peer_health()->disk_is_healthy;
-    // Who must end takes the next best; a bad disk is no better elsewhere.
-    if (!has_good_disk && !health_.is_draining) continue;
+    const bool is_fit = pair(progress.member().node)->peer_health()->is_fit();
+    // Who must end takes the next best; a bad disk or clock is no better elsewhere.
+    if (!is_fit && !health_.is_draining) continue;
     auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
-    if (!has_good_disk) place += wished.size() + 1;
+    if (!is_fit) place += wished.size() + 1;
     if (to && to_place <= place) continue;
     to = progress.member();
     to_place = place;

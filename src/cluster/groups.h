@@ -108,7 +108,10 @@ class Groups {
   void set_health(Instant now, const beats::Health& health);
   const beats::Health& health() const { return health_; }
   // By its health this node should lead nothing that another can lead.
-  bool should_not_lead() const { return health_.is_draining || !health_.disk_is_healthy; }
+  bool should_not_lead() const { return health_.is_draining || !health_.is_fit(); }
+  // The median of what the wall clocks say now: this node's (now.unix_ms) and those of the nodes that are heard; of an even number the
+  // lower one in the middle.  Nothing: nobody else is heard.
+  std::optional<int64_t> median_wall_ms(Instant now) const;
   void tick(Instant now);
   int64_t deadline() const;
 
@@ -127,8 +130,8 @@ class Groups {
   // ---- handing leadership over.  Requires: this node leads the group ---------------------------------
   // Is there another voter that lives and does not drain?
   bool has_successor(raft::GroupId group) const;
-  // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any; with a healthy disk, unless
-  // this node drains and nobody has.  False: there is none, or a transfer is under way.
+  // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any; one that is fit, unless
+  // this node drains and nobody is.  False: there is none, or a transfer is under way.
   bool hand_over(Instant now, raft::GroupId group, std::span<const raft::NodeId> wished);
 
   // The last beat or round that left: what a read barrier needs confirmations behind of.

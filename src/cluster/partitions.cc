@@ -371,7 +371,7 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
   if (preferred == options_.self || now.steady_us < replica.next_transfer_us) return;
   const beats::Pair* const pair = groups_.pair({preferred});
   const auto health = pair == nullptr ? std::nullopt : pair->peer_health();
-  if (health && (health->is_draining || !health->disk_is_healthy)) return;
+  if (health && (health->is_draining || !health->is_fit())) return;
   for (const raft::Progress& progress : own.progress()) {
     if (progress.member().node.value != preferred) continue;
     const bool is_close = progress.match().value + kCaughtUpWithin >= own.last_index().value;

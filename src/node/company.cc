@@ -42,6 +42,8 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
 // Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
 constexpr int64_t kTransferSettleUs = 1'000;
 
+// So far a node's time may be ahead of the cluster's clocks, and its clock from theirs if it is to lead.
+constexpr int64_t kClockAheadMs = 500;
 // A disk that has not finished a write for so long is no leader's.
 constexpr int64_t kDiskStallUs = 500'000;
 // Between two looks no more counts: if the process itself stood still, what the disk has done may not be known yet.
@@ -154,7 +156,7 @@ Status Company::start() {
   if (rows_ == nullptr) rows_ = std::make_unique<OriginRows[]>(partitions);
   cluster_ = std::make_unique<ClusterNode>(options, static_cast<PartitionData&>(*this));
   const bool was_in_company = restored_.has_value();
-  cluster_->start(node_.now, std::move(restored_));
+  cluster_->start(wall_now(), std::move(restored_));
   restored_.reset();
   if (was_in_company || cluster_->membership() != Membership::kAlone) enter_company();
   tell_notes();
@@ -296,9 +298,11 @@ void Company::begin_joining() {
     node_.host.log(LogLevel::kWarning, "told to join a cluster, but keys were written meanwhile -> the node stays alone");
     return;
   }
-  cluster_->join(node_.now, address);
+  cluster_->join(wall_now(), address);
   enter_company();
 }
+
+Instant Company::wall_now() const { return {.steady_us = node_.now.steady_us, .unix_ms = node_.wall_ms}; }
 
 // ---- inputs ------------------------------------------------------------------------------------------------
 
@@ -312,29 +316,29 @@ bool Company::may_have_company() const {
 ConnectionId Company::accepted() {
   if (!may_have_company()) return 0;
   has_input_ = true;
-  return cluster_->accepted(node_.now);
+  return cluster_->accepted(wall_now());
 }
 
 void Company::dialled(ConnectionId connection) {
   has_input_ = true;
-  cluster_->dialled(node_.now, connection);
+  cluster_->dialled(wall_now(), connection);
 }
 
 void Company::received(ConnectionId connection, std::string_view bytes) {
   has_input_ = true;
-  cluster_->received(node_.now, connection, bytes);
+  cluster_->received(wall_now(), connection, bytes);
 }
 
 void Company::lost(ConnectionId connection) {
   has_input_ = true;
-  cluster_->closed(node_.now, connection);
+  cluster_->closed(wall_now(), connection);
 }
 
 void Company::tick() {
   if (is_silent_ || node_.now.steady_us < cluster_->deadline()) return;
   has_input_ = true;
   propose();
-  cluster_->tick(node_.now);
+  cluster_->tick(wall_now());
 }
 
 // ---- a turn ------------------------------------------------------------------------------------------------
@@ -349,6 +353,8 @@ void Company::propose() {
   }
   if (touched_.empty()) [[likely]]
     return;
+  const int64_t stamp_ms = node_.now.unix_ms;
+  raise_time(node_, stamp_ms);
   for (const uint32_t partition : touched_) {
     PartitionState& state = states_[partition];
     state.is_touched = false;
@@ -360,8 +366,10 @@ void Company::propose() {
       rows_[partition].take_news(rows);
       effects.add_rows(partition, rows.view());
     }
-    const Buffer batch = batch_of(node_.now.unix_ms, forgets ? std::string_view() : effects.bytes_of(partition));
-    const raft::Index index = cluster_->partitions().propose(node_.now, partition, SharedBytes(batch.view()));
+    CHECK(stamp_ms >= state.stamp_ms);  // I11
+    state.stamp_ms = stamp_ms;
+    const Buffer batch = batch_of(stamp_ms, forgets ? std::string_view() : effects.bytes_of(partition));
+    const raft::Index index = cluster_->partitions().propose(wall_now(), partition, SharedBytes(batch.view()));
     CHECK(index.value == state.next_index);
     state.unacknowledged.add(index.value, batch.size(), node_.now.steady_us);
   }
@@ -378,13 +386,15 @@ void Company::work(Driver& driver) {
   raise_clock(node_, driver.steady_us());
   if (told_to_join_) begin_joining();
   propose();
-  cluster_->take_messages(node_.now);
+  cluster_->take_messages(wall_now());
   if (in_company_) {
     node_.forwarding->run();
     propose();
   }
-  cluster_->work(node_.now);
+  cluster_->work(wall_now());
   if (!in_company_ && cluster_->membership() == Membership::kMember) {
+    // What has expired for a node alone has expired for the cluster.
+    if (has_data()) raise_time(node_, node_.now.unix_ms);
     enter_company();
     propose_own_settings(node_);
   }
@@ -507,7 +517,7 @@ void Company::confirm_partition(uint32_t partition) {
 // The answer names both numbers.
 void Company::begin_barrier(uint32_t partition, uint64_t number, uint32_t voters) {
   const raft::ReadToken token{number * kBarrierKinds + voters};
-  cluster_->groups().step(node_.now, group_of_partition(partition),
+  cluster_->groups().step(wall_now(), group_of_partition(partition),
                           raft::in::ReadBarrier{.token = token, .last_beat = cluster_->groups().last_beat(), .voters = voters});
 }
 
@@ -545,7 +555,7 @@ void Company::make_records() {
   while (!is_silent_ && !must_note_first() && cluster_->has_record()) {
     Buffer body;
     const auto needs = cluster_->begin_record(group_log_.next_number(), body, keeping_);
-    group_log_.add(needs, body.view(), node_.now.unix_ms, durability.log(), durability.requests);
+    group_log_.add(needs, body.view(), node_.newest_stamp_ms, durability.log(), durability.requests);
     if (!body.empty()) {
       if (mark_.mode() == raft::Durability::kSynced) durability.sync();
       return;
@@ -592,14 +602,14 @@ void Company::on_log_progress() {
     node_.host.log(LogLevel::kNotice, "appendonly no -> partitions are kept in memory only, and on the other nodes");
   }
   propose();
-  cluster_->stored(node_.now, stored);
+  cluster_->stored(wall_now(), stored);
 }
 
 void Company::flush() {
   if (!has_turn()) [[likely]]
     return;
   has_input_ = false;
-  cluster_->flush(node_.now);
+  cluster_->flush(wall_now());
 }
 
 int64_t Company::deadline() const {
@@ -633,6 +643,7 @@ void Company::on_role(uint32_t partition, const raft::RoleState& role) {
 void Company::serve_who_is_ready() {
   if (ready_.empty()) [[likely]]
     return;
+  look_at_clocks();
   std::erase_if(ready_, [&](uint32_t partition) {
     PartitionState& state = states_[partition];
     const raft::Core* const core = cluster_->partitions().core(partition);
@@ -712,7 +723,7 @@ void Company::set_draining(ClusterNode::Draining draining) {
       if (const raft::Core* const core = cluster_->partitions().core(partition)) on_role(partition, core->role_state());
     }
   }
-  cluster_->set_draining(node_.now, draining);
+  cluster_->set_draining(wall_now(), draining);
 }
 
 void Company::stop_serving_all() {
@@ -727,7 +738,10 @@ void Company::apply(uint32_t partition, std::string_view batch) {
   uint64_t unix_ms = 0;
   CHECK(take_varint(batch, unix_ms));
   // What has expired for one leader has expired for the next.
-  raise_time(node_, static_cast<int64_t>(unix_ms));
+  const auto stamp_ms = static_cast<int64_t>(unix_ms);
+  CHECK(stamp_ms >= states_[partition].stamp_ms);  // I11
+  states_[partition].stamp_ms = stamp_ms;
+  raise_time(node_, stamp_ms);
   Store& store = node_.store;
   const bool collects = store.effects().collecting();
   store.effects().set_collecting(false);
@@ -787,13 +801,15 @@ Status Company::install_state(uint32_t partition, std::string_view state) {
   TRY(const StateParts parts, parts_of(state));
   OriginRows rows;
   TRY(rows.install(parts.rows));
-  TRY(install_partition(node_.store, partition, parts.entries));
+  TRY(const int64_t unix_ms, install_partition(node_.store, partition, parts.entries));
+  raise_time(node_, unix_ms);
   rows_[partition] = node_.mistakes.forgets_numbers ? OriginRows() : std::move(rows);
   return done();
 }
 
 Status Company::install(uint32_t partition, std::string_view state) {
   states_[partition].freshness = Freshness();
+  states_[partition].stamp_ms = 0;
   TRY(install_state(partition, state));
   announce_changes(node_);
   return done();
@@ -814,6 +830,7 @@ void Company::clear(uint32_t partition) {
   lose_the_rest(commit_stream(partition), of_lost_leader);
   lose_copies(partition);
   states_[partition].freshness = Freshness();
+  states_[partition].stamp_ms = 0;
   node_.store.clear_partition(partition);
   rows_[partition].clear();
   announce_changes(node_);
@@ -840,7 +857,23 @@ void Company::look_at_disk() {
   node_.host.log(LogLevel::kWarning, is_well ? "the disk takes the log again -> may lead again"
                                              : "the disk does not take the log -> hand leaderships over");
   propose();
-  cluster_->set_disk(node_.now, is_well ? ClusterNode::Disk::kWell : ClusterNode::Disk::kIll);
+  cluster_->set_disk(wall_now(), is_well ? ClusterNode::Disk::kWell : ClusterNode::Disk::kIll);
+}
+
+// REPLICATION 8.  Unless a record says a later time already, the time of what is led here is at most so far ahead of the cluster's clocks.
+void Company::look_at_clocks() {
+  if (!in_company_ || is_silent_) return;
+  const std::optional<int64_t> median_ms = cluster_->groups().median_wall_ms(wall_now());
+  propose();
+  limit_time(node_, median_ms ? std::optional(*median_ms + kClockAheadMs) : std::nullopt);
+  const bool was_right = cluster_->groups().health().clock_is_right;
+  const int64_t off_ms = median_ms ? std::abs(node_.wall_ms - *median_ms) : 0;
+  const bool is_right = off_ms <= (was_right ? kClockAheadMs : kClockAheadMs / 2);
+  if (is_right == was_right) return;
+  node_.host.log(LogLevel::kWarning, is_right ? "the wall clock agrees with the others' -> may lead again"
+                                              : "the wall clock is " + std::to_string(off_ms) +
+                                                    " ms from the others' -> hand leaderships over");
+  cluster_->set_clock(wall_now(), is_right ? ClusterNode::Clock::kRight : ClusterNode::Clock::kWrong);
 }
 
 void Company::end_overdue() {

@@ -120,6 +120,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   bool is_told_to_join() const { return told_to_join_.has_value(); }
   // In any database.
   bool has_data() const;
+  // The clocks as they are read; the node's time may be another.
+  Instant wall_now() const;
 
   // ---- the log (docs/CLUSTER.md, "What a start remembers") ----------------------------------------------------------
   // Of partitions: all, or with `appendonly no` nothing.
@@ -171,6 +173,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   int64_t deadline() const;
   // Ten times a second: looks whether the disk finishes what it is given (REPLICATION 5); if not, others shall lead.
   void look_at_disk();
+  // The same: how far the wall clock is from the other nodes'.
+  void look_at_clocks();
   // The same: replies of a partition in which nothing was committed, or no read was confirmed, for request-timeout-ms become
   // -UNCERTAIN.
   void end_overdue();
@@ -211,6 +215,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     int64_t reads_wait_since_us = kNever;
     Unacknowledged unacknowledged;
     Freshness freshness;               // of the copy here, while another node leads
+    int64_t stamp_ms = 0;              // of the last entry that was proposed or applied here; 0: not known
     uint64_t weak_index = 0;           // the last that was acknowledged before it was committed, in `term`
     uint64_t weak_noted = 0;           // the wish of the loss file that says so of `term`; 0: none
     WriteNeeds default_needs = {};     // of write-quorum; on a leader

@@ -135,12 +135,13 @@ void append_input(NodeState& node, Session& session, std::string_view bytes) {
 void begin_input(NodeState& node, Instant now) {
   // Inputs of a turn carry the time at which it began, and may follow raise_clock().
   now.steady_us = std::max(now.steady_us, node.now.steady_us);
-  node.now = now;
+  node.wall_ms = now.unix_ms;
+  node.now = {.steady_us = now.steady_us, .unix_ms = std::min(now.unix_ms, now.steady_us / 1000 + node.time_limit_offset_ms)};
   // While the wall clock is behind what it was, or behind the log, time goes on at half its rate: it stands for what
   // has expired, so it never runs back.
   const int64_t least_ms = node.newest_time.unix_ms + (now.steady_us - node.newest_time.steady_us) / 2000;
-  if (now.unix_ms >= least_ms) [[likely]] {
-    node.newest_time = now;
+  if (node.now.unix_ms >= least_ms) [[likely]] {
+    node.newest_time = node.now;
   } else {
     node.now.unix_ms = least_ms;
   }
@@ -148,6 +149,7 @@ void begin_input(NodeState& node, Instant now) {
 }
 
 void raise_time(NodeState& node, int64_t unix_ms) {
+  node.newest_stamp_ms = std::max(node.newest_stamp_ms, unix_ms);
   if (unix_ms <= node.now.unix_ms) [[likely]]
     return;
   node.newest_time = {.steady_us = node.now.steady_us, .unix_ms = unix_ms};
@@ -158,6 +160,17 @@ void raise_time(NodeState& node, int64_t unix_ms) {
 void raise_clock(NodeState& node, int64_t steady_us) {
   if (node.mistakes.believes_turns_clock) return;
   node.now.steady_us = std::max(node.now.steady_us, steady_us);
+}
+
+void limit_time(NodeState& node, std::optional<int64_t> latest_ms) {
+  node.time_limit_offset_ms = latest_ms ? *latest_ms - node.now.steady_us / 1000 : kNoTimeLimit;
+  if (!latest_ms) return;
+  // What no record says was never said to anybody.
+  const int64_t least_ms = std::max(*latest_ms, node.newest_stamp_ms);
+  if (node.newest_time.unix_ms <= least_ms) return;
+  node.newest_time = {.steady_us = node.now.steady_us, .unix_ms = least_ms};
+  node.now.unix_ms = least_ms;
+  node.store.set_now(least_ms);
 }
 
 void take_input(NodeState& node, Session& session, std::string_view bytes) {

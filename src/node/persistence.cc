@@ -270,9 +270,7 @@ Status look_for_old_log(NodeState& node, Disk& disk) {
 void note_loaded(NodeState& node, const StoreRecoveryResult& result) {
   Persistence& state = node.persistence;
   for (const std::string& note : result.notes) node.host.log(LogLevel::kNotice, note);
-  if (result.last_unix_ms > node.now.unix_ms) {
-    node.newest_time = {.steady_us = node.now.steady_us, .unix_ms = result.last_unix_ms};
-  }
+  raise_time(node, result.last_unix_ms);
   state.facts.keys_loaded = key_count(node);
   state.dirty_at_save = node.store.dirty();
   if (state.facts.keys_loaded == 0) return;

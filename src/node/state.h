@@ -58,6 +58,9 @@ struct Wish {
 
 enum class PauseKind : uint8_t { kNone, kWrite, kAll };
 
+// Of NodeState::time_limit_offset_ms.
+constexpr int64_t kNoTimeLimit = INT64_MAX / 2;
+
 struct NodeState {
   explicit NodeState(const NodeOptions& options);
   ~NodeState();
@@ -100,7 +103,8 @@ struct NodeState {
   std::unique_ptr<PubsubLinks> pubsub;     // in company
 
   // ---- set by every input ----------------------------------------------------------------------------
-  Instant now;
+  Instant now;               // of the node's time (input.h)
+  int64_t wall_ms = 0;       // what the wall clock said
 
   // ---- between inputs ----------------------------------------------------------------------------------
   uint32_t flags = 0;
@@ -109,7 +113,9 @@ struct NodeState {
   bool log_trouble_told = false;         // the server's log says that writes are refused
   uint64_t memory_at_start = 0;          // used_memory_startup
   int64_t last_second_us = 0;
-  Instant newest_time{};                 // the latest that the wall clock or the log said, and when it said so
+  Instant newest_time{};                 // the latest that the node's time was, and when
+  int64_t newest_stamp_ms = 0;           // the latest that a record or a state says, own or from another: the node's time is not before it
+  int64_t time_limit_offset_ms = kNoTimeLimit;   // the node's time follows the wall clock up to steady_us / 1000 + this
   int64_t busy_until_us = 0;
   int64_t slept_us = 0;                  // by DEBUG SLEEP: counts as the time of the command that is counted next
   std::vector<Session*> busy_sessions;   // whose DEBUG SLEEP ends then

@@ -91,6 +91,7 @@ void run_periodic(NodeState& node) {
     settings_changed(node);  // it may have begun to try again
   }
   node.company.look_at_disk();
+  node.company.look_at_clocks();
   node.company.end_overdue();
   run_persistence(node);
   look_after_followers(node);

@@ -248,11 +248,11 @@ Status check_partition(Store& store, uint32_t partition, std::string_view bytes)
   return PartitionState(store, partition).read(bytes);
 }
 
-Status install_partition(Store& store, uint32_t partition, std::string_view bytes) {
+Result<int64_t> install_partition(Store& store, uint32_t partition, std::string_view bytes) {
   PartitionState state(store, partition);
   TRY(state.read(bytes));
   state.install();
-  return done();
+  return state.unix_ms();
 }
 
 }  // namespace quorate

@@ -103,7 +103,7 @@ class PartitionState {
 void encode_partition(const Store& store, uint32_t partition, Buffer& out);
 // Whether install_partition() will take these bytes.  Any bytes are allowed; the store's data stay as they are.
 Status check_partition(Store& store, uint32_t partition, std::string_view bytes);
-// Replaces the partition.  After an error it is what it was.
-Status install_partition(Store& store, uint32_t partition, std::string_view bytes);
+// Replaces the partition.  After an error it is what it was.  Gives the time of the store that the state is of (PartitionState::unix_ms).
+Result<int64_t> install_partition(Store& store, uint32_t partition, std::string_view bytes);
 
 }  // namespace quorate

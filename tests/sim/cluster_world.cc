@@ -49,7 +49,7 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
     machines_.push_back(std::make_unique<Machine>(node_prng_.next(), network_, number));
     Machine& machine = *machines_.back();
     machine.drift_ppm = static_cast<int64_t>(prng_.below(drift)) - swarm.drift_ppm;
-    machine.wall_offset_ms = static_cast<int64_t>(prng_.below(2000)) - 1000;
+    machine.wall_offset_ms = static_cast<int64_t>(prng_.below(400)) - 200;
     const auto spread = static_cast<uint64_t>(swarm.boot_spread_us + 1);
     push({.at = now_us_ + static_cast<int64_t>(number == 0 ? 0 : prng_.below(spread)),
           .kind = EventKind::kStart,

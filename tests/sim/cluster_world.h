@@ -64,6 +64,10 @@ class ClusterWorld final : private NetworkHost,
 
   // All nodes are members, every partition has the copies that it should have, where the plan says,
   // and a leader, and all copies hold the same.
+  // The process ends soon, anywhere in what it does, and begins again after `down_us` or a little more.
+  void kill(uint32_t machine, int64_t down_us);
+  // From now on the machine's wall clock is so far from the world's time.
+  void set_wall_offset(uint32_t machine, int64_t ms) { machines_[machine]->wall_offset_ms = ms; }
   bool is_settled() { return describe_unsettled().empty(); }
   // Why is_settled() says no.
   std::string describe_unsettled();
@@ -256,7 +260,6 @@ class ClusterWorld final : private NetworkHost,
   void gather_clients(uint32_t machine, int64_t length_us);
   void cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);
   void mend(uint64_t cut);
-  void kill(uint32_t machine, int64_t down_us);
   void lose_power(uint32_t machine, int64_t down_us);
   void end(uint32_t machine, int64_t down_us);
   bool may_forget(uint32_t machine) const;

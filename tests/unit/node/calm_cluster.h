@@ -17,10 +17,12 @@
 
 namespace quorate::sim {
 
+constexpr uint32_t kCalmPartitions = 8;
+
 inline ClusterSwarm calm_cluster(uint32_t nodes) {
   ClusterSwarm swarm;
   swarm.nodes = nodes;
-  swarm.partitions = 8;
+  swarm.partitions = kCalmPartitions;
   return swarm;
 }
 
@@ -41,6 +43,13 @@ class CalmCluster {
   uint32_t partition_of(const std::string& key) {
     Store& store = node(0).node().store();
     return store.partition_of(store.make_key(key).slot);
+  }
+  void set_wall_offset(uint32_t machine, int64_t ms) { world_.set_wall_offset(machine, ms); }
+  void restart(uint32_t machine) { world_.kill(machine, kSecondUs / 10); }
+  size_t count_led(uint32_t machine) {
+    size_t count = 0;
+    for (uint32_t partition = 0; partition < kCalmPartitions; ++partition) count += company(machine).serves(partition) ? 1 : 0;
+    return count;
   }
   void pass(int64_t us) { world_.run(world_.now_us() + us); }
   // What has arrived since the last call.
