@@ -308,6 +308,11 @@ uint32_t ClusterState::replication() const {
   return static_cast<uint32_t>(std::clamp<int64_t>(wanted, 1, placement::kReplicationMax));
 }
 
+uint32_t ClusterState::commit_quorum() const {
+  const int64_t wanted = parse_int(setting("commit-quorum")).value_or(0);
+  return static_cast<uint32_t>(std::clamp<int64_t>(wanted, 0, placement::kReplicationMax));
+}
+
 bool ClusterState::take_next(NodeId origin, uint64_t incarnation, uint64_t token) {
   if (find(origin) == nullptr) return false;
   Taken& last = taken_[origin];

@@ -108,6 +108,9 @@ class ClusterState {
   std::string_view setting(std::string_view name) const;
   // replication-n: how many copies are wanted; 3 if it is not set or no number.
   uint32_t replication() const;
+  // commit-quorum: how many voters of a partition commit; where half of them (rounded up) are no more, that, and 0 says so: as it is if it
+  // is not set, or no number.
+  uint32_t commit_quorum() const;
   const std::map<std::string, std::string, std::less<>>& settings() const { return settings_; }
 
   // Proposals of a member are taken in their order, each once: whether this is the next of `origin`, and if so that it was taken.  Of others

@@ -26,6 +26,12 @@ bool waits_for_snapshot(const raft::Core& leader, const raft::Member& member) {
   });
 }
 
+// 0: as usual.  More than that would leave room for two leaders.
+uint32_t lower_commit_quorum(size_t voters, uint32_t wanted) {
+  const uint32_t usual = raft::quorums_of(voters, 0).value().commit;
+  return wanted < usual ? wanted : 0;
+}
+
 }  // namespace
 
 Partitions::Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data)
@@ -336,6 +342,7 @@ std::optional<raft::Configuration> Partitions::next_configuration(const raft::Co
   raft::Configuration target = current;
   if (are_ready) {
     target.incoming.voters = voters;
+    target.incoming.commit_quorum = lower_commit_quorum(voters.size(), commit_quorum_);
     target.learners = learners;
   } else {
     target.learners.clear();
@@ -520,6 +527,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   if (!state.is_founded()) return;
   const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_;
   plan_version_ = state.plan_version();
+  if (looks_at_all) commit_quorum_ = state.commit_quorum();
   const int64_t look_us = groups_.should_not_lead() ? options_.draining_transfer_us : options_.look_us;
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {

@@ -195,6 +195,7 @@ class Partitions {
   std::vector<Answer> answers_;   // kDrop
   size_t snapshots_begun_ = 0;     // in this turn
   std::optional<uint32_t> encoding_;  // the partition whose snapshot is being made
+  uint32_t commit_quorum_ = 0;        // as the cluster's setting was at the last look at all
   bool wants_step_ = false;           // of that, or another waits for it
   int64_t next_step_us_ = INT64_MIN;
   std::vector<GroupBase> bases_to_store_;

@@ -154,6 +154,16 @@ ClusterView cluster_view(const NodeState& node, const Session& session) {
   return view;
 }
 
+namespace {
+
+uint64_t commit_quorum_of(const raft::Configuration& configuration) {
+  if (configuration.unknown()) return 0;
+  const uint32_t incoming = configuration.incoming.quorums().commit;
+  return configuration.outgoing ? std::max(incoming, configuration.outgoing->quorums().commit) : incoming;
+}
+
+}  // namespace
+
 PartitionDetails partition_details(const NodeState& node, const ClusterView& view, uint32_t partition) {
   const ClusterNode& cluster = node.company.cluster();
   PartitionDetails details{.partition = partition, .leader = view.partitions[partition].leader, .log = {}, .copies = {}};
@@ -165,7 +175,8 @@ PartitionDetails partition_details(const NodeState& node, const ClusterView& vie
   if (copies.core != nullptr) {
     details.log = {.term = copies.core->term().value,
                    .last_index = copies.core->last_index().value,
-                   .commit_index = copies.core->commit_index().value};
+                   .commit_index = copies.core->commit_index().value,
+                   .commit_quorum = commit_quorum_of(copies.core->configuration())};
   }
   for (size_t index = 0; index < copies.members.size(); ++index) {
     const raft::Member& member = copies.members[index];

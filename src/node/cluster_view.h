@@ -121,6 +121,7 @@ struct PartitionDetails {
     uint64_t term = 0;
     uint64_t last_index = 0;
     uint64_t commit_index = 0;
+    uint64_t commit_quorum = 0;   // copies that make an entry committed; of two halves the larger
   };
   std::optional<Log> log;
   std::vector<CopyView> copies;

@@ -137,7 +137,7 @@ constexpr Setting kTable[] = {
      .assign = to<&NodeSettings::max_unacked_ms>},
     {.name = "max-unacked-bytes", .type = kMemory, .initial = "67108864", .is_cluster_wide = true,
      .assign = to<&NodeSettings::max_unacked_bytes>},
-    {.name = "commit-quorum", .type = kInt, .initial = "0", .most = 16, .is_cluster_wide = true, .has_no_effect = true},
+    {.name = "commit-quorum", .type = kInt, .initial = "0", .most = 8, .is_cluster_wide = true},
     {.name = "min-zones", .type = kInt, .initial = "0", .most = 16, .is_cluster_wide = true, .has_no_effect = true},
     {.name = "quorum-policy", .type = kSpecial, .is_cluster_wide = true, .many_words = true, .adds_up = true,
      .normalize = normalize_policies, .assign = assign_policies},

@@ -144,6 +144,7 @@ Status explain(NodeContext& cx) {
   pairs.number("term", details.log ? std::optional(details.log->term) : std::nullopt);
   pairs.number("last-index", details.log ? std::optional(details.log->last_index) : std::nullopt);
   pairs.number("commit-index", details.log ? std::optional(details.log->commit_index) : std::nullopt);
+  pairs.number("commit-quorum", details.log ? std::optional(details.log->commit_quorum) : std::nullopt);
   const Levels levels = cx.node.company.levels_of(cx.session, cx[2]);
   pairs.text("write-quorum", text_of(levels.write));
   pairs.text("read-quorum", text_of(levels.read));

@@ -622,6 +622,28 @@ TEST(ClusterPartitions, a_fourth_node_takes_its_share_while_others_write) {
   EXPECT_EQ(held, 12u);
 }
 
+TEST(ClusterPartitions, the_commit_quorum_is_lowered_and_raised_while_others_write) {
+  World world;
+  found(world, 3, 3);
+  const auto all_commit_with = [&](uint32_t copies) {
+    for (NodeId id = 1; id <= 3; ++id) {
+      for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+        const raft::StoredConfiguration& now = world.at(id).partitions().core(partition)->committed_configuration();
+        if (now.configuration.joint() || now.configuration.incoming.quorums().commit != copies) return false;
+      }
+    }
+    return true;
+  };
+  const std::pair<const char*, uint32_t> kSteps[] = {{"1", 1}, {"0", 2}, {"1", 1}, {"8", 2}};
+  for (const auto& [value, copies] : kSteps) {
+    ASSERT_NE(world.at(2).meta().propose(meta::SetSetting{"commit-quorum", value}), 0u);
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      ASSERT_TRUE(world.write_until_done(partition, "during", value)) << world.notes;
+    }
+    EXPECT_TRUE(world.run_until(10'000'000, [&] { return all_commit_with(copies); })) << value << world.notes;
+  }
+}
+
 TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
   World world;
   found(world, 4, 3);
