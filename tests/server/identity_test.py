@@ -93,9 +93,11 @@ def test_a_node_of_another_cluster_is_not_let_in(setup):
     one, other = Cluster(setup, 2), Cluster(Part(setup, "other"), 2)
     write(one.nodes[0], KEYS, "one")
     write(other.nodes[0], KEYS, "other")
-    other.nodes[1].stop()
+    for node in other.nodes:
+        node.stop()     # both: who hears its own cluster first does not look any further
     stray = setup.server("--join", "127.0.0.1:%d" % one.ports[0], directory=other.nodes[1].directory, port=other.ports[1])
     wait_until(lambda: "refused: another cluster" in stray.log() or "refused: another cluster" in one.nodes[0].log(), "the refusal")
+    other.start(0)
     check(stray, KEYS, "other")
     check(one.nodes[1], KEYS, "one")
     wait_whole(one.nodes, 2)

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "tests/unit/node/calm_cluster.h"
+#include "util/number.h"
 
 namespace quorate::sim {
 namespace {
@@ -23,8 +25,10 @@ void set_keys(CalmCluster& cluster, uint32_t machine) {
 
 int64_t least_time_left(CalmCluster& cluster, uint32_t machine) {
   int64_t least = kMinuteMs;
-  for (int number = 0; number < 20; ++number)
-    least = std::min<int64_t>(least, std::stoll(cluster.ask(machine, {"PTTL", key(number)}).substr(1)));
+  for (int number = 0; number < 20; ++number) {
+    const std::string answer = cluster.ask(machine, {"PTTL", key(number)});   // ":123\r\n"
+    least = std::min(least, parse_int(std::string_view(answer).substr(1, answer.size() - 3)).value_or(-1));
+  }
   return least;
 }
 

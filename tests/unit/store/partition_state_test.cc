@@ -406,7 +406,7 @@ TEST(PartitionEncoder, WritesTheInstantInWhichItBegan) {
       }
       EXPECT_GT(steps, 10);
       World follower;
-      const Status installed = install_partition(follower.store, partition, encoder.take().view());
+      const Result<int64_t> installed = install_partition(follower.store, partition, encoder.take().view());
       ASSERT_TRUE(installed.ok()) << installed.error().detail() << " seed " << seed;
       ASSERT_EQ(follower.keys_of(partition), expected) << "seed " << seed << " round " << round;
       if (!beside) continue;
