@@ -17,7 +17,7 @@ constexpr uint8_t kStateVersion = 1;
 constexpr int64_t kReplicationDefault = 3;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
-enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5 };
+enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
 Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
@@ -141,6 +141,14 @@ void meta::encode(const Command& command, Buffer& out) {
                    append_varint(out, set.based_on);
                    append_plan(out, set.plan);
                  },
+                 [&](const SetSettings& set) {
+                   tag(Tag::kSetSettings);
+                   append_varint(out, set.all.size());
+                   for (const SetSetting& each : set.all) {
+                     append_sized(out, each.name);
+                     append_sized(out, each.value);
+                   }
+                 },
              },
              command);
 }
@@ -178,6 +186,16 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
       is_whole = take_varint(bytes, set.based_on) && take_plan(bytes, set.plan);
       break;
     }
+    case static_cast<uint8_t>(Tag::kSetSettings): {
+      SetSettings& set = command.emplace<SetSettings>();
+      uint64_t count = 0;
+      is_whole = take_number(bytes, count, ClusterState::kSettingsMax);
+      for (uint64_t number = 0; is_whole && number < count; ++number) {
+        SetSetting& each = set.all.emplace_back();
+        is_whole = take_text(bytes, each.name) && take_text(bytes, each.value);
+      }
+      break;
+    }
     default: break;
   }
   if (!is_whole || !bytes.empty()) return damaged("a command is cut off or unknown");
@@ -190,8 +208,9 @@ Status ClusterState::apply(const meta::Command& command) {
                         [&](const meta::Found& found_command) { return found(found_command); },
                         [&](const meta::Enrol& enrolled) { return enrol(enrolled); },
                         [&](const meta::SetState& set) { return set_state(set); },
-                        [&](const meta::SetSetting& set) { return set_setting(set); },
+                        [&](const meta::SetSetting& set) { return set_settings({&set, 1}); },
                         [&](const meta::SetPlan& set) { return set_plan(set); },
+                        [&](const meta::SetSettings& set) { return set_settings(set.all); },
                     },
                     command);
 }
@@ -246,12 +265,13 @@ Status ClusterState::set_state(const meta::SetState& command) {
   return done();
 }
 
-Status ClusterState::set_setting(const meta::SetSetting& command) {
-  if (command.name.empty()) return refused("a setting needs a name");
-  if (settings_.size() == kSettingsMax && settings_.find(command.name) == settings_.end()) {
-    return refused("too many settings");
+Status ClusterState::set_settings(std::span<const meta::SetSetting> settings) {
+  size_t count = settings_.size();
+  for (const meta::SetSetting& each : settings) {
+    if (each.name.empty()) return refused("a setting needs a name");
+    if (settings_.find(each.name) == settings_.end() && ++count > kSettingsMax) return refused("too many settings");
   }
-  settings_[command.name] = command.value;
+  for (const meta::SetSetting& each : settings) settings_[each.name] = each.value;
   return done();
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -69,13 +70,17 @@ struct SetSetting {
   std::string name;
   std::string value;
 };
+// Several at once: all or none.
+struct SetSettings {
+  std::vector<SetSetting> all;
+};
 // Replaces the plan of all partitions.  Refused if `based_on` is not the version of the plan that it was made from: two
 // proposals made at once do not overwrite each other.
 struct SetPlan {
   uint64_t based_on = 0;
   placement::Plan plan;
 };
-using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan>;
+using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings>;
 
 void encode(const Command& command, Buffer& out);
 // Any bytes are allowed.
@@ -130,7 +135,7 @@ class ClusterState {
   Status found(const meta::Found& command);
   Status enrol(const meta::Enrol& command);
   Status set_state(const meta::SetState& command);
-  Status set_setting(const meta::SetSetting& command);
+  Status set_settings(std::span<const meta::SetSetting> settings);
   Status set_plan(const meta::SetPlan& command);
   Status check_plan() const;
 

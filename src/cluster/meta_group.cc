@@ -98,6 +98,8 @@ ProposalToken MetaGroup::propose(const meta::Command& command) {
   if (proposals_.size() >= options_.proposals_max) return 0;
   Buffer bytes;
   meta::encode(command, bytes);
+  // What nobody could read would end the group.
+  if (!meta::decode(bytes.view()).ok()) return 0;
   const ProposalToken token = next_token_++;
   proposals_.push_back({.token = token,
                         .payload = encode_payload({.origin = options_.self,

@@ -51,12 +51,9 @@ Result<bool> set_in_company(NodeContext& cx, std::span<const SettingPair> pairs)
   if (!shared.empty() && cx.node.in_transaction) return errors::not_in_transaction();
   const Status set = configuration.set(own, &cx.node.host);
   if (!set.ok()) return errors::config_set(set.error().detail());
-  // They are taken in their order: the last one's outcome tells of all.
-  for (size_t index = 0; index + 1 < shared.size(); ++index) {
-    if (cx.node.company.cluster().propose(shared[index]) == 0) return errors::too_many_proposals();
-  }
-  if (!shared.empty()) TRY(wish(cx, shared.back()));
-  return !shared.empty();
+  if (shared.empty()) return false;
+  TRY(wish(cx, meta::SetSettings{std::move(shared)}));
+  return true;
 }
 
 void propose_own_settings(NodeState& node) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cluster/members.h"
 #include "util/check.h"
 #include "util/glob.h"
 #include "util/number.h"
@@ -203,6 +204,8 @@ Result<SettingValue> Configuration::parse(size_t index, std::string_view text) c
   TRY(SettingValue value, read_typed(row, text, values_[index].text));
   if (row.check != nullptr) TRY(row.check(value));
   if (!row.refusal.empty() && value.text != row.initial) return refused(row.refusal);
+  // Longer ones could not be told to other nodes.
+  if (row.is_cluster_wide && value.text.size() > ClusterState::kTextMax) return refused("argument is longer than 4096 bytes");
   return value;
 }
 

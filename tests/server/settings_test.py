@@ -26,6 +26,14 @@ def test_what_is_set_at_one_node_holds_at_all_and_at_those_that_come(setup):
         assert client.error("CONFIG", "SET", "replication-n", "0").startswith("ERR CONFIG SET failed")
         assert client.error("CONFIG", "SET", "replication-n", "2", "slowlog-max-len", "x").startswith("ERR CONFIG SET failed")
         assert client.config("replication-n") == "3"
+        # Several are one decision.
+        assert client.call("CONFIG", "SET", "max-unacked-ms", "900", "read-quorum", "quorum", "max-unacked-bytes", "1mb") == "OK"
+        assert [client.config(name) for name in ("max-unacked-ms", "read-quorum", "max-unacked-bytes")] == ["900", "quorum", "1048576"]
+        # What could not be told to the others is not taken.
+        policy = " ".join("prefix%d: w=1" % number for number in range(500))
+        assert "longer than 4096 bytes" in client.error("CONFIG", "SET", "quorum-policy", policy, "max-unacked-ms", "800")
+        assert client.config("max-unacked-ms") == "900"
+    wait_value(cluster.nodes, "read-quorum", "quorum")
     wait_value(cluster.nodes, "notify-keyspace-events", "AKE")
     wait_value(cluster.nodes, "proto-max-bulk-len", "2097152")
     with cluster.nodes[0].client() as client:

@@ -151,7 +151,8 @@ TEST(Members, state_and_commands_survive_their_bytes) {
 
   const meta::Command commands[] = {meta::Found{.cluster = {'q'}, .partitions = 8, .first = member(1)},
                                     meta::Enrol{member(2)}, meta::SetState{2, MemberState::kDraining},
-                                    meta::SetSetting{"a", "b"}, plan_for(state, 2)};
+                                    meta::SetSetting{"a", "b"}, plan_for(state, 2),
+                                    meta::SetSettings{{{"a", "b"}, {"c", ""}}}};
   for (const meta::Command& command : commands) {
     Buffer first;
     meta::encode(command, first);
@@ -165,6 +166,22 @@ TEST(Members, state_and_commands_survive_their_bytes) {
       EXPECT_FALSE(meta::decode(first.view().substr(0, size)).ok());
     }
   }
+}
+
+TEST(Members, several_settings_are_set_together_or_not_at_all) {
+  ClusterState state = founded();
+  ASSERT_TRUE(state.apply(meta::SetSettings{{{"a", "1"}, {"b", "2"}}}).ok());
+  EXPECT_EQ(state.setting("a"), "1");
+  EXPECT_EQ(state.setting("b"), "2");
+  EXPECT_FALSE(state.apply(meta::SetSettings{{{"a", "3"}, {"", "4"}}}).ok());
+  EXPECT_EQ(state.setting("a"), "1");
+  for (size_t number = state.settings().size(); number < ClusterState::kSettingsMax - 1; ++number) {
+    ASSERT_TRUE(state.apply(meta::SetSetting{"n" + std::to_string(number), ""}).ok());
+  }
+  EXPECT_FALSE(state.apply(meta::SetSettings{{{"a", "3"}, {"new", "4"}, {"newer", "5"}}}).ok());
+  EXPECT_EQ(state.setting("a"), "1");
+  EXPECT_TRUE(state.apply(meta::SetSettings{{{"a", "3"}, {"new", "4"}}}).ok());
+  EXPECT_EQ(state.setting("new"), "4");
 }
 
 TEST(Members, damaged_bytes_are_refused) {
