@@ -1,6 +1,7 @@
 // Taking apart, putting together.
 #include "node/gathering.h"
 
+#include <algorithm>
 #include <map>
 
 #include "commands/errors.h"
@@ -29,7 +30,7 @@ constexpr RuleOf kRules[] = {
     {"flushall", Gathering::Rule::kAllOk, 0},
     {"flushdb", Gathering::Rule::kAllOk, 0},
     {"keys", Gathering::Rule::kArrays, 0},
-    {"randomkey", Gathering::Rule::kAnyOf, 0},
+    {"randomkey", Gathering::Rule::kByWeight, 0},
 };
 
 const RuleOf* rule_of(const CommandSpec& spec) {
@@ -80,8 +81,10 @@ std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec,
   Gathering out{.rule = rule->rule, .writes = (spec.flags & kWrite) != 0, .key_count = 0, .parts = {}};
   if (rule->arguments_a_key == 0) {
     const std::string request = encoded(args);
+    const std::string_view weigh[] = {"DBSIZE"};
     for (uint32_t partition = 0; partition < store.partition_count(); ++partition) {
       out.parts.push_back({.partition = partition, .request = request, .positions = {}});
+      if (out.rule == Gathering::Rule::kByWeight) out.parts.push_back({.partition = partition, .request = encoded(weigh), .positions = {}});
     }
     return out;
   }
@@ -100,6 +103,22 @@ std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec,
     out.parts.push_back({.partition = partition, .request = encoded(request), .positions = positions[partition]});
   }
   return out;
+}
+
+// Each key has the same chance, wherever it is.
+void Gathering::combine_by_weight(uint64_t chance, Reply& reply) const {
+  const auto weight_of = [&](size_t at) {
+    // What has come since it was weighed counts as one.
+    return is_null(parts[at].answer) ? 0 : static_cast<uint64_t>(std::max<int64_t>(integer_of(parts[at + 1].answer), 1));
+  };
+  uint64_t sum = 0;
+  for (size_t at = 0; at + 1 < parts.size(); at += 2) sum += weight_of(at);
+  if (sum == 0) return reply.null();
+  uint64_t left = chance % sum;
+  for (size_t at = 0; at + 1 < parts.size(); at += 2) {
+    if (left < weight_of(at)) return reply.raw(parts[at].answer);
+    left -= weight_of(at);
+  }
 }
 
 void Gathering::combine(uint64_t chance, Reply& reply) const {
@@ -139,15 +158,7 @@ void Gathering::combine(uint64_t chance, Reply& reply) const {
     }
     reply.end(list, count);
   } else {
-    std::vector<std::string_view> found;
-    for (const Part& part : parts) {
-      if (!is_null(part.answer)) found.push_back(part.answer);
-    }
-    if (found.empty()) {
-      reply.null();
-    } else {
-      reply.raw(found[chance % found.size()]);
-    }
+    combine_by_weight(chance, reply);
   }
 }
 

@@ -23,7 +23,7 @@ struct Gathering {
     kAllOk,       // MSET, FLUSHALL
     kByPosition,  // arrays with a value a key; the values stand where the keys stood (MGET)
     kArrays,      // arrays one behind the other (KEYS)
-    kAnyOf,       // one that is not null, if there is one (RANDOMKEY)
+    kByWeight,    // of each partition an answer and an integer, its weight: one that is not null, if there is one (RANDOMKEY)
   };
   struct Part {
     uint32_t partition = 0;
@@ -34,14 +34,17 @@ struct Gathering {
   Rule rule = Rule::kSum;
   bool writes = false;
   size_t key_count = 0;
-  std::vector<Part> parts;           // each of another partition
+  std::vector<Part> parts;           // each of another partition; kByWeight: two of each
 
   // Every part has its answer.  An error of a part is the answer; if others may have been done, as -UNCERTAIN.  `chance` decides
-  // kAnyOf.
+  // kByWeight.
   void combine(uint64_t chance, Reply& reply) const;
+
+ private:
+  void combine_by_weight(uint64_t chance, Reply& reply) const;
 };
 
-// Nothing: the command needs all its keys in one place.  A request on the whole keyspace has a part a partition.
+// Nothing: the command needs all its keys in one place.  A request on the whole keyspace has a part a partition, or two.
 std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec, Args args);
 // The command concerns the whole keyspace, and runs for each partition where that is led.
 bool is_keyspace_wide(const CommandSpec& spec);
