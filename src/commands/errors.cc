@@ -271,6 +271,7 @@ Error cross_partition() {
 Error watch_elsewhere() {
   return fixed("ERR WATCH works on the node that leads the keys; CLUSTER SLOTS and QUORUM EXPLAIN say which");
 }
+Error channel_name_too_large() { return fixed("ERR the name of the channel or pattern is too large for a cluster of several nodes"); }
 Error done_in_part(std::string_view line) { return made({"UNCERTAIN done in part: ", line}); }
 Error transaction_elsewhere() {
   return fixed("ERR a transaction on keys that another node leads may hold commands on data only");

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "cluster/link/link.h"
 #include "node/execute.h"
 #include "node/output.h"
 #include "node/publish.h"
@@ -23,12 +22,6 @@ constexpr size_t index_of(Topic topic) { return static_cast<size_t>(topic); }
 size_t sessions_here(const NodeState& node, Topic topic, std::string_view name) {
   const std::vector<Session*>* const sessions = sessions_of(node, topic).find(name);
   return sessions == nullptr ? 0 : sessions->size();
-}
-
-// The text of an encoded bulk string.
-std::string_view text_of_bulk(std::string_view value) {
-  const size_t begin = value.find("\r\n") + 2;
-  return value.substr(begin, value.size() - begin - 2);
 }
 
 }  // namespace
@@ -170,6 +163,8 @@ void PubsubLinks::tell_interest(NodeId to, PubsubInterest interest) {
     size = 0;
   };
   for (const PubsubInterest::Entry& entry : interest.entries) {
+    // Taken while there were no others.
+    if (!takes_name(entry.name)) continue;
     part.entries.push_back(entry);
     size += entry.name.size() + sizeof(entry);
     if (size > kInterestBytesMax) tell();

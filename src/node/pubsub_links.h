@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/link/link.h"
 #include "cluster/ring.h"
 #include "node/holds.h"
 #include "node/pubsub_message.h"
@@ -46,10 +47,13 @@ class PubsubLinks final : private SessionDriver {
   static constexpr size_t kUnreceivedMax = 16 << 20;
   static constexpr int64_t kConfirmUs = 300'000;
 
-  PubsubLinks(NodeState& node, PubsubPeers& peers) : node_(node), peers_(peers) {}
+  // Nobody here may listen to a longer name: who listens is told in one message.
+  PubsubLinks(NodeState& node, PubsubPeers& peers, size_t name_size_max = Link::kMessageMax / 2)
+      : node_(node), peers_(peers), name_size_max_(name_size_max) {}
   ~PubsubLinks() override;
 
   // ---- clients -----------------------------------------------------------------------------------------------
+  bool takes_name(std::string_view name) const { return name.size() <= name_size_max_; }
   // Sessions of this node have come to listen to the name, or have ceased to.
   void note_change(Topic topic, std::string_view name);
   // The session is told `confirmations` once the others know what it listens to.
@@ -124,6 +128,7 @@ class PubsubLinks final : private SessionDriver {
 
   NodeState& node_;
   PubsubPeers& peers_;
+  const size_t name_size_max_;
   std::map<NodeId, Peer> others_;
   std::set<std::pair<Topic, std::string>> changed_;   // since end_turn()
   uint64_t interest_ = 0;                             // the last number that was told

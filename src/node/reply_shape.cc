@@ -53,4 +53,9 @@ size_t value_size(std::string_view bytes) {
 
 bool is_one_value(std::string_view bytes) { return !bytes.empty() && value_size(bytes) == bytes.size(); }
 
+std::string_view text_of_bulk(std::string_view value) {
+  const size_t begin = value.find("\r\n") + 2;
+  return value.substr(begin, value.size() - begin - 2);
+}
+
 }  // namespace quorate

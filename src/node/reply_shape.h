@@ -12,6 +12,8 @@ namespace quorate {
 size_t value_size(std::string_view bytes);
 // True if `bytes` are one whole RESP value (RESP2 or RESP3) and nothing else.
 bool is_one_value(std::string_view bytes);
+// The text of an encoded bulk string, and nothing else.
+std::string_view text_of_bulk(std::string_view value);
 
 // `said` goes on with `bytes`: visit(value) gets each value that is whole, and what is left is the beginning of the next.
 template <class Visit>

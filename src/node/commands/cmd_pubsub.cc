@@ -17,6 +17,10 @@ namespace quorate {
 namespace {
 
 Status subscribe_all_named(NodeContext& cx, Topic topic) {
+  const PubsubLinks* const links = cx.node.pubsub.get();
+  for (size_t index = 1; links != nullptr && index < cx.size(); ++index) {
+    if (!links->takes_name(cx[index])) return errors::channel_name_too_large();
+  }
   // A RESP2 connection inside EXEC could not tell messages from replies.
   subscribe(cx.node, cx.session, topic, cx.args.subspan(1));
   return done();

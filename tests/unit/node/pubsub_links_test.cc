@@ -22,14 +22,16 @@ struct Message {
 
 class Side final : public PubsubPeers {
  public:
+  static constexpr size_t kNameSizeMax = 100;
   explicit Side(NodeId id) {
     node = std::make_unique<sim::SimNode>(disk, sim::SimNode::Options{.seed = id, .config = "appendonly no\nprotected-mode no\n"});
     CHECK(node->recover().ok());
     node->start();
-    node->node().state().pubsub = std::make_unique<PubsubLinks>(node->node().state(), *this);
+    make_links();
     client = node->connect();
     node->settle();
   }
+  void make_links() { node->node().state().pubsub = std::make_unique<PubsubLinks>(node->node().state(), *this, kNameSizeMax); }
   PubsubLinks& links() { return *node->node().state().pubsub; }
   bool send_pubsub(NodeId, uint64_t kind, std::string_view bytes) override {
     sent.push_back({kind, std::string(bytes)});
@@ -145,6 +147,34 @@ TEST(PubsubLinks, for_a_node_that_takes_nothing_no_more_is_kept_than_a_bound) {
   EXPECT_EQ(world.here.hear().size(), 3 * message(large).size());
   world.there.links().publish(Topic::kChannel, "news", large, PubsubLinks::Leaves::kNow);
   EXPECT_EQ(world.there.links().dropped(), 2u);
+}
+
+TEST(PubsubLinks, nobody_listens_to_a_name_that_no_message_could_hold) {
+  World world;
+  const std::string longest(Side::kNameSizeMax, 'a');
+  world.connect();
+  for (const std::string verb : {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"}) {
+    EXPECT_TRUE(world.here.say(verb + " news " + longest + "a").starts_with("-ERR the name of the channel")) << verb;
+  }
+  // None of them was taken.
+  EXPECT_EQ(world.here.say("PUBSUB CHANNELS"), "*0\r\n");
+  world.here.say("SUBSCRIBE " + longest);
+  world.deliver();
+  EXPECT_NE(world.here.hear(), "");
+  EXPECT_EQ(world.there.say("PUBLISH " + longest + " text"), ":1\r\n");
+}
+
+TEST(PubsubLinks, a_name_from_before_there_was_company_is_kept_here) {
+  World world;
+  const std::string large(Side::kNameSizeMax + 1, 'a');
+  world.here.node->node().state().pubsub.reset();
+  world.here.node->send(world.here.client, "SUBSCRIBE news " + large + "\r\n");
+  world.here.node->settle();
+  world.here.make_links();
+  world.connect();
+  EXPECT_EQ(world.there.say("PUBSUB CHANNELS"), "*1\r\n$4\r\nnews\r\n");
+  EXPECT_EQ(world.there.say("PUBLISH " + large + " text"), ":0\r\n");
+  EXPECT_EQ(world.there.say("PUBLISH news text"), ":1\r\n");
 }
 
 TEST(PubsubLinks, what_is_no_such_message_is_refused) {
