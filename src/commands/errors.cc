@@ -268,8 +268,9 @@ Error cross_partition() {
   return fixed(
       "CROSSSLOT Keys in request don't hash to the same slot; give them a common {tag}, or send one request a key");
 }
-Error watch_elsewhere() {
-  return fixed("ERR WATCH works on the node that leads the keys; CLUSTER SLOTS and QUORUM EXPLAIN say which");
+Error sort_cross_partition() {
+  return fixed(
+      "CROSSSLOT BY and GET patterns of SORT must name keys of the key's own partition; write its {tag} in front of the *");
 }
 Error channel_name_too_large() { return fixed("ERR the name of the channel or pattern is too large for a cluster of several nodes"); }
 Error done_in_part(std::string_view line) { return made({"UNCERTAIN done in part: ", line}); }

@@ -117,8 +117,8 @@ Error no_latency_samples(std::string_view event);
 
 // ---- cluster -------------------------------------------------------------------------------------------
 Error cross_partition();
+Error sort_cross_partition();
 Error channel_name_too_large();
-Error watch_elsewhere();
 Error transaction_elsewhere();
 Error not_in_company(std::string_view what);
 Error not_without_log();

@@ -45,6 +45,7 @@ bool try_to_serve(NodeState& node, Session& session, std::string_view ready_key)
   const size_t start = session.out.size();
   const int database = session.database;
   session.database = blocked.database;
+  node.company.set_partition(node.store.partition_of(key_slot(ready_key)));
   const Key key = row.has_first_key ? node.store.make_key(views[1]) : Key{};
   const CallResult result = call(node, session, row, views, key, Origin::kWoken);
   session.database = database;

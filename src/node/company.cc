@@ -80,7 +80,7 @@ Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 }  // namespace
 
 Company::Company(NodeState& node)
-    : node_(node), losses_stream_(node.streams.add_streams(1)), mark_(node.identity, node.start_facts) {}
+    : node_(node), losses_stream_(node.streams.add_streams(1)), mark_(node.identity, node.start_facts), key_versions_(node.store.partition_count()) {}
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
@@ -219,8 +219,10 @@ void Company::after_write(Session& session, const Key& key) {
   state.last_write = index;
   if (key.bytes.data() == nullptr) {
     state.all_keys_write = index;
+    key_versions_.note_all(partition_);
   } else {
     state.key_writes[key.hash % kKeySlots] = index;
+    key_versions_.note(partition_, key.hash);
   }
   if (session.driver == nullptr) session.places.note({.partition = partition_, .term = state.term, .index = index});
   if (node_.mistakes.reply_before_commit) return;
@@ -282,8 +284,19 @@ void Company::note_removals() {
     PartitionState& state = states_[partition];
     state.last_write = index_of_turn(partition);
     state.key_writes[key.hash % kKeySlots] = state.last_write;
+    key_versions_.note(partition, key.hash);
   }
   removed.clear();
+}
+
+KeyVersion Company::watch(uint32_t partition) {
+  note_removals();
+  return key_versions_.watch(partition);
+}
+
+bool Company::is_unchanged(uint32_t partition, uint64_t key_hash, const KeyVersion& seen) {
+  note_removals();
+  return key_versions_.is_unchanged(partition, key_hash, seen) || (node_.mistakes.watches_over_terms && key_versions_.is_of_another_term(partition, seen));
 }
 
 void Company::join(const PeerAddress& address) {
@@ -700,6 +713,7 @@ void Company::serve(uint32_t partition) {
     }
   }
   state.serves = true;
+  key_versions_.begin(partition, state.term);
   node_.store.set_led(partition, Led::kYes);
 }
 
@@ -709,6 +723,7 @@ void Company::stop_serving(uint32_t partition) {
   CHECK(!state.is_touched);
   // What no entry says may have been run by what was old already.
   rows_[partition].forget_news();
+  key_versions_.end(partition);
   node_.store.set_led(partition, Led::kNo);
   node_.forwarding->on_stop_serving(partition);
   partition_is_left(node_, partition);

@@ -18,6 +18,7 @@
 #include "node/forwarding_peers.h"
 #include "node/freshness.h"
 #include "node/group_log.h"
+#include "node/key_versions.h"
 #include "node/level_streams.h"
 #include "node/levels.h"
 #include "node/loss_file.h"
@@ -80,6 +81,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   Status apply_rows(uint32_t partition, std::string_view rows);
   // What the partition's log says of commands that were forwarded.
   uint64_t rows_digest(uint32_t partition) const;
+  // A key of a partition that is served here is watched elsewhere: what it is now.  Is it certain that it is the same still?
+  KeyVersion watch(uint32_t partition);
+  bool is_unchanged(uint32_t partition, uint64_t key_hash, const KeyVersion& seen);
   // It passed over something whose time has come: its reply waits for an entry that says so.
   void after_time(Session& session);
 
@@ -306,6 +310,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<uint32_t> read_;      // and read
   std::vector<std::pair<NodeId, FreshnessMessage>> asked_freshness_;   // by whom
   std::vector<uint32_t> ready_;     // may_serve_soon
+  KeyVersions key_versions_;
   Losses losses_;
   LossFile loss_file_;
   const StreamId losses_stream_;    // at LossFile::durable()

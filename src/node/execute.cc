@@ -178,7 +178,7 @@ void execute_closely(NodeState& node, Session& session, Command* found, Args arg
   }
   if (session.has(kInMulti) && !runs_inside_multi(row)) {
     if (node.flags & kNodeInCompany) {
-      if (const auto moved = redirection(node, session, *row.spec, args)) return reject(node, session, &row, *moved);
+      if (const auto error = queue_refusal(node, session, *row.spec, args)) return reject(node, session, &row, *error);
     }
     queue_command(node, session, row, args);
     return;

@@ -9,8 +9,10 @@
 #include "node/execute.h"
 #include "node/input.h"
 #include "node/output.h"
+#include "node/reply_shape.h"
 #include "node/state.h"
 #include "node/transactions.h"
+#include "node/watch_message.h"
 #include "resp/request_writer.h"
 
 namespace quorate {
@@ -23,6 +25,7 @@ uint8_t flags_of(const Session& session, ForwardedUnit::Kind kind) {
   if (session.has(kNoTouch)) flags |= kForwardNoTouch;
   if (kind == ForwardedUnit::Kind::kBlocks) flags |= kForwardMayBlock;
   if (kind == ForwardedUnit::Kind::kWrites) flags |= kForwardWrites;
+  if (kind == ForwardedUnit::Kind::kWatches) flags |= kForwardWatches;
   return static_cast<uint8_t>(flags);
 }
 
@@ -54,12 +57,18 @@ void forward_transaction(NodeState& node, Session& session, uint32_t partition) 
   append_word(requests, "MULTI");
   for (const StoredCommand& command : more.queued) append_request(requests, command.views());
   append_word(requests, "EXEC");
+  const std::string watched = encode_watched(more.watched);
   const ForwardedUnit unit{.partition = partition,
                            .requests = requests.view(),
                            .request_count = static_cast<uint32_t>(more.queued.size()) + 2,
-                           .kind = kind_of(more.queued_flags)};
+                           .kind = kind_of(more.queued_flags),
+                           .watched = watched};
   discard_transaction(node, session);
   node.forwarding->forward(session, unit);
+}
+
+void forward_watch(NodeState& node, Session& session, std::span<const std::string_view> keys, uint32_t partition) {
+  node.forwarding->forward(session, {.partition = partition, .requests = encode_keys(keys), .kind = ForwardedUnit::Kind::kWatches});
 }
 
 void forward_parts(NodeState& node, Session& session, Gathering&& gathering) {
@@ -79,7 +88,7 @@ ForwardLimits Forwarding::limits() const {
 // ---- commands of clients ------------------------------------------------------------------------------------
 
 void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
-  if (unit.requests.size() > Link::kMessageMax / 2 || unit.request_count > ForwardCommand::kRequestsMax) {
+  if (unit.requests.size() + unit.watched.size() > Link::kMessageMax / 2 || unit.request_count > ForwardCommand::kRequestsMax) {
     reply_error(node_, session, error_line(errors::forwarded_request_too_large()));
     return;
   }
@@ -88,6 +97,8 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
     session.set(kBlockedElsewhere);
     blocked_[session.id] = {unit.partition, last_number_};
   }
+  // What it sends next is not older than what it watches.
+  if (unit.kind == ForwardedUnit::Kind::kWatches) session.set(kWaiting);
   send_new(unit.partition, session);
 }
 
@@ -109,10 +120,12 @@ void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&
   waiting.database = static_cast<uint32_t>(session.database);
   waiting.request_count = unit.request_count;
   waiting.requests = unit.requests;
+  waiting.watched = unit.watched;
+  if (!unit.watched.empty()) waiting.flags |= kForwardWatched;
   waiting.asked_us = node_.now.steady_us;
   waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
   partition.waiting.emplace_hint(partition.waiting.end(), number, std::move(waiting));
-  partition.bytes += unit.requests.size();
+  partition.bytes += unit.requests.size() + unit.watched.size();
   if (++waiting_count_ == 1) next_look_us_ = node_.now.steady_us + kLookUs;
   if (partition.first_unsent == kNothing) partition.first_unsent = number;
 }
@@ -308,7 +321,8 @@ bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId 
                          .incarnation = peers_.incarnation_of(peers_.own_id()),
                          .write_number = waiting.write_number,
                          .lowest_wanted = writes ? lowest_wanted(partition) : may_block ? lowest_token(partition) : 0,
-                         .waited_ms = static_cast<uint64_t>(node_.now.steady_us - waiting.asked_us) / 1000};
+                         .waited_ms = static_cast<uint64_t>(node_.now.steady_us - waiting.asked_us) / 1000,
+                         .watched = waiting.watched};
   if (to == peers_.own_id()) {
     // It has come to lead what it was asked for meanwhile.
     command.requests = waiting.requests;
@@ -332,11 +346,13 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view rep
   Partition& partition = partitions_[index];
   const auto node = partition.waiting.extract(at);
   const Waiting& waiting = node.mapped();
-  partition.bytes -= waiting.requests.size();
+  partition.bytes -= waiting.requests.size() + waiting.watched.size();
   if (--waiting_count_ == 0) next_look_us_ = kNever;
   if (partition.waiting.empty()) partition.first_unsent = kNothing;
   if (waiting.gathering != 0) {
     take_part(waiting.gathering, waiting.part, reply);
+  } else if (waiting.kind == ForwardedUnit::Kind::kWatches) {
+    end_watch(waiting, reply);
   } else {
     fill_gap(node_, waiting.session_id, waiting.gap, reply);
   }
@@ -351,6 +367,19 @@ void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view rep
     }
   }
   let_go_on(partition);
+}
+
+// The session watches from here on what the leader has said, or was told why not.
+void Forwarding::end_watch(const Waiting& waiting, std::string_view reply) {
+  Session* const session = node_.sessions.find(waiting.session_id);
+  if (session == nullptr) return;
+  session->clear(kWaiting);
+  resume_later(node_, *session);
+  if (reply.starts_with('-')) return fill_gap(node_, waiting.session_id, waiting.gap, reply);
+  watch_elsewhere(*session, static_cast<int>(waiting.database), waiting.requests, reply.starts_with('$') ? text_of_bulk(reply) : std::string_view());
+  Buffer ok;
+  Reply(ok, session->protocol).ok();
+  fill_gap(node_, waiting.session_id, waiting.gap, ok.view());
 }
 
 void Forwarding::finish(uint32_t index, Queue::iterator at, const Error& error) {

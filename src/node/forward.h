@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,14 +35,18 @@ struct ForwardedUnit {
     kReads,
     kWrites,
     kBlocks,  // may wait for a key; writes.  Its number is its token (origin_rows.h)
+    kWatches, // WATCH: `requests` are its keys (watch_message.h)
   };
   Kind kind = Kind::kWrites;
+  std::string_view watched = {};  // of a transaction: what its EXEC goes by (watch_message.h)
 };
 
 // The request of a session, or EXEC with all that it has queued, as a unit of that partition.  EXEC requires kInMulti and nothing broken.  Not for commands
 // that change the session itself (WATCH, SELECT, SUBSCRIBE).
 void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition);
 void forward_transaction(NodeState& node, Session& session, uint32_t partition);
+// WATCH: the session waits until the leader has said what the keys are.
+void forward_watch(NodeState& node, Session& session, std::span<const std::string_view> keys, uint32_t partition);
 
 // A request that was taken apart (gathering.h): its parts are run where their partitions are led, here too.
 void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
@@ -106,6 +111,7 @@ class Forwarding {
     uint32_t database = 0;
     uint32_t request_count = 1;
     std::string requests = {};
+    std::string watched = {};
     uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
     bool may_have_run = false;  // before it was taken back
     NodeId sent_to = 0;         // 0: not under way
@@ -142,6 +148,7 @@ class Forwarding {
 
   void add(const Session& session, const ForwardedUnit& unit, Waiting&& waiting);
   void take_part(uint64_t gathering, size_t part, std::string_view reply);
+  void end_watch(const Waiting& waiting, std::string_view reply);
   void send_new(uint32_t index, Session& session);
   void send_unsent(uint32_t index);
   bool send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to);

@@ -4,6 +4,8 @@
 #include "cluster/wire.h"
 #include "node/origin_rows.h"
 #include "node/reply_shape.h"
+#include "node/session.h"
+#include "node/watch_message.h"
 
 namespace quorate {
 
@@ -26,6 +28,15 @@ bool holds_requests(std::string_view bytes, uint32_t count) {
   return bytes.empty();
 }
 
+// WATCH reads, and nothing else stands in its message; what is watched is that of a transaction, which does not block.
+bool fits_watching(const ForwardCommand& command, const ForwardLimits& limits) {
+  if (command.watches()) {
+    return !command.writes() && !command.may_block() && !command.goes_by_watched() && decode_keys(command.requests).ok();
+  }
+  if (!command.goes_by_watched()) return true;
+  return !command.may_block() && !command.watched.empty() && decode_watched(command.watched, limits.databases).ok();
+}
+
 }  // namespace
 
 void encode_head(const ForwardCommand& command, Buffer& out) {
@@ -41,6 +52,9 @@ void encode_head(const ForwardCommand& command, Buffer& out) {
   append_varint(out, command.write_number);
   if (command.writes() || command.may_block()) append_varint(out, command.lowest_wanted);
   if (command.may_block()) append_varint(out, command.waited_ms);
+  if (!command.goes_by_watched()) return;
+  append_varint(out, command.watched.size());
+  out.append(command.watched);
 }
 
 void encode_head(const ForwardAnswer& answer, Buffer& out) {
@@ -74,10 +88,12 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   if (command.writes()) command.lowest_wanted = reader.varint_at_most(command.write_number);
   if (command.may_block()) command.lowest_wanted = reader.varint_at_most(command.number);
   if (command.may_block()) command.waited_ms = reader.varint_at_most(ForwardCommand::kWaitedMsMax);
+  if (command.goes_by_watched()) command.watched = reader.sized();
   command.requests = reader.rest();
   const bool is_numbered = !command.writes() || (command.lowest_wanted != 0 && !command.may_block());
   const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.number != 0 && command.request_count != 0 && write &&
-                           read && is_numbered && holds_requests(command.requests, command.request_count);
+                           read && is_numbered && fits_watching(command, limits) &&
+                           (command.watches() || holds_requests(command.requests, command.request_count));
   if (!reader.good() || !makes_sense) return corrupt("a forwarded command");
   return command;
 }

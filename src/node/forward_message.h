@@ -1,9 +1,10 @@
-// What nodes say to each other about commands that one runs for the other, version 2.  Heads only: the requests of a
+// What nodes say to each other about commands that one runs for the other, version 3.  Heads only: the requests of a
 // command and the bytes of a reply follow as they are.
 //
 //   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags,
 //             varint write level, varint read level (levels.h), varint incarnation, varint write number,
-//             [varint lowest wanted, if it writes or may block], [varint ms it has waited, if it may block], RESP requests
+//             [varint lowest wanted, if it writes or may block], [varint ms it has waited, if it may block],
+//             [sized watched keys, if EXEC goes by some], RESP requests, or the keys of a WATCH (watch_message.h)
 //   answer  = varint partition, varint number, varint attempt, u8 outcome, varint term, varint index, RESP reply (kReply)
 //   cancel  = varint partition, varint number
 #pragma once
@@ -32,8 +33,11 @@ enum ForwardFlag : uint8_t {
   kForwardNoTouch = 1u << 1,   // CLIENT NO-TOUCH
   kForwardMayBlock = 1u << 2,  // nothing else may stand behind it
   kForwardWrites = 1u << 3,    // has a write number of its own
+  kForwardWatches = 1u << 4,   // WATCH: `requests` are keys, and the reply a bulk string that says what they are
+  kForwardWatched = 1u << 5,   // its EXEC goes by `watched`
 };
-constexpr uint8_t kForwardFlags = kForwardResp3 | kForwardNoTouch | kForwardMayBlock | kForwardWrites;
+constexpr uint8_t kForwardFlags =
+    kForwardResp3 | kForwardNoTouch | kForwardMayBlock | kForwardWrites | kForwardWatches | kForwardWatched;
 
 // A unit that is to be run: all requests one behind the other, the reply of the last is the answer.
 struct ForwardCommand {
@@ -52,8 +56,11 @@ struct ForwardCommand {
   uint64_t write_number = 0;
   uint64_t lowest_wanted = 0;   // kForwardWrites: the sender waits for none below.  kForwardMayBlock: the same of `number`, its token
   uint64_t waited_ms = 0;       // kForwardMayBlock: elsewhere
+  std::string_view watched = {};  // kForwardWatched: keys, and what they were
   std::string_view requests = {};
 
+  bool watches() const { return (flags & kForwardWatches) != 0; }
+  bool goes_by_watched() const { return (flags & kForwardWatched) != 0; }
   bool writes() const { return (flags & kForwardWrites) != 0; }
   bool may_block() const { return (flags & kForwardMayBlock) != 0; }
 };

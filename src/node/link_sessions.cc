@@ -10,6 +10,7 @@
 #include "node/output.h"
 #include "node/reply_shape.h"
 #include "node/state.h"
+#include "node/transactions.h"
 
 namespace quorate {
 
@@ -40,8 +41,9 @@ void LinkSessions::take(NodeId from, const ForwardCommand& command) {
   note_busy(key, lane);
   Arrived& arrived = lane.arrived.emplace_back();
   arrived.command = command;
-  arrived.command.requests = {};
+  arrived.command.requests = arrived.command.watched = {};
   arrived.requests = command.requests;
+  arrived.watched = command.watched;
 }
 
 void LinkSessions::cancel(NodeId from, const ForwardCancel& cancel) {
@@ -189,6 +191,7 @@ void LinkSessions::run_lane(const LaneKey& key, Lane& lane) {
 // It runs in the same session and follows what the batch holds.
 bool LinkSessions::joins(const LaneKey& key, const Lane& lane, const ForwardCommand& command, const Batch& batch) const {
   if (command.attempt <= lane.refused_attempt || key_of(key.first, command) != batch.link->key) return false;
+  if (command.watches() || command.goes_by_watched()) return false;
   if (!command.writes()) return command.write_number == 0;
   if (batch.last_write != 0) {
     return command.write_number == batch.last_write + 1 && command.incarnation == batch.incarnation;
@@ -213,6 +216,7 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
   if (command.attempt <= lane.refused_attempt || !peers_.serves(command.partition)) {
     return refuse(key.first, lane, command);
   }
+  if (command.watches()) return answer_watch(key.first, command, arrived.requests);
   const OriginRows& rows = peers_.rows(command.partition);
   if (command.may_block()) {
     // Its sender thought another to lead meanwhile.
@@ -255,6 +259,7 @@ void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, co
   CHECK(batch.link == nullptr || batch.link == link);
   batch.link = link;
   batch.requests.append(arrived.requests);
+  if (command.goes_by_watched()) watch_as_elsewhere(node_, *link->session, arrived.watched);
   if (command.writes()) {
     batch.last_write = command.write_number;
     batch.incarnation = command.incarnation;
@@ -285,6 +290,20 @@ void LinkSessions::answer_again(NodeId from, const ForwardCommand& command) {
   peers_.await_partition(session, command.partition);
   bind_needs(node_, session);
   queue_flush(node_, session);
+}
+
+// It tells nothing of the data: EXEC finds out whether what was seen here has lasted.
+void LinkSessions::answer_watch(NodeId from, const ForwardCommand& command, std::string_view keys) {
+  Buffer reply;
+  Reply(reply, Protocol::kResp2).bulk(see_keys(node_, command.partition, static_cast<int>(command.database), keys));
+  const LogPlace place = peers_.place_of(command.partition);
+  answer_(from, {.partition = command.partition,
+                 .number = command.number,
+                 .attempt = command.attempt,
+                 .outcome = ForwardOutcome::kReply,
+                 .term = place.term,
+                 .index = place.index,
+                 .reply = reply.view()});
 }
 
 void LinkSessions::note_reply(Session& session, std::string_view reply) {

@@ -86,6 +86,7 @@ class LinkSessions final : private SessionDriver {
   struct Arrived {
     ForwardCommand command;      // without requests
     std::string requests;
+    std::string watched;
   };
   // What an origin sends for one partition.
   struct Lane {
@@ -120,6 +121,7 @@ class LinkSessions final : private SessionDriver {
   void take_next(const LaneKey& key, Lane& lane, Batch& batch);
   void add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, const Arrived& arrived);
   void answer_again(NodeId from, const ForwardCommand& command);
+  void answer_watch(NodeId from, const ForwardCommand& command, std::string_view keys);
   void refuse(NodeId from, Lane& lane, const ForwardCommand& command);
   void say(NodeId to, ForwardAnswer answer, ForwardOutcome outcome, std::string_view reply = {});
   void answer_next(Link& link, std::string_view reply);

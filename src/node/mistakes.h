@@ -20,6 +20,8 @@ struct NodeMistakes {
   bool counts_itself_unstored = false;  // a leader counts its copy of a write before it has stored it
   bool tells_age_without_lease = false; // a copy counts as fresh because a leader that may have been deposed says so
   bool local_is_lease = false;          // a read that should be linearizable is answered by any copy
+  bool forgets_watches = false;         // EXEC runs whatever has become of keys that were watched at another node
+  bool watches_over_terms = false;      // ... if they have another leader since
   bool some_messages_wait = false;      // some of what is published leaves with what waits for commit
   bool believes_turns_clock = false;    // a turn ends as if no time had passed since it began
   bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written

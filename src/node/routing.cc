@@ -52,6 +52,34 @@ KeysPartition partition_of_transaction(const NodeState& node, const Session& ses
   return sum;
 }
 
+// Every key that the pattern names is of this partition, whatever stands in place of the *.
+bool names_keys_within(const NodeState& node, std::string_view pattern, uint32_t partition) {
+  const size_t star = pattern.find('*');
+  // "#" is the element itself; other constants name nothing.
+  if (star == std::string_view::npos) return true;
+  const size_t open = pattern.find('{');
+  const size_t close = open == std::string_view::npos ? open : pattern.find('}', open + 1);
+  if (close == std::string_view::npos || close == open + 1 || close > star) return false;
+  return node.store.partition_of(key_slot(pattern.substr(0, close + 1))) == partition;
+}
+
+// SORT looks at keys that it does not name.
+std::optional<Error> sort_refusal(const NodeState& node, const CommandSpec& spec, Args args) {
+  if ((spec.name != "sort" && spec.name != "sort_ro") || args.size() < 2) return std::nullopt;
+  const uint32_t partition = node.store.partition_of(key_slot(args[1]));
+  for (size_t at = 2; at < args.size(); ++at) {
+    const size_t left = args.size() - at - 1;
+    if (left >= 2 && same_word(args[at], "LIMIT")) {
+      at += 2;
+    } else if (left >= 1 && same_word(args[at], "STORE")) {
+      ++at;
+    } else if (left >= 1 && (same_word(args[at], "BY") || same_word(args[at], "GET"))) {
+      if (!names_keys_within(node, args[++at], partition)) return errors::sort_cross_partition();
+    }
+  }
+  return std::nullopt;
+}
+
 Road refuse(NodeState& node, Session& session, const Error& error) {
   std::string line = error_line(error);
   if (session.has(kInMulti)) {
@@ -105,6 +133,7 @@ Road redirect(NodeState& node, Session& session, const Error& moved) {
 
 constexpr size_t kRequestMax = size_t{128} << 20;
 
+bool is_watch(const Command& row) { return row.spec->name == "watch"; }
 bool is_exec(const Session& session, const Command& row) { return session.has(kInMulti) && row.spec->name == "exec"; }
 
 // It would write here, and the disk does not take it.
@@ -122,7 +151,7 @@ bool is_of_data_alone(const Session& session) {
   return std::all_of(queued.begin(), queued.end(), [](const StoredCommand& command) {
     const std::string_view name = command.spec->name;
     const bool publishes = name == "publish" || name == "spublish";
-    return command.spec->run != nullptr || publishes || name == "ping" || name == "echo" || name == "time";
+    return command.spec->run != nullptr || publishes || name == "ping" || name == "echo" || name == "time" || name == "unwatch";
   });
 }
 
@@ -162,8 +191,14 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
   // What another node has sent is for a partition that is led here, or is refused before it gets here.
   if (session.driver != nullptr) return refuse(node, session, errors::no_leader(partition));
   if (const auto moved = moved_to(node, session, *row.spec, keys)) return redirect(node, session, *moved);
-  if (is_exec(session, row)) {
-    if (!session.extras->watched.empty()) return refuse(node, session, errors::watch_elsewhere());
+  if (is_watch(row)) {
+    forward_watch(node, session, args.subspan(1), partition);
+  } else if (is_exec(session, row)) {
+    if (watches_here(session)) {
+      // Nobody has told it since who leads the keys.
+      session.set(kWatchBroken);
+      return Road::kHere;
+    }
     if (!is_of_data_alone(session)) return refuse(node, session, errors::transaction_elsewhere());
     forward_transaction(node, session, partition);
   } else {
@@ -215,16 +250,6 @@ Road route_scan(NodeState& node, Session& session, const Command& row, Args args
   return road;
 }
 
-// What is watched must be seen to change: it can be watched where it is led.
-Road route_watch(NodeState& node, Session& session, const Command& row, const KeysPartition& keys) {
-  const bool is_one = keys.kind == KeysPartition::Kind::kOne;
-  if (keys.kind == KeysPartition::Kind::kNone || (is_one && node.company.serves(keys.partition))) return Road::kHere;
-  if (is_one) {
-    if (const auto moved = moved_to(node, session, *row.spec, keys)) return redirect(node, session, *moved);
-  }
-  return refuse(node, session, errors::watch_elsewhere());
-}
-
 // What asks for all keys, from a client that adds up what the nodes say, means those that this node leads.  What writes means all.
 Road gather(NodeState& node, Session& session, Gathering&& parts) {
   if (is_redirected(node, session) && !parts.writes) {
@@ -263,7 +288,8 @@ KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, 
   return sum;
 }
 
-std::optional<Error> redirection(NodeState& node, const Session& session, const CommandSpec& spec, Args args) {
+std::optional<Error> queue_refusal(NodeState& node, const Session& session, const CommandSpec& spec, Args args) {
+  if (auto error = sort_refusal(node, spec, args)) return error;
   if (!is_redirected(node, session)) return std::nullopt;
   const KeysPartition keys = partition_of_keys(node, spec, args);
   if (keys.kind != KeysPartition::Kind::kOne) return std::nullopt;
@@ -283,7 +309,9 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   if (runs_transaction && session.has(kMultiBroken | kWatchBroken)) return Road::kHere;
   const KeysPartition keys =
       runs_transaction ? partition_of_transaction(node, session) : partition_of_keys(node, *row.spec, args);
-  if (row.spec->name == "watch") return route_watch(node, session, row, keys);
+  // The handler refuses it, or has nothing to do.
+  if (is_watch(row) && session.has(kInMulti | kWatchBroken)) return Road::kHere;
+  if (const auto error = sort_refusal(node, *row.spec, args)) return refuse(node, session, *error);
   if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
   if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
   if (session.driver == nullptr) {

@@ -17,9 +17,9 @@ enum class Road : uint8_t {
 // Decides for a request that passed all other checks, and has not been queued by MULTI.
 Road route(NodeState& node, Session& session, Command& row, Args args, const Key& first_key);
 
-// For a command that MULTI queues: -MOVED, if the session's client is to ask another node (as Redis Cluster, at once).
-// Requires: in company.
-std::optional<Error> redirection(NodeState& node, const Session& session, const CommandSpec& spec, Args args);
+// For a command that MULTI queues: -MOVED, if the session's client is to ask another node (as Redis Cluster, at once), or why it cannot run
+// in any partition.  Requires: in company.
+std::optional<Error> queue_refusal(NodeState& node, const Session& session, const CommandSpec& spec, Args args);
 
 // The partition of all keys of a request.  kMany: of several; kNone: it has no keys.
 struct KeysPartition {

@@ -14,6 +14,7 @@
 #include "commands/context.h"
 #include "node/followers.h"
 #include "node/holds.h"
+#include "node/key_versions.h"
 #include "node/levels.h"
 #include "node/log_places.h"
 #include "node/needs.h"
@@ -81,6 +82,7 @@ struct WatchedKey {
   int database = 0;
   std::string key;
   bool was_expired = false;  // past its time already when it was watched
+  std::optional<KeyVersion> version = std::nullopt;  // watched at another node, which has said this
 };
 
 // A command that waits for one of its keys.

@@ -6,6 +6,7 @@
 
 #include "commands/errors.h"
 #include "node/execute.h"
+#include "node/watch_message.h"
 
 namespace quorate {
 
@@ -24,14 +25,28 @@ bool is_expired(NodeState& node, Db& db, std::string_view key) {
   return entry != nullptr && entry->expiry() <= node.now.unix_ms;
 }
 
+// Watched elsewhere, or sent here by a node where it was: this node cannot say that it is what it was.
+bool may_have_changed(NodeState& node, const WatchedKey& watched) {
+  if (!watched.version || node.mistakes.forgets_watches) return false;
+  const Key key = node.store.make_key(watched.key);
+  return !node.company.is_unchanged(node.store.partition_of(key.slot), key.hash, *watched.version);
+}
+
 // A watched key whose time has passed since counts as changed, even if nobody has looked at it.
-bool a_watched_key_expired(NodeState& node, const Session& session) {
+bool a_watched_key_changed(NodeState& node, const Session& session) {
   for (const WatchedKey& watched : session.extras->watched) {
+    if (may_have_changed(node, watched)) return true;
     if (watched.was_expired) continue;
     const Entry* const entry = find_as_is(node, node.store.database(watched.database), watched.key);
     if (entry != nullptr && node.store.is_past(entry->expiry())) return true;
   }
   return false;
+}
+
+bool is_watched(const Session& session, int database, std::string_view key) {
+  const auto& watched = session.extras->watched;
+  return std::any_of(watched.begin(), watched.end(),
+                     [&](const WatchedKey& each) { return each.database == database && each.key == key; });
 }
 
 void break_watch(NodeState& node, Session& session) {
@@ -77,7 +92,7 @@ Status run_transaction(NodeContext& cx) {
     return errors::exec_abort();
   }
   SessionExtras& more = session.more();
-  if (session.has(kWatchBroken) || a_watched_key_expired(node, session)) {
+  if (session.has(kWatchBroken) || a_watched_key_changed(node, session)) {
     discard_transaction(node, session);
     // It tells of somebody's write.
     await_all_writes(node, session);
@@ -102,10 +117,7 @@ Status run_transaction(NodeContext& cx) {
 
 void watch(NodeState& node, Session& session, std::string_view key) {
   SessionExtras& more = session.more();
-  const auto same = [&](const WatchedKey& watched) {
-    return watched.database == session.database && watched.key == key;
-  };
-  if (std::any_of(more.watched.begin(), more.watched.end(), same)) return;
+  if (is_watched(session, session.database, key)) return;
   Db& db = node.store.database(session.database);
   more.watched.push_back({session.database, std::string(key), is_expired(node, db, key)});
   node.watches.add(session.database, key, &session);
@@ -115,10 +127,51 @@ void watch(NodeState& node, Session& session, std::string_view key) {
 void unwatch_all(NodeState& node, Session& session) {
   if (session.extras == nullptr || session.extras->watched.empty()) return;
   for (const WatchedKey& watched : session.extras->watched) {
-    node.watches.remove(watched.database, watched.key, &session);
+    if (!watched.version) node.watches.remove(watched.database, watched.key, &session);
   }
   session.extras->watched.clear();
   node.update_observed();
+}
+
+void watch_elsewhere(Session& session, int database, std::string_view keys, std::string_view seen) {
+  const auto names = decode_keys(keys);
+  CHECK(names.ok());
+  auto versions = decode_seen(seen);
+  const bool is_whole = versions.ok() && versions.value().size() == names.value().size();
+  SessionExtras& more = session.more();
+  if (session.has(kWatchBroken)) return;
+  for (size_t index = 0; index < names.value().size(); ++index) {
+    // The first time counts: from then on no change is missed.
+    if (is_watched(session, database, names.value()[index])) continue;
+    const KeySeen each = is_whole ? versions.value()[index] : KeySeen();
+    more.watched.push_back({.database = database,
+                            .key = std::string(names.value()[index]),
+                            .was_expired = each.was_expired,
+                            .version = each.version});
+  }
+}
+
+std::string see_keys(NodeState& node, uint32_t partition, int database, std::string_view keys) {
+  const auto names = decode_keys(keys);
+  CHECK(names.ok());
+  std::vector<KeySeen> seen;
+  for (const std::string_view name : names.value()) {
+    seen.push_back({.version = node.company.watch(partition), .was_expired = is_expired(node, node.store.database(database), name)});
+  }
+  return encode_seen(seen);
+}
+
+void watch_as_elsewhere(NodeState& node, Session& session, std::string_view watched) {
+  auto keys = decode_watched(watched, static_cast<uint32_t>(node.store.database_count()));
+  CHECK(keys.ok());
+  unwatch_all(node, session);
+  session.more().watched = std::move(keys).value();
+}
+
+bool watches_here(const Session& session) {
+  if (session.extras == nullptr) return false;
+  const auto& watched = session.extras->watched;
+  return std::any_of(watched.begin(), watched.end(), [](const WatchedKey& each) { return !each.version; });
 }
 
 void touch_watched(NodeState& node, int database, std::string_view key) {

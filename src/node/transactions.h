@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "node/context.h"
@@ -18,6 +19,15 @@ Status run_transaction(NodeContext& cx);
 
 void watch(NodeState& node, Session& session, std::string_view key);
 void unwatch_all(NodeState& node, Session& session);
+// Keys of a partition that another node leads: what its leader says of them is kept, and goes with EXEC (watch_message.h).
+// ... The session watches these keys, of which the leader has said this; what cannot be read counts as changed.
+void watch_elsewhere(Session& session, int database, std::string_view keys, std::string_view seen);
+// ... The leader's word.  Requires: this node serves the partition, and decode_keys(keys) is ok.
+std::string see_keys(NodeState& node, uint32_t partition, int database, std::string_view keys);
+// ... The next EXEC of a session that runs commands of another node goes by these.  Requires: decode_watched(watched) is ok.
+void watch_as_elsewhere(NodeState& node, Session& session, std::string_view watched);
+// It watches a key of which its node hears by itself when it changes.
+bool watches_here(const Session& session);
 // A key has changed: transactions that watch it fail.
 void touch_watched(NodeState& node, int database, std::string_view key);
 // Any key of the partition may have changed.

@@ -6,6 +6,8 @@
 #include "node/forward_message.h"
 #include "node/freshness.h"
 #include "node/origin_rows.h"
+#include "node/session.h"
+#include "node/watch_message.h"
 #include "util/check.h"
 
 namespace quorate {
@@ -36,6 +38,20 @@ void try_command(std::string_view input) {
   CHECK(again.value().waited_ms == command.waited_ms);
   if (command.writes()) CHECK(command.lowest_wanted != 0 && command.lowest_wanted <= command.write_number);
   CHECK(again.value().requests == command.requests);
+  CHECK(again.value().watched == command.watched);
+  // Whoever runs it counts on that.
+  if (command.watches()) CHECK(decode_keys(command.requests).ok());
+  if (command.goes_by_watched()) CHECK(decode_watched(command.watched, kLimits.databases).ok());
+}
+
+void try_watching(std::string_view input) {
+  if (const auto keys = decode_keys(input); keys.ok()) CHECK(decode_keys(encode_keys(keys.value())).value() == keys.value());
+  if (const auto seen = decode_seen(input); seen.ok()) CHECK(decode_seen(encode_seen(seen.value())).value().size() == seen.value().size());
+  const auto watched = decode_watched(input, kLimits.databases);
+  if (!watched.ok()) return;
+  const auto again = decode_watched(encode_watched(watched.value()), kLimits.databases);
+  CHECK(again.ok());
+  CHECK(again.value().size() == watched.value().size());
 }
 
 void try_answer(std::string_view input) {
@@ -104,6 +120,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try_answer(input);
   try_cancel(input);
   try_rows(input);
+  try_watching(input);
   try_freshness(input);
   return 0;
 }

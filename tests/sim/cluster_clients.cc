@@ -26,6 +26,7 @@ constexpr int64_t kRetryUs = 10'000;
 constexpr double kPrivateCalls = 0.2;
 // How far two wall clocks part that nobody sets, and what a failover may add.
 constexpr int64_t kWallsApartUs = 3'500'000;
+constexpr double kOptimisticAdds = 0.4;
 
 std::string command(std::initializer_list<std::string> words) {
   std::string bytes = "*" + std::to_string(words.size()) + "\r\n";
@@ -80,7 +81,7 @@ std::optional<uint64_t> members_of(const ReplyValue& value) {
 }  // namespace
 
 ClusterClients::ClusterClients(ClusterClientHost& host, const ClusterSwarm& swarm, uint64_t seed)
-    : host_(host), swarm_(swarm), prng_(seed), clients_(swarm.clients) {
+    : host_(host), swarm_(swarm), prng_(seed), optimist_prng_(seed ^ 0x7761746368), clients_(swarm.clients) {
   // Of those that know the cluster, which come by the second door.
   Prng doors(seed ^ 0x646f6f72);
   for (Client& client : clients_) {
@@ -233,6 +234,14 @@ ClusterClients::Call ClusterClients::make_write(const std::string& key, KeyKind 
   return call;
 }
 
+// A counter grows by what its client makes of what it has read, if nobody has changed it since.
+void ClusterClients::make_optimistic(Call& call) {
+  call.is_optimistic = true;
+  call.bytes = command({"WATCH", call.key}) + command({"GET", call.key});
+  call.replies = 2;
+  call.text = "watched " + call.text;
+}
+
 // None of these is below what a request gets that asks for nothing: its writes are committed, its reads linearizable.  But any copy may
 // answer some reads of counters: what they say is judged by itself.
 void ClusterClients::ask_for_level(Call& call) {
@@ -275,7 +284,12 @@ void ClusterClients::begin(uint32_t number) {
     KeyKind kind = KeyKind::kRegister;
     const std::string key = pick_key(kind);
     client.call = prng_.chance(swarm_.reads) ? make_read(key, kind) : make_write(key, kind);
-    ask_for_level(client.call);
+    const bool is_add = kind == KeyKind::kCounter && client.call.kind == OperationKind::kAdd;
+    if (is_add && !history_[key].is_weak && optimist_prng_.chance(kOptimisticAdds)) {
+      make_optimistic(client.call);
+    } else {
+      ask_for_level(client.call);
+    }
   }
   client.is_busy = true;
   client.gives_up_us = host_.now_us() + swarm_.request_us;
@@ -301,6 +315,7 @@ void ClusterClients::send(uint32_t number) {
   client.parser = ReplyParser();
   client.moved_to.reset();
   if (client.call.key_kind == KeyKind::kPrivate) client.call = make_private(number);
+  client.call.next_value.reset();
   client.replies.clear();
   client.invoked_us = host_.now_us();
   host_.send_request(number, client.target, client.door, client.call.bytes);
@@ -386,7 +401,23 @@ void ClusterClients::note_moved(uint32_t number) {
   if (!is_welcome) fail(client.call.text + " at n" + std::to_string(client.target + 1) + ": " + reply.text);
 }
 
+// True: the first half has told what the second one needs, which is on its way.
+bool ClusterClients::begin_second_half(uint32_t number) {
+  Client& client = clients_[number];
+  if (!client.call.is_optimistic || client.call.next_value) return false;
+  const bool is_watched = client.replies[0].text == "OK";
+  const auto value = is_watched ? number_of(client.replies[1]) : std::nullopt;
+  if (!value || client.moved_to) return false;
+  client.call.next_value = *value + client.call.argument;
+  client.replies.clear();
+  client.replies_left = 3;
+  host_.send_request(number, client.target, client.door,
+                     command({"MULTI"}) + command({"SET", client.call.key, std::to_string(*client.call.next_value)}) + command({"EXEC"}));
+  return true;
+}
+
 void ClusterClients::on_reply(uint32_t number) {
+  if (begin_second_half(number)) return;
   Client& client = clients_[number];
   std::optional<KeyState> output;
   const Outcome outcome = judge(client, output);
@@ -480,6 +511,7 @@ ClusterClients::Outcome ClusterClients::judge(Client& client, std::optional<KeyS
     return Outcome::kUnknown;
   }
   if (client.call.key_kind == KeyKind::kPair) return judge_pair(client, output);
+  if (client.call.is_optimistic) return judge_optimist(client, output);
   switch (client.call.kind) {
     case OperationKind::kWrite:
       if (reply.text != "OK") fail(client.call.text + ": " + print_reply(reply));
@@ -516,6 +548,21 @@ ClusterClients::Outcome ClusterClients::judge(Client& client, std::optional<KeyS
   if (!output) fail(client.call.text + ": " + print_reply(reply));
   if (client.call.kind == OperationKind::kPop && output)
     history_[client.call.key].seen.insert(*output);
+  return Outcome::kDone;
+}
+
+ClusterClients::Outcome ClusterClients::judge_optimist(const Client& client, std::optional<KeyState>& output) {
+  // WATCH was refused, and GET was not.
+  if (!client.call.next_value) {
+    const ReplyValue& watch = client.replies[0];
+    if (is_moved(client, watch)) return Outcome::kMoved;
+    if (!says_not_executed(watch.text)) fail(client.call.text + ": " + print_reply(watch));
+    return Outcome::kNotExecuted;
+  }
+  const ReplyValue& reply = client.last_reply;
+  if (reply.kind == ReplyValue::Kind::kNullArray || reply.kind == ReplyValue::Kind::kNull) return Outcome::kNotExecuted;
+  if (reply.items.size() != 1 || reply.items[0].text != "OK") fail(client.call.text + ": " + print_reply(reply));
+  output = client.call.next_value;
   return Outcome::kDone;
 }
 

@@ -88,6 +88,8 @@ class ClusterClients {
     std::string text = {};  // for the log
     bool is_local = false;  // a read that any copy may answer
     int64_t bound_us = kNever;  // of such a read: how old the copy may be
+    bool is_optimistic = false; // WATCH and GET; then MULTI, SET of what that gives, EXEC
+    std::optional<uint64_t> next_value = std::nullopt;  // of the second half
   };
   struct Client {
     Call call;
@@ -144,6 +146,8 @@ class ClusterClients {
   void on_reply(uint32_t number);
   Outcome judge(Client& client, std::optional<KeyState>& output);
   Outcome judge_private(Client& client);
+  Outcome judge_optimist(const Client& client, std::optional<KeyState>& output);
+  bool begin_second_half(uint32_t number);
   void read_private(Client& client, const ReplyValue& reply);
   static bool is_moved(const Client& client, const ReplyValue& reply);
   bool is_wrong_error(const Client& client, const ReplyValue& reply);
@@ -161,6 +165,7 @@ class ClusterClients {
   Call make_read(const std::string& key, KeyKind kind) const;
   Call make_write(const std::string& key, KeyKind kind);
   Call make_private(uint32_t number);
+  static void make_optimistic(Call& call);
   void fail(std::string text) {
     if (wrong_.empty()) wrong_ = std::move(text);
   }
@@ -173,6 +178,7 @@ class ClusterClients {
   ClusterClientHost& host_;
   const ClusterSwarm& swarm_;
   Prng prng_;
+  Prng optimist_prng_;   // one of its own: what was there before is drawn as before
   std::vector<Client> clients_;
   std::map<std::string, KeyHistory> history_;
   std::map<std::string, uint32_t> generation_;  // of keys that are used up

@@ -108,6 +108,8 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>},
     {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>},
     {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>},
+    {"forgets watches", 200, of_node<&NodeMistakes::forgets_watches>},
+    {"watches over terms", 200, of_node<&NodeMistakes::watches_over_terms>},
     {"local is lease", 200, of_node<&NodeMistakes::local_is_lease>},
 };
 

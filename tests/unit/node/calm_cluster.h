@@ -12,6 +12,7 @@
 #include "node/forward.h"
 #include "node/forward_message.h"
 #include "node/state.h"
+#include "resp/reply_parser.h"
 #include "tests/sim/cluster_world.h"
 #include "tests/unit/node/slow_disk_node.h"
 
@@ -75,6 +76,23 @@ class CalmCluster {
     node(machine).end_turn();
     return heard(machine);
   }
+  // The answers to several requests at once.
+  std::string ask_raw(uint32_t machine, const std::string& requests, size_t answers) {
+    node(machine).send(clients_[machine], requests);
+    node(machine).end_turn();
+    ReplyParser parser;
+    std::string all;
+    for (int step = 0; answers > 0 && step < 100; ++step) {
+      const std::string some = heard(machine);
+      all += some;
+      parser.feed(some);
+      ReplyValue value;
+      while (answers > 0 && parser.next(value) == ReplyParser::Outcome::kValue) --answers;
+      pass(kSecondUs / 100);
+    }
+    return all + heard(machine);
+  }
+  void hang_up(uint32_t machine) { node(machine).disconnect(clients_[machine]); }
   // The answer, if it needs nobody else.
   std::string ask_at_once(uint32_t machine, const std::vector<std::string>& words) { return ask(machine, words, 0); }
   // Another node asks for it, as if its client had.
