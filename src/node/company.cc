@@ -76,11 +76,15 @@ Result<StateParts> parts_of(std::string_view state) {
 }
 
 Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
+Error of_lost_entry(uint64_t) { return errors::undone_by_another_leader(); }
 
 }  // namespace
 
 Company::Company(NodeState& node)
-    : node_(node), losses_stream_(node.streams.add_streams(1)), mark_(node.identity, node.start_facts), key_versions_(node.store.partition_count()) {}
+    : node_(node),
+      key_versions_(node.store.partition_count()),
+      losses_stream_(node.streams.add_streams(1)),
+      mark_(node.identity, node.start_facts) {}
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
@@ -713,6 +717,7 @@ void Company::serve(uint32_t partition) {
     }
   }
   state.serves = true;
+  state.trusted_until_us = INT64_MIN;
   key_versions_.begin(partition, state.term);
   node_.store.set_led(partition, Led::kYes);
 }
@@ -727,6 +732,12 @@ void Company::stop_serving(uint32_t partition) {
   node_.store.set_led(partition, Led::kNo);
   node_.forwarding->on_stop_serving(partition);
   partition_is_left(node_, partition);
+}
+
+bool Company::is_trusted_again(uint32_t partition, int64_t now_us) {
+  PartitionState& state = states_[partition];
+  state.trusted_until_us = cluster_->partitions().core(partition)->lease_until_us();
+  return now_us < state.trusted_until_us;
 }
 
 void Company::set_draining(ClusterNode::Draining draining) {
@@ -948,11 +959,11 @@ void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t 
   lose_from(node_, {stream, node_.streams.position(stream) + 1}, why);
 }
 
-// Replies that told of these entries will never be true.
+// Replies that told of these entries will never be true: another leader has others in their places, so that nobody will ever commit them.
 void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {
   note_loss(partition, entries);
   if (node_.mistakes.lost_replies_leave) return;
-  lose_from(node_, {commit_stream(partition), entries.front().index.value}, of_lost_leader);
+  lose_from(node_, {commit_stream(partition), entries.front().index.value}, of_lost_entry);
 }
 
 }  // namespace quorate

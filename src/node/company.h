@@ -66,6 +66,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // ---- commands ---------------------------------------------------------------------------------------------
   // Commands may run on it here.
   bool serves(uint32_t partition) const override { return states_[partition].serves; }
+  // It may have been deposed and does not know yet: what runs now may have to run again elsewhere.  Requires: serves(partition).
+  bool is_doubted(uint32_t partition, int64_t now_us) {
+    return now_us >= states_[partition].trusted_until_us && !is_trusted_again(partition, now_us);
+  }
   // The member that leads the partition, if it is another one that can be reached now.  Null: nobody who is known.
   const MemberRecord* leader_elsewhere(uint32_t partition) const;
   // The partition of the command that runs; what it read or wrote is booked there.
@@ -208,6 +212,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     bool is_touched = false;           // written in this turn
     bool is_read = false;              // read in this turn
     bool wants_time = false;           // an entry is wanted even if nothing was written
+    int64_t trusted_until_us = INT64_MIN;  // no other can lead before this; what the core has said when it was asked last
     uint64_t term = 0;                 // in which it serves, or has served last
     uint64_t next_index = 0;           // of this turn's entry; valid while is_touched
     uint64_t last_write = 0;
@@ -268,6 +273,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void note_removals();
   void serve(uint32_t partition);
   void stop_serving(uint32_t partition);
+  bool is_trusted_again(uint32_t partition, int64_t now_us);
   void serve_who_is_ready();
   void lose_reads(uint32_t partition);
   void lose_copies(uint32_t partition);

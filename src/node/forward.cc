@@ -67,6 +67,15 @@ void forward_transaction(NodeState& node, Session& session, uint32_t partition) 
   node.forwarding->forward(session, unit);
 }
 
+void forward_blocked(NodeState& node, Session& session, const StoredCommand& command, uint32_t partition, int64_t waited_us) {
+  Buffer requests;
+  append_request(requests, command.views());
+  node.forwarding->forward(session, {.partition = partition,
+                                     .requests = requests.view(),
+                                     .kind = ForwardedUnit::Kind::kBlocks,
+                                     .waited_us = waited_us});
+}
+
 void forward_watch(NodeState& node, Session& session, std::span<const std::string_view> keys, uint32_t partition) {
   node.forwarding->forward(session, {.partition = partition, .requests = encode_keys(keys), .kind = ForwardedUnit::Kind::kWatches});
 }
@@ -122,7 +131,7 @@ void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&
   waiting.requests = unit.requests;
   waiting.watched = unit.watched;
   if (!unit.watched.empty()) waiting.flags |= kForwardWatched;
-  waiting.asked_us = node_.now.steady_us;
+  waiting.asked_us = node_.now.steady_us - unit.waited_us;
   waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
   partition.waiting.emplace_hint(partition.waiting.end(), number, std::move(waiting));
   partition.bytes += unit.requests.size() + unit.watched.size();

@@ -25,6 +25,7 @@ namespace quorate {
 class Session;
 struct CommandSpec;
 struct NodeState;
+struct StoredCommand;
 
 // What is run elsewhere as one: a command, or the commands of a transaction between MULTI and EXEC.
 struct ForwardedUnit {
@@ -38,6 +39,7 @@ struct ForwardedUnit {
     kWatches, // WATCH: `requests` are its keys (watch_message.h)
   };
   Kind kind = Kind::kWrites;
+  int64_t waited_us = 0;          // kBlocks: at this node, before
   std::string_view watched = {};  // of a transaction: what its EXEC goes by (watch_message.h)
 };
 
@@ -45,6 +47,8 @@ struct ForwardedUnit {
 // that change the session itself (WATCH, SELECT, SUBSCRIBE).
 void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition);
 void forward_transaction(NodeState& node, Session& session, uint32_t partition);
+// A command that has waited here for a key.
+void forward_blocked(NodeState& node, Session& session, const StoredCommand& command, uint32_t partition, int64_t waited_us);
 // WATCH: the session waits until the leader has said what the keys are.
 void forward_watch(NodeState& node, Session& session, std::span<const std::string_view> keys, uint32_t partition);
 

@@ -155,6 +155,13 @@ bool is_of_data_alone(const Session& session) {
   });
 }
 
+// Another node can run it, too.
+bool may_be_sent_again(const Session& session, const Command& row) {
+  if (session.driver != nullptr) return false;
+  if (is_exec(session, row)) return !watches_here(session) && is_of_data_alone(session);
+  return (row.spec->flags & (kReadonly | kWrite | kMayReplicate)) != 0;
+}
+
 // Of what will run: of a transaction all that was queued.
 uint32_t flags_of(const Session& session, const Command& row) {
   return is_exec(session, row) && session.extras != nullptr ? session.extras->queued_flags : row.spec->flags;
@@ -180,7 +187,9 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
   // Its effects must fit into one message between nodes.  What is so large stands in `in` until it is whole.
   if (session.in.size() > kRequestMax) [[unlikely]]
     return refuse(node, session, errors::forwarded_request_too_large());
-  if (node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session))) [[likely]] {
+  const bool may_run_here = node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session));
+  const bool is_doubted = may_run_here && node.company.is_doubted(partition, node.now.steady_us);
+  if (may_run_here && (!is_doubted || !may_be_sent_again(session, row))) [[likely]] {
     if (cannot_be_kept(node, session, row)) [[unlikely]]
       return refuse(node, session, write_refusal(node));
     if (session.has(kHasLevels) || node.company.has_own_levels(partition)) [[unlikely]]
@@ -323,6 +332,27 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   return refuse(node, session, errors::cross_partition());
 }
 
+namespace {
+
+// Clients that know the cluster ask the new leader themselves, and those of a node that ends another node.
+bool may_wait_elsewhere(const NodeState& node, const Session& session) {
+  return session.driver == nullptr && !session.has(kClosing | kCloseAfterReply) && !is_redirected(node, session) &&
+         node.leaving.stage == Leaving::Stage::kStays;
+}
+
+// It has done nothing yet, and waits where the keys are led for as long as it would have waited here.
+void wait_elsewhere(NodeState& node, Session& session, uint32_t partition) {
+  const BlockedCommand blocked = *session.extras->blocked;
+  int64_t waited_us = 0;
+  if (blocked.deadline_us != kNever) waited_us = blocked.request.timeout_ms * 1000 - (blocked.deadline_us - node.now.steady_us);
+  stop_waiting(node, session);
+  forward_blocked(node, session, blocked.command, partition, waited_us);
+  if (session.once_levels.is_set()) session.set_once_levels({});
+  ++node.statistics.requests_forwarded;
+}
+
+}  // namespace
+
 // Who waits for a key here would wait for ever, and who watches one would not hear of changes.
 void partition_is_left(NodeState& node, uint32_t partition) {
   std::vector<Session*> stranded;
@@ -335,7 +365,12 @@ void partition_is_left(NodeState& node, uint32_t partition) {
     }
   }
   for (Session* session : stranded) {
-    if (session->has(kBlocked)) unblock(node, *session, Unblocked::kByMove);
+    if (!session->has(kBlocked)) continue;
+    if (may_wait_elsewhere(node, *session)) {
+      wait_elsewhere(node, *session, partition);
+    } else {
+      unblock(node, *session, Unblocked::kByMove);
+    }
   }
 }
 

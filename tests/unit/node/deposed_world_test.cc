@@ -1,0 +1,79 @@
+// What becomes of clients of a leader when another node leads what they have asked for.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/unit/node/calm_cluster.h"
+
+namespace quorate::sim {
+namespace {
+
+uint32_t leader_of(CalmCluster& cluster, const std::string& key) {
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (cluster.company(machine).serves(cluster.partition_of(key))) return machine;
+  }
+  return 0;
+}
+
+// To the node behind the leader.
+uint32_t move(CalmCluster& cluster, const std::string& key) {
+  const uint32_t next = (leader_of(cluster, key) + 1) % 3;
+  EXPECT_EQ(cluster.ask(next, {"CLUSTER", "FAILOVER"}), "+OK\r\n");
+  for (int step = 0; step < 100 && leader_of(cluster, key) != next; ++step) cluster.pass(20'000);
+  EXPECT_EQ(leader_of(cluster, key), next);
+  return next;
+}
+
+TEST(DeposedWorld, who_waits_for_a_key_waits_at_the_next_leader) {
+  CalmCluster cluster(3);
+  for (const std::string command : {"BLPOP", "BLMPOP", "BLMOVE"}) {
+    const std::string key = "queue" + command;
+    const uint32_t leader = leader_of(cluster, key);
+    const std::vector<std::string> words = command == "BLPOP"    ? std::vector<std::string>{"BLPOP", key, "0"}
+                                           : command == "BLMPOP" ? std::vector<std::string>{"BLMPOP", "0", "1", key, "LEFT"}
+                                                                 : std::vector<std::string>{"BLMOVE", key, "{" + key + "}", "LEFT", "LEFT", "0"};
+    EXPECT_EQ(cluster.ask(leader, words, 0), "");
+    move(cluster, key);
+    const uint32_t next = move(cluster, key);
+    EXPECT_EQ(cluster.heard(leader), "");
+    EXPECT_EQ(cluster.ask(next, {"RPUSH", key, "element"}), ":1\r\n");
+    cluster.pass(50'000);
+    EXPECT_NE(cluster.heard(leader).find("$7\r\nelement\r\n"), std::string::npos) << command;
+    EXPECT_EQ(cluster.ask(next, {"EXISTS", key}), ":0\r\n");
+    EXPECT_EQ(cluster.ask(leader, {"PING"}), "+PONG\r\n");
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(DeposedWorld, who_waits_waits_no_longer_for_that) {
+  CalmCluster cluster(3);
+  const std::string key = "queue";
+  const uint32_t leader = leader_of(cluster, key);
+  EXPECT_EQ(cluster.ask(leader, {"BLPOP", key, "4"}, 0), "");
+  cluster.pass(2'000'000);
+  EXPECT_EQ(cluster.heard(leader), "");
+  move(cluster, key);
+  // Two seconds are left at the most.
+  std::string answer;
+  for (int64_t passed_us = 0; answer.empty() && passed_us < 2'200'000; passed_us += 50'000) {
+    cluster.pass(50'000);
+    answer = cluster.heard(leader);
+  }
+  EXPECT_EQ(answer, "*-1\r\n");
+}
+
+TEST(DeposedWorld, who_waits_and_hangs_up_takes_nothing_at_the_next_leader) {
+  CalmCluster cluster(3);
+  const std::string key = "queue";
+  const uint32_t leader = leader_of(cluster, key);
+  EXPECT_EQ(cluster.ask(leader, {"BLPOP", key, "0"}, 0), "");
+  const uint32_t next = move(cluster, key);
+  cluster.hang_up(leader);
+  cluster.pass(100'000);
+  EXPECT_EQ(cluster.ask(next, {"RPUSH", key, "element"}), ":1\r\n");
+  cluster.pass(100'000);
+  EXPECT_EQ(cluster.ask(next, {"LLEN", key}), ":1\r\n");
+}
+
+}  // namespace
+}  // namespace quorate::sim
