@@ -61,7 +61,8 @@ GroupsOptions groups_options(const ClusterNodeOptions& options, Prng& random) {
           .incarnation = {options.incarnation},
           .partitions = options.partitions,
           .group = options.group,
-          .seed = random.next()};
+          .seed = random.next(),
+          .mistakes = options.mistakes};
 }
 
 }  // namespace

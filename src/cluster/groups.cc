@@ -42,7 +42,7 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   options.group = group;
   options.self = {.replica = replica, .node = options_.self};
   auto& slot = slots_[group.value];
-  slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next());
+  slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next(), options_.mistakes);
   run(now, *slot, raft::in::Start{});
   if (health_.is_draining) run(now, *slot, raft::in::Draining{});
 }
@@ -167,7 +167,7 @@ void Groups::set_members(Instant now, std::span<const NodeId> others) {
                                  .peer = node,
                                  .incarnation = options_.incarnation,
                                  .beat_us = options_.beat_us};
-    auto slot = std::make_unique<PairSlot>(options, beat_counter_, random_.next());
+    auto slot = std::make_unique<PairSlot>(options, beat_counter_, random_.next(), options_.mistakes);
     PairSlot& added = *slot;
     pairs_[node] = std::move(slot);
     step_pair(now, node, added, beats::in::HealthChanged{health_});

@@ -66,6 +66,7 @@ struct GroupsOptions {
   raft::Options group;            // what all groups share; group and self are filled in
   int64_t beat_us = 50'000;
   uint64_t seed = 1;
+  raft::Mistakes mistakes = {};   // of tests
 };
 
 // One durable write of one group, in the order they must be carried out.
@@ -141,14 +142,15 @@ class Groups {
 
  private:
   struct Slot {
-    Slot(raft::GroupId group_in, const raft::Options& options, raft::Restored restored, uint64_t seed)
-        : group(group_in), core(options, std::move(restored), seed) {}
+    Slot(raft::GroupId group_in, const raft::Options& options, raft::Restored restored, uint64_t seed, const raft::Mistakes& mistakes)
+        : group(group_in), core(options, std::move(restored), seed, mistakes) {}
     const raft::GroupId group;
     raft::Core core;
     raft::Index commit_told;
   };
   struct PairSlot {
-    PairSlot(const beats::Options& options, beats::BeatCounter& counter, uint64_t seed) : pair(options, counter, seed) {}
+    PairSlot(const beats::Options& options, beats::BeatCounter& counter, uint64_t seed, const raft::Mistakes& mistakes)
+        : pair(options, counter, seed, mistakes) {}
     beats::Pair pair;
     std::vector<beats::Packet> to_send;
     std::vector<beats::Led> led;      // as told last

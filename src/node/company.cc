@@ -75,6 +75,11 @@ Result<StateParts> parts_of(std::string_view state) {
   return parts;
 }
 
+bool may_serve(const raft::RoleState& role, const NodeMistakes& mistakes) {
+  if (role.serving == raft::Serving::kYes) return true;
+  return mistakes.serves_before_applied && role.serving == raft::Serving::kStarting;
+}
+
 Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 Error of_lost_entry(uint64_t) { return errors::undone_by_another_leader(); }
 
@@ -150,7 +155,8 @@ Status Company::start() {
                              .join = std::move(join),
                              .settings = founding_settings(node_.configuration),
                              .seed = node_.store.random().next(),
-                             .group = {.transfer_settle_us = node_.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs}};
+                             .group = {.transfer_settle_us = node_.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs},
+                             .mistakes = node_.mistakes.core};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
   }
@@ -643,7 +649,7 @@ void Company::tell_notes() {
 // ---- roles -------------------------------------------------------------------------------------------------
 
 void Company::on_role(uint32_t partition, const raft::RoleState& role) {
-  if (role.serving != raft::Serving::kYes) {
+  if (!may_serve(role, node_.mistakes)) {
     stop_serving(partition);
   } else if (!states_[partition].may_serve_soon) {
     states_[partition].may_serve_soon = true;
@@ -664,11 +670,11 @@ void Company::serve_who_is_ready() {
   std::erase_if(ready_, [&](uint32_t partition) {
     PartitionState& state = states_[partition];
     const raft::Core* const core = cluster_->partitions().core(partition);
-    const bool may_serve = core != nullptr && core->role_state().serving == raft::Serving::kYes;
-    const bool must_apply = may_serve && !node_.mistakes.serves_before_applied;
+    const bool is_still = core != nullptr && may_serve(core->role_state(), node_.mistakes);
+    const bool must_apply = is_still && !node_.mistakes.serves_before_applied;
     if (must_apply && cluster_->partitions().state_index(partition) < core->last_index()) return false;
     state.may_serve_soon = false;
-    if (may_serve && !serves_no_more_) serve(partition);
+    if (is_still && !serves_no_more_) serve(partition);
     return true;
   });
 }

@@ -1,10 +1,13 @@
 // Known ways for a whole node to get replication wrong, switched on by tests only, to prove that they would be
-// noticed (REPLICATION.md 9).  The server never sets one.  Those of the consensus core are in cluster/raft/mistakes.h.
+// noticed (REPLICATION.md 9).  The server never sets one.
 #pragma once
+
+#include "cluster/raft/mistakes.h"
 
 namespace quorate {
 
 struct NodeMistakes {
+  raft::Mistakes core = {};             // of the consensus core and the beats
   bool reply_before_commit = false;     // a write is acknowledged once this node has it
   bool read_before_commit = false;      // a read shows what may yet be lost
   bool read_without_lease = false;      // a leader that may have been deposed answers reads

@@ -100,10 +100,8 @@ void ClusterWorld::strike(ClusterFault fault) {
     case ClusterFault::kKill:
       return kill(number, length_us);
     case ClusterFault::kPower:
-      if (swarm_.appendfsync != "always" || swarm_.in_memory || prng_.chance(0.7)) return lose_power(number, length_us);
-      // The whole room.  What is synced survives that.
-      for (uint32_t other = 0; other < size(); ++other) lose_power(other, length_us);
-      return;
+      if (swarm_.appendfsync == "always" && !swarm_.in_memory && prng_.chance(0.3)) return darken(length_us);
+      return lose_power(number, length_us);
     case ClusterFault::kEnd:
       return end(number, length_us);
     case ClusterFault::kPause:
@@ -156,16 +154,34 @@ void ClusterWorld::cut_off(uint32_t number) {
     if (is_deaf) paths.emplace_back(other, number);
   }
   const int64_t length_us = length_of(ClusterFault::kLonely);
-  cut_for(std::move(paths), length_us);
+  cut_for(paths, length_us);
+  if (prng_.chance(0.5)) {
+    // The others learn at once that their connections are gone, and ask for votes as soon as they may.
+    for (const auto& [from, to] : paths) network_.break_between(from, to, ClusterNetwork::Told::kBoth);
+  }
   gather_clients(number, length_us);
+  Machine& machine = *machines_[number];
+  if (swarm_.saves()) {
+    // What it alone holds is in its snapshot, too.
+    push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(300'000)),
+          .kind = EventKind::kSave,
+          .machine = number,
+          .life = machine.life});
+  }
   if (!swarm_.kill.on() || prng_.chance(0.6) || swarm_.in_memory) return;
   // What it alone holds is still there when it starts again.
-  Machine& machine = *machines_[number];
   machine.down_us = length_us;
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(600'000)),
         .kind = EventKind::kKill,
         .machine = number,
         .life = machine.life});
+}
+
+void ClusterWorld::save(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (machine.own_line < 0) machine.own_line = machine.node->connect();
+  machine.node->send(machine.own_line, "*1\r\n$12\r\nBGREWRITEAOF\r\n");
+  input(number);
 }
 
 void ClusterWorld::gather_clients(uint32_t number, int64_t length_us) {
@@ -288,6 +304,17 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
   show_clock(machine);
   machine.node->shut_down();
   input(number);
+}
+
+// The whole room at once.  What is synced survives that.
+void ClusterWorld::darken(int64_t down_us) {
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    if (machine.node == nullptr) continue;
+    machine.power_fails = true;
+    machine.down_us = down_us;
+    bury(number);
+  }
 }
 
 void ClusterWorld::lose_power(uint32_t number, int64_t down_us) {

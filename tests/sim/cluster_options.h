@@ -10,14 +10,8 @@
 
 namespace quorate::sim {
 
-struct ClusterSimOptions {
-  uint64_t seed = 1;
-  int64_t seconds = 20;  // of the safety phase
-  NodeMistakes mistakes = {};
-  bool log = false;
-};
-
 struct ClusterSwarm {
+  static constexpr uint64_t kRewriteNever = 64 << 20;
   // The cluster.
   uint32_t nodes = 3;
   uint32_t partitions = 8;  // a power of two
@@ -25,7 +19,8 @@ struct ClusterSwarm {
   std::string appendfsync = "everysec";
   bool in_memory = false;                 // appendonly no: whoever ends forgets
   int64_t boot_spread_us = 0;             // the last node is started so long after the first
-  uint64_t rewrite_min_bytes = 64 << 20;  // auto-aof-rewrite-min-size
+  uint64_t rewrite_min_bytes = kRewriteNever;  // auto-aof-rewrite-min-size
+  bool saves() const { return rewrite_min_bytes < kRewriteNever; }
   // The network between nodes.
   int64_t delay_us = 200;
   int64_t jitter_us = 300;
@@ -63,6 +58,15 @@ struct ClusterSwarm {
 
   // Nothing fails but what is told to end in good order: then no client is told that something is uncertain.
   bool is_gentle = false;
+};
+
+struct ClusterSimOptions {
+  uint64_t seed = 1;
+  int64_t seconds = 20;  // of the safety phase
+  NodeMistakes mistakes = {};
+  // Changes what the seed has drawn, so that a mistake is noticed soon.
+  void (*provoke)(ClusterSwarm&) = nullptr;
+  bool log = false;
 };
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed);

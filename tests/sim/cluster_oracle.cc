@@ -1,6 +1,9 @@
 // One leader a term, one log a group, equal data at equal places.
 #include "tests/sim/cluster_oracle.h"
 
+#include <set>
+#include <utility>
+
 namespace quorate::sim {
 
 namespace {
@@ -9,6 +12,12 @@ std::string name_of(const raft::Core& core) {
   return "group " + std::to_string(core.options().group.value);
 }
 std::string name_of(uint32_t machine) { return "n" + std::to_string(machine + 1); }
+
+std::set<uint64_t> replicas_of(const raft::Configuration& configuration) {
+  std::set<uint64_t> replicas;
+  for (const raft::Member& voter : configuration.incoming.voters) replicas.insert(voter.replica.value);
+  return replicas;
+}
 
 }  // namespace
 
@@ -27,6 +36,16 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
   const raft::Index commit = core.commit_index();
   if (commit > core.last_index())
     fail("I4: " + name_of(core) + " has committed more than it holds");
+  look_at_base(machine, core);
+  if (core.role() == raft::RoleName::kLeader) look_at_configuration(machine, core);
+  if (core.role() == raft::RoleName::kLeader) {
+    // What it found committed when it was elected; from then on its own term's entries commit what is below them.
+    const auto [found, is_first] = found_committed_.try_emplace({group, core.term().value}, commit.value);
+    if (!is_first && commit.value > found->second && core.log().term_at(commit).value_or(core.term()) != core.term()) {
+      fail("I5: " + name_of(machine) + " has committed what an older term has written into " +
+           name_of(core) + ", and nothing of its own");
+    }
+  }
   const bool serves = core.role_state().serving == raft::Serving::kYes;
   if (serves && core.log().term_at(commit) != core.term()) {
     fail("I7: " + name_of(core) + " is served by " + name_of(machine) +
@@ -40,6 +59,28 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
          std::to_string(commit.value) + ", the other one on " + name_of(machine));
   }
   return seen;
+}
+
+// What a log stands on is a state that was sent, or a snapshot of the node's own: both count only once all of it is committed.
+void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core) {
+  const uint64_t group = core.options().group.value;
+  auto last = committed_.lower_bound({group + 1, 0});
+  if (last == committed_.begin() || (--last)->first.first != group) return;
+  const uint64_t base = core.log().base().index.value;
+  if (base <= last->first.second) return;
+  fail("I3: " + name_of(core) + " of " + name_of(machine) + " stands on a state up to " +
+       std::to_string(base) + ", and nobody has committed more than " + std::to_string(last->first.second));
+}
+
+// Voters change by joint configurations only.
+void ClusterOracle::look_at_configuration(uint32_t machine, const raft::Core& core) {
+  const raft::Configuration& now = core.configuration();
+  const auto [seen, is_first] =
+      configurations_.try_emplace({core.options().group.value, core.term().value}, now);
+  if (is_first || seen->second == now) return;
+  const raft::Configuration before = std::exchange(seen->second, now);
+  if (before.joint() || now.joint() || replicas_of(before) == replicas_of(now)) return;
+  fail("I9: " + name_of(machine) + " has changed the voters of " + name_of(core) + " in one step");
 }
 
 void ClusterOracle::compare(uint32_t machine, const raft::Core& core, raft::Index index,

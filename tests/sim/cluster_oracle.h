@@ -14,7 +14,7 @@ namespace quorate::sim {
 
 class ClusterOracle {
  public:
-  // A replica as it is after a turn of its node: I1, I2, I3.  kNewLeader: of a term that nobody has
+  // A replica as it is after a turn of its node: I1 to I5, I9.  kNewLeader: of a term that nobody has
   // been seen to lead.
   enum class Seen : uint8_t { kNewLeader, kNothingNew };
   Seen look_at(uint32_t machine, const raft::Core& core);
@@ -28,9 +28,15 @@ class ClusterOracle {
   uint64_t comparisons() const { return comparisons_; }
 
  private:
+  void look_at_base(uint32_t machine, const raft::Core& core);
+  void look_at_configuration(uint32_t machine, const raft::Core& core);
+
   using Place = std::pair<uint64_t, uint64_t>;  // group, index
 
   std::map<std::pair<uint64_t, uint64_t>, uint32_t> leaders_;  // of a group and term
+  std::map<std::pair<uint64_t, uint64_t>, raft::Configuration> configurations_;  // of the leader, by group and term
+  // By group and term: what the leader had committed when it was first seen.
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> found_committed_;
   // The chain of hashes of everything committed up to a place, as somebody has said it.
   std::map<Place, uint64_t> committed_;
   struct Copy {

@@ -54,7 +54,8 @@ std::string heal_and_judge(ClusterWorld& world, SimResult& result, uint64_t& und
 }  // namespace
 
 SimResult run_cluster_sim(const ClusterSimOptions& options) {
-  const ClusterSwarm swarm = draw_cluster_swarm(options.seed);
+  ClusterSwarm swarm = draw_cluster_swarm(options.seed);
+  if (options.provoke != nullptr) options.provoke(swarm);
   ClusterWorld world(options, swarm);
   SimResult result;
   uint64_t undecided = 0;
@@ -85,38 +86,172 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
 
 namespace {
 
+// ---- planted mistakes, and what provokes each
+
 template <bool NodeMistakes::*mistake>
 void of_node(ClusterSimOptions& options) {
   options.mistakes.*mistake = true;
 }
 
+template <bool raft::Mistakes::*mistake>
+void of_core(ClusterSimOptions& options) {
+  options.mistakes.core.*mistake = true;
+}
+
+template <void (*provoke)(ClusterSwarm&)>
+void provoked(ClusterSimOptions& options) {
+  options.provoke = provoke;
+}
+
+// A quick cluster of three, busy with few keys, in which nothing fails yet.
+void be_busy(ClusterSwarm& swarm) {
+  const std::string appendfsync = swarm.appendfsync;
+  const int64_t drift_ppm = swarm.drift_ppm;
+  swarm = ClusterSwarm();
+  swarm.partitions = 2;
+  swarm.clients = 5;
+  swarm.keys = 1;
+  swarm.think_us = 6 * kMs;
+  swarm.appendfsync = appendfsync;
+  swarm.drift_ppm = drift_ppm;
+  swarm.request_us = 600 * kMs;
+}
+
+// A node is alone with half of the clients, and often killed before it is heard again.
+void cut_off_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.lonely = {.every_us = 350 * kMs, .length_us = 400 * kMs};
+  swarm.kill = {.every_us = 2 * kSecond, .length_us = 100 * kMs};
+  swarm.flocks = 1;
+}
+
+// Many ask a leader that does not know yet whether it is one.
+void ask_who_is_cut_off(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.clients = 9;
+  swarm.reads = 0.7;
+}
+
+void kill_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.kill = {.every_us = 300 * kMs, .length_us = 20 * kMs};
+  swarm.jitter_us = 10 * kMs;
+}
+
+// A voter that hears its leader restarts while another one that does not asks for its vote.
+void restart_quickly(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.one_way = {.every_us = 150 * kMs, .length_us = 500 * kMs};
+  swarm.kill = {.every_us = 150 * kMs, .length_us = 1 * kMs};
+}
+
+void save_often(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.rewrite_min_bytes = 2'000;
+}
+
+void end_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.end = {.every_us = 400 * kMs, .length_us = 20 * kMs};
+  swarm.nodes = 5;
+  swarm.churn = {.every_us = 200 * kMs};
+  swarm.is_gentle = true;
+  swarm.clients = 9;
+  swarm.think_us = 3 * kMs;
+  swarm.reads = 0.95;
+}
+
+// The old leader hears of the election after the one that has been told to stand has won it.
+void end_far_away(ClusterSwarm& swarm) {
+  end_often(swarm);
+  swarm.jitter_us = 20 * kMs;
+}
+
+void listen(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.listeners = 2;
+  swarm.publishers = 2;
+}
+
+void lose_all_power_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.appendfsync = "always";
+  swarm.power = {.every_us = 500 * kMs, .length_us = 20 * kMs};
+  swarm.disk_us = 5 * kMs;
+}
+
+void break_lines_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.broken_line = {.every_us = 40 * kMs, .length_us = 20 * kMs};
+  swarm.jitter_us = 5 * kMs;
+}
+
+void write_weakly(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.weak_writes = 0.5;
+  swarm.disk_us = 5 * kMs;
+}
+
+// A leader is cut off together with a copy that asks it.
+void read_copies_of_five(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.nodes = swarm.replication = 5;
+  swarm.partition = {.every_us = 800 * kMs, .length_us = 1200 * kMs};
+  swarm.clients = 9;
+  swarm.think_us = 4 * kMs;
+  swarm.local_reads = 1;
+  swarm.reads = 0.8;
+}
+
+void replace_often(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.nodes = 5;
+  swarm.churn = {.every_us = 300 * kMs};
+}
+
 constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
-    {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>},
-    {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>},
-    {"read without lease", 200, of_node<&NodeMistakes::read_without_lease>},
-    {"lost replies leave", 200, of_node<&NodeMistakes::lost_replies_leave>},
-    {"proposes nothing", 200, of_node<&NodeMistakes::proposes_nothing>},
-    {"serves before applied", 200, of_node<&NodeMistakes::serves_before_applied>},
-    {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>},
+    {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>, provoked<cut_off_often>, 24},
+    {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>, provoked<ask_who_is_cut_off>, 24},
+    {"read without lease", 200, of_node<&NodeMistakes::read_without_lease>, provoked<ask_who_is_cut_off>, 24},
+    {"lost replies leave", 200, of_node<&NodeMistakes::lost_replies_leave>, provoked<cut_off_often>, 24},
+    {"proposes nothing", 200, of_node<&NodeMistakes::proposes_nothing>, provoked<be_busy>, 24},
+    {"serves before applied", 200, of_node<&NodeMistakes::serves_before_applied>, provoked<kill_often>, 24},
+    {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>, provoked<save_often>, 24},
     {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>},
     {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>},
     {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>},
-    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>},
-    {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>},
-    {"written is synced", 200, of_node<&NodeMistakes::written_is_synced>},
-    {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>},
-    {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>},
-    {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>},
-    {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>},
+    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_often>, 0},
+    {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>, provoked<listen>, 24},
+    {"written is synced", 200, of_node<&NodeMistakes::written_is_synced>, provoked<lose_all_power_often>, 24},
+    {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>, provoked<break_lines_often>, 24},
+    {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>, provoked<kill_often>, 24},
+    {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>, provoked<write_weakly>, 24},
+    {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>,
+     provoked<read_copies_of_five>, 0},
     {"forgets watches", 200, of_node<&NodeMistakes::forgets_watches>},
     {"watches over terms", 200, of_node<&NodeMistakes::watches_over_terms>},
-    {"local is lease", 200, of_node<&NodeMistakes::local_is_lease>},
+    {"local is lease", 200, of_node<&NodeMistakes::local_is_lease>, provoked<ask_who_is_cut_off>, 24},
+    // Of the core.
+    {"no no-op", 200, of_core<&raft::Mistakes::no_no_op>, provoked<kill_often>, 24},
+    {"old term committed by count", 200, of_core<&raft::Mistakes::commit_old_terms_by_count>,
+     provoked<cut_off_often>, 0},
+    {"election quorum one short", 200, of_core<&raft::Mistakes::election_quorum_one_short>,
+     provoked<cut_off_often>, 24},
+    {"lease longer than the promise", 200, of_core<&raft::Mistakes::lease_longer_than_promise>,
+     provoked<cut_off_often>, 24},
+    {"vote right after restart", 200, of_core<&raft::Mistakes::vote_right_after_restart>,
+     provoked<restart_quickly>, 0},
+    {"TimeoutNow under a lease", 200, of_core<&raft::Mistakes::timeout_now_under_lease>, provoked<end_far_away>, 24},
+    {"state before commit", 200, of_core<&raft::Mistakes::snapshot_before_commit>, provoked<replace_often>, 24},
+    {"single-step membership", 200, of_core<&raft::Mistakes::single_step_membership>, provoked<replace_often>, 24},
+    {"beats confirm all groups", 200, of_core<&raft::Mistakes::beats_confirm_all_groups>,
+     provoked<cut_off_often>, 24},
 };
 
 }  // namespace
 
-bool plant_mistake(std::string_view name, ClusterSimOptions& options) {
-  return plant<ClusterSimOptions>(kMistakes, name, options);
+bool plant_mistake(std::string_view name, Luck luck, ClusterSimOptions& options) {
+  return plant<ClusterSimOptions>(kMistakes, name, luck, options);
 }
 
 int cluster_self_check(const SelfCheck& check) {

@@ -15,7 +15,7 @@ namespace quorate::sim {
 SimResult run_cluster_sim(const ClusterSimOptions& options);
 
 // Switches on the planted mistake whose name begins so.  False: there is none.
-bool plant_mistake(std::string_view name, ClusterSimOptions& options);
+bool plant_mistake(std::string_view name, Luck luck, ClusterSimOptions& options);
 
 // Plants each known mistake and looks for a seed that notices it.  Returns how many went unnoticed.
 int cluster_self_check(const SelfCheck& check);

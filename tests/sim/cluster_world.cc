@@ -20,8 +20,9 @@ constexpr int64_t kStartUs = 1'000'000;  // of the world's clock
 constexpr int64_t kComparisonUs = 500'000;
 constexpr uint64_t kTurnUsMax = 100;
 constexpr uint64_t kDrainUsMax = 500;
-// An ended process is started again after this.
+// A process is started again after this: one that has ended, and one that was killed.
 constexpr int64_t kRestartUs = 100'000;
+constexpr int64_t kQuickRestartUs = 5'000;
 
 uint64_t mix(uint64_t hash, uint64_t value) {
   hash = (hash ^ value) * 0x9E3779B97F4A7C15;
@@ -87,6 +88,7 @@ void ClusterWorld::handle(Event& event) {
     case EventKind::kLost:
     case EventKind::kRequest:
     case EventKind::kHangUp:
+    case EventKind::kSave:
       return handle_node(event);
     case EventKind::kStart:
       if (machines_[event.machine]->node == nullptr) start_node(event.machine);
@@ -155,6 +157,8 @@ void ClusterWorld::handle_node(Event& event) {
       return on_request(event);
     case EventKind::kHangUp:
       return on_hang_up(event);
+    case EventKind::kSave:
+      return save(event.machine);
     case EventKind::kWire:
     case EventKind::kStart:
     case EventKind::kKill:
@@ -269,6 +273,7 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.lane_is_busy = {};
   machine.power_fails = false;
   machine.shall_end = false;
+  machine.own_line = -1;
   log(number, "starts");
   machine.node = std::make_unique<SimNode>(
       machine.disk,
@@ -333,6 +338,7 @@ void ClusterWorld::bury(uint32_t number) {
   }
   snapshots_ += machine.node->renames();
   remember_losses(number);
+  const int64_t restart_us = machine.node->has_ended() ? kRestartUs : kQuickRestartUs;
   machine.node.reset();
   ++machine.life;
   machine.paused_until_us = 0;
@@ -348,7 +354,7 @@ void ClusterWorld::bury(uint32_t number) {
     // Without power nothing is closed: the client finds out.
     if (line.machine == number && line.life != 0 && !machine.power_fails) tell_closed(id, line);
   }
-  push({.at = now_us_ + std::max(machine.down_us, kRestartUs),
+  push({.at = now_us_ + std::max(machine.down_us, restart_us),
         .kind = EventKind::kStart,
         .machine = number});
 }
@@ -629,6 +635,10 @@ void ClusterWorld::check_invariants(uint32_t number) {
   for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
     const raft::Core* const core = company.cluster().partitions().core(partition);
     if (core == nullptr || !company.serves(partition)) continue;
+    if (core->role_state().serving == raft::Serving::kStarting) {
+      oracle_.fail("I7: n" + std::to_string(number + 1) + " serves partition " +
+                   std::to_string(partition) + " before the term's first entry is committed");
+    }
     raft::Index index = raft::next(company.cluster().partitions().state_index(partition));
     // What the core itself puts into the log changes no data.
     while (core->log().has(index) && core->log().at(index).kind != raft::EntryKind::kCommand) index = raft::next(index);

@@ -120,6 +120,7 @@ class ClusterWorld final : private NetworkHost,
     kFault,     // `number` says which
     kMend,      // cut `number` ends
     kDiskRoom,  // a full disk has room again
+    kSave,      // somebody tells a node to write its log anew
   };
   struct Event {
     int64_t at = 0;
@@ -173,7 +174,7 @@ class ClusterWorld final : private NetworkHost,
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
     int64_t down_us = 0;       // how long, once it has died
-    uint64_t snapshots_seen = 0;
+    int own_line = -1;  // a connection of the machine itself
   };
   // A connection of a client.
   struct Line {
@@ -261,6 +262,8 @@ class ClusterWorld final : private NetworkHost,
   void cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);
   void mend(uint64_t cut);
   void lose_power(uint32_t machine, int64_t down_us);
+  void darken(int64_t down_us);
+  void save(uint32_t machine);
   void end(uint32_t machine, int64_t down_us);
   bool may_forget(uint32_t machine) const;
   // All others are up, whole, and enough for every group.

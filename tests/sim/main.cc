@@ -1,5 +1,6 @@
 // The simulator: `sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] [--log]
-// [--keep-going] [--mistake NAME] [--self-check [--count]]`.  A step of the worlds `raft` and
+// [--keep-going] [--mistake NAME] [--provoked|--only-provoked]
+// [--self-check [--count]]`.  A step of the worlds `raft` and
 // `cluster` is a hundredth of a second.  Prints its options first; the last line is the result and
 // the trace hash.  Exits 0 good, 1 wrong, 2 usage, 3 no progress.
 #include <chrono>
@@ -31,6 +32,7 @@ struct Arguments {
   uint64_t steps = 2000;
   std::string_view mistake;  // of the worlds `raft` and `cluster`
   bool self_check = false;
+  sim::Luck luck = sim::Luck::kAsDrawn;
   bool counts = false;      // a self-check tries all seeds
   bool keeps_going = false;  // after a seed that is not good
   bool log = false;
@@ -62,8 +64,8 @@ bool knows_mistake(const Arguments& arguments) {
   if (arguments.mistake.empty()) return true;
   sim::RaftSimOptions of_raft;
   sim::ClusterSimOptions of_cluster;
-  return arguments.world == WorldKind::kRaft      ? sim::plant_mistake(arguments.mistake, of_raft)
-         : arguments.world == WorldKind::kCluster ? sim::plant_mistake(arguments.mistake, of_cluster)
+  return arguments.world == WorldKind::kRaft      ? sim::plant_mistake(arguments.mistake, arguments.luck, of_raft)
+         : arguments.world == WorldKind::kCluster ? sim::plant_mistake(arguments.mistake, arguments.luck, of_cluster)
                                                   : false;
 }
 
@@ -76,6 +78,10 @@ std::optional<Arguments> parse(int count, char** words) {
       arguments.self_check = true;
     } else if (word == "--log") {
       arguments.log = true;
+    } else if (word == "--provoked") {
+      arguments.luck = sim::Luck::kProvoked;
+    } else if (word == "--only-provoked") {
+      arguments.luck = sim::Luck::kOnlyProvoked;
     } else if (word == "--count") {
       arguments.counts = true;
     } else if (word == "--keep-going") {
@@ -126,13 +132,13 @@ sim::SimResult run_one(uint64_t seed, sim::Planted planted, const Arguments& arg
   if (arguments.world == WorldKind::kRaft) {
     sim::RaftSimOptions options{
         .seed = seed, .seconds = seconds_of(arguments), .log = arguments.log};
-    if (!arguments.mistake.empty()) sim::plant_mistake(arguments.mistake, options);
+    if (!arguments.mistake.empty()) sim::plant_mistake(arguments.mistake, arguments.luck, options);
     return sim::run_raft_sim(options);
   }
   if (arguments.world == WorldKind::kCluster) {
     sim::ClusterSimOptions options{
         .seed = seed, .seconds = seconds_of(arguments), .log = arguments.log};
-    if (!arguments.mistake.empty()) sim::plant_mistake(arguments.mistake, options);
+    if (!arguments.mistake.empty()) sim::plant_mistake(arguments.mistake, arguments.luck, options);
     return sim::run_cluster_sim(options);
   }
   if (arguments.world == WorldKind::kNode) {
@@ -163,6 +169,7 @@ int self_check(uint64_t first_seed, const Arguments& arguments) {
                              .seconds = seconds_of(arguments),
                              .seeds = arguments.seeds,
                              .mistake = std::string(arguments.mistake),
+                             .luck = arguments.luck,
                              .counts = arguments.counts};
   int missed = 0;
   if (arguments.world == WorldKind::kRaft) {
@@ -266,7 +273,8 @@ int main(int count, char** words) {
   if (!arguments) {
     std::fprintf(stderr,
                  "usage: sim [SEED] [--world node|log|raft|cluster] [--seeds N] [--steps N] "
-                 "[--log] [--keep-going] [--mistake NAME] [--self-check [--count]]\n");
+                 "[--log] [--keep-going] [--mistake NAME] [--provoked|--only-provoked] "
+                 "[--self-check [--count]]\n");
     return 2;
   }
   const auto drawn = std::chrono::system_clock::now().time_since_epoch().count();

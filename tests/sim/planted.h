@@ -16,12 +16,20 @@ namespace quorate::sim {
 // be seen for what it is.
 std::string notice(const std::function<SimResult()>& run);
 
+// What happens in a run with a planted mistake.
+enum class Luck : uint8_t {
+  kAsDrawn,   // what its seed has drawn
+  kProvoked,  // what the mistake needs, if it is known; then few seeds do
+  kOnlyProvoked,  // the same without the mistake: nothing may be noticed
+};
+
 // What a self-check looks at.
 struct SelfCheck {
   uint64_t first_seed = 1;
   int64_t seconds = 20;
   std::optional<uint64_t> seeds = std::nullopt;  // in place of each mistake's own bound
   std::string mistake = {};                      // names begin so
+  Luck luck = Luck::kAsDrawn;
   bool counts = false;  // tries all seeds and says how many notice; else ends with the first
 };
 
@@ -35,14 +43,23 @@ struct PlantedMistake {
   const char* name;
   uint64_t seeds;  // one of so many notices it
   void (*plant)(Options&);
+  void (*provoke)(Options&) = nullptr;  // the seeds' faults give way to those that it takes
+  uint64_t provoked_seeds = 0;          // then one of so many; 0: that still takes luck
 };
+
+template <class Options>
+void plant(const PlantedMistake<Options>& mistake, Luck luck, Options& options) {
+  if (luck != Luck::kOnlyProvoked) mistake.plant(options);
+  if (luck != Luck::kAsDrawn && mistake.provoke != nullptr) mistake.provoke(options);
+}
 
 // Switches on the mistake whose name begins so.  False: there is none.
 template <class Options>
-bool plant(std::span<const PlantedMistake<Options>> mistakes, std::string_view name, Options& options) {
+bool plant(std::span<const PlantedMistake<Options>> mistakes, std::string_view name, Luck luck,
+           Options& options) {
   for (const PlantedMistake<Options>& mistake : mistakes) {
     if (!std::string_view(mistake.name).starts_with(name)) continue;
-    mistake.plant(options);
+    plant(mistake, luck, options);
     return true;
   }
   return false;
@@ -54,9 +71,12 @@ int search_all(const SelfCheck& check, std::span<const PlantedMistake<Options>> 
                SimResult (*run)(const Options&)) {
   int missed = 0;
   for (const PlantedMistake<Options>& mistake : mistakes) {
-    missed += search(check, mistake.name, mistake.seeds, [&](uint64_t seed) {
+    const bool is_provoked = check.luck != Luck::kAsDrawn;
+    const uint64_t seeds = is_provoked ? mistake.provoked_seeds : mistake.seeds;
+    if (seeds == 0) continue;
+    missed += search(check, mistake.name, seeds, [&](uint64_t seed) {
       Options options{.seed = seed, .seconds = check.seconds};
-      mistake.plant(options);
+      plant(mistake, check.luck, options);
       return run(options);
     });
   }

@@ -143,8 +143,8 @@ constexpr PlantedMistake<RaftSimOptions> kMistakes[] = {
 
 }  // namespace
 
-bool plant_mistake(std::string_view name, RaftSimOptions& options) {
-  return plant<RaftSimOptions>(kMistakes, name, options);
+bool plant_mistake(std::string_view name, Luck luck, RaftSimOptions& options) {
+  return plant<RaftSimOptions>(kMistakes, name, luck, options);
 }
 
 int raft_self_check(const SelfCheck& check) {

@@ -15,7 +15,7 @@ namespace quorate::sim {
 SimResult run_raft_sim(const RaftSimOptions& options);
 
 // Switches on the planted mistake whose name begins so.  False: there is none.
-bool plant_mistake(std::string_view name, RaftSimOptions& options);
+bool plant_mistake(std::string_view name, Luck luck, RaftSimOptions& options);
 
 // Plants each known mistake and looks for a seed that notices it.  Returns how many went unnoticed.
 int raft_self_check(const SelfCheck& check);

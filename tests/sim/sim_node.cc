@@ -97,6 +97,7 @@ void SimNode::send(int number, std::string_view bytes) {
   Connection& connection = *connections_.at(number);
   if (!connection.is_reading) {
     connection.unread += bytes;
+    unread_.insert(number);
     return;
   }
   while (!bytes.empty() && connection.session != nullptr) {
@@ -178,8 +179,12 @@ void SimNode::drain_socket(int number) {
 void SimNode::shut_down() { node_->shutdown(now_, 0); }
 
 void SimNode::end_turn() {
-  for (const auto& [number, connection] : connections_) {
-    if (connection->is_reading && !connection->unread.empty()) send(number, std::exchange(connection->unread, {}));
+  for (auto next = unread_.begin(); next != unread_.end();) {
+    const int number = *next++;
+    Connection& connection = *connections_.at(number);
+    if (!connection.is_reading) continue;
+    unread_.erase(number);
+    send(number, std::exchange(connection.unread, {}));
   }
   for (const ConnectionId connection : std::exchange(unreachable_, {})) {
     node_->peer_lost(now_, connection);

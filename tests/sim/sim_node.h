@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -163,6 +164,7 @@ class SimNode final : private Driver, private Host {
   uint64_t renames_ = 0;
   std::array<Lane, kDiskLaneCount> lanes_;
   std::map<int, std::unique_ptr<Connection>> connections_;
+  std::set<int> unread_;  // that have something unread
   int next_connection_ = 0;
   std::vector<std::string> log_lines_;
 };
