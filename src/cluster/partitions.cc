@@ -447,9 +447,15 @@ void Partitions::ask_to_drop(uint32_t partition, const PlannedPartition& planned
   Buffer bytes;
   append_varint(bytes, group_of_partition(partition).value);
   append_little<uint64_t>(bytes, own.options().self.replica.value);
-  for (const PlannedReplica& each : planned.replicas) {
-    if (Link* const link = peers.link(each.node, PeerLane::kData)) link->add(kMayDrop, bytes.view());
-  }
+  const auto ask = [&](uint64_t node) {
+    if (Link* const link = peers.link(node, PeerLane::kData)) link->add(kMayDrop, bytes.view());
+  };
+  for (const PlannedReplica& each : planned.replicas) ask(each.node);
+  // Who leads may have to go as well, and cannot before the copy that is planned here has come in the place of this one.
+  const std::optional<raft::NodeId> leader = groups_.known_leader(group_of_partition(partition));
+  const bool is_planned = leader && std::any_of(planned.replicas.begin(), planned.replicas.end(),
+                                                [&](const PlannedReplica& each) { return each.node == leader->value; });
+  if (leader && !is_planned) ask(leader->value);
 }
 
 Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes) {
