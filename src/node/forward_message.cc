@@ -31,7 +31,8 @@ bool holds_requests(std::string_view bytes, uint32_t count) {
 // WATCH reads, and nothing else stands in its message; what is watched is that of a transaction, which does not block.
 bool fits_watching(const ForwardCommand& command, const ForwardLimits& limits) {
   if (command.watches()) {
-    return !command.writes() && !command.may_block() && !command.goes_by_watched() && decode_keys(command.requests).ok();
+    const bool is_alone = !command.writes() && !command.may_block() && !command.goes_by_watched();
+    return is_alone && !command.requests.empty() && decode_keys(command.requests).ok();
   }
   if (!command.goes_by_watched()) return true;
   return !command.may_block() && !command.watched.empty() && decode_watched(command.watched, limits.databases).ok();

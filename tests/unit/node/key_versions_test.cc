@@ -114,8 +114,9 @@ TEST(WatchMessage, WhatIsNoSuchListIsRefused) {
 
 TEST(WatchMessage, OnlyATransactionGoesByWhatIsWatched) {
   constexpr ForwardLimits kLimits{.partitions = 8, .databases = 4};
+  Buffer bytes;   // what is decoded has views of them
   const auto decoded = [&](ForwardCommand command) {
-    Buffer bytes;
+    bytes.clear();
     encode_head(command, bytes);
     bytes.append(command.requests);
     return decode_command(bytes.view(), kLimits);
