@@ -189,7 +189,7 @@ void Groups::set_health(Instant now, const beats::Health& health) {
   for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::HealthChanged{health});
 }
 
-std::optional<int64_t> Groups::median_wall_ms(Instant now) const {
+Groups::WallClocks Groups::wall_clocks(Instant now) const {
   std::vector<int64_t> walls = {now.unix_ms};
   for (const auto& [node, slot] : pairs_) {
     const beats::Pair& pair = slot->pair;
@@ -197,10 +197,9 @@ std::optional<int64_t> Groups::median_wall_ms(Instant now) const {
     const int64_t said_ms = std::clamp<int64_t>(pair.peer_health()->wall_ms, 0, kWallMsMax);
     walls.push_back(said_ms + (now.steady_us - pair.received_us()) / 1000);
   }
-  if (walls.size() == 1) return std::nullopt;
   const auto middle = walls.begin() + static_cast<ptrdiff_t>((walls.size() - 1) / 2);
   std::nth_element(walls.begin(), middle, walls.end());
-  return *middle;
+  return {.median_ms = *middle, .count = walls.size()};
 }
 
 const beats::Pair* Groups::pair(NodeId node) const {

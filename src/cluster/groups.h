@@ -110,9 +110,12 @@ class Groups {
   const beats::Health& health() const { return health_; }
   // By its health this node should lead nothing that another can lead.
   bool should_not_lead() const { return health_.is_draining || !health_.is_fit(); }
-  // The median of what the wall clocks say now: this node's (now.unix_ms) and those of the nodes that are heard; of an even number the
-  // lower one in the middle.  Nothing: nobody else is heard.
-  std::optional<int64_t> median_wall_ms(Instant now) const;
+  // What the wall clocks say now: this node's (now.unix_ms) and those of the nodes that are heard.
+  struct WallClocks {
+    int64_t median_ms = 0;   // of an even number the lower one in the middle
+    size_t count = 0;        // at least 1
+  };
+  WallClocks wall_clocks(Instant now) const;
   void tick(Instant now);
   int64_t deadline() const;
 

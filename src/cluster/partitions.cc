@@ -392,13 +392,14 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
 }
 
 // To the first in the plan's order that can lead at once: so what this node has led is spread over the others.
-void Partitions::leave(Instant now, uint32_t partition, const PlannedPartition& planned) {
+bool Partitions::leave(Instant now, uint32_t partition, const PlannedPartition& planned) {
   Replica& replica = replicas_[partition];
-  if (core(partition)->role_state().serving != raft::Serving::kYes || now.steady_us < replica.next_transfer_us) return;
+  if (core(partition)->role_state().serving != raft::Serving::kYes || now.steady_us < replica.next_transfer_us) return true;
   std::vector<raft::NodeId> wished;
   for (const PlannedReplica& each : planned.replicas) wished.push_back({each.node});
+  if (!groups_.hand_over(now, group_of_partition(partition), wished)) return false;
   replica.next_transfer_us = now.steady_us + options_.draining_transfer_us;
-  groups_.hand_over(now, group_of_partition(partition), wished);
+  return true;
 }
 
 size_t Partitions::count_with_successor() const {
@@ -512,11 +513,9 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   const bool is_planned =
       own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
   if (leads(*core(partition))) {
-    if (groups_.should_not_lead()) {
-      leave(now, partition, planned);
-    } else {
-      follow_plan(now, partition, planned);
-    }
+    const bool leaves = groups_.should_not_lead() && leave(now, partition, planned);
+    // Who stays because nobody else can lead sees to it that somebody can.  One that is about to end changes nothing any more.
+    if (!leaves && !groups_.health().is_draining) follow_plan(now, partition, planned);
     apply(partition);
   }
   // Nor does one that leads a group of long ago, whose other voters have gone since, hear of it otherwise.
@@ -534,7 +533,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_;
   plan_version_ = state.plan_version();
   if (looks_at_all) commit_quorum_ = state.commit_quorum();
-  const int64_t look_us = groups_.should_not_lead() ? options_.draining_transfer_us : options_.look_us;
+  const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);

@@ -168,7 +168,8 @@ class Partitions {
   void drop(Instant now, uint32_t partition);
   void look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers);
   void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
-  void leave(Instant now, uint32_t partition, const PlannedPartition& planned);
+  // False: nobody can take over now.
+  bool leave(Instant now, uint32_t partition, const PlannedPartition& planned);
   void start_over(Instant now, uint32_t partition);
   void apply(uint32_t partition);
   void send_snapshots(Instant now, uint32_t partition, Peers& peers);

@@ -410,9 +410,6 @@ Error replica_touches_keys() { return fixed("ERR Replica can't interact with the
 Error uncertain_leader_lost() {
   return fixed("UNCERTAIN the partition has another leader now; whether this was kept is not known");
 }
-Error undone_by_another_leader() {
-  return fixed("TRYAGAIN the partition has another leader now, which has not got this; nothing was done");
-}
 Error no_leader(uint32_t partition) {
   return made({"CLUSTERDOWN partition ", std::to_string(partition), " has no leader now; nothing was done"});
 }

@@ -185,7 +185,6 @@ Error value_between_as_valkey(int64_t least, int64_t most);  // WAITAOF
 Error wait_without_log();
 Error bad_write_level(std::string_view text);
 Error bad_read_level(std::string_view text);
-Error undone_by_another_leader();
 Error no_leader(uint32_t partition);
 // `address`: host:port of who answers for the slot.
 Error moved(uint32_t slot, std::string_view address);

@@ -81,7 +81,6 @@ bool may_serve(const raft::RoleState& role, const NodeMistakes& mistakes) {
 }
 
 Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
-Error of_lost_entry(uint64_t) { return errors::undone_by_another_leader(); }
 
 }  // namespace
 
@@ -895,13 +894,16 @@ void Company::look_at_disk() {
 // REPLICATION 8.  Unless a record says a later time already, the time of what is led here is at most so far ahead of the cluster's clocks.
 void Company::look_at_clocks() {
   if (!in_company_ || is_silent_) return;
-  const std::optional<int64_t> median_ms = cluster_->groups().median_wall_ms(wall_now());
+  const Groups::WallClocks clocks = cluster_->groups().wall_clocks(wall_now());
+  // Who hears nobody goes on by what it heard last.
+  if (clocks.count < 2) return;
   propose();
-  limit_time(node_, median_ms ? std::optional(*median_ms + kClockAheadMs) : std::nullopt);
+  limit_time(node_, clocks.median_ms + kClockAheadMs);
   const bool was_right = cluster_->groups().health().clock_is_right;
-  const int64_t off_ms = median_ms ? std::abs(node_.wall_ms - *median_ms) : 0;
+  const int64_t off_ms = std::abs(node_.wall_ms - clocks.median_ms);
   const bool is_right = off_ms <= (was_right ? kClockAheadMs : kClockAheadMs / 2);
-  if (is_right == was_right) return;
+  // Of two nobody can say which is wrong.
+  if (is_right == was_right || clocks.count < 3) return;
   node_.host.log(LogLevel::kWarning, is_right ? "the wall clock agrees with the others' -> may lead again"
                                               : "the wall clock is " + std::to_string(off_ms) +
                                                     " ms from the others' -> hand leaderships over");
@@ -965,11 +967,12 @@ void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t 
   lose_from(node_, {stream, node_.streams.position(stream) + 1}, why);
 }
 
-// Replies that told of these entries will never be true: another leader has others in their places, so that nobody will ever commit them.
+// Another leader has others in their places.  Not that nobody will ever commit these: a snapshot may hold them, and of five copies others may
+// keep them and win over that leader before what it has in their places is committed.
 void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {
   note_loss(partition, entries);
   if (node_.mistakes.lost_replies_leave) return;
-  lose_from(node_, {commit_stream(partition), entries.front().index.value}, of_lost_entry);
+  lose_from(node_, {commit_stream(partition), entries.front().index.value}, of_lost_leader);
 }
 
 }  // namespace quorate

@@ -196,13 +196,16 @@ void Company::on_losses_stored() {
 
 void Company::note_loss(uint32_t partition, std::span<const raft::Entry> entries) {
   PartitionState& state = states_[partition];
-  const raft::Entry& first = entries.front();
-  if (first.index.value > state.weak_index || first.term.value != state.term) return;
+  // What was answered weakly is of the term in which it last served; what a snapshot replaces begins with older ones.
+  const auto is_own = [&](const raft::Entry& entry) { return entry.term.value == state.term; };
+  const auto first = std::find_if(entries.begin(), entries.end(), is_own);
+  if (first == entries.end() || first->index.value > state.weak_index) return;
+  const auto last = std::find_if(entries.rbegin(), entries.rend(), is_own);
   const Loss loss{.kind = Loss::Kind::kLost,
                   .partition = partition,
                   .term = state.term,
-                  .first_index = first.index.value,
-                  .last_index = std::min(state.weak_index, entries.back().index.value),
+                  .first_index = first->index.value,
+                  .last_index = std::min(state.weak_index, last->index.value),
                   .unix_ms = node_.now.unix_ms};
   losses_.add(loss);
   loss_noted_ = loss_file_.want();

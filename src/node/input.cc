@@ -162,11 +162,10 @@ void raise_clock(NodeState& node, int64_t steady_us) {
   node.now.steady_us = std::max(node.now.steady_us, steady_us);
 }
 
-void limit_time(NodeState& node, std::optional<int64_t> latest_ms) {
-  node.time_limit_offset_ms = latest_ms ? *latest_ms - node.now.steady_us / 1000 : kNoTimeLimit;
-  if (!latest_ms) return;
+void limit_time(NodeState& node, int64_t latest_ms) {
+  node.time_limit_offset_ms = latest_ms - node.now.steady_us / 1000;
   // What no record says was never said to anybody.
-  const int64_t least_ms = std::max(*latest_ms, node.newest_stamp_ms);
+  const int64_t least_ms = std::max(latest_ms, node.newest_stamp_ms);
   if (node.newest_time.unix_ms <= least_ms) return;
   node.newest_time = {.steady_us = node.now.steady_us, .unix_ms = least_ms};
   node.now.unix_ms = least_ms;

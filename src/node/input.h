@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "node/state.h"
@@ -17,9 +16,9 @@ void begin_input(NodeState& node, Instant now);
 void raise_time(NodeState& node, int64_t unix_ms);
 // The running turn has taken until now: what is promised, or believed, from here on counts from then.
 void raise_clock(NodeState& node, int64_t steady_us);
-// The node's time follows the wall clock no further than this time of now, which goes on; nothing: as far as it goes.  What is later than
-// this and than all records say is taken back.  Requires: this turn's writes have been proposed.
-void limit_time(NodeState& node, std::optional<int64_t> latest_ms);
+// The node's time follows the wall clock no further than this time of now, which goes on.  What is later than this and than all records say
+// is taken back.  Requires: this turn's writes have been proposed.
+void limit_time(NodeState& node, int64_t latest_ms);
 // Bytes that arrived for this session.
 void take_input(NodeState& node, Session& session, std::string_view bytes);
 // Goes on with what the session has sent ahead, now that nothing stops it any more.
