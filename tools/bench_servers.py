@@ -36,7 +36,10 @@ class Server:
 
     def __init__(self, name, path, config="none", core=None, extra=(), folder=None, base=None,
                  bare=False):
-        self.name, self.path, self.config, self.core = name, path, config, core
+        self.name, self.path, self.config, self.core = name, shutil.which(path), config, core
+        if self.path is None:
+            raise RuntimeError("%s: there is no such program" % path)
+        self.path = os.path.abspath(self.path)          # each runs in its own folder
         self.extra, self.bare = list(extra), bare
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="bench-%s-" % name, dir=base)
