@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/clock.h"
+#include "util/block.h"
 #include "util/check.h"
 
 #ifdef QUORATE_JEMALLOC
@@ -22,8 +23,8 @@ uv_loop_t& initialized(uv_loop_t& loop) {
   return loop;
 }
 
-// What a thread allocates comes from the arena of its own by default.  The loop's thread will go on with what the
-// loading thread built, and must find room where that was freed.
+// What a thread allocates comes from an arena and a heap of small blocks of its own by default.  The loop's thread will
+// go on with what the loading thread built, and must find room where that was freed.
 #ifdef QUORATE_JEMALLOC
 unsigned own_arena() {
   unsigned arena = 0;
@@ -86,8 +87,10 @@ Status Service::load() {
   uv_async_t loaded{};
   CHECK(uv_async_init(&loop_, &loaded, [](uv_async_t* handle) { uv_stop(handle->loop); }) == 0);
   const unsigned arena = own_arena();
+  BlockHeap& blocks = own_block_heap();
   std::thread loader([&] {
     use_arena(arena);
+    use_block_heap(blocks);
     outcome = parts_.node->recover(*parts_.recovery_disk, read_clocks());
     uv_async_send(&loaded);
   });

@@ -206,7 +206,7 @@ Entry* Db::resize_string(const Key& key, Entry* entry, size_t size) {
     size_t room = size;
     if (size > old_size) room += size < kStringSlackMax ? size : kStringSlackMax;
     // A block with slack: made for `room` bytes, then told its real size.
-    std::string_view old_value = entry->string();
+    std::string_view old_value = entry->string().substr(0, size);
     Entry* moved =
         Entry::create_string_with_room(entry->key(), old_value, entry->expiry(), size, room);
     moved->set_access(entry->access());

@@ -13,6 +13,7 @@
 
 #include "util/check.h"
 #include "util/hash.h"
+#include "util/block.h"
 #include "util/memory.h"
 #include "util/prng.h"
 
@@ -299,17 +300,17 @@ class DenseTable {
     set_slot(bucket, kSlotsWhenSpilled, ninth, tag);
   }
   Spill* resize_spill(Bucket* bucket, Spill* block, size_t before, size_t after) {
-    if (block != nullptr) bytes_ -= mem_good_size(spill_size(before));
-    auto* resized = static_cast<Spill*>(mem_realloc(block, spill_size(after)));
-    bytes_ += mem_good_size(spill_size(after));
+    if (block != nullptr) bytes_ -= block_good_size(spill_size(before));
+    auto* resized = static_cast<Spill*>(block_resize(block, spill_size(before), spill_size(after)));
+    bytes_ += block_good_size(spill_size(after));
     resized->count = static_cast<uint16_t>(after);
     set_pointer(bucket, kSlotsWhenSpilled, resized);
     return resized;
   }
   void free_spill(Bucket* bucket) {
     Spill* block = spill_of(bucket);
-    bytes_ -= mem_good_size(spill_size(block->count));
-    mem_free(block);
+    bytes_ -= block_good_size(spill_size(block->count));
+    block_free(block, spill_size(block->count));
   }
   // The last item takes the place of the one removed.
   void remove_slot(Bucket* bucket, size_t slot) {

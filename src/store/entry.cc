@@ -1,6 +1,7 @@
 // Making and resizing the blocks of entries.
 #include "store/entry.h"
 
+#include "util/block.h"
 #include "util/memory.h"
 
 namespace quorate {
@@ -23,14 +24,15 @@ std::string_view type_name(ValueType type) {
   CHECK(false);
 }
 
-Entry* Entry::create(std::string_view key, ValueType type, size_t value_size, int64_t expiry) {
+Entry* Entry::create(std::string_view key, ValueType type, size_t value_size, int64_t expiry, Room room) {
   const bool wide = key.size() > kNarrowKeyMax || value_size > kNarrowValueMax;
   const bool has_expiry = expiry != kNever;
   size_t size = sizeof(Entry) + (wide ? 16u : 0u) + (has_expiry ? 8u : 0u) + key.size();
   size += type == ValueType::kString ? value_size : 8;
-  auto* entry = static_cast<Entry*>(mem_alloc(size));
+  auto* entry = static_cast<Entry*>(room == Room::kRoomy ? mem_alloc(size) : block_alloc(size));
   entry->flags_ = static_cast<uint8_t>(static_cast<uint8_t>(type) | (has_expiry ? kHasExpiry : 0) |
-                                       (wide ? kWide : 0));
+                                       (wide ? kWide : 0) |
+                                       (room == Room::kRoomy ? kRoomy : 0));
   entry->access_[0] = entry->access_[1] = entry->access_[2] = 0;
   if (wide) {
     entry->lengths_ = 0;
@@ -61,7 +63,8 @@ Entry* Entry::create_string_with_room(std::string_view key, std::string_view val
                                       size_t size, size_t room) {
   CHECK(size <= room);
   CHECK(value.size() <= room);
-  Entry* entry = create(key, ValueType::kString, room, expiry);
+  Entry* entry =
+      create(key, ValueType::kString, room, expiry, room == size ? Room::kExact : Room::kRoomy);
   const size_t kept = value.size() < size ? value.size() : size;
   if (kept != 0) std::memcpy(entry->string_data(), value.data(), kept);
   entry->set_string_size(size);
@@ -95,13 +98,18 @@ void Entry::copy_state(const Entry* from) {
   }
 }
 
-void Entry::free_block(Entry* entry) { mem_free(entry); }
-
-size_t Entry::string_capacity() const { return mem_usable(this) - key_offset() - key_size(); }
+void Entry::free_block(Entry* entry) {
+  if ((entry->flags_ & kRoomy) != 0) {
+    mem_free(entry);
+  } else {
+    block_free(entry, entry->exact_size(entry->is_string() ? entry->string_size() : 0));
+  }
+}
 
 bool Entry::fits_in_place(size_t size) const {
   if ((flags_ & kWide) == 0 && size > kNarrowValueMax) return false;
-  return size <= string_size() || size <= string_capacity();
+  if ((flags_ & kRoomy) != 0) return size <= string_size() || exact_size(size) <= mem_usable(this);
+  return block_good_size(exact_size(size)) == block_size();
 }
 
 void Entry::set_string_size(size_t size) {
@@ -112,6 +120,9 @@ void Entry::set_string_size(size_t size) {
   }
 }
 
-size_t Entry::block_size() const { return mem_usable(this); }
+size_t Entry::block_size() const {
+  if ((flags_ & kRoomy) != 0) return mem_usable(this);
+  return block_good_size(exact_size(is_string() ? string_size() : 0));
+}
 
 }  // namespace quorate

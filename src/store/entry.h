@@ -2,7 +2,7 @@
 // string its value; other types hold an eight-byte value object (Hash, Set, SortedSet, List) that
 // owns the rest.
 //
-//   u8  flags      type, has_expiry, snapshot mark, wide
+//   u8  flags      type, has_expiry, snapshot mark, wide, edited, roomy
 //   u24 access     LRU clock or LFU counter (store/eviction.h)
 //   u32 lengths    narrow: u8 key length, u24 value length; wide: the real lengths follow as two
 //   u64 [u64 key length, u64 value length]     if wide [i64 expiry, unix ms]                  if
@@ -94,11 +94,9 @@ class Entry {
     flags_ = static_cast<uint8_t>(edited ? flags_ | kEdited : flags_ & ~kEdited);
   }
 
-  // Largest string value that fits in the block as it is allocated now.
-  size_t string_capacity() const;
-  // Requires: size <= string_capacity(), and the narrow/wide form is the right one for `size`
-  // (fits_in_place).
+  // Requires: fits_in_place(size).
   void set_string_size(size_t size);
+  // Whether the block, and its narrow or wide form, would do for a string of `size`.
   bool fits_in_place(size_t size) const;
 
   // Bytes allocated for the block.
@@ -110,10 +108,17 @@ class Entry {
   static constexpr uint8_t kSnapshotMark = 0x10;
   static constexpr uint8_t kWide = 0x20;
   static constexpr uint8_t kEdited = 0x40;
+  static constexpr uint8_t kRoomy = 0x80;
   static constexpr size_t kNarrowKeyMax = 0xff;
   static constexpr size_t kNarrowValueMax = 0xffffff;
 
-  static Entry* create(std::string_view key, ValueType type, size_t value_size, int64_t expiry);
+  // Roomy: the block has room for a longer value and only the allocator knows its size.  Otherwise the size is what the
+  // entry's parts ask for, so that the block can be freed without a look at its page.
+  enum class Room : uint8_t { kExact, kRoomy };
+  static Entry* create(std::string_view key, ValueType type, size_t value_size, int64_t expiry,
+                       Room room = Room::kExact);
+  // Of a string of that size in the entry's form.
+  size_t exact_size(size_t string_size) const { return key_offset() + key_size() + string_size; }
   void copy_state(const Entry* from);
 
   char* bytes() { return reinterpret_cast<char*>(this); }

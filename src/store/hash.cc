@@ -5,7 +5,7 @@
 #include <new>
 
 #include "util/check.h"
-#include "util/memory.h"
+#include "util/block.h"
 
 namespace quorate {
 
@@ -50,12 +50,13 @@ bool Hash::find_pair(std::string_view name, Pair& found) const {
 
 // Gives the block room for `capacity` bytes of pairs, or a little more.
 void Hash::resize_block(size_t capacity) {
-  const size_t usable = mem_good_size(sizeof(Block) + capacity) - sizeof(Block);
+  const size_t usable = block_good_size(sizeof(Block) + capacity) - sizeof(Block);
+  const size_t room = std::min<size_t>(usable, 0xffff);
   const bool is_new = bits_ == 0;
-  auto* resized = static_cast<Block*>(
-      mem_realloc(is_new ? nullptr : block(), sizeof(Block) + std::min<size_t>(usable, 0xffff)));
+  auto* resized = static_cast<Block*>(is_new ? block_alloc(sizeof(Block) + room)
+                                             : block_resize(block(), block()->allocated(), sizeof(Block) + room));
   if (is_new) *resized = Block{};
-  resized->capacity = static_cast<uint16_t>(std::min<size_t>(usable, 0xffff));
+  resized->capacity = static_cast<uint16_t>(room);
   bits_ = reinterpret_cast<uintptr_t>(resized);
 }
 
@@ -75,8 +76,11 @@ char* Hash::open_gap(const char* begin, const char* end, size_t size) {
 
 void Hash::remove_pair(const Pair& pair) {
   open_gap(pair.begin, pair.end, 0);
-  if (--block()->count > 0) return;
-  mem_free(block());
+  if (--block()->count == 0) free_block();
+}
+
+void Hash::free_block() {
+  block_free(block(), block()->allocated());
   bits_ = 0;
 }
 
@@ -90,7 +94,7 @@ void Hash::add_expiries_to_block() {
   char* at = wider.block()->pairs();
   for_each([&](const Field& field) { at = wider.write_pair(at, field.name, field.value, kNever); });
   wider.block()->used = static_cast<uint16_t>(at - wider.block()->pairs());
-  mem_free(block());
+  free_block();
   bits_ = wider.bits_;
 }
 
@@ -98,7 +102,7 @@ void Hash::add_expiries_to_block() {
 // -------------------------------------------------------------------------------------
 
 void Hash::become_table(uint64_t seed) {
-  Table* made = new (mem_alloc(sizeof(Table))) Table(seed);
+  Table* made = new (block_alloc(sizeof(Table))) Table(seed);
   for_each([&](const Field& field) {
     const bool expires = field.expiry != kNever;
     HashField* item = HashField::create(
@@ -108,7 +112,7 @@ void Hash::become_table(uint64_t seed) {
     item->set_expiry(field.expiry);
     made->expiries.insert(item);
   });
-  if (bits_ != 0) mem_free(block());
+  if (bits_ != 0) free_block();
   bits_ = reinterpret_cast<uintptr_t>(made) + kTableTag;
 }
 
@@ -145,7 +149,7 @@ Hash::Stored Hash::set_in_table(std::string_view name, std::string_view value, F
 
 void Hash::free_table() {
   table()->expiries.destroy();
-  mem_free(table());
+  block_free(table(), sizeof(Table));
   bits_ = 0;
 }
 
@@ -309,16 +313,15 @@ Hash::Field Hash::random(Prng& prng) const {
 
 size_t Hash::memory_bytes(size_t sample_max) const {
   if (bits_ == 0) return 0;
-  if (!is_table()) return mem_usable(block());
-  return mem_usable(table()) + table()->fields.memory_bytes(sample_max) +
+  if (!is_table()) return block_good_size(block()->allocated());
+  return block_good_size(sizeof(Table)) + table()->fields.memory_bytes(sample_max) +
          table()->expiries.memory_bytes();
 }
 
 bool Hash::destroy_some(size_t& budget) {
   if (bits_ == 0) return true;
   if (!is_table()) {
-    mem_free(block());
-    bits_ = 0;
+    free_block();
     budget -= std::min<size_t>(budget, 1);
     return true;
   }

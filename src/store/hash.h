@@ -124,6 +124,7 @@ class Hash {
     uint16_t capacity;  // bytes for pairs
     uint16_t count;
     uint16_t flags;
+    size_t allocated() const { return sizeof(Block) + capacity; }
     char* pairs() { return reinterpret_cast<char*>(this + 1); }
     const char* first() const { return reinterpret_cast<const char*>(this + 1); }
     const char* end() const { return first() + used; }
@@ -187,6 +188,7 @@ class Hash {
   void forget_expiry(HashField* field);
   Field first_to_expire() const;
   void remove_pair(const Pair& pair);
+  void free_block();
   void free_table();
 
   uintptr_t bits_ = 0;

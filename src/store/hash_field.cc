@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "util/check.h"
+#include "util/memory.h"
 
 namespace quorate {
 
@@ -14,7 +15,7 @@ HashField* HashField::create(std::string_view name, std::string_view value, Spac
   const size_t head_size = 1 + (is_long ? sizeof(uint32_t) : 0);
   const size_t size =
       head_size + packed::length_size(value.size()) + extra + name.size() + value.size();
-  auto* const block = static_cast<char*>(mem_alloc(size));
+  auto* const block = static_cast<char*>(block_alloc(size));
   const unsigned length_bits = is_long ? kLongName : static_cast<unsigned>(name.size());
   *block = static_cast<char>(length_bits | (extra != 0 ? kHasExpiry : 0));
   char* at = block + 1;

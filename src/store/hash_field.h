@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "store/packed.h"
-#include "util/memory.h"
+#include "util/block.h"
 #include "util/time.h"
 
 namespace quorate {
@@ -29,8 +29,9 @@ class HashField {
   HashField() = delete;
 
   static HashField* create(std::string_view name, std::string_view value, Space space);
-  static void destroy(HashField* field) { mem_free(field); }
-  static size_t size(const HashField* field) { return mem_usable(field); }
+  static void destroy(HashField* field) { block_free(field, bytes_of(field)); }
+  // Bytes allocated.
+  static size_t size(const HashField* field) { return block_good_size(bytes_of(field)); }
 
   static std::string_view key(const HashField* field) {
     const char* at = reinterpret_cast<const char*>(field);
@@ -66,6 +67,12 @@ class HashField {
     std::memcpy(&wide, at, sizeof wide);
     size = wide;
     return at + sizeof wide;
+  }
+  // From the begin to the end of the value.
+  static size_t bytes_of(const HashField* field) {
+    const Parts parts = read(field);
+    return static_cast<size_t>(parts.value.data() + parts.value.size() -
+                               reinterpret_cast<const char*>(field));
   }
   unsigned char* bytes() { return reinterpret_cast<unsigned char*>(this); }
   const unsigned char* bytes() const { return reinterpret_cast<const unsigned char*>(this); }

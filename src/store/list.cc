@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "util/block.h"
 #include "util/check.h"
-#include "util/memory.h"
 
 namespace quorate {
 namespace {
@@ -30,15 +30,17 @@ uint32_t narrow(size_t size) {
 // --------------------------------------------------------------------------------------
 
 List::Chunk* List::new_chunk(size_t capacity, End filled_from) {
-  size_t usable = mem_good_size(sizeof(Chunk) + capacity) - sizeof(Chunk);
+  size_t usable = block_good_size(sizeof(Chunk) + capacity) - sizeof(Chunk);
   if (capacity <= kChunkCapacity) usable = std::min(usable, kChunkCapacity);
   usable = std::min<size_t>(usable, UINT32_MAX);
-  auto* chunk = static_cast<Chunk*>(mem_alloc(sizeof(Chunk) + usable));
+  auto* chunk = static_cast<Chunk*>(block_alloc(sizeof(Chunk) + usable));
   chunk->capacity = narrow(usable);
   chunk->begin = chunk->end = filled_from == End::kFront ? 0 : chunk->capacity;
   chunk->count = 0;
   return chunk;
 }
+
+void List::free_chunk(Chunk* chunk) { block_free(chunk, chunk->allocated()); }
 
 void List::write_element(char* at, std::string_view value) {
   at = packed::write_length(at, value.size());
@@ -84,7 +86,7 @@ List::Chunk* List::resized(Chunk* chunk, size_t capacity, End gap_at) {
   const End filled_from = gap_at == End::kFront ? End::kBack : End::kFront;
   Chunk* copy = new_chunk(capacity, filled_from);
   copy_elements(copy, gap_at, chunk);
-  mem_free(chunk);
+  free_chunk(chunk);
   return copy;
 }
 
@@ -195,7 +197,7 @@ void List::remove_in_chunk(Chunk* chunk, std::string_view value, size_t skip, si
 
 void List::become_deque() {
   Chunk* chunk = single();
-  auto* made = static_cast<Deque*>(mem_alloc(sizeof(Deque) + kSlotsMin * sizeof(Slot)));
+  auto* made = static_cast<Deque*>(block_alloc(Deque::allocation(kSlotsMin)));
   *made = Deque{.size = chunk->count,
                 .bytes = chunk->used(),
                 .first = kSlotsMin / 2,
@@ -211,17 +213,17 @@ void List::simplify() {
   Deque* array = deque();
   if (array->chunks > 1) return;
   bits_ = array->chunks == 0 ? 0 : reinterpret_cast<uintptr_t>(array->slots()[0].chunk);
-  mem_free(array);
+  block_free(array, Deque::allocation(array->capacity));
 }
 
 void List::rebuild_slots(uint32_t capacity) {
   Deque* old = deque();
-  auto* made = static_cast<Deque*>(mem_alloc(sizeof(Deque) + capacity * sizeof(Slot)));
+  auto* made = static_cast<Deque*>(block_alloc(Deque::allocation(capacity)));
   *made = *old;
   made->capacity = capacity;
   made->first = (capacity - old->chunks) / 2;
   std::memcpy(made->slots(), old->slots(), old->chunks * sizeof(Slot));
-  mem_free(old);
+  block_free(old, Deque::allocation(old->capacity));
   bits_ = reinterpret_cast<uintptr_t>(made) + kDequeTag;
 }
 
@@ -309,8 +311,8 @@ List::Chunk* List::merged(Chunk* left, Chunk* right) {
   Chunk* both = new_chunk(kChunkCapacity, End::kFront);
   copy_elements(both, End::kBack, left);
   copy_elements(both, End::kBack, right);
-  mem_free(left);
-  mem_free(right);
+  free_chunk(left);
+  free_chunk(right);
   return both;
 }
 
@@ -411,7 +413,7 @@ void List::pop(End end) {
     deque()->slots()[index].count = chunk->count;
     return;
   }
-  mem_free(chunk);
+  free_chunk(chunk);
   close_slots(index, 1);
   simplify();
 }
@@ -420,7 +422,7 @@ void List::pop(End end) {
 void List::shrink_single() {
   Chunk* chunk = single();
   if (chunk->count == 0) {
-    mem_free(chunk);
+    free_chunk(chunk);
     bits_ = 0;
   } else if (chunk->capacity > kShrinkFrom && chunk->used() < chunk->capacity / 4) {
     bits_ = reinterpret_cast<uintptr_t>(resized(chunk, chunk->used() * 2, End::kBack));
@@ -490,7 +492,7 @@ void List::set(size_t index, std::string_view value) {
   take_totals(1, cut(chunk, position.index_in_chunk, 1));
   if (chunk->count == 0) {
     const size_t need = element_size(value.size());
-    mem_free(chunk);
+    free_chunk(chunk);
     chunk = new_chunk(need, End::kFront);
     append(chunk, End::kBack, value);
     note_chunk(position.chunk, chunk);
@@ -569,7 +571,7 @@ void List::erase(size_t first, size_t count) {
       continue;
     }
     take_totals(here, chunk->used());
-    mem_free(chunk);
+    free_chunk(chunk);
     if (gone++ == 0) gone_from = index;
   }
   if (gone > 0) close_slots(gone_from, gone);
@@ -607,7 +609,7 @@ void List::join_chunks() {
   for (size_t index = 0; index < deque()->chunks; ++index) {
     Chunk* chunk = slots[index].chunk;
     if (chunk->count == 0) {
-      mem_free(chunk);
+      free_chunk(chunk);
     } else if (kept > 0 && can_merge(slots[kept - 1].chunk, chunk)) {
       chunk = merged(slots[kept - 1].chunk, chunk);
       slots[kept - 1] = Slot{chunk, chunk->count};
@@ -641,15 +643,15 @@ std::string_view List::encoding_name(const StoreSettings& settings) const {
 
 size_t List::memory_bytes() const {
   if (bits_ == 0) return 0;
-  if (!is_deque()) return mem_usable(single());
-  size_t bytes = mem_usable(deque());
-  for (size_t i = 0; i < deque()->chunks; ++i) bytes += mem_usable(chunk_at(i));
+  if (!is_deque()) return block_good_size(single()->allocated());
+  size_t bytes = block_good_size(Deque::allocation(deque()->capacity));
+  for (size_t i = 0; i < deque()->chunks; ++i) bytes += block_good_size(chunk_at(i)->allocated());
   return bytes;
 }
 
 bool List::destroy_some(size_t& budget) {
   if (bits_ != 0 && !is_deque()) {
-    mem_free(single());
+    free_chunk(single());
     bits_ = 0;
     budget -= std::min<size_t>(budget, 1);
   }
@@ -657,7 +659,7 @@ bool List::destroy_some(size_t& budget) {
   Deque* array = deque();
   for (; array->chunks > 0; --array->chunks) {
     if (budget == 0) return false;
-    mem_free(array->slots()[array->chunks - 1].chunk);
+    free_chunk(array->slots()[array->chunks - 1].chunk);
     budget -= std::min(budget, kChunkCost);
   }
   simplify();
@@ -682,7 +684,7 @@ void List::clone_into(List& copy) const {
     return;
   }
   const Deque* array = deque();
-  auto* made = static_cast<Deque*>(mem_alloc(sizeof(Deque) + array->capacity * sizeof(Slot)));
+  auto* made = static_cast<Deque*>(block_alloc(Deque::allocation(array->capacity)));
   *made = *array;
   for (size_t i = 0; i < array->chunks; ++i) {
     Chunk* chunk = clone(array->slots()[i].chunk);

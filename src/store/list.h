@@ -125,6 +125,7 @@ class List {
     const char* first() const { return bytes() + begin; }
     size_t used() const { return end - begin; }
     size_t free() const { return capacity - used(); }
+    size_t allocated() const { return sizeof(Chunk) + capacity; }
   };
   struct Slot {
     Chunk* chunk;
@@ -138,6 +139,7 @@ class List {
     uint32_t chunks;    // slots in use
     uint32_t capacity;  // slots
     uint32_t reserved;
+    static size_t allocation(size_t slots) { return sizeof(Deque) + slots * sizeof(Slot); }
     Slot* slots() { return reinterpret_cast<Slot*>(this + 1) + first; }
     const Slot* slots() const { return reinterpret_cast<const Slot*>(this + 1) + first; }
   };
@@ -166,6 +168,7 @@ class List {
     return {bytes, length};
   }
   static Chunk* new_chunk(size_t capacity, End filled_from);
+  static void free_chunk(Chunk* chunk);
   static Chunk* resized(Chunk* chunk, size_t capacity, End gap_at);
   static void copy_elements(Chunk* to, End end, const Chunk* from);
   static void write_element(char* at, std::string_view value);

@@ -8,7 +8,7 @@
 #include "store/dense_table.h"
 #include "store/packed.h"
 #include "util/check.h"
-#include "util/memory.h"
+#include "util/block.h"
 #include "util/number.h"
 
 namespace quorate {
@@ -41,8 +41,9 @@ struct Integers {
   }
   void put(size_t index, int64_t value) { std::memcpy(at(index), &value, width); }
   static size_t allocation(size_t count, size_t width) {
-    return mem_good_size(sizeof(Integers) + count * width);
+    return block_good_size(sizeof(Integers) + count * width);
   }
+  size_t allocated() const { return allocation(count, width); }
 };
 
 constexpr int64_t kIntegersMax = 1 << 30;
@@ -73,17 +74,18 @@ bool holds(const Integers* integers, size_t index, int64_t value) {
 }
 
 Integers* resized(Integers* integers, size_t count) {
+  const size_t before = integers->allocated();
   const size_t after = Integers::allocation(count, integers->width);
-  if (after == Integers::allocation(integers->count, integers->width)) return integers;
-  return static_cast<Integers*>(mem_realloc(integers, after));
+  if (after == before) return integers;
+  return static_cast<Integers*>(block_resize(integers, before, after));
 }
 
 Integers* widened(Integers* narrow, uint32_t width) {
-  auto* wide = static_cast<Integers*>(mem_alloc(Integers::allocation(narrow->count, width)));
+  auto* wide = static_cast<Integers*>(block_alloc(Integers::allocation(narrow->count, width)));
   wide->count = narrow->count;
   wide->width = width;
   for (size_t index = 0; index < narrow->count; ++index) wide->put(index, narrow->get(index));
-  mem_free(narrow);
+  block_free(narrow, narrow->allocated());
   return wide;
 }
 
@@ -106,7 +108,8 @@ struct Block {
   char* begin() { return reinterpret_cast<char*>(this + 1); }
   const char* begin() const { return reinterpret_cast<const char*>(this + 1); }
   const char* end() const { return begin() + bytes; }
-  static size_t allocation(size_t bytes) { return mem_good_size(sizeof(Block) + bytes); }
+  static size_t allocation(size_t bytes) { return block_good_size(sizeof(Block) + bytes); }
+  size_t allocated() const { return allocation(bytes); }
 };
 
 constexpr size_t kBlockBytesMax = size_t{1} << 30;
@@ -137,13 +140,14 @@ const char* find_in(const Block* block, std::string_view member) {
 }
 
 Block* resized(Block* block, size_t bytes) {
+  const size_t before = block->allocated();
   const size_t after = Block::allocation(bytes);
-  if (after == Block::allocation(block->bytes)) return block;
-  return static_cast<Block*>(mem_realloc(block, after));
+  if (after == before) return block;
+  return static_cast<Block*>(block_resize(block, before, after));
 }
 
 Block* new_block() {
-  auto* block = static_cast<Block*>(mem_alloc(Block::allocation(0)));
+  auto* block = static_cast<Block*>(block_alloc(Block::allocation(0)));
   block->bytes = 0;
   block->count = 0;
   return block;
@@ -171,17 +175,18 @@ struct MemberTable {
   size_t member_bytes = 0;
 
   static MemberTable* create(uint64_t seed) {
-    return new (mem_alloc(sizeof(MemberTable))) MemberTable(seed);
+    return new (block_alloc(sizeof(MemberTable))) MemberTable(seed);
   }
   static void free(MemberTable* table) {
     table->~MemberTable();
-    mem_free(table);
+    block_free(table, sizeof(MemberTable));
   }
+  static void free_member(Member* member) { block_free(member, packed_size(Member::key(member))); }
   // Requires: absent.
   void insert(std::string_view name, uint64_t hash) {
-    auto* member = static_cast<Member*>(mem_alloc(packed_size(name)));
+    auto* member = static_cast<Member*>(block_alloc(packed_size(name)));
     write_member(member->packed, name);
-    member_bytes += mem_good_size(packed_size(name));
+    member_bytes += block_good_size(packed_size(name));
     table.insert(member, hash);
   }
   bool add(std::string_view name) {
@@ -193,8 +198,8 @@ struct MemberTable {
   bool remove(std::string_view name) {
     Member* member = table.extract(name, table.hash_of(name));
     if (member == nullptr) return false;
-    member_bytes -= mem_good_size(packed_size(Member::key(member)));
-    mem_free(member);
+    member_bytes -= block_good_size(packed_size(Member::key(member)));
+    free_member(member);
     return true;
   }
 };
@@ -243,7 +248,7 @@ size_t Set::memory_bytes() const {
     case Form::kBlock:
       return Block::allocation(as_block(body())->bytes);
     case Form::kTable:
-      return mem_good_size(sizeof(MemberTable)) + as_table(body())->table.memory_bytes() +
+      return block_good_size(sizeof(MemberTable)) + as_table(body())->table.memory_bytes() +
              as_table(body())->member_bytes;
   }
   return 0;
@@ -359,7 +364,7 @@ void Set::add_first(std::string_view member, const StoreSettings& settings) {
   const std::optional<int64_t> value = parse_int(member);
   if (value && settings.set_max_intset_entries >= 1) {
     const uint32_t width = width_for(*value);
-    auto* integers = static_cast<Integers*>(mem_alloc(Integers::allocation(1, width)));
+    auto* integers = static_cast<Integers*>(block_alloc(Integers::allocation(1, width)));
     integers->count = 1;
     integers->width = width;
     integers->put(0, *value);
@@ -414,7 +419,7 @@ bool Set::add_to_block(std::string_view member, const StoreSettings& settings) {
 void Set::integers_to_block() {
   Block* block = new_block();
   for_each([&block](std::string_view member) { block = appended(block, member); });
-  mem_free(body());
+  free_packed();
   become(Form::kBlock, block);
 }
 
@@ -422,7 +427,7 @@ void Set::convert_to_table(uint64_t seed) {
   MemberTable* table = MemberTable::create(seed);
   for_each(
       [table](std::string_view member) { table->insert(member, table->table.hash_of(member)); });
-  mem_free(body());
+  free_packed();
   become(Form::kTable, table);
 }
 
@@ -463,6 +468,8 @@ bool Set::remove(std::string_view member) {
 
 // ---- life ---------------------------------------------------------------------------------------
 
+void Set::free_packed() { block_free(body(), memory_bytes()); }
+
 void Set::destroy() {
   size_t budget = SIZE_MAX;
   while (!destroy_some(budget)) budget = SIZE_MAX;
@@ -471,10 +478,10 @@ void Set::destroy() {
 bool Set::destroy_some(size_t& budget) {
   if (form() == Form::kTable) {
     MemberTable* table = as_table(body());
-    if (!table->table.release_some(budget, [](Member* member) { mem_free(member); })) return false;
+    if (!table->table.release_some(budget, MemberTable::free_member)) return false;
     MemberTable::free(table);
   } else {
-    mem_free(body());
+    free_packed();
     budget -= budget > 0 ? 1 : 0;
   }
   word_ = 0;
@@ -489,7 +496,7 @@ void Set::clone_into(Set& target) const {
     case Form::kIntegers:
     case Form::kBlock: {
       const size_t bytes = memory_bytes();
-      void* copy = mem_alloc(bytes);
+      void* copy = block_alloc(bytes);
       std::memcpy(copy, body(), bytes);
       target.become(form(), copy);
       return;

@@ -93,6 +93,8 @@ class Set {
   bool add_to_block(std::string_view member, const StoreSettings& settings);
   void integers_to_block();
   void convert_to_table(uint64_t seed);
+  // Frees the block of either small form; the word is the caller's.
+  void free_packed();
 
   uint64_t word_ = 0;  // a pointer, its low three bits the form
 };

@@ -11,7 +11,7 @@
 #include "store/packed.h"
 #include "store/score_tree.h"
 #include "util/check.h"
-#include "util/memory.h"
+#include "util/block.h"
 
 namespace quorate {
 namespace {
@@ -28,7 +28,8 @@ struct Block {
   char* begin() { return reinterpret_cast<char*>(this + 1); }
   const char* begin() const { return reinterpret_cast<const char*>(this + 1); }
   const char* end() const { return begin() + bytes; }
-  static size_t allocation(size_t bytes) { return mem_good_size(sizeof(Block) + bytes); }
+  static size_t allocation(size_t bytes) { return block_good_size(sizeof(Block) + bytes); }
+  size_t allocated() const { return allocation(bytes); }
 };
 
 constexpr size_t kBlockBytesMax = size_t{1} << 30;
@@ -106,13 +107,14 @@ BlockItem item_at(const Block* block, size_t rank) {
 }
 
 Block* resized(Block* block, size_t bytes) {
+  const size_t before = block->allocated();
   const size_t after = Block::allocation(bytes);
-  if (after == Block::allocation(block->bytes)) return block;
-  return static_cast<Block*>(mem_realloc(block, after));
+  if (after == before) return block;
+  return static_cast<Block*>(block_resize(block, before, after));
 }
 
 Block* new_block() {
-  auto* block = static_cast<Block*>(mem_alloc(Block::allocation(0)));
+  auto* block = static_cast<Block*>(block_alloc(Block::allocation(0)));
   block->bytes = 0;
   block->count = 0;
   return block;
@@ -160,26 +162,27 @@ struct Index {
   ScoreTree tree;
   size_t member_bytes = 0;
 
-  static Index* create(uint64_t seed) { return new (mem_alloc(sizeof(Index))) Index(seed); }
+  static Index* create(uint64_t seed) { return new (block_alloc(sizeof(Index))) Index(seed); }
   static void free(Index* index) {
     index->~Index();
-    mem_free(index);
+    block_free(index, sizeof(Index));
   }
   ScoredMember* find(std::string_view name) const { return table.find(name, table.hash_of(name)); }
   // Requires: absent.
   void insert(std::string_view name, double score, uint64_t hash) {
     const size_t size = ScoredMember::allocation(name);
-    auto* member = static_cast<ScoredMember*>(mem_alloc(size));
+    auto* member = static_cast<ScoredMember*>(block_alloc(size));
     member->score = score;
     char* bytes = packed::write_length(member->packed, name.size());
     if (!name.empty()) std::memcpy(bytes, name.data(), name.size());
-    member_bytes += mem_good_size(size);
+    member_bytes += block_good_size(size);
     table.insert(member, hash);
     tree.insert(member);
   }
   void free_member(ScoredMember* member) {
-    member_bytes -= mem_good_size(ScoredMember::allocation(member->name()));
-    mem_free(member);
+    const size_t size = ScoredMember::allocation(member->name());
+    member_bytes -= block_good_size(size);
+    block_free(member, size);
   }
   // Several at a time, so that the cache misses of their names and places overlap.
   void remove_ranks(size_t first, size_t count) {
@@ -253,7 +256,7 @@ size_t SortedSet::memory_bytes() const {
       return Block::allocation(as_block(body())->bytes);
     case Form::kTree: {
       const Index* index = as_index(body());
-      return mem_good_size(sizeof(Index)) + index->table.memory_bytes() +
+      return block_good_size(sizeof(Index)) + index->table.memory_bytes() +
              index->tree.memory_bytes() + index->member_bytes;
     }
   }
@@ -307,7 +310,7 @@ void SortedSet::convert_to_tree(uint64_t seed) {
   for_each([index](std::string_view member, double score) {
     index->insert(member, score, index->table.hash_of(member));
   });
-  mem_free(body());
+  free_packed();
   become(Form::kTree, index);
 }
 
@@ -502,6 +505,8 @@ uint64_t SortedSet::scan(uint64_t cursor, size_t count, const Visitor& visit) co
 
 // ---- life ---------------------------------------------------------------------------------------
 
+void SortedSet::free_packed() { block_free(body(), memory_bytes()); }
+
 void SortedSet::destroy() {
   size_t budget = SIZE_MAX;
   while (!destroy_some(budget)) budget = SIZE_MAX;
@@ -510,13 +515,14 @@ void SortedSet::destroy() {
 bool SortedSet::destroy_some(size_t& budget) {
   if (form() == Form::kTree) {
     Index* index = as_index(body());
-    if (!index->tree.release_some(budget, [](ScoredMember* member) { mem_free(member); }))
-      return false;
+    const bool all_freed = index->tree.release_some(
+        budget, [index](ScoredMember* member) { index->free_member(member); });
+    if (!all_freed) return false;
     // The members are gone; the table only forgets them.
     if (!index->table.release_some(budget, [](ScoredMember*) {})) return false;
     Index::free(index);
   } else {
-    mem_free(body());
+    free_packed();
     budget -= budget > 0 ? 1 : 0;
   }
   word_ = 0;
@@ -530,7 +536,7 @@ void SortedSet::clone_into(SortedSet& target) const {
       return;
     case Form::kBlock: {
       const size_t bytes = memory_bytes();
-      void* copy = mem_alloc(bytes);
+      void* copy = block_alloc(bytes);
       std::memcpy(copy, body(), bytes);
       target.become(Form::kBlock, copy);
       return;

@@ -130,6 +130,8 @@ class SortedSet {
   Outcome add_to_block(std::string_view member, double& score, uint8_t conditions,
                        const StoreSettings& settings);
   void convert_to_tree(uint64_t seed);
+  // Frees the block of the small form; the word is the caller's.
+  void free_packed();
 
   uint64_t word_ = 0;  // a pointer, its low three bits the form
 };

@@ -12,6 +12,8 @@
 #include <jemalloc/jemalloc.h>
 #endif
 
+#include "util/block.h"
+
 namespace quorate {
 namespace {
 
@@ -154,13 +156,14 @@ uint64_t mem_used() {
   for (const ThreadCounters* thread = registry; thread != nullptr; thread = thread->next) {
     used += counted(*thread);
   }
-  return used;
 #else
-  return bytes_used.load(std::memory_order_relaxed);
+  const uint64_t used = bytes_used.load(std::memory_order_relaxed);
 #endif
+  return used - unused_block_bytes();
 }
 
 void mem_release_pages() {
+  own_block_heap().release_empty_runs();
 #ifdef QUORATE_JEMALLOC
   char name[40];
   // "arena.<all>.purge"
@@ -171,12 +174,12 @@ void mem_release_pages() {
 
 std::string mem_report() {
 #ifdef QUORATE_JEMALLOC
-  std::string report;
+  std::string report = block_report();
   malloc_stats_print(
       [](void* to, const char* text) { static_cast<std::string*>(to)->append(text); }, &report, nullptr);
   return report;
 #else
-  return "this build's allocator has no statistics";
+  return block_report() + "the allocator below has no statistics\n";
 #endif
 }
 

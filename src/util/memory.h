@@ -14,13 +14,13 @@ namespace quorate {
 [[nodiscard]] void* mem_alloc_aligned(size_t alignment, size_t size);  // alignment: power of two <= 4096
 [[nodiscard]] void* mem_realloc(void* block, size_t size);
 void mem_free(void* block);
-
 // Bytes that the block really occupies (>= what was asked for; all of it may be used).
 size_t mem_usable(const void* block);
 // What an allocation of `size` would occupy.
 size_t mem_good_size(size_t size);
 
-// Bytes in use by the process as the allocator counts them.  O(number of threads).
+// Bytes in use by the process as the allocator counts them, free small blocks (util/block.h) not included.  O(number of
+// threads).
 uint64_t mem_used();
 
 // Gives pages that hold nothing back to the operating system.
