@@ -16,6 +16,7 @@ CommandIndex::CommandIndex(std::span<const CommandTable::Family> families) : tab
                             keys.find == KeySpec::Find::kRange && spec.run != nullptr;
     command.has_one_key =
         command.has_first_key && keys.last == 0 && spec.keys[1].begin == KeySpec::Begin::kNone;
+    command.removes_key = command.has_first_key && (keys.flags & kKeyRemove) != 0;
     // SET is not "fast" only because of the value it may replace; that is freed in the background.
     command.may_be_long = (spec.flags & kFast) == 0 && spec.name != "set";
   }

@@ -22,6 +22,7 @@ struct Command {
   uint32_t index = 0;          // the row's id
   bool has_first_key = false;  // args[1] is a key: worth prefetching
   bool has_one_key = false;    // args[1] is the only key
+  bool removes_key = false;    // the first key
   bool may_be_long = false;    // timed alone even within a pipeline
 
   // INFO commandstats and latencystats.

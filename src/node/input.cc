@@ -47,6 +47,9 @@ void look_ahead(NodeState& node, const Session& session) {
   for (size_t index = 0; index < count; ++index) {
     const Command* const row = node.batch_rows[index];
     const Args args = node.requests[index].args;
+    if (row != nullptr && row->removes_key && node.batch_keys[index].bytes.data() != nullptr) {
+      db.prefetch_removal(node.batch_keys[index]);
+    }
     if (row == nullptr || row->spec->member_at == 0 || row->spec->member_at >= args.size()) continue;
     db.prefetch_member(node.batch_keys[index], args[row->spec->member_at]);
   }

@@ -209,6 +209,10 @@ class Db {
     if (tables_ != nullptr) tables_[partition_of(key)].prefetch_entry(key.hash);
   }
 
+  // Then, for commands that take the key out.
+  void prefetch_removal(const Key& key) const {
+    if (tables_ != nullptr) tables_[partition_of(key)].prefetch_removal(key.hash);
+  }
   // Then, for commands on a member of a container: loads the place in its table where `member` would be.
   void prefetch_member(const Key& key, std::string_view member) const;
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "util/block.h"
 #include "util/memory.h"
 
 namespace quorate {
@@ -261,6 +262,13 @@ void Table::prefetch_entry(uint64_t hash) const {
   } else if (bucket->has_child()) {
     __builtin_prefetch(bucket->child());
   }
+}
+
+void Table::prefetch_removal(uint64_t hash) const {
+  if (size_ == 0) return;
+  const Bucket* bucket = bucket_of(hash);
+  const uint32_t found = bucket->matches(tag_of(hash));
+  if (found != 0) block_prefetch_free(bucket->entry(static_cast<size_t>(__builtin_ctz(found))));
 }
 
 }  // namespace quorate

@@ -82,6 +82,8 @@ class alignas(64) Table {
   }
   // Requires the bucket in cache to be worth it: prefetches the entry that probably matches.
   void prefetch_entry(uint64_t hash) const;
+  // The same of what freeing that entry will touch beside it.
+  void prefetch_removal(uint64_t hash) const;
 
   enum class Which : uint8_t { kAll, kExpiring };
   // Visits the entries of the bucket at `position` whose hash is >= position; returns the next

@@ -29,6 +29,8 @@ size_t block_good_size(size_t size);
 [[nodiscard]] void* block_alloc(size_t size);
 // `block` may be null.  Requires: block_good_size(size) is that of the size it was allocated with.
 void block_free(void* block, size_t size);
+// Starts to load what freeing the block will touch beside it, if it is a small one.
+inline void block_prefetch_free(const void* block) { BlockHeap::prefetch_free(block); }
 // A block of `size` that begins as the old one did.  The same requirement of `old_size`, unless `block` is null.
 [[nodiscard]] void* block_resize(void* block, size_t old_size, size_t size);
 

@@ -80,6 +80,9 @@ class BlockHeap {
   // Requires: the block is of this heap, and good_size(size) is the size that it was allocated with.
   void free(void* block, size_t size);
 
+  // Starts to load what free() reads and writes beside the block.
+  static void prefetch_free(const void* block) { __builtin_prefetch(run_of(block), 1); }
+
   // What a block of `size` occupies; all of it may be used.  Requires: size <= kBlockMax.
   static constexpr size_t good_size(size_t size) { return kBlockClasses[class_of(size)].size; }
 
@@ -101,7 +104,7 @@ class BlockHeap {
   void verify() const;
 
  private:
-  static constexpr size_t kBins = 8;
+  static constexpr size_t kBins = 4;
   static constexpr uint8_t kFull = kBins;
   static constexpr uint8_t kCurrent = kBins + 1;
   static constexpr uint32_t kEmptyRunsMax = 16;
