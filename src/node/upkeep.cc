@@ -13,6 +13,7 @@
 #include "node/output.h"
 #include "node/persistence.h"
 #include "node/pubsub_links.h"
+#include "util/block.h"
 #include "util/memory.h"
 
 namespace quorate {
@@ -26,6 +27,9 @@ constexpr int64_t kSlicePauseUs = 1'000;
 // What one slice may touch; each entry costs well under a microsecond.
 constexpr size_t kFreeBudget = 1000;
 constexpr size_t kExpireBudget = 1000;
+// Empty pages of small blocks that go back to the system in a period; a system call each.  What is left waits for the
+// next period and never for a slice: when a node acts must not depend on what else the process has allocated.
+constexpr size_t kReleasePages = 256;
 // More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).
 constexpr size_t kExpireAgainPart = 10;
 constexpr size_t kSessionsPerStep = 256;
@@ -84,6 +88,7 @@ void run_periodic(NodeState& node) {
   settings_changed(node);
   sample_rates(node);
   work_in_background(node);
+  block_release_some(kReleasePages);
   node.sessions.for_some(kSessionsPerStep, [&](Session& session) { check_session(node, session); });
   if (node.now.steady_us - node.last_second_us >= kSecondUs) {
     node.last_second_us = node.now.steady_us;

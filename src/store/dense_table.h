@@ -11,9 +11,9 @@
 #include <cstring>
 #include <string_view>
 
+#include "util/block.h"
 #include "util/check.h"
 #include "util/hash.h"
-#include "util/block.h"
 #include "util/memory.h"
 #include "util/prng.h"
 

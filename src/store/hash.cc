@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <new>
 
-#include "util/check.h"
 #include "util/block.h"
+#include "util/check.h"
 
 namespace quorate {
 

@@ -7,8 +7,8 @@
 
 #include "store/dense_table.h"
 #include "store/packed.h"
-#include "util/check.h"
 #include "util/block.h"
+#include "util/check.h"
 #include "util/number.h"
 
 namespace quorate {

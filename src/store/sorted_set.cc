@@ -10,8 +10,8 @@
 #include "store/dense_table.h"
 #include "store/packed.h"
 #include "store/score_tree.h"
-#include "util/check.h"
 #include "util/block.h"
+#include "util/check.h"
 
 namespace quorate {
 namespace {

@@ -68,6 +68,8 @@ void* block_resize(void* block, size_t old_size, size_t size) {
   return moved;
 }
 
+void block_release_some(size_t pages) { own_block_heap().release_some(pages); }
+
 uint64_t unused_block_bytes() {
   uint64_t sum = 0;
   for (const ListedHeap* each = heaps.load(std::memory_order_acquire); each != nullptr; each = each->next) {
@@ -87,7 +89,8 @@ std::string block_report() {
                   100.0 * static_cast<double>(facts.blocks) / static_cast<double>(facts.capacity));
     report += line;
   }
-  return report + "In runs and not in use: " + std::to_string(unused_block_bytes()) + " bytes\n";
+  return report + "Empty runs that are kept: " + std::to_string(own_block_heap().kept_runs()) +
+         "\nIn chunks and not in use: " + std::to_string(unused_block_bytes()) + " bytes\n";
 }
 
 }  // namespace quorate

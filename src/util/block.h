@@ -39,7 +39,10 @@ BlockHeap& own_block_heap();
 // From here on this thread has that heap.  Requires: no other thread uses it until this one ends or takes another.
 void use_block_heap(BlockHeap& heap);
 
-// Of all heaps: bytes in runs that are not in a block in use.
+// If many pages of this thread's heap hold nothing, gives some back: a system call for each of at most `pages`.
+void block_release_some(size_t pages);
+
+// Of all heaps: bytes in chunks that are not in a block in use.
 uint64_t unused_block_bytes();
 // A table for people: how many runs and blocks of each size this thread's heap has.
 std::string block_report();

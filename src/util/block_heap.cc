@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <new>
 
 #include "util/check.h"
 #include "util/memory.h"
@@ -29,13 +31,12 @@ void* BlockHeap::allocate(size_t size) {
     run = next_run(class_index);
   ++run->used;
   add_unused(-uint64_t{of.size});
-  if (run->first_free == 0) {
-    return reinterpret_cast<char*>(run) + of.begin + size_t{run->touched++} * of.size;
-  }
-  uint16_t* block = word_at(run, run->first_free);
-  run->first_free = *block;
-  // The next allocation reads the chain there; at the chain's end this is the header.
-  __builtin_prefetch(word_at(run, run->first_free), 1);
+  char* const page = page_of(run);
+  if (run->first_free == kNoBlock) return page + size_t{run->touched++} * of.size;
+  char* const block = page + size_t{run->first_free} * 8;
+  std::memcpy(&run->first_free, block, sizeof run->first_free);
+  // The next allocation reads the chain there.
+  if (run->first_free != kNoBlock) __builtin_prefetch(page + size_t{run->first_free} * 8, 1);
   return block;
 }
 
@@ -45,10 +46,10 @@ void BlockHeap::free(void* block, size_t size) {
   // Of another thread's heap, or not of this size: the chains would be spoilt, and noticed much later.
   CHECK(run->heap_id == id_);
   CHECK(run->class_index == class_index);
-  const auto offset = static_cast<size_t>(static_cast<char*>(block) - reinterpret_cast<char*>(run));
   const BlockClass& of = kBlockClasses[class_index];
-  DCHECK((offset - of.begin) % of.size == 0);
-  *static_cast<uint16_t*>(block) = run->first_free;
+  const size_t offset = reinterpret_cast<uintptr_t>(block) & (kRunBytes - 1);
+  DCHECK(offset % of.size == 0);
+  std::memcpy(block, &run->first_free, sizeof run->first_free);
   run->first_free = static_cast<uint16_t>(offset / 8);
   add_unused(of.size);
   if (--run->used < run->leave_below) leave(run);
@@ -67,6 +68,7 @@ BlockHeap::Run* BlockHeap::next_run(size_t class_index) {
   } else {
     of.current = empty_run(class_index);
     ++of.runs;
+    ++runs_;
   }
   of.current->bin = kCurrent;
   of.current->leave_below = 1;
@@ -74,20 +76,19 @@ BlockHeap::Run* BlockHeap::next_run(size_t class_index) {
 }
 
 BlockHeap::Run* BlockHeap::empty_run(size_t class_index) {
-  Run* run = empty_;
+  Run* run = kept_;
   if (run != nullptr) {
-    empty_ = run->next;
-    --empty_count_;
+    take_out(run);
   } else {
-    run = static_cast<Run*>(mem_alloc_aligned(kRunBytes, kRunBytes));
-    add_unused(kRunBytes);
+    run = take_page();
   }
+  ++chunk_of(run)->runs_in_use;
   *run = Run{.next = nullptr,
              .previous = nullptr,
              .heap_id = id_,
              .used = 0,
              .touched = 0,
-             .first_free = 0,
+             .first_free = kNoBlock,
              .leave_below = 0,
              .class_index = static_cast<uint8_t>(class_index),
              .bin = kFull};
@@ -104,7 +105,8 @@ void BlockHeap::leave(Run* run) {
   Class& of = classes_[run->class_index];
   if (of.current == run) of.current = nullptr;
   --of.runs;
-  keep_or_release(run);
+  --runs_;
+  keep(run);
 }
 
 void BlockHeap::place_by_fill(Run* run) {
@@ -136,28 +138,91 @@ void BlockHeap::unlink(Run* run) {
   if (run->next == nullptr) of.bins_in_use &= ~(1u << run->bin);
 }
 
-// A few are kept: a class whose only block comes and goes must not ask for a run each time.
-void BlockHeap::keep_or_release(Run* run) {
-  if (empty_count_ == kEmptyRunsMax) {
-    release(run);
-    return;
-  }
-  run->next = empty_;
-  empty_ = run;
-  ++empty_count_;
+void BlockHeap::keep(Run* run) {
+  run->class_index = kNoClass;
+  run->previous = nullptr;
+  run->next = kept_;
+  if (run->next != nullptr) run->next->previous = run;
+  kept_ = run;
+  ++kept_count_;
+  Chunk* chunk = chunk_of(run);
+  if (--chunk->runs_in_use == 0 && kept_count_ > kept_max()) release_chunk(chunk);
 }
 
-void BlockHeap::release(Run* run) {
-  add_unused(-uint64_t{kRunBytes});
-  mem_free(run);
+void BlockHeap::take_out(Run* kept) {
+  if (kept->next != nullptr) kept->next->previous = kept->previous;
+  if (kept->previous != nullptr) {
+    kept->previous->next = kept->next;
+  } else {
+    kept_ = kept->next;
+  }
+  --kept_count_;
+}
+
+void BlockHeap::release_some(size_t pages) {
+  for (; pages > 0 && kept_count_ > kept_max(); --pages) release_page(kept_);
 }
 
 void BlockHeap::release_empty_runs() {
-  while (empty_ != nullptr) {
-    Run* run = empty_;
-    empty_ = run->next;
-    --empty_count_;
-    release(run);
+  while (kept_ != nullptr) release_page(kept_);
+}
+
+// The first page, in the order of addresses, of a chunk that has one.
+BlockHeap::Run* BlockHeap::take_page() {
+  if (chunks_with_room_ == nullptr) add_chunk();
+  Chunk* chunk = chunks_with_room_;
+  size_t word = 0;
+  while (chunk->free_pages[word] == 0) ++word;
+  const auto bit = static_cast<size_t>(std::countr_zero(chunk->free_pages[word]));
+  chunk->free_pages[word] &= ~(uint64_t{1} << bit);
+  if (chunk->free_pages == PageSet{}) unlink_chunk(chunk);
+  return &chunk->runs[word * 64 + bit];
+}
+
+void BlockHeap::release_page(Run* kept) {
+  Chunk* chunk = chunk_of(kept);
+  if (chunk->runs_in_use == 0) {
+    release_chunk(chunk);
+    return;
+  }
+  take_out(kept);
+  kept->heap_id = 0;
+  if (chunk->free_pages == PageSet{}) link_chunk(chunk);
+  const size_t page = page_number(kept);
+  chunk->free_pages[page / 64] |= uint64_t{1} << page % 64;
+  mem_discard(page_of(kept), kRunBytes);
+}
+
+void BlockHeap::add_chunk() {
+  auto* chunk = new (mem_alloc_aligned(kChunkAlignment, kChunkBytes)) Chunk{};
+  for (size_t page = 1; page < kPages; ++page) chunk->free_pages[page / 64] |= uint64_t{1} << page % 64;
+  add_unused(kChunkBytes);
+  link_chunk(chunk);
+}
+
+// Requires: no run of it is in use.
+void BlockHeap::release_chunk(Chunk* chunk) {
+  if (chunk->free_pages != PageSet{}) unlink_chunk(chunk);
+  for (size_t page = 1; page < kPages; ++page) {
+    if ((chunk->free_pages[page / 64] >> page % 64 & 1) == 0) take_out(&chunk->runs[page]);
+  }
+  add_unused(-uint64_t{kChunkBytes});
+  mem_free(chunk);
+}
+
+void BlockHeap::link_chunk(Chunk* chunk) {
+  chunk->previous = nullptr;
+  chunk->next = chunks_with_room_;
+  if (chunk->next != nullptr) chunk->next->previous = chunk;
+  chunks_with_room_ = chunk;
+}
+
+void BlockHeap::unlink_chunk(Chunk* chunk) {
+  if (chunk->next != nullptr) chunk->next->previous = chunk->previous;
+  if (chunk->previous != nullptr) {
+    chunk->previous->next = chunk->next;
+  } else {
+    chunks_with_room_ = chunk->next;
   }
 }
 
@@ -174,11 +239,13 @@ BlockHeap::ClassFacts BlockHeap::facts(size_t class_index) const {
 }
 
 void BlockHeap::verify() const {
-  uint64_t unused = uint64_t{empty_count_} * kRunBytes;
+  uint64_t in_use = 0;
+  size_t runs = 0;
   for (size_t index = 0; index < kClasses; ++index) {
     const Class& of = classes_[index];
     const ClassFacts known = facts(index);
-    unused += known.runs * kRunBytes - known.blocks * known.block_size;
+    in_use += known.blocks * known.block_size;
+    runs += known.runs;
     if (of.current != nullptr) CHECK(of.current->bin == kCurrent);
     for (size_t bin = 0; bin < kBins; ++bin) {
       CHECK((of.bins[bin] != nullptr) == ((of.bins_in_use >> bin & 1) != 0));
@@ -193,7 +260,26 @@ void BlockHeap::verify() const {
       }
     }
   }
-  CHECK(unused == unused_bytes());
+  CHECK(runs == runs_);
+  size_t kept = 0;
+  for (const Run* run = kept_; run != nullptr; run = run->next) {
+    CHECK(run->class_index == kNoClass);
+    CHECK(run->next == nullptr || run->next->previous == run);
+    ++kept;
+  }
+  CHECK(kept == kept_count_);
+  size_t free_pages = 0;
+  for (const Chunk* chunk = chunks_with_room_; chunk != nullptr; chunk = chunk->next) {
+    const auto free_here = static_cast<size_t>(std::popcount(chunk->free_pages[0]) + std::popcount(chunk->free_pages[1]));
+    CHECK(free_here > 0);
+    CHECK(free_here < kPages);
+    CHECK(chunk->next == nullptr || chunk->next->previous == chunk);
+    free_pages += free_here;
+  }
+  // Every page of a chunk but its first is one of these.
+  const size_t pages = runs + kept + free_pages;
+  CHECK(pages % (kPages - 1) == 0);
+  CHECK(in_use + unused_bytes() == pages / (kPages - 1) * kChunkBytes);
 }
 
 }  // namespace quorate

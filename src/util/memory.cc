@@ -3,6 +3,8 @@
 #include "util/memory.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -108,9 +110,8 @@ void* mem_alloc_zeroed(size_t size) {
 }
 
 void* mem_alloc_aligned(size_t alignment, size_t size) {
-  const size_t rounded = (size + alignment - 1) & ~(alignment - 1);
-  void* block = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-  if (block == nullptr) [[unlikely]]
+  void* block = nullptr;
+  if (posix_memalign(&block, alignment, size == 0 ? 1 : size) != 0) [[unlikely]]
     out_of_memory(size);
   count_alloc(block);
   return block;
@@ -160,6 +161,14 @@ uint64_t mem_used() {
   const uint64_t used = bytes_used.load(std::memory_order_relaxed);
 #endif
   return used - unused_block_bytes();
+}
+
+void mem_discard(void* begin, size_t size) {
+  // Larger pages than asked for would take neighbours along.
+  static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  if (reinterpret_cast<uintptr_t>(begin) % page != 0 || size % page != 0) return;
+  // Where it is refused (locked memory) the pages only stay.
+  (void)madvise(begin, size, MADV_DONTNEED);
 }
 
 void mem_release_pages() {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <vector>
@@ -117,17 +119,59 @@ TEST(BlockHeap, a_long_random_walk_keeps_bytes_and_count) {
   }
 }
 
-TEST(BlockHeap, empty_runs_go_back) {
+TEST(BlockHeap, a_few_empty_runs_are_kept_and_all_others_go_back) {
   const uint64_t before = mem_used();
   Model model;
   for (int count = 0; count < 100000; ++count) model.allocate(40);
   EXPECT_GE(mem_used() - before, 100000u * 40);
-  model.free_all();
-  // A few runs are kept for the next allocation, until they are asked for.
-  EXPECT_GT(model.heap.unused_bytes(), 0u);
-  EXPECT_LE(model.heap.unused_bytes(), 32 * BlockHeap::kRunBytes);
+  Prng random(3);
+  size_t kept_most = 0;
+  while (model.count() > 0) {
+    for (size_t count = 0; count < 1000; ++count) model.free(random.below(model.count()));
+    const size_t kept = model.heap.kept_runs();
+    const size_t worth_it = 16 + model.heap.runs() / 32;
+    kept_most = std::max(kept_most, kept);
+    model.heap.release_some(8);
+    EXPECT_LE(model.heap.kept_runs(), kept <= worth_it ? kept : std::max(kept - 8, worth_it));
+  }
+  EXPECT_GT(kept_most, 16u);
+  model.heap.verify();
+  EXPECT_EQ(model.heap.runs(), 0u);
+  model.heap.release_some(SIZE_MAX);
+  EXPECT_LE(model.heap.kept_runs(), 16u);
+  EXPECT_GE(model.heap.unused_bytes(), model.heap.kept_runs() * BlockHeap::kRunBytes);
+  model.heap.verify();
   model.heap.release_empty_runs();
   EXPECT_EQ(model.heap.unused_bytes(), 0u);
+}
+
+// No page goes alone: a chunk does as soon as it holds nothing.
+TEST(BlockHeap, a_large_heap_that_is_freed_leaves_little) {
+  Model model;
+  for (int count = 0; count < 100000; ++count) model.allocate(88);
+  model.free_all();
+  EXPECT_LE(model.heap.kept_runs(), 16u + BlockHeap::kPages);
+  EXPECT_LE(model.heap.unused_bytes(), 18 * BlockHeap::kChunkBytes);
+  model.heap.verify();
+}
+
+TEST(BlockHeap, pages_that_were_given_back_are_used_again) {
+  Model model;
+  for (int count = 0; count < 30000; ++count) model.allocate(1 + static_cast<size_t>(count) % 200);
+  const uint64_t full = model.heap.unused_bytes() + model.bytes_in_use();
+  for (int turn = 0; turn < 3; ++turn) {
+    // A block in some hundred stays, so no chunk goes back whole.
+    for (size_t index = model.count(); index-- > 0;) {
+      if (index % 300 != 0) model.free(index);
+    }
+    model.heap.release_empty_runs();
+    model.heap.verify();
+    const size_t left = model.count();
+    for (size_t count = left; count < 30000; ++count) model.allocate(1 + count % 200);
+    model.heap.verify();
+    EXPECT_LE(model.heap.unused_bytes() + model.bytes_in_use(), full + 2 * BlockHeap::kChunkBytes);
+  }
+  model.free_all();
 }
 
 TEST(BlockHeap, a_lone_block_that_comes_and_goes_stays_on_its_page) {
@@ -207,7 +251,13 @@ TEST(BlockHeapDeathTest, a_wrong_size_and_a_foreign_block_are_noticed) {
   void* block = heap.allocate(40);
   EXPECT_DEATH(heap.free(block, 48), "class_index");
   EXPECT_DEATH(other.free(block, 40), "heap_id");
+  void* neighbour = heap.allocate(48);
   heap.free(block, 40);
+  // Its run is empty and kept, then gone.
+  EXPECT_DEATH(heap.free(block, 40), "class_index");
+  heap.release_empty_runs();
+  EXPECT_DEATH(heap.free(block, 40), "heap_id");
+  heap.free(neighbour, 48);
 }
 
 }  // namespace

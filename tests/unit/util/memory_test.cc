@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <thread>
 
 namespace quorate {
@@ -42,6 +45,21 @@ TEST(Memory, the_good_size_is_what_an_allocation_gets) {
   auto* zeroed = static_cast<char*>(mem_alloc_zeroed(1000));
   for (int index = 0; index < 1000; ++index) ASSERT_EQ(zeroed[index], 0);
   mem_free(zeroed);
+}
+
+TEST(Memory, discarded_pages_are_lost_and_their_neighbours_stay) {
+  constexpr size_t kSize = 256 * 1024;
+  auto* block = static_cast<char*>(mem_alloc_aligned(kSize, 3 * kSize));
+  std::memset(block, 1, 3 * kSize);
+  // Parts of pages do not count.
+  mem_discard(block + kSize + 1, kSize - 1);
+  EXPECT_EQ(std::count(block, block + 3 * kSize, 1), static_cast<std::ptrdiff_t>(3 * kSize));
+  mem_discard(block + kSize, kSize);
+  EXPECT_EQ(std::count(block, block + 3 * kSize, 1), static_cast<std::ptrdiff_t>(2 * kSize));
+  EXPECT_EQ(std::count(block + kSize, block + 2 * kSize, 0), static_cast<std::ptrdiff_t>(kSize));
+  std::memset(block + kSize, 2, kSize);
+  EXPECT_EQ(std::count(block + kSize, block + 2 * kSize, 2), static_cast<std::ptrdiff_t>(kSize));
+  mem_free(block);
 }
 
 }  // namespace
