@@ -30,8 +30,8 @@ class Writer:
         self.address = self.socket = None
         self.sent = None                # when, if no answer has come yet
         self.due = 0.0
-        self.answered = None            # the last OK
-        self.longest_gap = 0.0
+        self.wished = None              # since when it wants to write and has had no OK
+        self.longest_wait = 0.0
         self.writable = None            # when the first OK for a SET sent after the fault came
 
 
@@ -46,10 +46,11 @@ class Probe:
         self.fault, self.asked, self.troubled = None, 0.0, False
 
     def run(self, act):
-        """act() is the fault.  Returns windows in ms, the longest gap between two OKs of a key in ms, errors."""
+        """act() is the fault.  Returns windows in ms, the longest time in ms that a writer waited for an OK, refusals and
+        attempts after them included, errors."""
         begin = time.monotonic()
         for index, writer in enumerate(self.writers):
-            writer.due = begin + REST_SECONDS * index / KEYS
+            writer.due = writer.wished = begin + REST_SECONDS * index / KEYS
         self.loop(lambda now: now >= begin + BEFORE_SECONDS)
         self.fault = time.monotonic()
         act()
@@ -62,7 +63,7 @@ class Probe:
         if never:
             raise RuntimeError("%d keys take no write %.0f s after the fault: %s" % (never, WINDOW_SECONDS_MAX, dict(self.errors)))
         return {"windows": sorted(1000 * (w.writable - self.fault) for w in self.writers),
-                "gap": 1000 * max(w.longest_gap for w in self.writers), "errors": dict(self.errors)}
+                "wait": 1000 * max(w.longest_wait for w in self.writers), "errors": dict(self.errors)}
 
     def loop(self, done):
         now = time.monotonic()
@@ -116,13 +117,11 @@ class Probe:
             if reply.startswith(b"-MOVED"):
                 self.close(writer)
             return
-        if writer.answered is not None:
-            writer.longest_gap = max(writer.longest_gap, now - writer.answered)
-        writer.answered = now
+        writer.longest_wait = max(writer.longest_wait, now - writer.wished)
         in_trouble = self.fault is not None and writer.writable is None
         if in_trouble and sent >= self.fault:
             writer.writable = now
-        writer.due = now if in_trouble and writer.writable is None else now + REST_SECONDS
+        writer.due = writer.wished = now if in_trouble and writer.writable is None else now + REST_SECONDS
 
     def drop(self, writer, reason, rest):
         self.errors[reason] += 1

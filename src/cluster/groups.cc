@@ -43,6 +43,7 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   options.self = {.replica = replica, .node = options_.self};
   auto& slot = slots_[group.value];
   slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next(), options_.mistakes);
+  ++leaders_version_;
   run(now, *slot, raft::in::Start{});
   if (health_.is_draining) run(now, *slot, raft::in::Draining{});
 }
@@ -60,6 +61,7 @@ void Groups::remove(Instant now, GroupId group) {
     std::erase_if(record.writes, [&](const GroupWrite& each) { return each.group == group; });
   }
   led_is_stale_ = true;
+  ++leaders_version_;
 }
 
 raft::Core* Groups::find(GroupId group) const {
@@ -79,6 +81,7 @@ void Groups::run(Instant now, Slot& slot, const raft::Input& input) {
   // kept.
   raft::Output output = std::exchange(output_, raft::Output());
   slot.core.step(now, input, output);
+  slot.deadline_us = slot.core.deadline();
   carry_out(now, slot, output);
   output.clear();
   output_ = std::move(output);
@@ -92,6 +95,7 @@ void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
   if (output.role) {
     client_.on_role(group, *output.role);
     led_is_stale_ = true;
+    ++leaders_version_;
   }
   if (output.support_withdrawn) {
     const auto pair = pairs_.find(output.support_withdrawn->node);
@@ -137,11 +141,6 @@ void Groups::step_all(Instant now, const raft::Input& input, Concerns&& concerns
 
 namespace {
 
-bool follows_somebody_on(const raft::Core& core, NodeId node) {
-  const auto leader = core.role_state().leader;
-  return leader && leader->node == node;
-}
-
 // The replica of the core's group on that node.
 std::optional<raft::Member> member_on(const raft::Core& core, NodeId node) {
   for (const raft::Member& member : core.configuration().members()) {
@@ -175,11 +174,12 @@ void Groups::set_members(Instant now, std::span<const NodeId> others) {
   // Who followed a leader there must not wait for its beats: none will come.
   for (const auto& [node, slot] : before) silence(now, node);
   led_is_stale_ = true;
+  ++leaders_version_;
 }
 
 void Groups::silence(Instant now, NodeId node) {
   step_all(now, raft::in::PeerSilent{node, raft::Silence::kClosed},
-           [&](const raft::Core& core) { return follows_somebody_on(core, node); });
+           [&](const raft::Core& core) { return core.follows_leader_on(node); });
 }
 
 void Groups::set_health(Instant now, const beats::Health& health) {
@@ -209,13 +209,17 @@ const beats::Pair* Groups::pair(NodeId node) const {
 
 void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::Input& input) {
   beats::Output output;
+  const bool was_heard = slot.pair.peer_is_heard();
+  const uint64_t led_version = slot.pair.peer_led_version();
   slot.pair.step(now, input, output);
+  const bool leads_anew = output.peer_restarted || slot.pair.peer_led_version() != led_version;
+  if (leads_anew || slot.pair.peer_is_heard() != was_heard) ++leaders_version_;
   if (output.peer_restarted) {
     step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
   }
   if (output.silent) {
     step_all(now, raft::in::PeerSilent{node, *output.silent},
-             [&](const raft::Core& core) { return follows_somebody_on(core, node); });
+             [&](const raft::Core& core) { return core.follows_leader_on(node); });
   }
   std::move(output.send.begin(), output.send.end(), std::back_inserter(slot.to_send));
   if (output.heard) tell_heard(now, node, slot);
@@ -235,7 +239,7 @@ void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
         raft::in::LeaderHeard{.leader = led.leader, .term = led.term, .received_us = slot.pair.received_us()});
   }
   step_all(now, raft::in::PeerSilent{node, raft::Silence::kLeadsNoLonger}, [&](const raft::Core& core) {
-    if (!follows_somebody_on(core, node)) return false;
+    if (!core.follows_leader_on(node)) return false;
     const GroupId group = core.options().group;
     return std::none_of(listed.begin(), listed.end(), [&](const beats::Led& led) { return led.group == group; });
   });
@@ -403,14 +407,14 @@ void Groups::tick(Instant now) {
     if (slot->pair.deadline() <= now.steady_us) step_pair(now, node, *slot, beats::in::Timeout{});
   }
   for (const auto& slot : slots_) {
-    if (slot != nullptr && slot->core.deadline() <= now.steady_us) run(now, *slot, raft::in::Timeout{});
+    if (slot != nullptr && slot->deadline_us <= now.steady_us) run(now, *slot, raft::in::Timeout{});
   }
 }
 
 int64_t Groups::deadline() const {
   int64_t deadline = kNever;
   for (const auto& slot : slots_) {
-    if (slot != nullptr) deadline = std::min(deadline, slot->core.deadline());
+    if (slot != nullptr) deadline = std::min(deadline, slot->deadline_us);
   }
   for (const auto& [node, slot] : pairs_) deadline = std::min(deadline, slot->pair.deadline());
   return deadline;

@@ -131,6 +131,9 @@ class Groups {
   // The node that leads the group, as far as is known here: whom this node's replica follows (or this node); else who says so with
   // beats that are heard, the newest term counts.  Nothing: nobody is known to lead it.  O(nodes) where there is no replica.
   std::optional<raft::NodeId> known_leader(raft::GroupId group) const;
+  // Changes whenever known_leader() of any group may.
+  uint64_t leaders_version() const { return leaders_version_; }
+
   // ---- handing leadership over.  Requires: this node leads the group ---------------------------------
   // Is there another voter that lives and does not drain?
   bool has_successor(raft::GroupId group) const;
@@ -150,6 +153,7 @@ class Groups {
     const raft::GroupId group;
     raft::Core core;
     raft::Index commit_told;
+    int64_t deadline_us = kNever;     // of the core since its last step: asked for each turn
   };
   struct PairSlot {
     PairSlot(const beats::Options& options, beats::BeatCounter& counter, uint64_t seed, const raft::Mistakes& mistakes)
@@ -185,6 +189,7 @@ class Groups {
   std::map<raft::NodeId, std::unique_ptr<PairSlot>> pairs_;
   beats::Health health_;
   bool led_is_stale_ = false;
+  uint64_t leaders_version_ = 0;
   bool round_wanted_ = false;
   raft::Output output_;                         // of the running step; reused
   std::vector<raft::Message> to_send_;

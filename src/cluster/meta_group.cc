@@ -305,7 +305,8 @@ bool MetaGroup::may_change_configuration() const {
 }
 
 void MetaGroup::keep_configuration(Instant now) {
-  if (!may_change_configuration() || now.steady_us < next_look_us_) return;
+  // In a turn that is there anyway, rather than a little later in one of its own.
+  if (!may_change_configuration() || now.steady_us < next_look_us_ - options_.look_us / 4) return;
   next_look_us_ = now.steady_us + options_.look_us;
   const auto target = wanted_configuration();
   if (target && groups_.find(group())->change_refusal(*target) == raft::ChangeRefusal::kNone) {

@@ -84,7 +84,7 @@ class MetaGroup {
   // ---- events -----------------------------------------------------------------------------------------
   void on_role() {
     repeat_now_ = true;
-    next_look_us_ = INT64_MIN;
+    next_look_us_ = 0;
   }
   void on_commit(raft::Index commit) { committed_ = commit; }
   void on_install(const raft::SnapshotMark& mark);
@@ -134,7 +134,7 @@ class MetaGroup {
   std::vector<Outcome> outcomes_;
   bool repeat_now_ = false;
   bool is_stuck_ = false;           // an entry cannot be read: this replica applies no more
-  int64_t next_look_us_ = INT64_MIN;
+  int64_t next_look_us_ = 0;
   std::vector<raft::Member> snapshots_wanted_;
   std::optional<ReceivedSnapshot> received_;
   std::optional<GroupBase> base_to_store_;

@@ -530,10 +530,11 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
     if (Link* const link = peers.link(answer.to, PeerLane::kData)) link->add(kDrop, answer.bytes);
   }
   if (!state.is_founded()) return;
-  const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_;
+  const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;
+  // A little early in a turn that is there anyway, rather than in one of its own.
+  const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_ - look_us / 4;
   plan_version_ = state.plan_version();
   if (looks_at_all) commit_quorum_ = state.commit_quorum();
-  const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);

@@ -496,9 +496,12 @@ bool Company::send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) {
 void Company::tell_leaders() {
   if (node_.forwarding->waiting_count() == 0) [[likely]]
     return;
-  for (uint32_t partition = 0; partition < leaders_.size(); ++partition) {
-    const NodeId leader = serves(partition) ? own_id() : leader_of(partition);
-    if (std::exchange(leaders_[partition], leader) != leader) node_.forwarding->on_leader(partition);
+  const uint64_t version = cluster_->groups().leaders_version() + serving_version_;
+  if (std::exchange(leaders_told_, version) != version) {
+    for (uint32_t partition = 0; partition < leaders_.size(); ++partition) {
+      const NodeId leader = serves(partition) ? own_id() : leader_of(partition);
+      if (std::exchange(leaders_[partition], leader) != leader) node_.forwarding->on_leader(partition);
+    }
   }
   node_.forwarding->run();
   propose();
@@ -722,6 +725,7 @@ void Company::serve(uint32_t partition) {
     }
   }
   state.serves = true;
+  ++serving_version_;
   state.trusted_until_us = INT64_MIN;
   key_versions_.begin(partition, state.term);
   node_.store.set_led(partition, Led::kYes);
@@ -730,6 +734,7 @@ void Company::serve(uint32_t partition) {
 void Company::stop_serving(uint32_t partition) {
   PartitionState& state = states_[partition];
   if (!std::exchange(state.serves, false)) return;
+  ++serving_version_;
   CHECK(!state.is_touched);
   // What no entry says may have been run by what was old already.
   rows_[partition].forget_news();

@@ -325,6 +325,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};
   bool levels_are_plain_ = true;    // for who has asked for none: that is what they are
   std::vector<NodeId> leaders_;     // by partition, as forwarding knows them
+  uint64_t serving_version_ = 0;    // counts what serves() says anew of any partition
+  uint64_t leaders_told_ = 0;       // leaders_version() and serving_version_, when leaders_ was last compared
   std::optional<PartitionEncoder> encoder_;
   GroupLog group_log_;
   OwnMark mark_;

@@ -268,6 +268,11 @@ int64_t Core::deadline() const {
   return deadline;
 }
 
+bool Core::follows_leader_on(NodeId node) const {
+  const Follower* const follower = failed_ ? nullptr : following();
+  return follower != nullptr && follower->leader && follower->leader->node == node;
+}
+
 RoleState Core::role_state() const {
   RoleState state{.role = failed_ ? RoleName::kFollower : role(), .term = hard_.term};
   if (failed_) return state;

@@ -107,6 +107,8 @@ class Core {
   // ---- who and where
   const Options& options() const { return options_; }
   RoleState role_state() const;
+  // It follows a leader on that other node, or asks around whether it still does.
+  bool follows_leader_on(NodeId node) const;
   RoleName role() const { return static_cast<RoleName>(role_.index()); }
   Term term() const { return hard_.term; }
   RecoveryEpoch epoch() const { return hard_.epoch; }
