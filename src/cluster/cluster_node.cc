@@ -31,11 +31,6 @@ std::string_view value_of(const std::vector<meta::SetSetting>& settings, std::st
   return {};
 }
 
-void append_sized(Buffer& out, std::string_view text) {
-  append_varint(out, text.size());
-  out.append(text);
-}
-
 //   join = varint size, Enrol; for each of kAgreed: varint size, value
 void encode_join(const ClusterNodeOptions& options, Buffer& out) {
   Buffer record;

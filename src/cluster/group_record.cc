@@ -25,8 +25,7 @@ Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "group 
 void append_item(Buffer& out, raft::GroupId group, Tag tag, std::string_view bytes) {
   append_varint(out, group.value);
   out.push_back(static_cast<char>(tag));
-  append_varint(out, bytes.size());
-  out.append(bytes);
+  append_sized(out, bytes);
 }
 
 void append_entry(Buffer& out, raft::GroupId group, const raft::Entry& entry) {

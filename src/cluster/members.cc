@@ -22,11 +22,6 @@ enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
 Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
 
-void append_sized(Buffer& out, std::string_view bytes) {
-  append_varint(out, bytes.size());
-  out.append(bytes);
-}
-
 // ---- members -----------------------------------------------------------------------------------------
 
 void append_member(Buffer& out, const MemberRecord& member) {

@@ -815,8 +815,7 @@ void Company::encode_head(uint32_t partition, Buffer& out) const {
   Buffer rows;
   rows_[partition].encode(rows);
   append_varint(out, kStateForm);
-  append_varint(out, rows.size());
-  out.append(rows.view());
+  append_sized(out, rows.view());
 }
 
 void Company::encode(uint32_t partition, Buffer& out) {

@@ -54,8 +54,7 @@ void encode_head(const ForwardCommand& command, Buffer& out) {
   if (command.writes() || command.may_block()) append_varint(out, command.lowest_wanted);
   if (command.may_block()) append_varint(out, command.waited_ms);
   if (!command.goes_by_watched()) return;
-  append_varint(out, command.watched.size());
-  out.append(command.watched);
+  append_sized(out, command.watched);
 }
 
 void encode_head(const ForwardAnswer& answer, Buffer& out) {

@@ -48,8 +48,7 @@ void encode_reply(std::string_view reply, Buffer& out) {
     append_varint(out, zigzag(*integer));
   } else {
     wire::write_byte(ReplyKind::kBytes, out);
-    append_varint(out, reply.size());
-    out.append(reply);
+    append_sized(out, reply);
   }
 }
 

@@ -9,11 +9,6 @@ namespace {
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "pub/sub: " + std::string(what)); }
 
-void append_sized(Buffer& out, std::string_view text) {
-  append_varint(out, text.size());
-  out.append(text);
-}
-
 bool take_topic(std::string_view& bytes, Topic& topic) {
   uint8_t value = 0;
   if (!take_little<uint8_t>(bytes, value) || value > static_cast<uint8_t>(Topic::kShardChannel)) return false;

@@ -11,11 +11,6 @@ namespace {
 
 Error corrupt() { return Error(ErrorCode::kCorrupt, "a list of watched keys cannot be read"); }
 
-void append_sized(Buffer& out, std::string_view bytes) {
-  append_varint(out, bytes.size());
-  out.append(bytes);
-}
-
 void append_seen(Buffer& out, const KeySeen& seen) {
   append_varint(out, seen.version.term);
   append_varint(out, seen.version.number);

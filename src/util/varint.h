@@ -57,7 +57,13 @@ inline bool take_varint(std::string_view& bytes, uint64_t& value) {
   return false;
 }
 
-// A varint length and as many bytes behind it.  False, and `bytes` unchanged, if they are not
+// A varint length and as many bytes behind it.
+inline void append_sized(Buffer& out, std::string_view bytes) {
+  append_varint(out, bytes.size());
+  out.append(bytes);
+}
+
+// Takes that off the front of `bytes`.  False, and `bytes` unchanged, if they are not
 // there.
 inline bool take_sized(std::string_view& bytes, std::string_view& value) {
   std::string_view rest = bytes;

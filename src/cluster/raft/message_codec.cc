@@ -131,8 +131,7 @@ void write_body(const Append& append, Buffer& out) {
   for (const Entry& entry : append.entries.view()) {
     append_varint(out, entry.term.value - term);
     write_byte(entry.kind, out);
-    append_varint(out, entry.payload.size());
-    out.append(entry.payload.view());
+    append_sized(out, entry.payload.view());
     term = entry.term.value;
   }
   if (!append.entries.empty())
