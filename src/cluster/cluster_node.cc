@@ -68,7 +68,7 @@ ClusterNode::ClusterNode(const ClusterNodeOptions& options, PartitionData& data)
       peers_(peers_options(options, random_)),
       groups_(groups_options(options, random_), *this),
       meta_({.self = options.own.id, .incarnation = {options.incarnation}, .partitions = options.partitions}, groups_),
-      partitions_({.self = options.own.id, .partitions = options.partitions}, groups_, data) {
+      partitions_({.self = options.own.id, .partitions = options.partitions, .seed = options.seed}, groups_, data) {
   CHECK(options.own.id != 0);
 }
 ClusterNode::~ClusterNode() = default;
@@ -451,6 +451,7 @@ void ClusterNode::work(Instant now) {
   if (membership_ == Membership::kMember) {
     const auto plan = meta_.is_catching_up() ? Partitions::Plan::kMayBeOld : Partitions::Plan::kCurrent;
     partitions_.work(now, state(), plan, peers_);
+    for (const auto& [partition, fact] : partitions_.take_facts()) on_fact(group_of_partition(partition), fact);
   }
 }
 
@@ -569,8 +570,9 @@ void ClusterNode::on_fact(raft::GroupId group, std::string_view fact) {
 }
 
 void ClusterNode::on_failure(raft::GroupId group, const raft::Failure& failure) {
-  // The replica has stopped; the others go on without it.
+  // The replica has stopped; it comes back from the others, which go on without it.
   on_fact(group, failure.text);
+  if (!is_meta(group)) partitions_.on_failure(group);
 }
 
 }  // namespace quorate

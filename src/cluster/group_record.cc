@@ -186,7 +186,7 @@ Status GroupRecovery::take_beside(raft::GroupId group, std::string_view bytes) {
 Status GroupRecovery::take_entry(raft::GroupId group, std::string_view bytes) {
   raft::Entry entry;
   uint8_t kind = 0;
-  if (!take_little<uint8_t>(bytes, kind) || kind == 0 || kind > static_cast<uint8_t>(raft::EntryKind::kConfiguration) ||
+  if (!take_little<uint8_t>(bytes, kind) || kind == 0 || kind > static_cast<uint8_t>(raft::EntryKind::kMarker) ||
       !take_varint(bytes, entry.term.value) || !take_varint(bytes, entry.index.value)) {
     return damaged("an entry is cut off");
   }

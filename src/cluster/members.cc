@@ -328,6 +328,11 @@ uint32_t ClusterState::commit_quorum() const {
   return static_cast<uint32_t>(std::clamp<int64_t>(wanted, 0, placement::kReplicationMax));
 }
 
+int64_t ClusterState::state_check_us() const {
+  constexpr int64_t kSecondsMax = int64_t{1} << 31;
+  return std::clamp<int64_t>(parse_int(setting("state-check-seconds")).value_or(0), 0, kSecondsMax) * 1'000'000;
+}
+
 bool ClusterState::take_next(NodeId origin, uint64_t incarnation, uint64_t token) {
   if (find(origin) == nullptr) return false;
   Taken& last = taken_[origin];

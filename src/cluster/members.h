@@ -116,6 +116,8 @@ class ClusterState {
   // commit-quorum: how many voters of a partition commit; where half of them (rounded up) are no more, that, and 0 says so: as it is if it
   // is not set, or no number.
   uint32_t commit_quorum() const;
+  // state-check-seconds, in microseconds: in so long every partition's copies are compared once; 0: never, also if it is not set.
+  int64_t state_check_us() const;
   const std::map<std::string, std::string, std::less<>>& settings() const { return settings_; }
 
   // Proposals of a member are taken in their order, each once: whether this is the next of `origin`, and if so that it was taken.  Of others

@@ -19,6 +19,12 @@ Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "partit
 
 bool leads(const raft::Core& core) { return core.role() == raft::RoleName::kLeader; }
 
+std::vector<raft::NodeId> nodes_of(const PlannedPartition& planned) {
+  std::vector<raft::NodeId> nodes;
+  for (const PlannedReplica& each : planned.replicas) nodes.push_back({each.node});
+  return nodes;
+}
+
 bool waits_for_snapshot(const raft::Core& leader, const raft::Member& member) {
   const std::span<const raft::Progress> progress = leader.progress();
   return std::any_of(progress.begin(), progress.end(), [&](const raft::Progress& each) {
@@ -35,7 +41,11 @@ uint32_t lower_commit_quorum(size_t voters, uint32_t wanted) {
 }  // namespace
 
 Partitions::Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data)
-    : options_(options), groups_(groups), data_(data), replicas_(options.partitions) {}
+    : options_(options),
+      groups_(groups),
+      data_(data),
+      check_(options.partitions, options.seed, groups, data),
+      replicas_(options.partitions) {}
 
 // ---- replicas come and go --------------------------------------------------------------------------------
 
@@ -64,6 +74,7 @@ void Partitions::restore(Instant now, std::map<raft::GroupId, GroupRecovery::Fou
 void Partitions::add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored) {
   const raft::GroupId group = group_of_partition(partition);
   forget_snapshot(partition);
+  check_.forget(partition);
   data_.clear(partition);
   replicas_[partition] = Replica();
   bases_to_store_.push_back({.group = group, .replica = replica, .mark = restored.base, .state = std::nullopt});
@@ -81,8 +92,30 @@ void Partitions::start_over(Instant now, uint32_t partition) {
   restored.hard_state.standing = raft::Standing::kFull;
   restored.start = raft::StartKind::kMayHaveForgotten;
   const raft::ReplicaId replica = core.options().self.replica;
+  const int64_t waited_us = replicas_[partition].start_over_wait_us;
   groups_.remove(now, group);
   add_empty(now, partition, replica, std::move(restored));
+  replicas_[partition].start_over_wait_us = std::clamp(waited_us * 2, options_.start_over_us, options_.start_over_us_max);
+  replicas_[partition].next_start_over_us = now.steady_us + replicas_[partition].start_over_wait_us;
+}
+
+// What is known to be wrong here comes back from who leads.  So a leader hands over first; where nobody else leads, this copy is better than
+// none.
+void Partitions::mend(Instant now, uint32_t partition, const PlannedPartition& planned) {
+  Replica& replica = replicas_[partition];
+  const raft::GroupId group = group_of_partition(partition);
+  const raft::Core& own = *core(partition);
+  forget_snapshot(partition);
+  if (leads(own)) {
+    if (now.steady_us < replica.next_transfer_us) return;
+    replica.next_transfer_us = now.steady_us + options_.draining_transfer_us;
+    groups_.hand_over(now, group, nodes_of(planned));
+    return;
+  }
+  const std::optional<raft::NodeId> leader = groups_.known_leader(group);
+  if (!leader || leader->value == options_.self || now.steady_us < replica.next_start_over_us) return;
+  ++started_over_;
+  start_over(now, partition);
 }
 
 void Partitions::drop(Instant now, uint32_t partition) {
@@ -90,6 +123,7 @@ void Partitions::drop(Instant now, uint32_t partition) {
   std::erase_if(bases_to_store_, [&](const GroupBase& each) { return each.group == group_of_partition(partition); });
   gone_to_store_.push_back(group_of_partition(partition));
   forget_snapshot(partition);
+  check_.forget(partition);
   data_.clear(partition);
   data_.on_role(partition, raft::RoleState());
   replicas_[partition] = Replica();
@@ -106,7 +140,7 @@ raft::Index Partitions::propose(Instant now, uint32_t partition, SharedBytes bat
   Replica& replica = replicas_[partition];
   const raft::GroupId group = group_of_partition(partition);
   // What the core itself has put in front of it changes no data.
-  apply(partition);
+  apply(now, partition);
   groups_.step(now, group, raft::in::Propose{std::move(batch)});
   replica.state_index = core(partition)->last_index();
   return replica.state_index;
@@ -131,19 +165,27 @@ std::optional<raft::SnapshotMark> Partitions::state_mark(uint32_t partition) con
 bool Partitions::has_committed_state(uint32_t partition) const {
   const raft::Core* const own = core(partition);
   const Replica& replica = replicas_[partition];
-  return own != nullptr && !replica.is_astray && !replica.state_index.none() && replica.state_index <= own->commit_index();
+  return own != nullptr && !is_astray(partition) && !replica.state_index.none() && replica.state_index <= own->commit_index();
 }
 
 // A leader's memory goes up to the end of its log (what it led with, and then what it executes itself); any other's up to the commit
 // index.
-void Partitions::apply(uint32_t partition) {
+void Partitions::apply(Instant now, uint32_t partition) {
   Replica& replica = replicas_[partition];
   raft::Core& own = *groups_.find(group_of_partition(partition));
   const raft::Index end = leads(own) ? own.last_index() : own.commit_index();
-  while (replica.state_index < end && own.log().has(raft::next(replica.state_index))) {
-    replica.state_index = raft::next(replica.state_index);
-    const raft::Entry& entry = own.log().at(replica.state_index);
-    if (entry.kind == raft::EntryKind::kCommand) data_.apply(partition, entry.payload.view());
+  while (replica.fault != Fault::kStopped && replica.state_index < end && own.log().has(raft::next(replica.state_index))) {
+    const raft::Entry& entry = own.log().at(raft::next(replica.state_index));
+    const Status applied = entry.kind == raft::EntryKind::kCommand ? data_.apply(partition, entry.payload.view()) : done();
+    if (!applied.ok()) {
+      facts_.emplace_back(partition, "entry " + std::to_string(entry.index.value) + " cannot be applied (" +
+                                         std::string(applied.error().detail()) + ") -> stop this replica");
+      replica.fault = Fault::kStopped;
+      break;
+    }
+    replica.state_index = entry.index;
+    // Nobody waits for what is said of an earlier leader's.
+    if (entry.kind == raft::EntryKind::kMarker && !leads(own) && entry.term == own.term()) mark(now, partition);
   }
   own.note_applied(std::min(replica.state_index, own.commit_index()));
 }
@@ -174,8 +216,10 @@ void Partitions::on_install(raft::GroupId group, const raft::SnapshotMark& mark)
   const uint32_t partition = partition_of(group);
   // check() has said so.
   CHECK(data_.install(partition, received_->state).ok());
+  check_.forget(partition);
   replicas_[partition].state_index = mark.last.index;
   replicas_[partition].is_astray = false;
+  replicas_[partition].fault = Fault::kNone;
   bases_to_store_.push_back({.group = group,
                              .replica = groups_.find(group)->options().self.replica,
                              .mark = mark,
@@ -185,6 +229,11 @@ void Partitions::on_install(raft::GroupId group, const raft::SnapshotMark& mark)
 void Partitions::on_commit(raft::GroupId group, raft::Index commit) {
   look_soon(partition_of(group));
   data_.on_commit(partition_of(group), commit);
+}
+
+void Partitions::on_failure(raft::GroupId group) {
+  replicas_[partition_of(group)].fault = Fault::kStopped;
+  look_soon(partition_of(group));
 }
 
 void Partitions::on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) {
@@ -220,6 +269,7 @@ bool Partitions::make_snapshot(Instant now, uint32_t partition) {
     wants_step_ = true;
     if (encoding_ || snapshots_begun_ == options_.snapshots_a_turn_max) return false;
     ++snapshots_begun_;
+    check_.stop_sum();
     encoding_ = partition;
     next_step_us_ = now.steady_us;
     HeldSnapshot& held = replica.snapshot.emplace();
@@ -395,9 +445,7 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
 bool Partitions::leave(Instant now, uint32_t partition, const PlannedPartition& planned) {
   Replica& replica = replicas_[partition];
   if (core(partition)->role_state().serving != raft::Serving::kYes || now.steady_us < replica.next_transfer_us) return true;
-  std::vector<raft::NodeId> wished;
-  for (const PlannedReplica& each : planned.replicas) wished.push_back({each.node});
-  if (!groups_.hand_over(now, group_of_partition(partition), wished)) return false;
+  if (!groups_.hand_over(now, group_of_partition(partition), nodes_of(planned))) return false;
   replica.next_transfer_us = now.steady_us + options_.draining_transfer_us;
   return true;
 }
@@ -461,6 +509,8 @@ void Partitions::ask_to_drop(uint32_t partition, const PlannedPartition& planned
 
 Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes) {
   if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
+  if (kind == kSum) return receive_sum(from, bytes);
+  if (kind == kDiffers) return receive_differs(from, bytes);
   raft::GroupId group;
   raft::ReplicaId replica;
   raft::Term term;
@@ -491,6 +541,102 @@ void Partitions::answer_may_drop(NodeId from, const raft::Core& own, raft::Repli
   answers_.push_back({from, std::string(answer.view())});
 }
 
+// ---- the comparison of copies --------------------------------------------------------------------------------
+
+// What this replica holds is what its log says up to the marker that it has just come to.
+void Partitions::mark(Instant now, uint32_t partition) {
+  if (!encoding_ && !check_.is_summing()) next_step_us_ = now.steady_us;
+  const raft::Entry& marker = core(partition)->log().at(replicas_[partition].state_index);
+  check_.marked(now, partition, marker, encoding_ ? StateCheck::CanSum::kNo : StateCheck::CanSum::kYes);
+}
+
+void Partitions::check_copies(Instant now, const ClusterState& state, Peers& peers) {
+  const bool is_free = !encoding_ && !check_.is_summing();
+  const auto due = is_free ? check_.next_due(now, state.state_check_us()) : std::nullopt;
+  if (due && replicas_[*due].fault == Fault::kNone) {
+    apply(now, *due);
+    groups_.step(now, group_of_partition(*due), raft::in::Propose{.payload = {}, .kind = raft::EntryKind::kMarker});
+    replicas_[*due].state_index = core(*due)->last_index();
+    mark(now, *due);
+  }
+  if (check_.is_summing() && now.steady_us >= next_step_us_) {
+    next_step_us_ = now.steady_us + options_.encoding_us;
+    check_.step(peers);
+  }
+  if (check_.is_summing()) wants_step_ = true;
+  check_.decide(now);
+  for (const StateCheck::Finding& finding : check_.take_findings()) tell_differing(finding, peers);
+}
+
+//   differs = varint group, u64 replica that differs, varint term and index of the marker
+void Partitions::tell_differing(const StateCheck::Finding& finding, Peers& peers) {
+  for (const raft::Member& member : finding.verdict.differing) {
+    if (member.node.value == options_.self) {
+      replicas_[finding.partition].fault = Fault::kDiffers;
+      look_soon(finding.partition);
+      continue;
+    }
+    Link* const link = peers.link(member.node.value, PeerLane::kData);
+    if (link == nullptr) continue;
+    Buffer bytes;
+    append_varint(bytes, group_of_partition(finding.partition).value);
+    append_little<uint64_t>(bytes, member.replica.value);
+    append_varint(bytes, finding.term.value);
+    append_varint(bytes, finding.index.value);
+    link->add(kDiffers, bytes.view());
+  }
+}
+
+namespace {
+
+// Which copy, and the marker that is spoken of.
+struct AboutMarker {
+  raft::GroupId group;
+  raft::ReplicaId replica;
+  raft::Term term;
+  raft::Index index;
+};
+
+bool take_about_marker(std::string_view& bytes, AboutMarker& about) {
+  return take_varint(bytes, about.group.value) && take_little<uint64_t>(bytes, about.replica.value) &&
+         take_varint(bytes, about.term.value) && take_varint(bytes, about.index.value);
+}
+
+}  // namespace
+
+Status Partitions::receive_sum(NodeId from, std::string_view bytes) {
+  AboutMarker about;
+  Hash128 sum;
+  const bool is_whole = take_about_marker(bytes, about) && take_little<uint64_t>(bytes, sum.low) &&
+                        take_little<uint64_t>(bytes, sum.high) && bytes.empty();
+  if (!is_whole || about.group.none() || about.group.value > options_.partitions) return damaged("a sum cannot be read");
+  const raft::Core* const own = groups_.find(about.group);
+  const auto member = own == nullptr ? std::nullopt : own->configuration().find(about.replica);
+  if (member && member->node.value == from) check_.take_sum(partition_of(about.group), about.replica, about.term, about.index, sum);
+  return done();
+}
+
+Status Partitions::receive_differs(NodeId from, std::string_view bytes) {
+  AboutMarker about;
+  const bool is_whole = take_about_marker(bytes, about) && bytes.empty();
+  if (!is_whole || about.group.none() || about.group.value > options_.partitions) return damaged("a finding cannot be read");
+  const raft::Core* const own = groups_.find(about.group);
+  if (own == nullptr || own->options().self.replica != about.replica || own->term() != about.term) return done();
+  const auto leader = own->role_state().leader;
+  if (!leader || leader->node.value != from || leads(*own)) return done();
+  const uint32_t partition = partition_of(about.group);
+  facts_.emplace_back(partition, "differs from the majority at index " + std::to_string(about.index.value) + " -> start over");
+  replicas_[partition].fault = Fault::kDiffers;
+  look_soon(partition);
+  return done();
+}
+
+std::vector<std::pair<uint32_t, std::string>> Partitions::take_facts() {
+  std::vector<std::pair<uint32_t, std::string>> facts = std::exchange(facts_, {});
+  for (auto& fact : check_.take_facts()) facts.push_back(std::move(fact));
+  return facts;
+}
+
 // ---- turns -------------------------------------------------------------------------------------------------
 
 void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers) {
@@ -507,7 +653,11 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
     start_over(now, partition);
     return;
   }
-  apply(partition);
+  if (replicas_[partition].fault != Fault::kNone) {
+    mend(now, partition, planned);
+    return;
+  }
+  apply(now, partition);
   send_snapshots(now, partition, peers);
   if (plan == Plan::kMayBeOld && !groups_.health().is_draining) return;
   const bool is_planned =
@@ -516,7 +666,7 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
     const bool leaves = groups_.should_not_lead() && leave(now, partition, planned);
     // Who stays because nobody else can lead sees to it that somebody can.  One that is about to end changes nothing any more.
     if (!leaves && !groups_.health().is_draining) follow_plan(now, partition, planned);
-    apply(partition);
+    apply(now, partition);
   }
   // Nor does one that leads a group of long ago, whose other voters have gone since, hear of it otherwise.
   const bool serves = core(partition)->role_state().serving == raft::Serving::kYes;
@@ -539,6 +689,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);
   }
+  check_copies(now, state, peers);
 }
 
 }  // namespace quorate

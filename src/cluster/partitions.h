@@ -9,29 +9,31 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cluster/group_record.h"
 #include "cluster/groups.h"
 #include "cluster/members.h"
 #include "cluster/peers.h"
+#include "cluster/state_check.h"
 #include "util/result.h"
 #include "util/time.h"
 
 namespace quorate {
 
 // What the replicas hold: the node's store, or a toy in tests.
-class PartitionData {
+class PartitionData : public PartitionSummer {
  public:
-  virtual ~PartitionData() = default;
-  // A batch that this node has not executed itself; in the order of the log.
-  virtual void apply(uint32_t partition, std::string_view batch) = 0;
+  // A batch that this node has not executed itself; in the order of the log.  An error: it contradicts what the partition holds, which counts
+  // for nothing from there on.
+  virtual Status apply(uint32_t partition, std::string_view batch) = 0;
   // Everything that the partition holds now.
   virtual void encode(uint32_t partition, Buffer& out) = 0;
   // What it holds that no snapshot of all keys of the node shows.
   virtual void encode_beside(uint32_t, Buffer&) const {}
   // All of it in steps, each of a bounded time: what it holds at the first call, while batches go on being executed.  One partition at a
-  // time; `out` is whole when it says kDone, kBroken: begin again.
+  // time, and not while one is summed; `out` is whole when it says kDone, kBroken: begin again.
   enum class Encoding : uint8_t { kMore, kDone, kBroken };
   virtual Encoding encode_some(uint32_t partition, Buffer& out) {
     encode(partition, out);
@@ -66,7 +68,11 @@ struct PartitionsOptions {
   int64_t snapshot_us = 1'000'000;
   int64_t snapshot_bytes_per_ms = 10'000;
   size_t snapshots_a_turn_max = 4; // that are begun
-  int64_t encoding_us = 1'000;     // from one step of making one to the next
+  int64_t encoding_us = 1'000;     // from one step of making one, or a sum, to the next
+  // A replica that has stopped or differs does not start over again for so long; doubles.
+  int64_t start_over_us = 1'000'000;
+  int64_t start_over_us_max = 64'000'000;
+  uint64_t seed = 1;
 };
 
 // Owned by ClusterNode.  Calls: begin or restore once; then events in any order, and work() before the turn ends.
@@ -78,6 +84,8 @@ class Partitions {
   static constexpr uint64_t kMayDrop = kSnapshot + 1;
   static constexpr uint64_t kDrop = kSnapshot + 2;
   static constexpr uint64_t kTakeOver = kSnapshot + 3;
+  static constexpr uint64_t kSum = kSnapshot + 5;      // the one between is the node's
+  static constexpr uint64_t kDiffers = kSnapshot + 6;
 
   Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
 
@@ -96,8 +104,8 @@ class Partitions {
   // Where the log stands that the partition's data stand for.  Nothing: the log does not know any more.  Requires: there is a replica.
   std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const;
   void encode_beside(uint32_t partition, Buffer& out) const { data_.encode_beside(partition, out); }
-  // The data hold what the log has lost; they are replaced before long.
-  bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray; }
+  // The data hold what the log has lost, or are known to be wrong; they are replaced before long.
+  bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray || replicas_[partition].fault != Fault::kNone; }
   // The data are a state that was committed, perhaps an old one.
   bool has_committed_state(uint32_t partition) const;
 
@@ -120,14 +128,22 @@ class Partitions {
   void on_snapshot_wanted(raft::GroupId group, const raft::Member& to);
   void on_configuration(raft::GroupId group) { look_soon(partition_of(group)); }
   void on_copies(raft::GroupId group) { data_.on_copies(partition_of(group)); }
-  static bool takes(uint64_t kind) { return kind >= kSnapshot && kind <= kTakeOver; }
+  // The replica has stopped by a contradiction.
+  void on_failure(raft::GroupId group);
+  static bool takes(uint64_t kind) { return (kind >= kSnapshot && kind <= kTakeOver) || kind == kSum || kind == kDiffers; }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
   // Makes and drops replicas, applies, sends snapshots, changes configurations.  kMayBeOld: the plan is one from before this node was started;
   // nothing is done by it.
   enum class Plan : uint8_t { kCurrent, kMayBeOld };
   void work(Instant now, const ClusterState& state, Plan plan, Peers& peers);
-  int64_t deadline() const { return wants_step_ ? std::min(next_look_us_, next_step_us_) : next_look_us_; }
+  int64_t deadline() const { return std::min(next_look_us_, wants_step_ ? next_step_us_ : check_.deadline()); }
+  // The comparison of copies.
+  const StateCheck& check() const { return check_; }
+  // Replicas of this node that were known to be wrong and begun anew.
+  uint64_t started_over() const { return started_over_; }
+  // "fact -> decision" since the last call, by partition.
+  std::vector<std::pair<uint32_t, std::string>> take_facts();
 
   // What the next record of the log must begin with; the caller empties them when that record is made.
   std::vector<GroupBase>& bases_to_store() { return bases_to_store_; }
@@ -136,6 +152,12 @@ class Partitions {
   const std::vector<raft::GroupId>& gone_to_store() const { return gone_to_store_; }
 
  private:
+  // Why a replica must come back by snapshot as soon as another one leads.
+  enum class Fault : uint8_t {
+    kNone,
+    kDiffers,  // from the other copies
+    kStopped,  // its log or its data contradict what it was told; nothing is applied any more
+  };
   // A snapshot of this leader's state; leaves once everything in it is committed.
   struct HeldSnapshot {
     raft::Term term;
@@ -147,6 +169,9 @@ class Partitions {
     bool needs_look = false;
     // It has executed batches that the log has lost: only a snapshot can bring it back.
     bool is_astray = false;
+    Fault fault = Fault::kNone;
+    int64_t next_start_over_us = INT64_MIN;   // because of a fault
+    int64_t start_over_wait_us = 0;
     std::vector<raft::Member> snapshot_wanted;
     struct Sent {
       raft::Member to;
@@ -171,7 +196,13 @@ class Partitions {
   // False: nobody can take over now.
   bool leave(Instant now, uint32_t partition, const PlannedPartition& planned);
   void start_over(Instant now, uint32_t partition);
-  void apply(uint32_t partition);
+  void mend(Instant now, uint32_t partition, const PlannedPartition& planned);
+  void apply(Instant now, uint32_t partition);
+  void check_copies(Instant now, const ClusterState& state, Peers& peers);
+  void mark(Instant now, uint32_t partition);
+  void tell_differing(const StateCheck::Finding& finding, Peers& peers);
+  Status receive_sum(NodeId from, std::string_view bytes);
+  Status receive_differs(NodeId from, std::string_view bytes);
   void send_snapshots(Instant now, uint32_t partition, Peers& peers);
   // Makes the snapshot, or goes on; false while it is not whole.
   bool make_snapshot(Instant now, uint32_t partition);
@@ -185,6 +216,7 @@ class Partitions {
   const PartitionsOptions options_;
   Groups& groups_;
   PartitionData& data_;
+  StateCheck check_;
   std::vector<Replica> replicas_;
   uint64_t plan_version_ = 0;
   int64_t next_look_us_ = kNever;
@@ -197,10 +229,12 @@ class Partitions {
   size_t snapshots_begun_ = 0;     // in this turn
   std::optional<uint32_t> encoding_;  // the partition whose snapshot is being made
   uint32_t commit_quorum_ = 0;        // as the cluster's setting was at the last look at all
-  bool wants_step_ = false;           // of that, or another waits for it
+  bool wants_step_ = false;           // of that, or another waits for it; or of a sum
   int64_t next_step_us_ = INT64_MIN;
   std::vector<GroupBase> bases_to_store_;
   std::vector<raft::GroupId> gone_to_store_;
+  std::vector<std::pair<uint32_t, std::string>> facts_;
+  uint64_t started_over_ = 0;
 };
 
 }  // namespace quorate

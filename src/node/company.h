@@ -27,6 +27,7 @@
 #include "node/pubsub_links.h"
 #include "store/key.h"
 #include "store/partition_state.h"
+#include "store/partition_sum.h"
 #include "util/result.h"
 #include "util/time.h"
 
@@ -232,11 +233,14 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     std::array<uint64_t, kKeySlots> key_writes{};  // by hash of the key: the index of its last change, or of a neighbour's
   };
 
-  void apply(uint32_t partition, std::string_view batch) override;
+  Status apply(uint32_t partition, std::string_view batch) override;
   void encode(uint32_t partition, Buffer& out) override;
   void encode_beside(uint32_t partition, Buffer& out) const override;
   Encoding encode_some(uint32_t partition, Buffer& out) override;
   void stop_encoding() override { encoder_.reset(); }
+  void begin_sum(uint32_t partition) override;
+  Summing sum_some(Hash128& sum) override;
+  void stop_sum() override { summed_.reset(); }
   Status check(uint32_t partition, std::string_view state) override;
   Status install(uint32_t partition, std::string_view state) override;
   void clear(uint32_t partition) override;
@@ -328,6 +332,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   uint64_t serving_version_ = 0;    // counts what serves() says anew of any partition
   uint64_t leaders_told_ = 0;       // leaders_version() and serving_version_, when leaders_ was last compared
   std::optional<PartitionEncoder> encoder_;
+  std::optional<PartitionSum> summed_;
+  Hash128 rows_summed_;             // when it began
   GroupLog group_log_;
   OwnMark mark_;
   // Of the first turn; it holds what replicas that may have forgotten have to remember.

@@ -384,6 +384,11 @@ void write_quorum(const Source& from, Lines& out) {
   out.count("quorum_lost_records", losses.lost_count());
   out.count("quorum_takeovers", losses.of(Loss::Kind::kTakeover).size());
   out.count("quorum_waiting_clients", from.node.waits.by_session.size());
+  const StateCheck& check = from.node.company.cluster().partitions().check();
+  out.count("state_checks", check.counts().rounds);
+  out.count("state_checks_differing", check.counts().differing);
+  out.count("state_checks_undecided", check.counts().undecided);
+  out.count("replicas_started_over", from.node.company.cluster().partitions().started_over());
 }
 
 void write_keyspace(const Source& from, Lines& out) {

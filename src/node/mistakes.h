@@ -27,6 +27,7 @@ struct NodeMistakes {
   bool watches_over_terms = false;      // ... if they have another leader since
   bool some_messages_wait = false;      // some of what is published leaves with what waits for commit
   bool believes_turns_clock = false;    // a turn ends as if no time had passed since it began
+  bool applies_differently = false;     // a copy leaves out an entry now and then, not the same as others do
   bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written
 };
 

@@ -117,6 +117,11 @@ uint64_t hash64(std::string_view bytes, uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+Hash128 hash128(std::string_view bytes, uint64_t seed) {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
+  return {.low = hash.low64, .high = hash.high64};
+}
+
 uint16_t crc16(std::string_view bytes) {
   uint32_t crc = 0;
   const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());

@@ -9,6 +9,20 @@ namespace quorate {
 // XXH3, 64 bits, with a seed (a random one a process guards tables against chosen keys).
 uint64_t hash64(std::string_view bytes, uint64_t seed);
 
+// The same, 128 bits.  A sum adds each half by itself: of things whose order does not matter.
+struct Hash128 {
+  uint64_t low = 0;
+  uint64_t high = 0;
+
+  Hash128& operator+=(const Hash128& other) {
+    low += other.low;
+    high += other.high;
+    return *this;
+  }
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+Hash128 hash128(std::string_view bytes, uint64_t seed);
+
 // CRC16-XMODEM of `bytes` (Redis cluster specification, appendix A).
 uint16_t crc16(std::string_view bytes);
 

@@ -86,6 +86,11 @@ void draw_slow_turns(Prng& prng, ClusterSwarm& swarm) {
   if (!swarm.is_gentle) swarm.slow_turn = drawn;
 }
 
+// Likewise.
+void draw_checks(Prng& prng, ClusterSwarm& swarm) {
+  if (prng.chance(0.5)) swarm.state_check_s = between(prng, 1, 4);
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -102,6 +107,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_more(more_prng, swarm);
   Prng slow_prng(seed ^ 0x736c6f77);
   draw_slow_turns(slow_prng, swarm);
+  Prng check_prng(seed ^ 0x636865636b);
+  draw_checks(check_prng, swarm);
   return swarm;
 }
 
@@ -134,6 +141,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "full disk", swarm.disk_full);
   add_line(text, "failed sync", swarm.sync_fails);
   add_line(text, "churn", swarm.churn);
+  if (swarm.state_check_s > 0) add_line(text, "state-check-seconds", static_cast<double>(swarm.state_check_s));
   add_line(text, "clients", swarm.clients);
   if (swarm.flocks > 0) add_line(text, "flocks", swarm.flocks);
   add_line(text, "keys", swarm.keys);

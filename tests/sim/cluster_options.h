@@ -20,6 +20,7 @@ struct ClusterSwarm {
   bool in_memory = false;                 // appendonly no: whoever ends forgets
   int64_t boot_spread_us = 0;             // the last node is started so long after the first
   uint64_t rewrite_min_bytes = kRewriteNever;  // auto-aof-rewrite-min-size
+  int64_t state_check_s = 0;   // state-check-seconds: all copies are compared once in so long; 0: never
   bool saves() const { return rewrite_min_bytes < kRewriteNever; }
   // The network between nodes.
   int64_t delay_us = 200;
@@ -56,6 +57,8 @@ struct ClusterSwarm {
   uint32_t listeners = 0;          // clients of pub/sub
   uint32_t publishers = 0;
 
+  // A test sees to it that they do.
+  bool copies_may_differ = false;
   // Nothing fails but what is told to end in good order: then no client is told that something is uncertain.
   bool is_gentle = false;
 };

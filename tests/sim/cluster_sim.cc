@@ -73,6 +73,7 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
   result.snapshots = world.snapshots();
   result.counts = {{"elections", world.oracle().leaders()},
                    {"comparisons of copies", world.oracle().comparisons()},
+                   {"comparisons by the nodes", world.state_checks()},
                    {"operations judged", world.clients().operations()},
                    {"operations with an unknown outcome", world.clients().unknown()},
                    {"histories undecided", undecided},
@@ -203,6 +204,12 @@ void read_copies_of_five(ClusterSwarm& swarm) {
   swarm.reads = 0.8;
 }
 
+// Nobody asks a follower, and none of them comes to lead: what it holds is never seen.
+void compare_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.state_check_s = 1;
+}
+
 void replace_often(ClusterSwarm& swarm) {
   cut_off_often(swarm);
   swarm.nodes = 5;
@@ -230,6 +237,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
      provoked<read_copies_of_five>, 0},
     {"forgets watches", 200, of_node<&NodeMistakes::forgets_watches>},
     {"watches over terms", 200, of_node<&NodeMistakes::watches_over_terms>},
+    {"applies differently", 200, of_node<&NodeMistakes::applies_differently>, provoked<compare_often>, 24},
     {"local is lease", 200, of_node<&NodeMistakes::local_is_lease>, provoked<ask_who_is_cut_off>, 24},
     // Of the core.
     {"no no-op", 200, of_core<&raft::Mistakes::no_no_op>, provoked<kill_often>, 24},

@@ -246,6 +246,7 @@ std::string ClusterWorld::config(uint32_t number) const {
   text += "partitions " + std::to_string(swarm_.partitions) + "\n";
   text += "replication-n " + std::to_string(swarm_.replication) + "\n";
   text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
+  text += "state-check-seconds " + std::to_string(swarm_.state_check_s) + "\n";
   text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
   if (machines_[number]->is_new) {
     std::string all;
@@ -337,6 +338,7 @@ void ClusterWorld::bury(uint32_t number) {
     static_cast<void>(ignored);
   }
   snapshots_ += machine.node->renames();
+  if (company_of(*machine.node).is_started()) state_checks_ += company_of(*machine.node).cluster().partitions().check().counts().rounds;
   remember_losses(number);
   const int64_t restart_us = machine.node->has_ended() ? kRestartUs : kQuickRestartUs;
   machine.node.reset();
@@ -619,6 +621,15 @@ uint32_t ClusterWorld::led_by(uint32_t number) const {
   return count;
 }
 
+uint64_t ClusterWorld::state_checks() const {
+  uint64_t count = state_checks_;
+  for (const auto& machine : machines_) {
+    if (machine->node == nullptr || !company_of(*machine->node).is_started()) continue;
+    count += company_of(*machine->node).cluster().partitions().check().counts().rounds;
+  }
+  return count;
+}
+
 void ClusterWorld::check_invariants(uint32_t number) {
   Machine& machine = *machines_[number];
   Company& company = company_of(*machine.node);
@@ -632,6 +643,9 @@ void ClusterWorld::check_invariants(uint32_t number) {
                    " has stopped by a contradiction");
     if (is_elected || core.lease_until_us() > steady_us) check_rivals(number, group, core);
   });
+  const StateCheck::Counts& checks = company.cluster().partitions().check().counts();
+  if (checks.differing + checks.undecided != 0 && !swarm_.copies_may_differ)
+    oracle_.fail("I6: n" + std::to_string(number + 1) + " has compared the copies of a partition, and they are not equal");
   for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
     const raft::Core* const core = company.cluster().partitions().core(partition);
     if (core == nullptr || !company.serves(partition)) continue;
@@ -697,6 +711,8 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
 
 void ClusterWorld::compare_copies() {
   next_comparison_us_ = now_us_ + kComparisonUs;
+  // The nodes are to find it out themselves.
+  if (options_.mistakes.applies_differently || swarm_.copies_may_differ) return;
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];
     // Within a turn something may be executed and not proposed yet.

@@ -100,6 +100,8 @@ class ClusterWorld final : private NetworkHost,
   uint64_t events() const { return event_count_; }
   // How often each fault has struck, by ClusterFault.
   const FaultCounts& faults() const { return struck_; }
+  // Rounds in which nodes have compared the copies of a partition.
+  uint64_t state_checks() const;
   uint64_t replaced() const { return operator_.replaced(); }
 
  private:
@@ -299,6 +301,7 @@ class ClusterWorld final : private NetworkHost,
   // By machine, partition and count: Company::copies_told() as it was last.
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint64_t> copies_seen_;
   uint64_t snapshots_ = 0;
+  uint64_t state_checks_ = 0;   // of lives that have ended
   uint64_t event_count_ = 0;
   bool healed_ = false;
 };

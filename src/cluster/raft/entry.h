@@ -16,6 +16,7 @@ enum class EntryKind : uint8_t {
   kNoOp = 1,           // first of a term; no payload
   kCommand = 2,        // effects, opaque
   kConfiguration = 3,  // a Configuration (message_codec.h)
+  kMarker = 4,         // changes nothing: a place at which copies are compared; no payload
 };
 
 // Invariant: chain == chain_after(chain of the entry before, *this).  Two replicas whose entries at

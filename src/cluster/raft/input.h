@@ -38,6 +38,7 @@ struct Receive {
 // A batch of effects that this node has executed.  Requires: can_propose().
 struct Propose {
   SharedBytes payload = {};
+  EntryKind kind = EntryKind::kCommand;  // or kMarker
 };
 
 // The write with this number and all before it are stored in the group's mode (hard state: synced).

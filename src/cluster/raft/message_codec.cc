@@ -152,7 +152,7 @@ void read_body(Reader& in, Append& append) {
     Entry entry;
     entry.term.value = previous.term.value + in.varint_at_most(kNumberMax);
     entry.index = next(previous.index);
-    entry.kind = in.one_of(EntryKind::kNoOp, EntryKind::kConfiguration);
+    entry.kind = in.one_of(EntryKind::kNoOp, EntryKind::kMarker);
     entry.payload = SharedBytes(in.sized());
     if (entry.term.value > kNumberMax) in.refuse();
     entry.chain = chain_after(previous.chain, entry);

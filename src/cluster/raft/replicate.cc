@@ -14,7 +14,8 @@ bool Core::can_propose() const {
 
 void Core::on(const in::Propose& input, Output& out) {
   CHECK(can_propose());
-  append_own(EntryKind::kCommand, input.payload, out);
+  CHECK(input.kind == EntryKind::kCommand || input.kind == EntryKind::kMarker);
+  append_own(input.kind, input.payload, out);
   send_appends(out);
 }
 

@@ -100,6 +100,9 @@ Status status(NodeContext& cx) {
   pairs.number("partitions", view.partitions.size());
   pairs.number("leaderless-partitions", health.leaderless);
   pairs.number("under-replicated-partitions", health.under_replicated);
+  const std::span<const uint32_t> undecided = cluster.partitions().check().undecided();
+  pairs.name("differing-partitions").array(undecided.size());
+  for (const uint32_t partition : undecided) cx.reply.integer(partition);
   pairs.number("copies-wanted", view.copies_wanted);
   // Two copies have one voter: REPLICATION 7.
   pairs.fact("survives-a-node", health.live >= 3 && view.copies_wanted >= 3 && health.leaderless + health.under_replicated == 0);

@@ -29,9 +29,11 @@ class Words final : public PartitionData {
     const size_t at = batch.find('=');
     return {std::string(batch.substr(0, at)), std::string(batch.substr(at + 1))};
   }
-  void apply(uint32_t partition, std::string_view batch) override {
+  Status apply(uint32_t partition, std::string_view batch) override {
     const auto [word, value] = parsed(batch);
+    if (word == refused) return Error(ErrorCode::kCorrupt, "refused");
     words[partition][word] = value;
+    return done();
   }
   void encode(uint32_t partition, Buffer& out) override {
     for (const auto& [word, value] : words[partition]) out.append(word + "=" + value + "\n");
@@ -61,18 +63,46 @@ class Words final : public PartitionData {
     words[partition].clear();
     while (!state.empty()) {
       const size_t end = state.find('\n');
-      apply(partition, state.substr(0, end));
+      const auto [word, value] = parsed(state.substr(0, end));
+      words[partition][word] = value;
       state.remove_prefix(end + 1);
     }
     return done();
   }
-  void clear(uint32_t partition) override { words[partition].clear(); }
+  void clear(uint32_t partition) override {
+    words[partition].clear();
+    refused = kNoWord;
+  }
+  void begin_sum(uint32_t partition) override {
+    EXPECT_FALSE(is_summing || encoding);
+    is_summing = true;
+    Buffer bytes;
+    encode(partition, bytes);
+    sum = hash128(bytes.view(), 0);
+  }
+  // In some steps; now and then nobody will know.
+  Summing sum_some(Hash128& out) override {
+    EXPECT_TRUE(is_summing);
+    if (++sum_steps % 3 != 0) return Summing::kMore;
+    is_summing = false;
+    out = sum;
+    return sum_steps % 21 == 0 ? Summing::kBroken : Summing::kDone;
+  }
+  void stop_sum() override {
+    EXPECT_TRUE(is_summing);
+    is_summing = false;
+  }
   void on_role(uint32_t, const raft::RoleState&) override {}
   void on_commit(uint32_t, raft::Index) override {}
   void on_read(uint32_t, raft::ReadToken, raft::ReadVerdict) override {}
   void on_lost(uint32_t, std::span<const raft::Entry>) override {}
 
   std::map<uint32_t, std::map<std::string, std::string>> words;
+  static constexpr std::string_view kNoWord = "=";
+  std::string_view refused = kNoWord;   // an entry with this word cannot be applied, until all begins anew
+  bool is_summing = false;
+  Hash128 sum;
+  int sum_steps = 0;
   std::optional<uint32_t> encoding;
   Buffer encoded;
   int steps = 0;
@@ -186,7 +216,7 @@ class World {
       Partitions& partitions = machine.node->partitions();
       const raft::Core* const core = partitions.core(partition);
       if (core == nullptr || core->role_state().serving != raft::Serving::kYes || !partitions.can_propose(partition)) continue;
-      machine.data->apply(partition, word + "=" + value);
+      EXPECT_TRUE(machine.data->apply(partition, word + "=" + value).ok());
       const raft::Index index = partitions.propose(now, partition, SharedBytes(word + "=" + value));
       return run_until(5'000'000, [&] { return machine.node != nullptr && partitions.commit_index(partition) >= index; });
     }
@@ -748,7 +778,7 @@ TEST(ClusterPartitions, what_a_deposed_leader_executed_alone_is_forgotten) {
   }
   ASSERT_NE(leader, 0u);
   world.isolate(leader);
-  world.data(leader).apply(5, "lost=1");
+  ASSERT_TRUE(world.data(leader).apply(5, "lost=1").ok());
   world.at(leader).partitions().propose(world.now, 5, SharedBytes("lost=1"));
   world.run(3'000'000);
   ASSERT_TRUE(world.write_until_done(5, "kept", "1")) << world.notes;
@@ -756,6 +786,120 @@ TEST(ClusterPartitions, what_a_deposed_leader_executed_alone_is_forgotten) {
   EXPECT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << world.notes;
   EXPECT_FALSE(world.data(leader).words[5].contains("lost")) << world.notes;
   EXPECT_EQ(world.data(leader).words[5]["kept"], "1");
+}
+
+// ---- copies that differ, replicas that have stopped --------------------------------------------------------
+
+// A cluster of three that compares the copies of all partitions once a second; partition 5 holds a word.
+void found_and_compare(World& world) {
+  found(world, 3, 3);
+  world.at(1).propose(meta::SetSetting{"state-check-seconds", "1"});
+  ASSERT_TRUE(world.write_until_done(5, "word", "right")) << world.notes;
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.is_placed(3); })) << world.notes;
+}
+
+NodeId leader_of(World& world, uint32_t partition) {
+  for (NodeId id = 1; id <= 3; ++id) {
+    const raft::Core* const core = world.at(id).partitions().core(partition);
+    if (core != nullptr && core->role_state().serving == raft::Serving::kYes) return id;
+  }
+  return 0;
+}
+
+StateCheck::Counts counts_of_all(World& world) {
+  StateCheck::Counts sum;
+  for (NodeId id = 1; id <= 3; ++id) {
+    const StateCheck::Counts& counts = world.at(id).partitions().check().counts();
+    sum.rounds += counts.rounds;
+    sum.differing += counts.differing;
+    sum.undecided += counts.undecided;
+  }
+  return sum;
+}
+
+TEST(ClusterCheck, equal_copies_are_compared_and_left_alone) {
+  World world;
+  found_and_compare(world);
+  world.run(3'000'000);
+  const StateCheck::Counts counts = counts_of_all(world);
+  EXPECT_GE(counts.rounds, 2 * kPartitions) << world.notes;
+  EXPECT_EQ(counts.differing + counts.undecided, 0u) << world.notes;
+  world.at(1).propose(meta::SetSetting{"state-check-seconds", "0"});
+  world.run(500'000);
+  const uint64_t rounds = counts_of_all(world).rounds;
+  world.run(1'500'000);
+  EXPECT_EQ(counts_of_all(world).rounds, rounds) << "0 means never";
+}
+
+TEST(ClusterCheck, a_copy_that_differs_from_the_majority_comes_back_by_snapshot) {
+  World world;
+  found_and_compare(world);
+  const NodeId follower = leader_of(world, 5) % 3 + 1;
+  world.data(follower).words[5]["word"] = "wrong";
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  EXPECT_EQ(world.data(follower).words[5]["word"], "right");
+  EXPECT_EQ(counts_of_all(world).differing, 1u) << world.notes;
+  EXPECT_EQ(world.at(follower).partitions().started_over(), 1u);
+  EXPECT_TRUE(world.write_until_done(5, "word", "new"));
+}
+
+TEST(ClusterCheck, a_leader_that_differs_hands_over_first) {
+  World world;
+  found_and_compare(world);
+  const NodeId leader = leader_of(world, 5);
+  world.data(leader).words[5]["word"] = "wrong";
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  EXPECT_EQ(world.data(leader).words[5]["word"], "right") << world.notes;
+  EXPECT_EQ(world.at(leader).partitions().started_over(), 1u) << world.notes;
+}
+
+TEST(ClusterCheck, without_a_majority_nothing_is_done_and_it_is_said) {
+  World world;
+  found_and_compare(world);
+  for (NodeId id = 1; id <= 3; ++id) world.data(id).words[5]["word"] = std::to_string(id);
+  const NodeId leader = leader_of(world, 5);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return counts_of_all(world).undecided >= 2; })) << world.notes;
+  const auto undecided = world.at(leader).partitions().check().undecided();
+  EXPECT_EQ(std::vector<uint32_t>(undecided.begin(), undecided.end()), std::vector<uint32_t>{5});
+  EXPECT_EQ(counts_of_all(world).differing, 0u);
+  for (NodeId id = 1; id <= 3; ++id) EXPECT_EQ(world.data(id).words[5]["word"], std::to_string(id));
+}
+
+TEST(ClusterCheck, a_replica_that_cannot_apply_an_entry_comes_back) {
+  World world;
+  found_and_compare(world);
+  const NodeId follower = leader_of(world, 5) % 3 + 1;
+  world.data(follower).refused = "bad";
+  ASSERT_TRUE(world.write_until_done(5, "bad", "1"));
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  EXPECT_EQ(world.data(follower).words[5]["bad"], "1");
+  EXPECT_EQ(world.at(follower).partitions().started_over(), 1u) << world.notes;
+}
+
+TEST(ClusterCheck, a_replica_that_has_stopped_by_a_contradiction_comes_back) {
+  World world;
+  found_and_compare(world);
+  const NodeId leader = leader_of(world, 5);
+  const NodeId follower = leader % 3 + 1;
+  const raft::Core& stopped = *world.at(follower).partitions().core(5);
+  const raft::Index last = stopped.commit_index();
+  const raft::Append append{.prev_index = last,
+                            .prev_term = *stopped.log().term_at(last),
+                            .prev_chain = {stopped.log().chain_at(last)->value + 1},
+                            .commit = last,
+                            .entries = {}};
+  world.at(follower).groups().step(world.now, group_of_partition(5),
+                                   raft::in::Receive{{.group = group_of_partition(5),
+                                                      .from = world.at(leader).partitions().core(5)->options().self,
+                                                      .to = stopped.options().self,
+                                                      .term = stopped.term(),
+                                                      .epoch = stopped.epoch(),
+                                                      .body = append}});
+  ASSERT_TRUE(stopped.failed());
+  ASSERT_TRUE(world.write_until_done(5, "after", "1"));
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  EXPECT_FALSE(world.at(follower).partitions().core(5)->failed());
+  EXPECT_EQ(world.at(follower).partitions().started_over(), 1u) << world.notes;
 }
 
 }  // namespace

@@ -30,11 +30,12 @@ inline ClusterSwarm calm_cluster(uint32_t nodes) {
 // Nodes at rest, and a client of each.
 class CalmCluster {
  public:
-  explicit CalmCluster(uint32_t nodes) : world_({.seed = nodes}, calm_cluster(nodes)) {
+  explicit CalmCluster(uint32_t nodes) : CalmCluster(calm_cluster(nodes)) {}
+  explicit CalmCluster(const ClusterSwarm& swarm) : world_({.seed = swarm.nodes}, swarm) {
     for (int step = 0; step < 400 && !(step > 0 && world_.is_settled()); ++step) pass(kSecondUs / 20);
     EXPECT_EQ(world_.describe_unsettled(), "");
     pass(2 * kSecondUs);   // those that learned vote by then
-    for (uint32_t machine = 0; machine < nodes; ++machine) clients_.push_back(node(machine).connect());
+    for (uint32_t machine = 0; machine < swarm.nodes; ++machine) clients_.push_back(node(machine).connect());
   }
   ClusterWorld& world() { return world_; }
   // The client's connection went with its process.
