@@ -12,6 +12,8 @@ namespace quorate {
 namespace {
 
 constexpr size_t kRefusalMax = 1024;
+constexpr int64_t kFirstComplaintUs = 2'000'000;
+constexpr int64_t kComplaintUs = 10'000'000;
 constexpr std::string_view kRemovedText = "the node was removed from the cluster for good";
 
 PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
@@ -95,8 +97,15 @@ void ClusterNode::start(Instant now, std::optional<RestoredCluster> restored) {
     membership_ = Membership::kJoining;
   }
   // On a directory that belongs to a cluster they are only hints where to look, until we hear a leader.
-  for (const PeerAddress& address : options_.join) peers_.add_seed(now, address);
-  has_seeds_ = !options_.join.empty();
+  for (const PeerAddress& address : options_.join) add_seed(now, address);
+}
+
+void ClusterNode::add_seed(Instant now, const PeerAddress& address) {
+  peers_.add_seed(now, address);
+  has_seeds_ = true;
+  if (!seed_names_.empty()) seed_names_ += ", ";
+  seed_names_ += address.host + ":" + std::to_string(address.port);
+  next_complaint_us_ = now.steady_us + kFirstComplaintUs;
 }
 
 void ClusterNode::become_member(const ClusterId& cluster) {
@@ -211,6 +220,7 @@ Status ClusterNode::on_welcome(Instant now, const Peers::Incoming& incoming) {
 void ClusterNode::leave_seeds() {
   peers_.clear_seeds();
   seed_connections_.clear();
+  seed_names_.clear();
   has_seeds_ = false;
 }
 
@@ -232,6 +242,13 @@ bool ClusterNode::is_looking() const {
   return membership_ == Membership::kJoining || (membership_ == Membership::kMember && !is_known_as_it_is());
 }
 
+// A mistyped address, or a node that is not there yet.  Dialling again makes the turns in which this is looked at.
+void ClusterNode::complain_of_silence(Instant now) {
+  if (membership_ != Membership::kJoining || !seed_connections_.empty() || now.steady_us < next_complaint_us_) return;
+  note("no node of a cluster answers at " + seed_names_ + " (the port for other nodes) -> trying again");
+  next_complaint_us_ = now.steady_us + kComplaintUs;
+}
+
 // A member that was started at another address says so itself as soon as it can reach anybody.
 void ClusterNode::tell_address() {
   if (membership_ != Membership::kMember || address_token_ != 0 || is_known_as_it_is()) return;
@@ -250,9 +267,8 @@ void ClusterNode::turn_away(const PeerEvent& event) {
 void ClusterNode::join(Instant now, const PeerAddress& address) {
   CHECK(membership_ == Membership::kAlone);
   membership_ = Membership::kJoining;
-  has_seeds_ = true;
-  note("told to join the cluster at " + address.host + ":" + std::to_string(address.port));
-  peers_.add_seed(now, address);
+  add_seed(now, address);
+  note("told to join the cluster at " + seed_names_);
 }
 
 ProposalToken ClusterNode::propose(const meta::Command& command) {
@@ -441,6 +457,7 @@ int64_t ClusterNode::deadline() const {
 void ClusterNode::work(Instant now) {
   take_messages(now);
   if (now.steady_us >= next_knock_us_) knock(now);
+  complain_of_silence(now);
   meta_.work(now, peers_);
   take_meta_outcomes();
   follow_members(now);

@@ -195,6 +195,7 @@ class ClusterNode final : private GroupsClient {
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
   void look_at_balance();
+  void add_seed(Instant now, const PeerAddress& address);
   void leave_seeds();
   bool leads_meta_for_others() const;
   void hand_over_meta(Instant now);
@@ -202,6 +203,7 @@ class ClusterNode final : private GroupsClient {
   bool is_looking() const;
   bool has_arrived() const;
   void tell_address();
+  void complain_of_silence(Instant now);
   void turn_away(const PeerEvent& event);
   void follow_members(Instant now);
   void keep_plan(Instant now);
@@ -223,6 +225,8 @@ class ClusterNode final : private GroupsClient {
   bool has_seeds_ = false;
   std::vector<ConnectionId> seed_connections_;
   int64_t next_knock_us_ = kNever;
+  std::string seed_names_;                 // whom it was told to join
+  int64_t next_complaint_us_ = kNever;     // that nobody answers there
   std::vector<Knock> knocks_;
   std::vector<ProposalToken> wishes_;             // of propose(), not decided
   std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken

@@ -468,6 +468,18 @@ TEST(ClusterNode, a_node_that_was_alone_joins_when_it_is_told_to) {
   EXPECT_TRUE(world.run_until(5'000'000, [&] { return world.agree(2); })) << world.notes;
 }
 
+TEST(ClusterNode, a_node_that_nobody_lets_in_says_where_it_knocks) {
+  World world;
+  world.boot(1, {2});
+  world.run(25'000'000);
+  const std::string complaint = "1> no node of a cluster answers at ";
+  int64_t count = 0;
+  for (size_t at = 0; (at = world.notes.find(complaint, at)) != std::string::npos; ++at) ++count;
+  EXPECT_EQ(count, 3) << world.notes;  // after 2, 12 and 22 seconds
+  world.boot(2);
+  EXPECT_TRUE(world.run_until(5'000'000, [&] { return world.agree(2); })) << world.notes;
+}
+
 TEST(ClusterNode, the_lines_with_other_members_are_told) {
   World world;
   for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
