@@ -129,8 +129,8 @@ struct NodeState {
   std::vector<Wish> wishes;
   Waits waits;
   int64_t next_upkeep_us = 0;
-  // What eviction may still look at in this turn, entries; about half a millisecond.  Commands add to it.
-  static constexpr size_t kEvictionPerTurn = 2000;
+  // What eviction may still look at in this turn, entries; about a microsecond each.  Commands add to it.
+  static constexpr size_t kEvictionPerTurn = 1000;
   size_t eviction_budget = kEvictionPerTurn;
   bool background_work_left = false;
   size_t rejected_count = 0;             // sessions that are only told so

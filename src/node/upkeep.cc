@@ -27,9 +27,9 @@ constexpr int64_t kSlicePauseUs = 1'000;
 // What one slice may touch; each entry costs well under a microsecond.
 constexpr size_t kFreeBudget = 1000;
 constexpr size_t kExpireBudget = 1000;
-// Empty pages of small blocks that go back to the system in a period; a system call each.  What is left waits for the
-// next period and never for a slice: when a node acts must not depend on what else the process has allocated.
-constexpr size_t kReleasePages = 256;
+// Empty pages of small blocks that go back to the system with a slice: a system call each, of 3 us.  What is left never
+// asks for another slice: when a node acts must not depend on what else the process has allocated.
+constexpr size_t kReleasePages = 32;
 // More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).
 constexpr size_t kExpireAgainPart = 10;
 constexpr size_t kSessionsPerStep = 256;
@@ -46,6 +46,7 @@ void expire_keys(NodeState& node) {
 void work_in_background(NodeState& node) {
   node.background_work_left = false;
   if (node.store.do_background_work(kFreeBudget)) node.background_work_left = true;
+  block_release_some(kReleasePages);
   if (node.pause == PauseKind::kNone) keep_memory(node);
   announce_changes(node);
   expire_keys(node);
@@ -88,7 +89,6 @@ void run_periodic(NodeState& node) {
   settings_changed(node);
   sample_rates(node);
   work_in_background(node);
-  block_release_some(kReleasePages);
   node.sessions.for_some(kSessionsPerStep, [&](Session& session) { check_session(node, session); });
   if (node.now.steady_us - node.last_second_us >= kSecondUs) {
     node.last_second_us = node.now.steady_us;

@@ -26,6 +26,9 @@ enum ModulePart : uint8_t {
   kPartString = 5
 };
 constexpr size_t kWarningsMax = 20;
+// A file is written between commands, not by a process of its own: LZF on shorter strings took more than half of that
+// time, and gains little.
+constexpr size_t kCompressFrom = 256;
 
 class FileReader {
  public:
@@ -294,8 +297,12 @@ void FileEncoder::select(int database) {
 
 void FileEncoder::save(int database, const Entry& entry) {
   const bool loses_expiry = has_field_expiry(entry) && options_.version < kHashExpiryVersion;
+  const auto compression_of = [this](size_t size) {
+    return size < kCompressFrom ? Compression::kOff : options_.compression;
+  };
   const EncodeOptions options{.version = options_.version,
-                              .compression = options_.compression,
+                              .compression = entry.is_string() ? compression_of(entry.string_size())
+                                                               : options_.compression,
                               .field_expiry = loses_expiry ? EncodeOptions::FieldExpiry::kDrop
                                                            : EncodeOptions::FieldExpiry::kKeep,
                               .now = options_.now};
@@ -308,7 +315,7 @@ void FileEncoder::save(int database, const Entry& entry) {
     write_little64(out_, static_cast<uint64_t>(entry.expiry()));
   }
   out_.append(value_.view().substr(0, 1));
-  write_string(out_, entry.key(), options_.compression);
+  write_string(out_, entry.key(), compression_of(entry.key().size()));
   out_.append(value_.view_from(1));
   ++keys_;
 }

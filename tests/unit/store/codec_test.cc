@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "store/db.h"
 #include "store/hash.h"
 #include "store/list.h"
+#include "store/rdb/file.h"
 #include "store/rdb/format.h"
 #include "store/set.h"
 #include "store/sorted_set.h"
@@ -311,6 +313,22 @@ TEST(Codec, TypesOfOldAndNewerServersAreRead) {
                                 8),
                     12),
             "hash a=x@1000");
+}
+
+// The bytes that a file takes for one string of `size` equal letters.
+size_t file_bytes_of(size_t size, rdb::Compression compression) {
+  Store store({.databases = 1, .partitions = 1, .hash_seed = 1, .random_seed = 1}, kSettings);
+  rdb::FileEncoder encoder(store, {.compression = compression});
+  const Owned string(Entry::create_string("key", std::string(size, 'a'), kNever));
+  const size_t before = encoder.pending();
+  encoder.save(0, *string.entry);
+  return encoder.pending() - before;
+}
+
+TEST(RdbFile, OnlyLongStringsAreWorthCompressing) {
+  EXPECT_EQ(file_bytes_of(255, rdb::Compression::kOn), file_bytes_of(255, rdb::Compression::kOff));
+  EXPECT_LT(file_bytes_of(256, rdb::Compression::kOn), 100u);
+  EXPECT_GT(file_bytes_of(256, rdb::Compression::kOff), 256u);
 }
 
 }  // namespace
