@@ -95,27 +95,33 @@ void Partitions::start_over(Instant now, uint32_t partition) {
   const int64_t waited_us = replicas_[partition].start_over_wait_us;
   groups_.remove(now, group);
   add_empty(now, partition, replica, std::move(restored));
-  replicas_[partition].start_over_wait_us = std::clamp(waited_us * 2, options_.start_over_us, options_.start_over_us_max);
-  replicas_[partition].next_start_over_us = now.steady_us + replicas_[partition].start_over_wait_us;
+  const int64_t wait_us = std::clamp(waited_us * 2, options_.start_over_again_us, options_.start_over_again_us_max);
+  replicas_[partition].start_over_wait_us = wait_us;
+  replicas_[partition].may_ask_from_us = now.steady_us + wait_us;
 }
 
-// What is known to be wrong here comes back from who leads.  So a leader hands over first; where nobody else leads, this copy is better than
-// none.
-void Partitions::mend(Instant now, uint32_t partition, const PlannedPartition& planned) {
+// What is known to be wrong here comes back from who leads.  So a leader hands over first; where nobody else can lead, this copy is better
+// than none.  Another one asks: it may be the only one that holds what is committed.
+void Partitions::mend(Instant now, uint32_t partition, Peers& peers) {
   Replica& replica = replicas_[partition];
   const raft::GroupId group = group_of_partition(partition);
   const raft::Core& own = *core(partition);
-  forget_snapshot(partition);
   if (leads(own)) {
     if (now.steady_us < replica.next_transfer_us) return;
     replica.next_transfer_us = now.steady_us + options_.draining_transfer_us;
-    groups_.hand_over(now, group, nodes_of(planned));
+    groups_.hand_over(now, group, replica.agreeing);
     return;
   }
   const std::optional<raft::NodeId> leader = groups_.known_leader(group);
-  if (!leader || leader->value == options_.self || now.steady_us < replica.next_start_over_us) return;
-  ++started_over_;
-  start_over(now, partition);
+  if (!leader || leader->value == options_.self || now.steady_us < replica.may_ask_from_us) return;
+  if (replica.asked_to_start_over_us && now.steady_us < *replica.asked_to_start_over_us + options_.start_over_us) return;
+  Link* const link = peers.link(leader->value, PeerLane::kData);
+  if (link == nullptr) return;
+  replica.asked_to_start_over_us = now.steady_us;
+  Buffer bytes;
+  append_varint(bytes, group.value);
+  append_little<uint64_t>(bytes, own.options().self.replica.value);
+  link->add(kMayStartOver, bytes.view());
 }
 
 void Partitions::drop(Instant now, uint32_t partition) {
@@ -516,7 +522,7 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   raft::Term term;
   const std::string_view whole = bytes;
   const bool is_whole = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value) &&
-                        (kind != kDrop || take_varint(bytes, term.value)) && bytes.empty();
+                        ((kind != kDrop && kind != kStartOver) || take_varint(bytes, term.value)) && bytes.empty();
   if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish cannot be read");
   const raft::Core* const own = groups_.find(group);
   if (own == nullptr) return done();
@@ -525,6 +531,17 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
   } else if (kind == kMayDrop) {
     answer_may_drop(from, *own, replica, whole);
+  } else if (kind == kMayStartOver) {
+    answer_may_start_over(now, from, *own, replica, whole);
+  } else if (kind == kStartOver) {
+    const Replica& asking = replicas_[partition_of(group)];
+    const bool is_meant = own->options().self.replica == replica && term >= own->term() && !leads(*own);
+    const bool is_wanted = asking.fault != Fault::kNone && asking.asked_to_start_over_us &&
+                           now.steady_us < *asking.asked_to_start_over_us + options_.may_start_over_us;
+    if (!is_meant || !is_wanted) return done();
+    facts_.emplace_back(partition_of(group), "the others hold everything without this copy -> start over");
+    ++started_over_;
+    start_over(now, partition_of(group));
   } else if (own->may_transfer(replica) && own->configuration().find(replica)->node.value == from) {
     groups_.step(now, group, raft::in::TransferLeadership{replica});
   }
@@ -538,7 +555,46 @@ void Partitions::answer_may_drop(NodeId from, const raft::Core& own, raft::Repli
   Buffer answer;
   answer.append(bytes);
   append_varint(answer, own.term().value);
-  answers_.push_back({from, std::string(answer.view())});
+  answers_.push_back({from, kDrop, std::string(answer.view())});
+}
+
+namespace {
+
+// All voters but that one hold what is committed and have confirmed the leader since then, and they can commit and elect without it.
+bool others_hold_all(const raft::Core& leader, raft::ReplicaId replica, int64_t since_us) {
+  const raft::Configuration& configuration = leader.configuration();
+  if (leader.role_state().serving != raft::Serving::kYes || configuration.joint()) return false;
+  const raft::Half& voters = configuration.incoming;
+  const size_t others = voters.voters.size() - (voters.has(replica) ? 1 : 0);
+  if (others < std::max(voters.quorums().commit, voters.quorums().election)) return false;
+  return std::all_of(leader.progress().begin(), leader.progress().end(), [&](const raft::Progress& each) {
+    if (!each.in_incoming || each.member().replica == replica || each.member() == leader.options().self) return true;
+    const bool holds_all = each.state() == raft::Progress::State::kReplicate && each.match() >= leader.commit_index();
+    return holds_all && !each.is_silent && each.heard_us > since_us;
+  });
+}
+
+}  // namespace
+
+// When it has asked twice, so that another one that has stopped as well is known by its silence.  One at a time; and what it has
+// acknowledged so far counts no more.
+void Partitions::answer_may_start_over(Instant now, NodeId from, const raft::Core& own, raft::ReplicaId replica,
+                                       std::string_view bytes) {
+  Replica& led = replicas_[partition_of(own.options().group)];
+  const auto member = own.configuration().find(replica);
+  // What a leader with a fault holds is wrong itself.
+  if (!member || member->node.value != from || !leads(own) || led.fault != Fault::kNone) return;
+  std::erase_if(led.asking_us, [&](const auto& each) { return each.second + 3 * options_.start_over_us < now.steady_us; });
+  const auto [asking, is_first] = led.asking_us.try_emplace(replica, now.steady_us);
+  if (is_first || !others_hold_all(own, replica, asking->second)) return;
+  if (led.allowed_to_start_over_us && now.steady_us < *led.allowed_to_start_over_us + 2 * options_.may_start_over_us) return;
+  led.allowed_to_start_over_us = now.steady_us;
+  led.asking_us.erase(asking);
+  Buffer answer;
+  answer.append(bytes);
+  append_varint(answer, own.term().value);
+  groups_.step(now, own.options().group, raft::in::PeerRestarted{member->node});
+  answers_.push_back({from, kStartOver, std::string(answer.view())});
 }
 
 // ---- the comparison of copies --------------------------------------------------------------------------------
@@ -573,6 +629,8 @@ void Partitions::tell_differing(const StateCheck::Finding& finding, Peers& peers
   for (const raft::Member& member : finding.verdict.differing) {
     if (member.node.value == options_.self) {
       replicas_[finding.partition].fault = Fault::kDiffers;
+      replicas_[finding.partition].agreeing.clear();
+      for (const raft::Member& each : finding.verdict.agreeing) replicas_[finding.partition].agreeing.push_back(each.node);
       look_soon(finding.partition);
       continue;
     }
@@ -625,7 +683,7 @@ Status Partitions::receive_differs(NodeId from, std::string_view bytes) {
   const auto leader = own->role_state().leader;
   if (!leader || leader->node.value != from || leads(*own)) return done();
   const uint32_t partition = partition_of(about.group);
-  facts_.emplace_back(partition, "differs from the majority at index " + std::to_string(about.index.value) + " -> start over");
+  facts_.emplace_back(partition, "differs from the majority at index " + std::to_string(about.index.value) + " -> ask whether to start over");
   replicas_[partition].fault = Fault::kDiffers;
   look_soon(partition);
   return done();
@@ -653,12 +711,11 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
     start_over(now, partition);
     return;
   }
-  if (replicas_[partition].fault != Fault::kNone) {
-    mend(now, partition, planned);
-    return;
-  }
+  const bool is_faulty = replicas_[partition].fault != Fault::kNone;
+  if (is_faulty) mend(now, partition, peers);
   apply(now, partition);
-  send_snapshots(now, partition, peers);
+  // Nobody is to begin with what is wrong, unless there is nothing else.
+  if (!is_faulty || !groups_.has_successor(group_of_partition(partition))) send_snapshots(now, partition, peers);
   if (plan == Plan::kMayBeOld && !groups_.health().is_draining) return;
   const bool is_planned =
       own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
@@ -677,7 +734,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   snapshots_begun_ = 0;
   wants_step_ = false;
   for (const Answer& answer : std::exchange(answers_, {})) {
-    if (Link* const link = peers.link(answer.to, PeerLane::kData)) link->add(kDrop, answer.bytes);
+    if (Link* const link = peers.link(answer.to, PeerLane::kData)) link->add(answer.kind, answer.bytes);
   }
   if (!state.is_founded()) return;
   const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;

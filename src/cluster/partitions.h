@@ -69,9 +69,13 @@ struct PartitionsOptions {
   int64_t snapshot_bytes_per_ms = 10'000;
   size_t snapshots_a_turn_max = 4; // that are begun
   int64_t encoding_us = 1'000;     // from one step of making one, or a sum, to the next
-  // A replica that has stopped or differs does not start over again for so long; doubles.
+  // A replica that has stopped or differs asks its leader so often whether it may start over.
   int64_t start_over_us = 1'000'000;
-  int64_t start_over_us_max = 64'000'000;
+  // And not again for so long after it did; doubles.
+  int64_t start_over_again_us = 2'000'000;
+  int64_t start_over_again_us_max = 64'000'000;
+  // For so long the answer counts, and after twice that the leader may allow it to another one.
+  int64_t may_start_over_us = 2'000'000;
   uint64_t seed = 1;
 };
 
@@ -86,6 +90,8 @@ class Partitions {
   static constexpr uint64_t kTakeOver = kSnapshot + 3;
   static constexpr uint64_t kSum = kSnapshot + 5;      // the one between is the node's
   static constexpr uint64_t kDiffers = kSnapshot + 6;
+  static constexpr uint64_t kMayStartOver = kSnapshot + 7;
+  static constexpr uint64_t kStartOver = kSnapshot + 8;
 
   Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
 
@@ -130,7 +136,7 @@ class Partitions {
   void on_copies(raft::GroupId group) { data_.on_copies(partition_of(group)); }
   // The replica has stopped by a contradiction.
   void on_failure(raft::GroupId group);
-  static bool takes(uint64_t kind) { return (kind >= kSnapshot && kind <= kTakeOver) || kind == kSum || kind == kDiffers; }
+  static bool takes(uint64_t kind) { return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kStartOver); }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
   // Makes and drops replicas, applies, sends snapshots, changes configurations.  kMayBeOld: the plan is one from before this node was started;
@@ -152,7 +158,7 @@ class Partitions {
   const std::vector<raft::GroupId>& gone_to_store() const { return gone_to_store_; }
 
  private:
-  // Why a replica must come back by snapshot as soon as another one leads.
+  // Why a replica must come back by snapshot as soon as another one leads, and says that the others hold everything without it.
   enum class Fault : uint8_t {
     kNone,
     kDiffers,  // from the other copies
@@ -170,8 +176,13 @@ class Partitions {
     // It has executed batches that the log has lost: only a snapshot can bring it back.
     bool is_astray = false;
     Fault fault = Fault::kNone;
-    int64_t next_start_over_us = INT64_MIN;   // because of a fault
+    std::optional<int64_t> asked_to_start_over_us;   // because of a fault
+    int64_t may_ask_from_us = INT64_MIN;
     int64_t start_over_wait_us = 0;
+    // Of this leader: who asks it, since when, and when it has last said yes.
+    std::map<raft::ReplicaId, int64_t> asking_us;
+    std::optional<int64_t> allowed_to_start_over_us;
+    std::vector<raft::NodeId> agreeing;   // of a leader that differs: who holds what the majority does
     std::vector<raft::Member> snapshot_wanted;
     struct Sent {
       raft::Member to;
@@ -196,7 +207,8 @@ class Partitions {
   // False: nobody can take over now.
   bool leave(Instant now, uint32_t partition, const PlannedPartition& planned);
   void start_over(Instant now, uint32_t partition);
-  void mend(Instant now, uint32_t partition, const PlannedPartition& planned);
+  void mend(Instant now, uint32_t partition, Peers& peers);
+  void answer_may_start_over(Instant now, NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
   void apply(Instant now, uint32_t partition);
   void check_copies(Instant now, const ClusterState& state, Peers& peers);
   void mark(Instant now, uint32_t partition);
@@ -223,9 +235,10 @@ class Partitions {
   std::optional<ReceivedSnapshot> received_;
   struct Answer {
     NodeId to = 0;
+    uint64_t kind = 0;   // kDrop or kStartOver
     std::string bytes;
   };
-  std::vector<Answer> answers_;   // kDrop
+  std::vector<Answer> answers_;
   size_t snapshots_begun_ = 0;     // in this turn
   std::optional<uint32_t> encoding_;  // the partition whose snapshot is being made
   uint32_t commit_quorum_ = 0;        // as the cluster's setting was at the last look at all

@@ -888,11 +888,8 @@ TEST(ClusterCheck, a_replica_that_cannot_apply_an_entry_comes_back) {
   EXPECT_EQ(world.at(follower).partitions().started_over(), 1u) << world.notes;
 }
 
-TEST(ClusterCheck, a_replica_that_has_stopped_by_a_contradiction_comes_back) {
-  World world;
-  found_and_compare(world);
-  const NodeId leader = leader_of(world, 5);
-  const NodeId follower = leader % 3 + 1;
+// An append that says that the follower's last entry has other bytes.
+void contradict(World& world, NodeId leader, NodeId follower) {
   const raft::Core& stopped = *world.at(follower).partitions().core(5);
   const raft::Index last = stopped.commit_index();
   const raft::Append append{.prev_index = last,
@@ -908,10 +905,32 @@ TEST(ClusterCheck, a_replica_that_has_stopped_by_a_contradiction_comes_back) {
                                                       .epoch = stopped.epoch(),
                                                       .body = append}});
   ASSERT_TRUE(stopped.failed());
+}
+
+TEST(ClusterCheck, a_replica_that_has_stopped_by_a_contradiction_comes_back) {
+  World world;
+  found_and_compare(world);
+  const NodeId leader = leader_of(world, 5);
+  const NodeId follower = leader % 3 + 1;
+  contradict(world, leader, follower);
   ASSERT_TRUE(world.write_until_done(5, "after", "1"));
   EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.is_placed(3); })) << world.notes;
   EXPECT_FALSE(world.at(follower).partitions().core(5)->failed());
   EXPECT_EQ(world.at(follower).partitions().started_over(), 1u) << world.notes;
+}
+
+// It may be the leader that is wrong: nobody forgets what nobody else is known to hold.
+TEST(ClusterCheck, two_of_three_that_have_stopped_keep_what_they_have) {
+  World world;
+  found_and_compare(world);
+  const NodeId leader = leader_of(world, 5);
+  const NodeId followers[] = {leader % 3 + 1, (leader + 1) % 3 + 1};
+  for (const NodeId follower : followers) contradict(world, leader, follower);
+  world.run(10'000'000);
+  for (const NodeId follower : followers) {
+    EXPECT_EQ(world.at(follower).partitions().started_over(), 0u) << world.notes;
+    EXPECT_EQ(world.data(follower).words[5]["word"], "right");
+  }
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ TEST(StateCheckWorld, a_copy_that_was_changed_comes_back_while_clients_write) {
     }
     EXPECT_EQ(found, "right") << "leader " << leader + 1 << ", changed " << changed + 1;
     EXPECT_EQ(info(cluster, changed, "replicas_started_over"), "replicas_started_over:1");
-    EXPECT_EQ(info(cluster, leader, "state_checks_differing"), "state_checks_differing:1");
+    // Once, or again before it is allowed to start over.
+    EXPECT_NE(info(cluster, leader, "state_checks_differing"), "state_checks_differing:0");
     EXPECT_EQ(info(cluster, leader, "state_checks_undecided"), "state_checks_undecided:0");
     for (uint32_t machine = 0; machine < 3; ++machine) EXPECT_EQ(cluster.ask(machine, {"GET", "key"}), "$5\r\nright\r\n");
     EXPECT_EQ(cluster.wrong(), "");
