@@ -555,7 +555,8 @@ void Company::keep_mark() {
   if (first_record_ && stored_ >= *first_record_) mark_.recovery_is_stored();
   mark_.follow(wanted_mode(), node_.durability.log());
   mark_.drain(node_.durability.requests);
-  loss_file_.drain(losses_, node_.durability.requests);
+  if (loss_file_.is_due()) loss_file_.write(quorate::encode(losses_));
+  loss_file_.drain(node_.durability.requests);
 }
 
 bool Company::end_files() {
@@ -607,7 +608,8 @@ void Company::follow_appendonly() {
   Buffer body;
   encode_bare_beginning(meta_group(node_.store.partition_count()), body);
   bare_record_ = group_log_.next_number();
-  group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.now.unix_ms, node_.durability.log(), node_.durability.requests);
+  raise_time(node_, node_.now.unix_ms);
+  group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.newest_stamp_ms, node_.durability.log(), node_.durability.requests);
 }
 
 void Company::snapshot_is_published(Keeping of, uint64_t sequence) {
@@ -814,6 +816,7 @@ PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
   constexpr size_t kEntriesAStep = 1000;
   constexpr size_t kBytesAStep = size_t{512} << 10;
   if (!encoder_) {
+    raise_time(node_, node_.now.unix_ms);   // the state says it
     Buffer head;
     encode_head(partition, head);
     encoder_.emplace(node_.store, partition, std::move(head));
@@ -833,6 +836,7 @@ void Company::encode_head(uint32_t partition, Buffer& out) const {
 }
 
 void Company::encode(uint32_t partition, Buffer& out) {
+  raise_time(node_, node_.now.unix_ms);
   encode_head(partition, out);
   encode_partition(node_.store, partition, out);
 }
@@ -895,13 +899,12 @@ void Company::on_commit(uint32_t partition, raft::Index commit) {
 
 void Company::look_at_disk() {
   if (!in_company_ || is_silent_) return;
-  const LogWriter& log = node_.durability.log();
-  const uint64_t progress = log.written() + log.synced();
   const int64_t since_us = std::min(node_.now.steady_us - disk_looked_us_, kDiskLookUsMax);
   disk_looked_us_ = node_.now.steady_us;
-  const bool has_moved = log.idle() || progress != disk_progress_;
-  disk_stalled_us_ = has_moved ? 0 : disk_stalled_us_ + since_us;
-  disk_progress_ = progress;
+  // How long something has waited that was not there at the last look, nobody knows.
+  const uint64_t oldest = node_.durability.log().oldest_work();
+  const bool is_same = std::exchange(disk_oldest_, oldest) == oldest && oldest != 0;
+  disk_stalled_us_ = is_same ? disk_stalled_us_ + since_us : 0;
   const bool is_well = !node_.durability.refuses_writes() && disk_stalled_us_ < kDiskStallUs;
   if (is_well == cluster_->groups().health().disk_is_healthy) return;
   node_.host.log(LogLevel::kWarning, is_well ? "the disk takes the log again -> may lead again"

@@ -117,8 +117,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // How many copies besides the leader's a level means; with nothing to go by, of the partitions that there are.
   uint32_t others_wanted(WriteLevel level, std::optional<uint32_t> partition) const;
   const Losses& losses() const { return losses_; }
-  LossFile& loss_file() { return loss_file_; }
-  // After LossFile::on_reply().
+  ReplacedFile& loss_file() { return loss_file_; }
+  // After its on_reply().
   void on_losses_stored();
   // Up to where replies were let go because so many copies hold it, in this leadership; 0: none were.  For the simulator.
   uint64_t copies_told(uint32_t partition, uint32_t count) const;
@@ -322,8 +322,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<uint32_t> ready_;     // may_serve_soon
   KeyVersions key_versions_;
   Losses losses_;
-  LossFile loss_file_;
-  const StreamId losses_stream_;    // at LossFile::durable()
+  ReplacedFile loss_file_{std::string(kLossesFile), kLossesOwner};
+  const StreamId losses_stream_;    // at loss_file_.durable()
   uint64_t loss_noted_ = 0;         // the wish that tells of the last entries that are lost
   int64_t noted_wait_since_us_ = kNever;   // replies wait for losses_stream_
   Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};
@@ -345,8 +345,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     uint32_t partitions = 0;
     uint32_t empty = 0;             // of these
   };
-  uint64_t disk_progress_ = 0;      // of the log
-  int64_t disk_stalled_us_ = 0;     // seen to stand still, though it had something to do
+  uint64_t disk_oldest_ = 0;        // LogWriter::oldest_work() at the last look
+  int64_t disk_stalled_us_ = 0;     // seen to do nothing about it
   int64_t disk_looked_us_ = 0;
   RestartsTogether restarts_;       // not told yet
   uint64_t stored_ = 0;             // records that cluster_ knows to be stored

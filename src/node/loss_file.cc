@@ -1,4 +1,4 @@
-// The bytes of node.losses, and replacing the file.
+// The bytes of node.losses.
 //
 //   "QRTLOSS", u8 version, varint count of all that were ever lost, varint rows, row *, varint records, record *, u64 XXH3 of the bytes before
 //   row = varint partition, varint term      record = u8 kind, varint partition, term, first index, last index, unix time in ms
@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
-#include <utility>
+#include <vector>
 
 #include "util/buffer.h"
 #include "util/hash.h"
@@ -103,36 +103,6 @@ Result<std::optional<Losses>> read_losses(Disk& disk) {
   Buffer bytes;
   TRY(disk.read(kLossesFile, 0, static_cast<size_t>(size), bytes));
   return decode_losses(bytes.view());
-}
-
-// ---- while the node works --------------------------------------------------------------------------------------
-
-void LossFile::drain(const Losses& losses, std::vector<DiskRequest>& requests) {
-  if (written_ != wanted_ && !is_writing_ && !has_failed_) {
-    is_writing_ = true;
-    written_ = wanted_;
-    file_.begin(std::string(kLossesFile), requests_);
-    Buffer bytes;
-    bytes.append(encode(losses));
-    file_.write(std::move(bytes), requests_);
-    file_.finish(requests_);
-  }
-  std::move(requests_.begin(), requests_.end(), std::back_inserter(requests));
-  requests_.clear();
-}
-
-void LossFile::on_reply(DiskReply&& reply) {
-  file_.on_reply(std::move(reply), requests_);
-  if (file_.state() == FileWriter::State::kDone && is_writing_) {
-    is_writing_ = false;
-    durable_ = written_;
-  }
-  if (file_.state() == FileWriter::State::kFailed) {
-    file_.abort(requests_);
-    is_writing_ = false;
-    has_failed_ = true;
-    written_ = durable_;
-  }
 }
 
 }  // namespace quorate

@@ -23,7 +23,7 @@ Status OwnMark::begin_work(Disk& disk, raft::Durability wanted) {
 void OwnMark::begin_company() {
   if (is_in_use_) return;
   is_in_use_ = true;
-  keeper_.want(mark_);
+  file_.want();
 }
 
 void OwnMark::follow(raft::Durability wanted, const LogWriter& log) {
@@ -33,41 +33,43 @@ void OwnMark::follow(raft::Durability wanted, const LogWriter& log) {
     mode_ = wanted;
     if (mark_.weakest == wanted || log.synced() < full_sync_at_) return;
     mark_.weakest = wanted;
-    keeper_.want(mark_);
+    file_.want();
     return;
   }
   if (mark_.weakest != raft::Durability::kOs) {
     mark_.weakest = raft::Durability::kOs;
-    keeper_.want(mark_);
+    file_.want();
   }
-  if (keeper_.is_settled() && !keeper_.has_failed()) mode_ = raft::Durability::kOs;
+  if (file_.is_settled()) mode_ = raft::Durability::kOs;
 }
 
 void OwnMark::recovery_is_stored() {
   if (mark_.owes == StartMark::Owes::kNothing) return;
   mark_.owes = StartMark::Owes::kNothing;
-  keeper_.want(mark_);
-}
-
-void OwnMark::retry() {
-  if (keeper_.has_failed()) keeper_.want(mark_);
+  file_.want();
 }
 
 bool OwnMark::end() {
   if (!is_in_use_) return true;
   if (mark_.state != StartMark::State::kClean) {
     mark_.state = StartMark::State::kClean;
-    keeper_.want(mark_);
+    file_.want();
+    file_.retry();
   }
-  return keeper_.is_settled();
+  return file_.is_settled() || file_.has_failed();
 }
 
 void OwnMark::go_on() {
   if (mark_.state == StartMark::State::kAlive) return;
   mark_.state = StartMark::State::kAlive;
-  keeper_.want(mark_);
+  file_.want();
   // Until the file is replaced it says that all is synced.
   mode_ = raft::Durability::kSynced;
+}
+
+void OwnMark::drain(std::vector<DiskRequest>& requests) {
+  if (file_.is_due()) file_.write(encode(mark_));
+  file_.drain(requests);
 }
 
 void remove_start_mark(Disk& disk) {

@@ -9,10 +9,13 @@
 #include "persist/disk.h"
 #include "persist/identity.h"
 #include "persist/log_writer.h"
+#include "persist/replaced_file.h"
 #include "util/result.h"
 
 namespace quorate {
 
+// The file is replaced when the node founds or joins a cluster, when what acknowledging means becomes weaker (before the first such reply) or
+// stronger (after a full sync), when all replicas have on disk that they are RECOVERING, and at an orderly end (behind the last sync).
 // Part of Company.  Calls: begin_start and begin_work at a start in company, or begin_company when it gets some; then follow and drain in
 // each turn, on_reply for its replies.  A node that never has company has no mark.
 class OwnMark {
@@ -34,7 +37,7 @@ class OwnMark {
   // All replicas have on disk that they may have forgotten.
   void recovery_is_stored();
   // The disk refused the file: once more.
-  void retry();
+  void retry() { file_.retry(); }
 
   // ---- at the end.  Requires: nothing is acknowledged any more, and all that was is synced.
   // True once the file says so, or cannot.
@@ -42,14 +45,14 @@ class OwnMark {
   // It goes on after all.
   void go_on();
 
-  void drain(std::vector<DiskRequest>& requests) { keeper_.drain(requests); }
-  bool owns(uint64_t id) const { return keeper_.owns(id); }
-  void on_reply(DiskReply&& reply) { keeper_.on_reply(std::move(reply)); }
+  void drain(std::vector<DiskRequest>& requests);
+  bool owns(uint64_t id) const { return file_.owns(id); }
+  void on_reply(DiskReply&& reply) { file_.on_reply(std::move(reply)); }
 
  private:
   bool is_in_use_ = false;
   StartMark mark_;
-  MarkKeeper keeper_;
+  ReplacedFile file_{std::string(kMarkFile), kMarkOwner};
   raft::Durability mode_ = raft::Durability::kOs;
   uint64_t full_sync_at_ = 0;  // synced up to here, everything acknowledged is
 };

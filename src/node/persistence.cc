@@ -90,6 +90,7 @@ void begin_log_snapshot(NodeState& node) {
   state.job_keeping = keeping;
   LogWriter& log = node.durability.log();
   log.start_segment(node.durability.requests);
+  raise_time(node, node.now.unix_ms);   // the header says it
   const SnapshotHeader header{.shard = node.shard,
                               .partitions = node.store.partition_count(),
                               .log_id = log.position().log_id,

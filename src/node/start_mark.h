@@ -7,18 +7,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "cluster/raft/configuration.h"
 #include "cluster/raft/core.h"
 #include "persist/disk.h"
-#include "persist/file_writer.h"
 #include "persist/identity.h"
 #include "util/result.h"
 
 namespace quorate {
 
 constexpr std::string_view kMarkFile = "node.mark";
+constexpr uint8_t kMarkOwner = 4;   // of its requests
 
 using BootId = std::array<char, 16>;
 
@@ -60,38 +59,5 @@ Result<raft::StartKind> start_kind(const std::optional<StartMark>& mark, const S
 Result<raft::StartKind> begin_marked_start(Disk& disk, const NodeIdentity& identity, const StartFacts& facts);
 // Once all is loaded and synced, before anything is acknowledged.
 Status begin_marked_work(Disk& disk, const StartMark& mark);
-
-// ---- while the node works ----------------------------------------------------------------------------------
-// Replaces the mark when the node founds or joins a cluster, when what acknowledging means becomes weaker (before the first such reply) or
-// stronger (after a full sync), when all replicas have on disk that they are RECOVERING, and at an orderly end (behind the last sync).
-// Owned by the node.  Calls: want and distrust in any order; drain at the end of each turn, on_reply for its replies.
-class MarkKeeper {
- public:
-  // What the file shall say.  The newest wish counts.
-  void want(const StartMark& mark);
-  // An I/O error: what was written may be gone although the machine runs on.  The file is removed, and this process writes no other.
-  void distrust();
-  // The file says what was wanted last (or is gone as it was wanted): what depends on it may happen.
-  bool is_settled() const { return !wanted_ && !is_writing_ && !is_removing_; }
-  // The last try failed; it is tried again with the next want().
-  bool has_failed() const { return has_failed_; }
-
-  void drain(std::vector<DiskRequest>& requests);
-  bool owns(uint64_t id) const { return file_.owns(id) || id == kRemovalId; }
-  void on_reply(DiskReply&& reply);
-
- private:
-  static constexpr uint8_t kFileOwner = 4;
-  static constexpr uint64_t kRemovalId = (uint64_t{kFileOwner + 1} << 56) | 1;
-
-  FileWriter file_{kFileOwner};
-  std::optional<StartMark> wanted_;  // not begun yet
-  bool is_writing_ = false;
-  bool is_removing_ = false;         // asked for, or under way
-  bool removal_asked_ = false;
-  bool is_distrusted_ = false;
-  bool has_failed_ = false;
-  std::vector<DiskRequest> requests_;
-};
 
 }  // namespace quorate

@@ -10,9 +10,13 @@ bool poisons(DiskRequest::Op op) {
          op == DiskRequest::Op::kCreate || op == DiskRequest::Op::kSyncDirectory;
 }
 
+// No file has this name.
+constexpr std::string_view kLog;
+
 // Requests that fail together.
 std::string_view poison_name(const DiskRequest& request) {
-  return request.lane == DiskLane::kLog ? std::string_view() : std::string_view(request.file);
+  const bool is_of_log = request.lane == DiskLane::kLog && !request.is_apart;
+  return is_of_log ? kLog : std::string_view(request.file);
 }
 
 }  // namespace
@@ -39,6 +43,8 @@ Status DiskExecutor::run(const DiskRequest& request) {
 
 // The earlier failure because of which `request` must not be carried out, or null.
 const ErrorCode* DiskExecutor::poison_of(const DiskRequest& request) const {
+  const auto log = request.is_apart ? poisoned_.find(kLog) : poisoned_.end();
+  if (log != poisoned_.end()) return &log->second;
   const auto found = poisoned_.find(poison_name(request));
   return found == poisoned_.end() || request.heals ? nullptr : &found->second;
 }

@@ -51,6 +51,9 @@ struct DiskRequest {
   std::string to;      // kRename
   uint64_t size = 0;   // kTruncate
   bool heals = false;  // the asker knows of the failure in its lane and goes on from here
+  // In the log's lane, but not of the log: it is not carried out behind a failure of the log, and
+  // its own failure stops only what is of the same file.
+  bool is_apart = false;
   Buffer bytes;        // kAppend
 };
 struct DiskReply {
@@ -65,7 +68,7 @@ struct DiskReply {
 // After a failed append, create or sync nothing more is done in that lane: what follows fails in
 // the same way without touching the disk, until a request that `heals` succeeds.  So nothing is
 // ever written behind a hole that a failure left, even if it was asked for before the failure was
-// known.  In the bulk lane this holds for the failed file only.
+// known.  In the bulk lane, and for what stands apart, this holds for the failed file only.
 class DiskExecutor {
  public:
   explicit DiskExecutor(Disk& disk) : disk_(disk) {}
@@ -77,7 +80,7 @@ class DiskExecutor {
 
   Disk& disk_;
   std::map<std::string, ErrorCode, std::less<>>
-      poisoned_;  // by file; in the log's lane by one name for all
+      poisoned_;  // by file; what is of the log by one name
 };
 
 }  // namespace quorate

@@ -13,12 +13,13 @@ std::string FileWriter::temporary() const { return file_ + std::string(kTemporar
 void FileWriter::ask(DiskRequest::Op op, Buffer&& bytes, std::vector<DiskRequest>& requests) {
   requests.push_back(
       DiskRequest{.id = next_id_++,
-                  .lane = DiskLane::kBulk,
+                  .lane = lane_,
                   .op = op,
                   .file = temporary(),
                   .to = op == DiskRequest::Op::kRename ? file_ : std::string(),
                   .size = 0,
                   .heals = op == DiskRequest::Op::kCreate || op == DiskRequest::Op::kRemove,
+                  .is_apart = true,
                   .bytes = std::move(bytes)});
 }
 

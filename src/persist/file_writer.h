@@ -1,6 +1,5 @@
 // Writes a whole file so that a crash leaves the old one or the new one: into a temporary name,
-// synced, renamed, the directory synced.  For snapshots and dump.rdb.  Pure: asks for disk
-// operations in the bulk lane.
+// synced, renamed, the directory synced.  Pure: it asks for disk operations.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +25,8 @@ class FileWriter {
   };
 
   // `owner` tells apart the replies of writers that work at the same time; 2 to 255 (1 is the log).
-  explicit FileWriter(uint8_t owner) : owner_(owner), next_id_(uint64_t{owner} << kOwnerShift) {}
+  explicit FileWriter(uint8_t owner, DiskLane lane = DiskLane::kBulk)
+      : owner_(owner), lane_(lane), next_id_(uint64_t{owner} << kOwnerShift) {}
 
   void begin(std::string file, std::vector<DiskRequest>& requests);
   // Requires: state() is kWriting or kFailed (then nothing is asked).
@@ -61,6 +61,7 @@ class FileWriter {
   void fail(Error error);
 
   const uint64_t owner_;
+  const DiskLane lane_;
   uint64_t next_id_;
   State state_ = State::kIdle;
   Status outcome_;

@@ -146,6 +146,13 @@ void LogWriter::drop_before(uint64_t sequence, std::vector<DiskRequest>& request
   }
 }
 
+uint64_t LogWriter::oldest_work() const {
+  for (const Flight& flight : flights_) {
+    if (flight.op != DiskRequest::Op::kRemove) return flight.id;
+  }
+  return 0;
+}
+
 void LogWriter::count_success(const Flight& flight) {
   if (flight.op == DiskRequest::Op::kAppend && flight.sequence > written_) {
     written_ = flight.sequence;

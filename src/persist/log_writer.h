@@ -86,6 +86,8 @@ class LogWriter {
   std::string_view failure_detail() const { return failure_detail_; }
   // No request is under way.
   bool idle() const { return flights_.empty(); }
+  // The request that has waited longest, removals aside; 0: there is none.
+  uint64_t oldest_work() const;
   // Cuts off what was half written and asks for all that was refused again.
   // Requires: has_failed() && !must_stop() && idle().
   void retry(std::vector<DiskRequest>& requests);

@@ -1,4 +1,4 @@
-// What node.losses keeps of weak acknowledgements and losses, and when it is there.
+// What node.losses keeps of weak acknowledgements and losses.
 #include "node/loss_file.h"
 
 #include <gtest/gtest.h>
@@ -30,16 +30,6 @@ std::vector<std::string> told(const Losses& losses) {
                     std::to_string(loss.first_index) + " " + std::to_string(loss.last_index) + " " + std::to_string(loss.unix_ms));
   });
   return lines;
-}
-
-// Carries out what the file asks for, until it asks for nothing.
-void run(LossFile& file, const Losses& losses, DiskExecutor& executor) {
-  std::vector<DiskRequest> requests;
-  for (file.drain(losses, requests); !requests.empty(); file.drain(losses, requests)) {
-    DiskRequest request = std::move(requests.front());
-    requests.erase(requests.begin());
-    file.on_reply(executor.execute(request));
-  }
 }
 
 TEST(LossFile, what_is_written_is_read_back) {
@@ -89,32 +79,6 @@ TEST(LossFile, what_is_found_twice_is_told_once) {
   again.unix_ms += 5000;
   losses.add(again);
   EXPECT_EQ(losses.lost_count(), 1u);
-}
-
-TEST(LossFile, a_wish_is_fulfilled_once_the_file_outlives_a_power_cut) {
-  SimDisk disk(1);
-  DiskExecutor executor(disk);
-  Losses losses;
-  LossFile file;
-  losses.note_weak(1, 1);
-  const uint64_t first = file.want();
-  std::vector<DiskRequest> requests;
-  file.drain(losses, requests);
-  // What comes while the file is written is in the next one.
-  losses.note_weak(2, 1);
-  const uint64_t second = file.want();
-  while (file.durable() < first) {
-    ASSERT_FALSE(requests.empty());
-    DiskRequest request = std::move(requests.front());
-    requests.erase(requests.begin());
-    file.on_reply(executor.execute(request));
-    if (file.durable() < first) file.drain(losses, requests);
-  }
-  EXPECT_EQ(read_losses(disk).value()->weak_terms().size(), 1u);
-  EXPECT_LT(file.durable(), second);
-  run(file, losses, executor);
-  EXPECT_TRUE(file.is_settled());
-  EXPECT_EQ(read_losses(disk).value()->weak_terms().size(), 2u);
 }
 
 TEST(LossFile, where_there_is_none_nothing_is_known_and_a_damaged_one_is_told) {
