@@ -750,7 +750,7 @@ void Company::stop_serving(uint32_t partition) {
 bool Company::is_trusted_again(uint32_t partition, int64_t now_us) {
   if (node_.mistakes.read_without_lease) return true;
   PartitionState& state = states_[partition];
-  state.trusted_until_us = cluster_->partitions().core(partition)->lease_until_us();
+  state.trusted_until_us = cluster_->partitions().core(partition)->unrivalled_until_us();
   return now_us < state.trusted_until_us;
 }
 

@@ -67,7 +67,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // ---- commands ---------------------------------------------------------------------------------------------
   // Commands may run on it here.
   bool serves(uint32_t partition) const override { return states_[partition].serves; }
-  // It may have been deposed and does not know yet: what runs now may have to run again elsewhere.  Requires: serves(partition).
+  // It may well have been deposed and not know yet: what runs now may have to run again elsewhere.  Requires: serves(partition).
   bool is_doubted(uint32_t partition, int64_t now_us) {
     return now_us >= states_[partition].trusted_until_us && !is_trusted_again(partition, now_us);
   }

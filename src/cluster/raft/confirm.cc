@@ -17,8 +17,12 @@ constexpr int64_t kMistakenLeaseFactor = 3;
 
 int64_t Core::lease_until_us() const {
   const Leader* const leading = leader();
-  if (failed_ || leading == nullptr || leading->lease_dropped || leading->no_op > commit_)
-    return INT64_MIN;
+  return leading == nullptr || leading->lease_dropped ? INT64_MIN : unrivalled_until_us();
+}
+
+int64_t Core::unrivalled_until_us() const {
+  const Leader* const leading = leader();
+  if (failed_ || leading == nullptr || leading->no_op > commit_) return INT64_MIN;
   const int64_t sent_us = agreed_time(
       configuration(), progress(), QuorumKind::kConfirmation, [&](const Progress& member) {
         return member.member() == options_.self ? kNever : member.confirmed_sent_us;

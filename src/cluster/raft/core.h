@@ -149,6 +149,9 @@ class Core {
   // Local reads are linearizable while steady_us < this, for what was committed or is waited for by
   // `need`; INT64_MIN: never.
   int64_t lease_until_us() const;
+  // Before this nobody else has been elected, unless a replica that was told to stand, and did not in time, does so late.  So long a lease
+  // would last that no transfer has ended.  Nothing that is said to clients may depend on it.
+  int64_t unrivalled_until_us() const;
   // One row a member, this replica included; empty for others.
   std::span<const Progress> progress() const;
   // May a snapshot that was begun by this leader in `term` and holds the log up to `last` be

@@ -75,5 +75,30 @@ TEST(DeposedWorld, who_waits_and_hangs_up_takes_nothing_at_the_next_leader) {
   EXPECT_EQ(cluster.ask(next, {"LLEN", key}), ":1\r\n");
 }
 
+// It has no lease any more in this term, but nobody has taken its place.
+TEST(DeposedWorld, a_leader_whose_transfer_was_given_up_runs_commands_at_once) {
+  CalmCluster cluster(3);
+  const std::string key = "key";
+  const uint32_t leader = leader_of(cluster, key);
+  const uint32_t partition = cluster.partition_of(key);
+  Groups& groups = cluster.company(leader).cluster().groups();
+  const raft::Core& core = *groups.find(group_of_partition(partition));
+  const raft::Term term = core.term();
+  const NodeId target = cluster.company((leader + 1) % 3).cluster().own().id;
+  cluster.world().isolate((leader + 1) % 3);
+  ASSERT_TRUE(groups.hand_over(cluster.company(leader).wall_now(), group_of_partition(partition), std::vector<raft::NodeId>{{target}}));
+  cluster.node(leader).end_turn();
+  cluster.pass(2'000'000);
+  cluster.world().heal();
+  cluster.pass(5'000'000);
+  ASSERT_EQ(core.term(), term);
+  ASSERT_TRUE(cluster.company(leader).serves(partition));
+  EXPECT_EQ(core.lease_until_us(), INT64_MIN);
+  EXPECT_FALSE(cluster.company(leader).is_doubted(partition, cluster.node(leader).now().steady_us));
+  EXPECT_EQ(cluster.ask(leader, {"SET", key, "value"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask(leader, {"GET", key}), "$5\r\nvalue\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 }  // namespace
 }  // namespace quorate::sim
