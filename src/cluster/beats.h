@@ -57,6 +57,8 @@ struct Health {
   int64_t wall_ms = 0;  // its wall clock when the beat left: each beat has its own
   // It can lead as well as any other.
   bool is_fit() const { return disk_is_healthy && clock_is_right; }
+  // ... and stays.
+  bool may_lead() const { return is_fit() && !is_draining; }
   friend bool operator==(const Health&, const Health&) = default;
 };
 

@@ -290,23 +290,7 @@ void ClusterNode::look_at_balance() {
   partitions_.hand_over_soon();
 }
 
-void ClusterNode::set_draining(Instant now, Draining draining) {
-  beats::Health health = groups_.health();
-  health.is_draining = draining == Draining::kYes;
-  groups_.set_health(now, health);
-  partitions_.hand_over_soon();
-}
-
-void ClusterNode::set_disk(Instant now, Disk disk) {
-  beats::Health health = groups_.health();
-  health.disk_is_healthy = disk == Disk::kWell;
-  groups_.set_health(now, health);
-  partitions_.hand_over_soon();
-}
-
-void ClusterNode::set_clock(Instant now, Clock clock) {
-  beats::Health health = groups_.health();
-  health.clock_is_right = clock == Clock::kRight;
+void ClusterNode::set_health(Instant now, const beats::Health& health) {
   groups_.set_health(now, health);
   partitions_.hand_over_soon();
 }

@@ -143,15 +143,9 @@ class ClusterNode final : private GroupsClient {
   std::vector<MetaGroup::Outcome> take_outcomes() { return std::exchange(outcomes_, {}); }
   // Asks the leaders of all partitions of which this node has a voter to hand them over to it.  How many were asked.
   size_t take_over(Instant now) { return partitions_.take_over(now, peers_); }
-  // This node is going to end: the others are told, it takes no leadership any more, and hands over those that it has.  Or it stays after all.
-  enum class Draining : uint8_t { kNo, kYes };
-  void set_draining(Instant now, Draining draining);
-  // Whether the disk finishes what it is given.  While it does not, what is led here goes to nodes whose disk is well.
-  enum class Disk : uint8_t { kIll, kWell };
-  void set_disk(Instant now, Disk disk);
-  // Whether the wall clock agrees with the others'.  While it does not, what is led here goes to nodes whose clock does.
-  enum class Clock : uint8_t { kWrong, kRight };
-  void set_clock(Instant now, Clock clock);
+  // What the others are told of this node.  While it is not as it should be, what is led here goes to nodes that are fit; one that drains is
+  // going to end, and takes no leadership any more.
+  void set_health(Instant now, const beats::Health& health);
   // Groups led here that another node could lead.  While it drains they become fewer.
   size_t count_with_successor() const;
   // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.

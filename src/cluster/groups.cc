@@ -319,17 +319,22 @@ std::optional<NodeId> Groups::known_leader(GroupId group) const {
 
 // ---- handing over ---------------------------------------------------------------------------------------
 
-bool Groups::may_succeed(const raft::Progress& progress) const {
+Groups::Successor Groups::successor(const raft::Core& leader, const raft::Progress& progress) const {
   const NodeId node = progress.member().node;
-  if (node == options_.self || !progress.in_incoming || progress.is_silent) return false;
+  if (node == options_.self || !progress.in_incoming || progress.is_silent) return Successor::kNo;
   const beats::Pair* const to = pair(node);
   const auto health = to == nullptr ? std::nullopt : to->peer_health();
-  return health && !health->is_draining;
+  if (!health || health->is_draining) return Successor::kNo;
+  const bool is_close = progress.match().value + kCloseWithin >= leader.last_index().value;
+  if (!is_close || !leader.may_transfer(progress.member().replica)) return Successor::kNotYet;
+  return health->is_fit() ? Successor::kAtOnce : Successor::kAtNeed;
 }
 
 bool Groups::has_successor(GroupId group) const {
-  const std::span<const raft::Progress> progress = find(group)->progress();
-  return std::any_of(progress.begin(), progress.end(), [&](const raft::Progress& each) { return may_succeed(each); });
+  const raft::Core& core = *find(group);
+  const std::span<const raft::Progress> progress = core.progress();
+  return std::any_of(progress.begin(), progress.end(),
+                     [&](const raft::Progress& each) { return successor(core, each) != Successor::kNo; });
 }
 
 bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wished) {
@@ -337,13 +342,11 @@ bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wishe
   std::optional<raft::Member> to;
   size_t to_place = 0;
   for (const raft::Progress& progress : core.progress()) {
-    const bool is_close = progress.match().value + kCloseWithin >= core.last_index().value;
-    if (!may_succeed(progress) || !is_close || !core.may_transfer(progress.member().replica)) continue;
-    const bool is_fit = pair(progress.member().node)->peer_health()->is_fit();
+    const Successor how = successor(core, progress);
     // Who must end takes the next best; a bad disk or clock is no better elsewhere.
-    if (!is_fit && !health_.is_draining) continue;
+    if (how != Successor::kAtOnce && !(how == Successor::kAtNeed && health_.is_draining)) continue;
     auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
-    if (!is_fit) place += wished.size() + 1;
+    if (how == Successor::kAtNeed) place += wished.size() + 1;
     if (to && to_place <= place) continue;
     to = progress.member();
     to_place = place;
@@ -351,6 +354,16 @@ bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wishe
   if (!to) return false;
   run(now, *slots_[group.value], raft::in::TransferLeadership{to->replica});
   return true;
+}
+
+bool Groups::hand_over_to(Instant now, GroupId group, NodeId to) {
+  const raft::Core& core = *find(group);
+  for (const raft::Progress& progress : core.progress()) {
+    if (progress.member().node != to || successor(core, progress) != Successor::kAtOnce) continue;
+    run(now, *slots_[group.value], raft::in::TransferLeadership{progress.member().replica});
+    return true;
+  }
+  return false;
 }
 
 // ---- peers ----------------------------------------------------------------------------------------------

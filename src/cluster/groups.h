@@ -109,7 +109,7 @@ class Groups {
   void set_health(Instant now, const beats::Health& health);
   const beats::Health& health() const { return health_; }
   // By its health this node should lead nothing that another can lead.
-  bool should_not_lead() const { return health_.is_draining || !health_.is_fit(); }
+  bool should_not_lead() const { return !health_.may_lead(); }
   // What the wall clocks say now: this node's (now.unix_ms) and those of the nodes that are heard.
   struct WallClocks {
     int64_t median_ms = 0;   // of an even number the lower one in the middle
@@ -140,6 +140,8 @@ class Groups {
   // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any; one that is fit, unless
   // this node drains and nobody is.  False: there is none, or a transfer is under way.
   bool hand_over(Instant now, raft::GroupId group, std::span<const raft::NodeId> wished);
+  // The same to this node alone, if it is fit.
+  bool hand_over_to(Instant now, raft::GroupId group, raft::NodeId to);
 
   // The last beat or round that left: what a read barrier needs confirmations behind of.
   raft::BeatNumber last_beat() const { return beat_counter_.last; }
@@ -167,7 +169,14 @@ class Groups {
     std::vector<GroupWrite> writes;
   };
 
-  bool may_succeed(const raft::Progress& progress) const;
+  // How well a member could lead.
+  enum class Successor : uint8_t {
+    kNo,       // it is this one or no voter, or not heard, or about to end
+    kNotYet,   // its log is behind, or a transfer is under way
+    kAtNeed,   // its disk or clock is bad
+    kAtOnce,
+  };
+  Successor successor(const raft::Core& leader, const raft::Progress& progress) const;
   void run(Instant now, Slot& slot, const raft::Input& input);
   void carry_out(Instant now, Slot& slot, raft::Output& output);
   void silence(Instant now, raft::NodeId node);

@@ -428,23 +428,12 @@ void Partitions::follow_plan(Instant now, uint32_t partition, const PlannedParti
 // To the preferred leader, if it can take over at once.  One that does not is asked less and less often.
 void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartition& planned) {
   Replica& replica = replicas_[partition];
-  const raft::GroupId group = group_of_partition(partition);
-  const raft::Core& own = *groups_.find(group);
   const NodeId preferred = planned.replicas.front().node;
   if (preferred == options_.self || now.steady_us < replica.next_transfer_us) return;
-  const beats::Pair* const pair = groups_.pair({preferred});
-  const auto health = pair == nullptr ? std::nullopt : pair->peer_health();
-  if (health && (health->is_draining || !health->is_fit())) return;
-  for (const raft::Progress& progress : own.progress()) {
-    if (progress.member().node.value != preferred) continue;
-    const bool is_close = progress.match().value + kCaughtUpWithin >= own.last_index().value;
-    if (progress.is_silent || !is_close || !own.may_transfer(progress.member().replica)) return;
-    replica.transfer_wait_us = replica.transfer_wait_us == 0 ? options_.transfer_us
-                                                             : std::min(replica.transfer_wait_us * 2, options_.transfer_us_max);
-    replica.next_transfer_us = now.steady_us + replica.transfer_wait_us;
-    groups_.step(now, group, raft::in::TransferLeadership{progress.member().replica});
-    return;
-  }
+  if (!groups_.hand_over_to(now, group_of_partition(partition), {preferred})) return;
+  replica.transfer_wait_us = replica.transfer_wait_us == 0 ? options_.transfer_us
+                                                           : std::min(replica.transfer_wait_us * 2, options_.transfer_us_max);
+  replica.next_transfer_us = now.steady_us + replica.transfer_wait_us;
 }
 
 // To the first in the plan's order that can lead at once: so what this node has led is spread over the others.

@@ -43,12 +43,6 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
 // Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
 constexpr int64_t kTransferSettleUs = 1'000;
 
-// So far a node's time may be ahead of the cluster's clocks, and its clock from theirs if it is to lead.
-constexpr int64_t kClockAheadMs = 500;
-// A disk that has not finished a write for so long is no leader's.
-constexpr int64_t kDiskStallUs = 500'000;
-// Between two looks no more counts: if the process itself stood still, what the disk has done may not be known yet.
-constexpr int64_t kDiskLookUsMax = 150'000;
 
 // What is told of a partition to a replica that is too far behind: what was run for others, and the keys.
 //
@@ -547,92 +541,6 @@ void Company::begin_barrier(uint32_t partition, uint64_t number, uint32_t voters
                           raft::in::ReadBarrier{.token = token, .last_beat = cluster_->groups().last_beat(), .voters = voters});
 }
 
-raft::Durability Company::wanted_mode() const {
-  return node_.settings.appendfsync == FsyncPolicy::kAlways ? raft::Durability::kSynced : raft::Durability::kOs;
-}
-
-void Company::keep_mark() {
-  if (first_record_ && stored_ >= *first_record_) mark_.recovery_is_stored();
-  mark_.follow(wanted_mode(), node_.durability.log());
-  mark_.drain(node_.durability.requests);
-  if (loss_file_.is_due()) loss_file_.write(quorate::encode(losses_));
-  loss_file_.drain(node_.durability.requests);
-}
-
-bool Company::end_files() {
-  const bool is_marked = mark_.end();
-  return is_marked && (loss_file_.is_settled() || loss_file_.has_failed());
-}
-
-void Company::distrust_disk() {
-  if (in_company_ && node_.persistence.disk != nullptr) remove_start_mark(*node_.persistence.disk);
-}
-
-void Company::store_records() {
-  if (!in_company_) [[likely]]
-    return;
-  make_records();
-  if (!first_record_) first_record_ = group_log_.next_number() - 1;
-  keep_mark();
-}
-
-void Company::make_records() {
-  Durability& durability = node_.durability;
-  // Otherwise a process that ends here would never tell.
-  while (!is_silent_ && !must_note_first() && cluster_->has_record()) {
-    Buffer body;
-    const auto needs = cluster_->begin_record(group_log_.next_number(), body, keeping_);
-    group_log_.add(needs, body.view(), node_.newest_stamp_ms, durability.log(), durability.requests);
-    if (!body.empty()) {
-      if (mark_.mode() == raft::Durability::kSynced) durability.sync();
-      return;
-    }
-    // Nothing of it is kept: it counts as stored, and there may be more.
-    on_log_progress();
-  }
-}
-
-void Company::follow_appendonly() {
-  if (is_silent_) return;
-  if (node_.settings.appendonly) {
-    if (bare_record_ == 0 && keeping_ == Keeping::kAll) return;
-    bare_record_ = 0;
-    keeping_ = Keeping::kAll;
-    whole_from_ = node_.durability.log().position().next_sequence;
-    node_.persistence.rewrite_wanted = true;
-    node_.host.log(LogLevel::kNotice, "appendonly yes -> partitions are kept in the log again, from a snapshot on");
-    return;
-  }
-  if (bare_record_ != 0 || keeping_ == Keeping::kBare || node_.durability.refuses_writes()) return;
-  // Nothing may be left out before it is on disk that the log is a bare one (cluster/group_record.h).
-  Buffer body;
-  encode_bare_beginning(meta_group(node_.store.partition_count()), body);
-  bare_record_ = group_log_.next_number();
-  raise_time(node_, node_.now.unix_ms);
-  group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.newest_stamp_ms, node_.durability.log(), node_.durability.requests);
-}
-
-void Company::snapshot_is_published(Keeping of, uint64_t sequence) {
-  if (of == Keeping::kAll && sequence >= whole_from_) whole_from_ = 0;
-}
-
-void Company::on_log_progress() {
-  if (!in_company_ || is_silent_ || !node_.durability.keeps_log()) return;
-  mark_.follow(wanted_mode(), node_.durability.log());
-  const bool is_always = mark_.mode() == raft::Durability::kSynced && !node_.mistakes.written_is_synced;
-  const uint64_t stored = group_log_.stored(node_.durability.log(), is_always ? raft::Durability::kSynced : raft::Durability::kOs);
-  if (stored <= stored_) return;
-  stored_ = stored;
-  if (bare_record_ != 0 && stored_ >= bare_record_) {
-    bare_record_ = 0;
-    keeping_ = Keeping::kBare;
-    node_.persistence.rewrite_wanted = true;
-    node_.host.log(LogLevel::kNotice, "appendonly no -> partitions are kept in memory only, and on the other nodes");
-  }
-  propose();
-  cluster_->stored(wall_now(), stored);
-}
-
 void Company::flush() {
   if (!has_turn()) [[likely]]
     return;
@@ -754,16 +662,18 @@ bool Company::is_trusted_again(uint32_t partition, int64_t now_us) {
   return now_us < state.trusted_until_us;
 }
 
-void Company::set_draining(ClusterNode::Draining draining) {
+void Company::set_draining(Draining draining) {
   if (std::exchange(is_silent_, false)) mark_.go_on();
   propose();
-  if (draining == ClusterNode::Draining::kNo && serves_no_more_) {
+  if (draining == Draining::kNo && serves_no_more_) {
     serves_no_more_ = false;
     for (uint32_t partition = 0; partition < states_.size(); ++partition) {
       if (const raft::Core* const core = cluster_->partitions().core(partition)) on_role(partition, core->role_state());
     }
   }
-  cluster_->set_draining(wall_now(), draining);
+  beats::Health health = cluster_->groups().health();
+  health.is_draining = draining == Draining::kYes;
+  cluster_->set_health(wall_now(), health);
 }
 
 void Company::stop_serving_all() {
@@ -895,41 +805,6 @@ void Company::on_commit(uint32_t partition, raft::Index commit) {
   PartitionState& state = states_[partition];
   state.unacknowledged.commit(commit.value);
   state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
-}
-
-void Company::look_at_disk() {
-  if (!in_company_ || is_silent_) return;
-  const int64_t since_us = std::min(node_.now.steady_us - disk_looked_us_, kDiskLookUsMax);
-  disk_looked_us_ = node_.now.steady_us;
-  // How long something has waited that was not there at the last look, nobody knows.
-  const uint64_t oldest = node_.durability.log().oldest_work();
-  const bool is_same = std::exchange(disk_oldest_, oldest) == oldest && oldest != 0;
-  disk_stalled_us_ = is_same ? disk_stalled_us_ + since_us : 0;
-  const bool is_well = !node_.durability.refuses_writes() && disk_stalled_us_ < kDiskStallUs;
-  if (is_well == cluster_->groups().health().disk_is_healthy) return;
-  node_.host.log(LogLevel::kWarning, is_well ? "the disk takes the log again -> may lead again"
-                                             : "the disk does not take the log -> hand leaderships over");
-  propose();
-  cluster_->set_disk(wall_now(), is_well ? ClusterNode::Disk::kWell : ClusterNode::Disk::kIll);
-}
-
-// REPLICATION 8.  Unless a record says a later time already, the time of what is led here is at most so far ahead of the cluster's clocks.
-void Company::look_at_clocks() {
-  if (!in_company_ || is_silent_) return;
-  const Groups::WallClocks clocks = cluster_->groups().wall_clocks(wall_now());
-  // Who hears nobody goes on by what it heard last.
-  if (clocks.count < 2) return;
-  propose();
-  limit_time(node_, clocks.median_ms + kClockAheadMs);
-  const bool was_right = cluster_->groups().health().clock_is_right;
-  const int64_t off_ms = std::abs(node_.wall_ms - clocks.median_ms);
-  const bool is_right = off_ms <= (was_right ? kClockAheadMs : kClockAheadMs / 2);
-  // Of two nobody can say which is wrong.
-  if (is_right == was_right || clocks.count < 3) return;
-  node_.host.log(LogLevel::kWarning, is_right ? "the wall clock agrees with the others' -> may lead again"
-                                              : "the wall clock is " + std::to_string(off_ms) +
-                                                    " ms from the others' -> hand leaderships over");
-  cluster_->set_clock(wall_now(), is_right ? ClusterNode::Clock::kRight : ClusterNode::Clock::kWrong);
 }
 
 void Company::end_overdue() {

@@ -152,7 +152,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   bool end_files();
 
   // ---- leaving (leaving.h) ------------------------------------------------------------------------------------
-  void set_draining(ClusterNode::Draining draining);
+  // This node is going to end, or stays after all.
+  enum class Draining : uint8_t { kNo, kYes };
+  void set_draining(Draining draining);
   // Whoever asks from here on is told that nothing was done.
   void stop_serving_all();
   // Nothing is said to other nodes any more, and nothing taken from them, so that the log comes to its end.  set_draining(kNo) ends it.

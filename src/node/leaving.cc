@@ -68,7 +68,7 @@ void begin_leaving(NodeState& node) {
   if (node.company.is_alone()) return;
   node.host.log(LogLevel::kNotice, "about to end -> hand leaderships over");
   node.leaving = {.stage = Leaving::Stage::kHandsOver, .until_us = node.now.steady_us + kLeavingUs};
-  node.company.set_draining(ClusterNode::Draining::kYes);
+  node.company.set_draining(Company::Draining::kYes);
 }
 
 bool has_left(NodeState& node) {
@@ -86,7 +86,7 @@ void hurry_leaving(NodeState& node) { node.leaving.until_us = std::min(node.leav
 void stop_leaving(NodeState& node) {
   if (node.leaving.stage == Leaving::Stage::kStays) return;
   node.leaving = {};
-  node.company.set_draining(ClusterNode::Draining::kNo);
+  node.company.set_draining(Company::Draining::kNo);
   node.sessions.for_each([&](Session& session) {
     session.clear(kReadNoMore);
     update_reading(node, session);
