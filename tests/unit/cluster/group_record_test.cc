@@ -126,5 +126,17 @@ TEST(GroupRecord, ALogThatBecomesBareGivesUpWhatItKept) {
   EXPECT_FALSE(recovery.record(encoded({}, {entry_of(kMeta, 9)}, Keeping::kBare)).ok());
 }
 
+TEST(GroupRecord, AMarkerIsReadBackAndAKindOfALaterVersionIsRefused) {
+  GroupWrite marker = entry_of(kPartition, 2, "");
+  marker.write.append[0].kind = raft::EntryKind::kMarker;
+  GroupRecovery recovery;
+  ASSERT_TRUE(recovery.record(encoded({base_of(kPartition)}, {marker}, Keeping::kAll)).ok());
+  const raft::Restored& restored = recovery.groups().at(kPartition).restored;
+  ASSERT_EQ(restored.entries.size(), 1u);
+  EXPECT_EQ(restored.entries[0].kind, raft::EntryKind::kMarker);
+  marker.write.append[0].kind = static_cast<raft::EntryKind>(static_cast<uint8_t>(raft::EntryKind::kMarker) + 1);
+  EXPECT_FALSE(GroupRecovery().record(encoded({base_of(kPartition)}, {marker}, Keeping::kAll)).ok());
+}
+
 }  // namespace
 }  // namespace quorate

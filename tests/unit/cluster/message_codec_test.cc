@@ -215,6 +215,21 @@ TEST(MessageCodec, a_configuration_that_is_not_valid_is_refused) {
   EXPECT_FALSE(decode_configuration(encode_configuration(Configuration()).view()).ok());
 }
 
+TEST(MessageCodec, a_marker_comes_back_and_a_kind_of_a_later_version_is_refused) {
+  for (const int kind : {4, 5}) {
+    Append append{.prev_index = {4}, .prev_term = {2}, .prev_chain = {1}};
+    Entry marker{.term = {2}, .index = {5}, .kind = static_cast<EntryKind>(kind)};
+    marker.chain = chain_after(append.prev_chain, marker);
+    append.entries.push_back(marker);
+    const std::string bytes = bytes_of(message_with(append));
+    std::string_view rest = bytes;
+    const auto again = decode_message(rest);
+    ASSERT_EQ(again.ok(), kind == 4);
+    if (!again.ok()) continue;
+    EXPECT_EQ(std::get<Append>(again.value().body).entries.view()[0].kind, EntryKind::kMarker);
+  }
+}
+
 TEST(MessageCodec, beats_and_echoes_come_back) {
   const beats::Beat beat{.incarnation = {3},
                          .number = {9},
