@@ -171,7 +171,10 @@ std::optional<raft::SnapshotMark> Partitions::state_mark(uint32_t partition) con
 bool Partitions::has_committed_state(uint32_t partition) const {
   const raft::Core* const own = core(partition);
   const Replica& replica = replicas_[partition];
-  return own != nullptr && !is_astray(partition) && !replica.state_index.none() && replica.state_index <= own->commit_index();
+  if (own == nullptr || is_astray(partition) || replica.state_index.none()) return false;
+  // A state that was received may be committed only by being stored here.
+  const bool is_stored = own->stored_index() >= own->log().base().index;
+  return is_stored && replica.state_index <= own->commit_index();
 }
 
 // A leader's memory goes up to the end of its log (what it led with, and then what it executes itself); any other's up to the commit
@@ -321,8 +324,12 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
     look_soon(partition);
     return;
   }
-  // Its state may be ahead of the commit index; it leaves once all of it is committed in this very term (REPLICATION 3).
-  if (!own.snapshot_may_leave(replica.snapshot->term, replica.snapshot->mark.last.index)) return;
+  // Its state may be ahead of the commit index; it leaves once all of it is committed in this very term (REPLICATION 3), or is by being stored
+  // there.
+  const auto may_be_sent = [&](const raft::Member& to) {
+    return own.snapshot_may_be_sent(replica.snapshot->term, replica.snapshot->mark.last.index, to.replica);
+  };
+  if (std::none_of(replica.snapshot_wanted.begin(), replica.snapshot_wanted.end(), may_be_sent)) return;
   Buffer head;
   append_varint(head, group.value);
   append_little<uint64_t>(head, own.options().self.replica.value);
@@ -330,9 +337,12 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   raft::encode(replica.snapshot->mark, head);
   const size_t size = head.size() + replica.snapshot->state.size();
   const int64_t again_us = now.steady_us + options_.snapshot_us + static_cast<int64_t>(size) * 1000 / options_.snapshot_bytes_per_ms;
+  bool is_wanted_still = false;
   for (const raft::Member& to : std::exchange(replica.snapshot_wanted, {})) {
-    if (is_on_its_way(to)) {
+    const bool is_sent_already = is_on_its_way(to);
+    if (is_sent_already || !may_be_sent(to)) {
       replica.snapshot_wanted.push_back(to);
+      is_wanted_still = is_wanted_still || !is_sent_already;
       continue;
     }
     Link* const link = peers.link(to.node.value, PeerLane::kData);
@@ -344,7 +354,7 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
     std::erase_if(replica.snapshots_sent, [&](const Replica::Sent& sent) { return sent.to == to; });
     replica.snapshots_sent.push_back({.to = to, .again_us = again_us});
   }
-  replica.snapshot.reset();
+  if (!is_wanted_still) replica.snapshot.reset();
 }
 
 Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view bytes) {

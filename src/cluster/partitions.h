@@ -164,7 +164,7 @@ class Partitions {
     kDiffers,  // from the other copies
     kStopped,  // its log or its data contradict what it was told; nothing is applied any more
   };
-  // A snapshot of this leader's state; leaves once everything in it is committed.
+  // A snapshot of this leader's state; leaves once everything in it is committed, or will be by being stored where it goes.
   struct HeldSnapshot {
     raft::Term term;
     raft::SnapshotMark mark;

@@ -537,7 +537,7 @@ void World::do_snapshot(const Words& words) {
     if (words[at] == "at") last = {number_from(words[at + 1])};
     if (words[at] == "of") term = {number_from(words[at + 1])};
   }
-  if (!core.snapshot_may_leave(term, last)) {
+  if (!core.snapshot_may_be_sent(term, last, {number_from(words.at(2))})) {
     return say(words[1] + " may not send a snapshot up to " + std::to_string(last.value));
   }
   const raft::SnapshotMark mark{

@@ -8,6 +8,7 @@
 #include <cinttypes>
 #include <initializer_list>
 #include <set>
+#include <utility>
 
 #include "tests/sim/cluster_network.h"
 #include "util/number.h"
@@ -110,6 +111,7 @@ void ClusterClients::on_timer(uint32_t number, int64_t at_us) {
   Client& client = clients_[number];
   if (client.wakes_us != at_us) return;  // it has slept again since
   if (!client.is_busy) return begin(number);
+  if (client.is_dawdling) return send_second_half(number);
   if (client.is_waiting) return give_up(number, "no answer");
   attempt(number);
 }
@@ -126,8 +128,8 @@ std::string ClusterClients::pick_key(KeyKind& kind) {
                                                "queue",    "pair",    "fading"};
   const bool is_weak = prng_.chance(swarm_.weak_writes);
   const uint64_t which = prng_.below(kKinds);
-  kind = is_weak ? KeyKind::kCounter : static_cast<KeyKind>(which);
-  const std::string base = (is_weak ? "weak" : kNames[which]) + std::to_string(prng_.below(swarm_.keys));
+  kind = is_weak || swarm_.only_counters ? KeyKind::kCounter : static_cast<KeyKind>(which);
+  const std::string base = (is_weak ? "weak" : kNames[static_cast<size_t>(kind)]) + std::to_string(prng_.below(swarm_.keys));
   uint32_t& generation = generation_[base];
   std::string key = base + "." + std::to_string(generation);
   KeyHistory& history = history_[key];
@@ -345,6 +347,7 @@ void ClusterClients::retry(uint32_t number) {
 // Nobody knows whether it was done.
 void ClusterClients::give_up(uint32_t number, const char* why) {
   Client& client = clients_[number];
+  client.is_dawdling = false;
   host_.log_client(number, client.call.text + ": " + why + " -> unknown");
   host_.hang_up(number);
   client.has_connection = false;
@@ -411,9 +414,20 @@ bool ClusterClients::begin_second_half(uint32_t number) {
   client.call.next_value = *value + client.call.argument;
   client.replies.clear();
   client.replies_left = 3;
+  if (swarm_.dawdle_us == 0) {
+    send_second_half(number);
+  } else {
+    client.is_dawdling = true;
+    sleep(number, 1 + static_cast<int64_t>(optimist_prng_.below(static_cast<uint64_t>(2 * swarm_.dawdle_us))));
+  }
+  return true;
+}
+
+void ClusterClients::send_second_half(uint32_t number) {
+  Client& client = clients_[number];
+  if (std::exchange(client.is_dawdling, false)) sleep(number, std::max<int64_t>(client.gives_up_us - host_.now_us(), 1));
   host_.send_request(number, client.target, client.door,
                      command({"MULTI"}) + command({"SET", client.call.key, std::to_string(*client.call.next_value)}) + command({"EXEC"}));
-  return true;
 }
 
 void ClusterClients::on_reply(uint32_t number) {

@@ -95,6 +95,7 @@ class ClusterClients {
     Call call;
     bool is_busy = false;
     bool is_waiting = false;  // for a reply; else for the next attempt
+    bool is_dawdling = false; // between the halves of a call
     bool has_connection = false;
     ClientDoor door = ClientDoor::kMain;
     uint64_t connection = 0;  // counts its connections
@@ -148,6 +149,7 @@ class ClusterClients {
   Outcome judge_private(Client& client);
   Outcome judge_optimist(const Client& client, std::optional<KeyState>& output);
   bool begin_second_half(uint32_t number);
+  void send_second_half(uint32_t number);
   void read_private(Client& client, const ReplyValue& reply);
   static bool is_moved(const Client& client, const ReplyValue& reply);
   bool is_wrong_error(const Client& client, const ReplyValue& reply);

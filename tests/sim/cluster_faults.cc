@@ -161,6 +161,7 @@ void ClusterWorld::cut_off(uint32_t number) {
   }
   gather_clients(number, length_us);
   Machine& machine = *machines_[number];
+  if (swarm_.lonely_is_slow) machine.slow_turn_us = length_us;
   if (swarm_.saves()) {
     // What it alone holds is in its snapshot, too.
     push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(300'000)),

@@ -128,6 +128,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "one-way cut", swarm.one_way);
   add_line(text, "broken line", swarm.broken_line);
   add_line(text, "lonely node", swarm.lonely);
+  if (swarm.lonely_is_slow) text += "  lonely nodes are slow\n";
   add_line(text, "kill", swarm.kill);
   add_line(text, "power loss", swarm.power);
   add_line(text, "orderly end", swarm.end);
@@ -154,6 +155,8 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.other_levels > 0) add_line(text, "other-levels", swarm.other_levels);
   if (swarm.weak_writes > 0) add_line(text, "weak-writes", swarm.weak_writes);
   if (swarm.local_reads > 0) add_line(text, "local-reads", swarm.local_reads);
+  if (swarm.only_counters) text += "  only counters\n";
+  if (swarm.dawdle_us > 0) add_line(text, "dawdle-us", static_cast<double>(swarm.dawdle_us));
   return text;
 }
 

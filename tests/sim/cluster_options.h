@@ -30,6 +30,7 @@ struct ClusterSwarm {
   FaultRate one_way;    // one node cannot hear, or be heard by, another
   FaultRate broken_line;  // one connection breaks
   FaultRate lonely;       // one node is cut off from all others, and clients are on its side
+  bool lonely_is_slow = false;  // its turn lasts as long
   // The machines.
   FaultRate kill;         // kill -9 between any two outputs; length: until it starts again
   FaultRate power;        // power loss of one machine
@@ -56,6 +57,8 @@ struct ClusterSwarm {
   double local_reads = 0;          // of reads of counters: from any copy
   uint32_t listeners = 0;          // clients of pub/sub
   uint32_t publishers = 0;
+  bool only_counters = false;  // all clients use keys of one kind
+  int64_t dawdle_us = 0;       // mean time between what is watched and EXEC
 
   // A test sees to it that they do.
   bool copies_may_differ = false;

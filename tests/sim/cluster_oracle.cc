@@ -1,6 +1,7 @@
 // One leader a term, one log a group, equal data at equal places.
 #include "tests/sim/cluster_oracle.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -36,6 +37,8 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
   const raft::Index commit = core.commit_index();
   if (commit > core.last_index())
     fail("I4: " + name_of(core) + " has committed more than it holds");
+  note_stored(core);
+  look_at_memory(machine, core);
   look_at_base(machine, core);
   if (core.role() == raft::RoleName::kLeader) look_at_configuration(machine, core);
   if (core.role() == raft::RoleName::kLeader) {
@@ -52,7 +55,8 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
          " before the term's first entry is committed");
   }
   const auto chain = core.log().chain_at(commit);
-  if (!chain) return seen;
+  // A state that it has received may be committed by its own copy, once that is stored.
+  if (!chain || core.stored_index() < core.log().base().index) return seen;
   const auto [known, is_new] = committed_.try_emplace({group, commit.value}, chain->value);
   if (!is_new && known->second != chain->value) {
     fail("I3: " + name_of(core) + " has committed two histories up to " +
@@ -67,9 +71,57 @@ void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core) {
   auto last = committed_.lower_bound({group + 1, 0});
   if (last == committed_.begin() || (--last)->first.first != group) return;
   const uint64_t base = core.log().base().index.value;
-  if (base <= last->first.second) return;
+  if (base <= last->first.second || core.stored_index().value < base || holds_committed_base(core)) return;
   fail("I3: " + name_of(core) + " of " + name_of(machine) + " stands on a state up to " +
        std::to_string(base) + ", and nobody has committed more than " + std::to_string(last->first.second));
+}
+
+bool ClusterOracle::holds_committed_base(const raft::Core& core) const {
+  const raft::LogBase base = core.log().base();
+  const auto found = stored_.find({core.options().group.value, base.index.value});
+  const auto is_held_by_half = [&](const raft::Half& half) {
+    uint32_t holders = 0;
+    for (const raft::Member& voter : half.voters) {
+      const bool is_own = voter == core.options().self;
+      const bool is_noted = found != stored_.end() && found->second.contains({voter.replica.value, base.chain.value});
+      if (is_own || is_noted) ++holders;
+    }
+    return holders >= half.quorums().commit;
+  };
+  const auto& [at, configuration] = core.configuration_at_index(base.index);
+  if (configuration.unknown()) return false;
+  // Behind a joint one that is committed the leader may count by the next already, which the state does not hold.
+  const auto committed = committed_.lower_bound({core.options().group.value, at.index.value});
+  const bool is_followed = committed != committed_.end() && committed->first.first == core.options().group.value;
+  return is_held_by_half(configuration.incoming) &&
+         (!configuration.joint() || is_followed || is_held_by_half(*configuration.outgoing));
+}
+
+void ClusterOracle::note_stored(const raft::Core& core) {
+  const uint64_t group = core.options().group.value;
+  const uint64_t replica = core.options().self.replica.value;
+  const raft::Log& log = core.log();
+  auto& [noted, noted_chain] = stored_noted_[{group, replica}];
+  // What was noted and is there no more was replaced: all of it is looked at again.
+  const auto chain = log.chain_at(raft::Index{noted});
+  const bool goes_on = chain && chain->value == noted_chain;
+  for (raft::Index index = goes_on ? raft::next(raft::Index{noted}) : log.first_index(); index <= core.stored_index(); index = raft::next(index)) {
+    stored_[{group, index.value}].insert({replica, log.at(index).chain.value});
+    noted = index.value;
+    noted_chain = log.at(index).chain.value;
+  }
+}
+
+// I10.  Who counts as full holds all that it has ever acknowledged, or what a later leader has put in its place.
+void ClusterOracle::look_at_memory(uint32_t machine, const raft::Core& core) {
+  raft::Position& acknowledged = acknowledged_[{core.options().group.value, core.options().self.replica.value}];
+  if (core.standing() == raft::Standing::kFull && core.position() < acknowledged) {
+    fail("I10: " + name_of(machine) + " may vote in " + name_of(core) + ", and has forgotten what it had stored between " +
+         std::to_string(core.last_index().value) + " and " + std::to_string(acknowledged.index.value));
+  }
+  const auto term = core.log().term_at(core.stored_index());
+  if (!term) return;
+  acknowledged = std::max(acknowledged, raft::Position{.epoch = core.epoch(), .term = *term, .index = core.stored_index()});
 }
 
 // Voters change by joint configurations only.

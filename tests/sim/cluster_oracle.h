@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,10 @@ class ClusterOracle {
 
  private:
   void look_at_base(uint32_t machine, const raft::Core& core);
+  // Has a commit quorum stored the log up to its base?
+  bool holds_committed_base(const raft::Core& core) const;
+  void note_stored(const raft::Core& core);
+  void look_at_memory(uint32_t machine, const raft::Core& core);
   void look_at_configuration(uint32_t machine, const raft::Core& core);
 
   using Place = std::pair<uint64_t, uint64_t>;  // group, index
@@ -39,6 +44,11 @@ class ClusterOracle {
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> found_committed_;
   // The chain of hashes of everything committed up to a place, as somebody has said it.
   std::map<Place, uint64_t> committed_;
+  // Who has ever stored an entry, and with which chain, by group and index; and how far that is noted of a replica, by group and replica.
+  std::map<Place, std::set<std::pair<uint64_t, uint64_t>>> stored_;
+  std::map<std::pair<uint64_t, uint64_t>, std::pair<uint64_t, uint64_t>> stored_noted_;
+  // How far the log of a replica reached that said that it had stored it, by group and replica.
+  std::map<std::pair<uint64_t, uint64_t>, raft::Position> acknowledged_;
   struct Copy {
     uint32_t machine = 0;
     uint64_t chain = 0;

@@ -133,6 +133,23 @@ void ask_who_is_cut_off(ClusterSwarm& swarm) {
   swarm.reads = 0.7;
 }
 
+// ... for what others write meanwhile: of what is written at the old leader as well it says nothing.
+void read_who_is_cut_off(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.kill = {};
+  swarm.clients = 9;
+  swarm.think_us = 3 * kMs;
+  swarm.keys = 8;
+  swarm.reads = 0.95;
+  swarm.only_counters = true;
+}
+
+// ... in a turn that goes on while others are elected.
+void take_long_turns(ClusterSwarm& swarm) {
+  read_who_is_cut_off(swarm);
+  swarm.lonely_is_slow = true;
+}
+
 void kill_often(ClusterSwarm& swarm) {
   be_busy(swarm);
   swarm.kill = {.every_us = 300 * kMs, .length_us = 20 * kMs};
@@ -160,6 +177,19 @@ void end_often(ClusterSwarm& swarm) {
   swarm.clients = 9;
   swarm.think_us = 3 * kMs;
   swarm.reads = 0.95;
+}
+
+// Each turn has read something, and disks are no slower than the network: who is told to stand asks for votes before others have
+// confirmed the old leader.
+void end_in_a_rush(ClusterSwarm& swarm) {
+  end_often(swarm);
+  swarm.nodes = 3;
+  swarm.partitions = 8;
+  swarm.disk_us = 2;
+  swarm.clients = 20;
+  swarm.think_us = kMs / 5;
+  swarm.keys = 8;
+  swarm.only_counters = true;
 }
 
 // The old leader hears of the election after the one that has been told to stand has won it.
@@ -193,6 +223,21 @@ void write_weakly(ClusterSwarm& swarm) {
   swarm.disk_us = 5 * kMs;
 }
 
+// Leaders change between what is watched and EXEC.
+void watch_for_long(ClusterSwarm& swarm) {
+  kill_often(swarm);
+  swarm.clients = 9;
+  swarm.reads = 0.1;
+  swarm.only_counters = true;
+  swarm.dawdle_us = 150 * kMs;
+}
+
+void lose_power_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.appendfsync = "everysec";
+  swarm.power = {.every_us = 300 * kMs, .length_us = 20 * kMs};
+}
+
 // A leader is cut off together with a copy that asks it.
 void read_copies_of_five(ClusterSwarm& swarm) {
   be_busy(swarm);
@@ -202,6 +247,7 @@ void read_copies_of_five(ClusterSwarm& swarm) {
   swarm.think_us = 4 * kMs;
   swarm.local_reads = 1;
   swarm.reads = 0.8;
+  swarm.only_counters = true;
 }
 
 // Nobody asks a follower, and none of them comes to lead: what it holds is never seen.
@@ -219,24 +265,24 @@ void replace_often(ClusterSwarm& swarm) {
 constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>, provoked<cut_off_often>, 24},
     {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>, provoked<ask_who_is_cut_off>, 24},
-    {"read without lease", 200, of_node<&NodeMistakes::read_without_lease>, provoked<ask_who_is_cut_off>, 24},
+    {"read without lease", 200, of_node<&NodeMistakes::read_without_lease>, provoked<read_who_is_cut_off>, 24},
     {"lost replies leave", 200, of_node<&NodeMistakes::lost_replies_leave>, provoked<cut_off_often>, 24},
     {"proposes nothing", 200, of_node<&NodeMistakes::proposes_nothing>, provoked<be_busy>, 24},
     {"serves before applied", 200, of_node<&NodeMistakes::serves_before_applied>, provoked<kill_often>, 24},
     {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>, provoked<save_often>, 24},
-    {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>},
-    {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>},
-    {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>},
-    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_often>, 0},
+    {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>, provoked<take_long_turns>, 24},
+    {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>, provoked<kill_often>, 24},
+    {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>, provoked<lose_power_often>, 24},
+    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_a_rush>, 24},
     {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>, provoked<listen>, 24},
     {"written is synced", 200, of_node<&NodeMistakes::written_is_synced>, provoked<lose_all_power_often>, 24},
     {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>, provoked<break_lines_often>, 24},
     {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>, provoked<kill_often>, 24},
     {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>, provoked<write_weakly>, 24},
     {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>,
-     provoked<read_copies_of_five>, 0},
-    {"forgets watches", 200, of_node<&NodeMistakes::forgets_watches>},
-    {"watches over terms", 200, of_node<&NodeMistakes::watches_over_terms>},
+     provoked<read_copies_of_five>, 24},
+    {"forgets watches", 200, of_node<&NodeMistakes::forgets_watches>, provoked<watch_for_long>, 24},
+    {"watches over terms", 200, of_node<&NodeMistakes::watches_over_terms>, provoked<watch_for_long>, 24},
     {"applies differently", 200, of_node<&NodeMistakes::applies_differently>, provoked<compare_often>, 24},
     {"local is lease", 200, of_node<&NodeMistakes::local_is_lease>, provoked<ask_who_is_cut_off>, 24},
     // Of the core.

@@ -165,17 +165,11 @@ void Oracle::begin_epoch(Group& group, const raft::Core& core) {
     ++kept;
   }
   if (kept < group.log.size()) {
-    uint32_t needed = UINT32_MAX;
-    const raft::Configuration& configuration = core.configuration();
-    needed = configuration.incoming.quorums().commit;
-    if (configuration.outgoing) {
-      needed = std::min(needed, configuration.outgoing->quorums().commit);
-    }
-    if (group.forgetful_at_recovery < needed) {
+    if (group.forgetful_at_recovery < group.needed_at_recovery) {
       fail(text_of("an all-present restart lost what too few had forgotten", core, {kept + 2}) +
            " of " + std::to_string(group.log.size() + 1) + ", " +
            std::to_string(group.forgetful_at_recovery) + " had forgotten, " +
-           raft::describe(configuration));
+           raft::describe(core.configuration()));
     }
   }
   for (size_t slot = kept; slot < group.log.size(); ++slot) {
@@ -187,6 +181,7 @@ void Oracle::begin_epoch(Group& group, const raft::Core& core) {
   group.log.resize(kept);
   group.epoch = core.epoch();
   group.forgetful_at_recovery = 0;
+  group.needed_at_recovery = UINT32_MAX;
 }
 
 void Oracle::note_state(raft::GroupId id, raft::Index index, uint64_t hash) {
@@ -221,8 +216,16 @@ void Oracle::note_installed(const raft::Core& core, const raft::SnapshotMark& ma
   Group& group = groups_.at(core.options().group);
   if (core.epoch() != group.epoch) return;
   const Committed* const known = find(group, mark.last.index);
-  if (mark.last.index.value >= 2 && (known == nullptr || known->chain != mark.chain)) {
-    fail(text_of("a snapshot of what is not committed", core, mark.last.index));
+  // Its own copy may be the one that commits it.
+  const raft::Configuration& configuration = mark.configuration.configuration;
+  const auto commits = [&](const raft::Half& half) { return completes_commit(group, half, core.options().self.replica, mark); };
+  // Behind a joint one that is committed the leader may count by the next already, which is not in the mark.
+  const bool is_followed = find(group, mark.configuration.at.index) != nullptr;
+  const bool is_completed = known == nullptr && commits(configuration.incoming) &&
+                            (!configuration.joint() || is_followed || commits(*configuration.outgoing));
+  if (mark.last.index.value >= 2 && !is_completed && (known == nullptr || known->chain != mark.chain)) {
+    fail(text_of("a snapshot of what is not committed", core, mark.last.index) + " of " + std::to_string(group.log.size() + 1) + ", " +
+         raft::describe(configuration));
   }
 }
 
@@ -236,9 +239,13 @@ void Oracle::note_stored(const raft::Core& core, const std::vector<raft::Entry>&
 
 void Oracle::note_recovery(const raft::Core& core, uint32_t forgetful) {
   Group& group = groups_.at(core.options().group);
-  if (core.epoch() > group.epoch) {
-    group.forgetful_at_recovery = std::max(group.forgetful_at_recovery, forgetful);
-  }
+  if (core.epoch() <= group.epoch) return;
+  group.forgetful_at_recovery = std::max(group.forgetful_at_recovery, forgetful);
+  // So many voters may have committed alone what is lost: by the configuration of this moment, the leader may finish a joint one at once.
+  const raft::Configuration& configuration = core.configuration();
+  uint32_t needed = configuration.incoming.quorums().commit;
+  if (configuration.outgoing) needed = std::min(needed, configuration.outgoing->quorums().commit);
+  group.needed_at_recovery = std::min(group.needed_at_recovery, needed);
 }
 
 void Oracle::note_sent(const raft::Message& message, bool owes_recovery) {
@@ -253,8 +260,23 @@ void Oracle::note_sent(const raft::Message& message, bool owes_recovery) {
 }
 
 void Oracle::note_snapshot_stored(const raft::Core& core, raft::Index last) {
-  raft::Index& known = groups_.at(core.options().group).snapshots[core.options().self.replica];
+  Group& group = groups_.at(core.options().group);
+  raft::Index& known = group.snapshots[core.options().self.replica];
   known = std::max(known, last);
+  const bool is_new = last.value >= 2 && find(group, last) == nullptr && core.epoch() == group.epoch;
+  if (is_new && core.commit_index() >= last) note_commit(core, before(last));
+}
+
+// Has a commit quorum of the half stored the log up to the mark, when `taker` has?
+bool Oracle::completes_commit(const Group& group, const raft::Half& half, raft::ReplicaId taker, const raft::SnapshotMark& mark) {
+  std::set<raft::ReplicaId> holders;
+  if (half.has(taker)) holders.insert(taker);
+  const auto found = group.copies.find(mark.last.index);
+  if (found == group.copies.end()) return false;
+  for (const Copy& copy : found->second) {
+    if (copy.chain == mark.chain && half.has(copy.replica)) holders.insert(copy.replica);
+  }
+  return holders.size() >= half.quorums().commit;
 }
 
 bool Oracle::enough_copies(const Group& group, const raft::Half& half, uint32_t level,

@@ -94,6 +94,7 @@ class Oracle {
   struct Group {
     raft::RecoveryEpoch epoch;
     uint32_t forgetful_at_recovery = 0;
+    uint32_t needed_at_recovery = UINT32_MAX;
     raft::Chain first_chain;
     std::vector<Committed> log;  // from index 2
     std::map<raft::Term, raft::ReplicaId> leaders;
@@ -118,6 +119,7 @@ class Oracle {
   // From the first entry that is not known to be committed up to the commit index; empty if it
   // cannot be told.
   static std::vector<const raft::Entry*> new_entries(const Group& group, const raft::Core& core);
+  static bool completes_commit(const Group& group, const raft::Half& half, raft::ReplicaId taker, const raft::SnapshotMark& mark);
   static bool enough_copies(const Group& group, const raft::Half& half, uint32_t level,
                             const AcknowledgedWrite& write);
 

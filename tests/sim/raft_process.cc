@@ -520,14 +520,17 @@ void Process::send_snapshots(raft::GroupId group, Replica& replica) {
   for (OutgoingSnapshot& snapshot : replica.snapshots) {
     const raft::Core& core = *replica.core;
     if (core.role() != raft::RoleName::kLeader || core.term() != snapshot.term) continue;
-    if (!core.snapshot_may_leave(snapshot.term, snapshot.mark.last.index)) {
+    const raft::Index last = snapshot.mark.last.index;
+    const bool stays_here = snapshot.to.replica.none();
+    if (!(stays_here ? core.snapshot_may_leave(snapshot.term, last)
+                     : core.snapshot_may_be_sent(snapshot.term, last, snapshot.to.replica))) {
       // What commits it may be who waits for it.
       const bool is_late = now().steady_us - snapshot.taken_us > kSnapshotWaitUs;
       if (is_late) snapshot = snapshot_at_commit(replica, snapshot.to);
       waiting.push_back(std::move(snapshot));
       continue;
     }
-    if (snapshot.to.replica.none()) {
+    if (stays_here) {
       store_snapshot(group, replica, snapshot);
       continue;
     }

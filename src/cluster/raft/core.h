@@ -155,8 +155,10 @@ class Core {
   // One row a member, this replica included; empty for others.
   std::span<const Progress> progress() const;
   // May a snapshot that was begun by this leader in `term` and holds the log up to `last` be
-  // published, sent, or used to truncate?
+  // published, or used to truncate?
   bool snapshot_may_leave(Term term, Index last) const;
+  // May it be sent to this member?  Also if it is committed as soon as the member has stored it.
+  bool snapshot_may_be_sent(Term term, Index last, ReplicaId to) const;
 
   // ---- voter
   // Does this replica follow `leader` in `term`, so that an echo may confirm it?
@@ -351,6 +353,7 @@ class Core {
   void continue_change(Output& out);
 
   // snapshot.cc
+  bool completes_commit(Index last, ReplicaId to) const;
   void on(const in::SnapshotFailed& input, Output& out);
   void on(const in::SnapshotReceived& input, Output& out);
   void install(const SnapshotMark& mark, Output& out);

@@ -127,7 +127,7 @@ struct Output {
   // Reads wait for a confirmation: send a beat (round) to everybody at the end of this turn.
   bool round_wanted = false;
 
-  // 8. Send these members a snapshot of this replica (see Core::snapshot_may_leave); SnapshotFailed
+  // 8. Send these members a snapshot of this replica (see Core::snapshot_may_be_sent); SnapshotFailed
   // if it cannot be done.  One that is on its way to the member already is enough.
   std::vector<Member> snapshots_wanted = {};
 

@@ -1,6 +1,7 @@
 // Snapshots: who may send one, who takes one.  The blocks travel outside of the core.
 #include <algorithm>
 
+#include "cluster/raft/agreed.h"
 #include "cluster/raft/core.h"
 #include "util/check.h"
 
@@ -20,6 +21,23 @@ bool Core::snapshot_may_leave(Term term, Index last) const {
   const bool is_restated = last == next(leading->no_op) && log_.has(last) &&
                            log_.at(last).kind == EntryKind::kConfiguration;
   return is_restated;
+}
+
+bool Core::snapshot_may_be_sent(Term term, Index last, ReplicaId to) const {
+  if (snapshot_may_leave(term, last)) return true;
+  return !failed_ && leader() != nullptr && term == hard_.term && completes_commit(last, to);
+}
+
+// What commits the end of the log may be the copy of the very member that cannot get there without a
+// snapshot: its log is behind the window, or forgotten, and too few others are there.  Everybody
+// else that is counted has stored as much before it leaves, so the member may take it for committed:
+// whoever is elected later needs one of them, and they had it before they could vote in a later term.
+bool Core::completes_commit(Index last, ReplicaId to) const {
+  if (!log_.has(last) || log_.at(last).term != hard_.term || stored_ < last) return false;
+  const uint64_t reached = agreed(configuration(), progress(), QuorumKind::kCommit, [&](const Progress& member) {
+    return member.member().replica == to ? std::max(member.match(), last).value : member.match().value;
+  });
+  return reached >= last.value;
 }
 
 void Core::on(const in::SnapshotFailed& input, Output&) {
