@@ -124,6 +124,8 @@ std::string show(const raft::Entry& entry) {
       return at + "{" +
              (configuration.ok() ? raft::describe(configuration.value()) : "unreadable") + "}";
     }
+    case raft::EntryKind::kMarker:
+      return at + "marker";
   }
   return "?";
 }

@@ -605,6 +605,7 @@ void ClusterWorld::replace(uint32_t number) {
   bury(number);
   machine.disk = SimDisk(node_prng_.next());
   machine.is_new = true;
+  machine.told_losses.clear();  // by another node
 }
 
 // ---- what must hold
