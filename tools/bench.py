@@ -311,9 +311,11 @@ class Bench:
         example = rows.benchmark_argv(rows.SPEED[2], 7001, self.cores[1], rows.SPEED[2].requests)
         lines.append("- a row's client: `%s`" % " ".join(
             os.path.basename(w) if w.startswith("/") else w for w in example))
-        example = Server("x", "quorate-server", core=self.cores[0], folder="DIR").argv()
+        name, path = next(iter(self.peers.items()))
+        example = Server(name, path, core=self.cores[0], folder="DIR").argv()
         example[example.index("--port") + 1] = "PORT"
-        lines.append("- a row's server: `%s`" % " ".join(w or "''" for w in example))
+        lines.append("- a row's server: `%s`" % " ".join(
+            os.path.basename(w) if w == os.path.abspath(path) else w or "''" for w in example))
         return lines
 
     def run(self):
