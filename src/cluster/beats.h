@@ -1,5 +1,5 @@
-// Beats of one pair of nodes, from the side of one of them (REPLICATION.md 6).  Every 50 ms each
-// node tells the other that it lives, how it is, and which groups it leads towards it; the other
+// Beats of one pair of nodes, from the side of one of them (REPLICATION.md 6).  Every 50 ms (56 where
+// the beats of the two leave together) each node tells the other that it lives, how it is, and which groups it leads towards it; the other
 // echoes at once and names the groups for which it does NOT confirm.  A round that confirms
 // leaderships for reads is a beat that does not wait for its turn.  One beat serves all groups of
 // the pair, so an idle group costs nothing.
@@ -176,6 +176,7 @@ class Pair {
        const raft::Mistakes& mistakes = {});
 
   void step(Instant now, const Input& input, Output& out);
+  // Timeout is wanted then.  An earlier one may let a beat leave that is nearly due.
   int64_t deadline() const;
 
   // When the newest beat of the peer arrived, INT64_MIN: never.  What LeaderHeard is told.
@@ -211,7 +212,10 @@ class Pair {
   void on(const in::Judged& input, Output& out);
   void on(const in::SupportWithdrawn& input, Output& out);
   void send_beat(Output& out);
+  void answer(Output& out);
   void send_echo(Output& out);
+  // How much earlier or later than planned a beat may leave, so that it leaves together with others.
+  int64_t slack_us() const { return options_.beat_us / 8; }
   void receive(const Beat& beat, Output& out);
   void receive(const Echo& echo, Output& out);
   // False: the packet is of an older incarnation.

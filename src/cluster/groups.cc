@@ -56,6 +56,7 @@ void Groups::remove(Instant now, GroupId group) {
     if (pair != pairs_.end()) step_pair(now, pair->first, *pair->second, beats::in::SupportWithdrawn{group});
   }
   slots_[group.value].reset();
+  cores_deadline_us_.reset();
   std::erase_if(writes_, [&](const GroupWrite& each) { return each.group == group; });
   for (PendingRecord& record : pending_) {
     std::erase_if(record.writes, [&](const GroupWrite& each) { return each.group == group; });
@@ -81,7 +82,7 @@ void Groups::run(Instant now, Slot& slot, const raft::Input& input) {
   // kept.
   raft::Output output = std::exchange(output_, raft::Output());
   slot.core.step(now, input, output);
-  slot.deadline_us = slot.core.deadline();
+  set_deadline(slot, slot.core.deadline());
   carry_out(now, slot, output);
   output.clear();
   output_ = std::move(output);
@@ -416,22 +417,43 @@ Status Groups::receive_packet(Instant now, NodeId from, std::string_view bytes) 
 // ---- time, turns ----------------------------------------------------------------------------------------
 
 void Groups::tick(Instant now) {
-  for (const auto& [node, slot] : pairs_) {
-    if (slot->pair.deadline() <= now.steady_us) step_pair(now, node, *slot, beats::in::Timeout{});
+  // All pairs, so that their beats leave together.
+  if (pairs_deadline() <= now.steady_us) {
+    for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::Timeout{});
   }
+  if (cores_deadline() > now.steady_us) return;
   for (const auto& slot : slots_) {
     if (slot != nullptr && slot->deadline_us <= now.steady_us) run(now, *slot, raft::in::Timeout{});
   }
 }
 
-int64_t Groups::deadline() const {
+int64_t Groups::pairs_deadline() const {
   int64_t deadline = kNever;
-  for (const auto& slot : slots_) {
-    if (slot != nullptr) deadline = std::min(deadline, slot->deadline_us);
-  }
   for (const auto& [node, slot] : pairs_) deadline = std::min(deadline, slot->pair.deadline());
   return deadline;
 }
+
+void Groups::set_deadline(Slot& slot, int64_t deadline_us) {
+  const int64_t before_us = std::exchange(slot.deadline_us, deadline_us);
+  if (!cores_deadline_us_) return;
+  if (deadline_us <= *cores_deadline_us_) {
+    cores_deadline_us_ = deadline_us;
+  } else if (before_us == *cores_deadline_us_) {
+    cores_deadline_us_.reset();  // another slot's may be the least now
+  }
+}
+
+int64_t Groups::cores_deadline() const {
+  if (!cores_deadline_us_) {
+    cores_deadline_us_ = kNever;
+    for (const auto& slot : slots_) {
+      if (slot != nullptr) cores_deadline_us_ = std::min(*cores_deadline_us_, slot->deadline_us);
+    }
+  }
+  return *cores_deadline_us_;
+}
+
+int64_t Groups::deadline() const { return std::min(pairs_deadline(), cores_deadline()); }
 
 void Groups::end_turn(Instant now, Peers& peers) {
   if (led_is_stale_) tell_led(now);

@@ -155,7 +155,7 @@ class Groups {
     const raft::GroupId group;
     raft::Core core;
     raft::Index commit_told;
-    int64_t deadline_us = kNever;     // of the core since its last step: asked for each turn
+    int64_t deadline_us = kNever;     // of the core since its last step
   };
   struct PairSlot {
     PairSlot(const beats::Options& options, beats::BeatCounter& counter, uint64_t seed, const raft::Mistakes& mistakes)
@@ -177,6 +177,9 @@ class Groups {
     kAtOnce,
   };
   Successor successor(const raft::Core& leader, const raft::Progress& progress) const;
+  int64_t pairs_deadline() const;
+  int64_t cores_deadline() const;
+  void set_deadline(Slot& slot, int64_t deadline_us);
   void run(Instant now, Slot& slot, const raft::Input& input);
   void carry_out(Instant now, Slot& slot, raft::Output& output);
   void silence(Instant now, raft::NodeId node);
@@ -195,6 +198,8 @@ class Groups {
   Prng random_;
   beats::BeatCounter beat_counter_;
   std::vector<std::unique_ptr<Slot>> slots_;    // by group
+  // The least deadline of all slots; nothing: to be looked for.  It is asked for each turn, and few steps change it.
+  mutable std::optional<int64_t> cores_deadline_us_;
   std::map<raft::NodeId, std::unique_ptr<PairSlot>> pairs_;
   beats::Health health_;
   bool led_is_stale_ = false;

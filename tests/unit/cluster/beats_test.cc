@@ -213,5 +213,59 @@ TEST(Beats, an_idle_pair_beats_every_fifty_milliseconds) {
   EXPECT_EQ(nodes.one.deadline(), kNever);
 }
 
+// How often each of the two was woken within a second of beats: by its own clock or by a packet burst that arrived 1 ms after it left.
+TEST(Beats, those_of_both_leave_together) {
+  struct Flight {
+    int64_t at_us = 0;
+    std::vector<Packet> packets = {};
+  };
+  Two nodes;
+  std::vector<Flight> to_one, to_two;
+  const auto fly = [&](const Output& out, std::vector<Flight>& way) {
+    if (!out.send.empty()) way.push_back({nodes.now_us + kMillisecond, out.send});
+  };
+  fly(nodes.at_one(in::Connected{}), to_two);
+  nodes.now_us += 20 * kMillisecond;  // whatever their clocks were when they met
+  fly(nodes.at_two(in::Connected{}), to_one);
+  int woken = 0;
+  int beats = 0;
+  const auto arrive = [&](std::vector<Flight>& way, Pair& pair, std::vector<Flight>& back) {
+    while (!way.empty() && way.front().at_us <= nodes.now_us) {
+      const Flight flight = way.front();
+      way.erase(way.begin());
+      ++woken;
+      Output answers;
+      for (const Packet& packet : flight.packets) {
+        if (std::holds_alternative<Beat>(packet)) ++beats;
+        const Output out = nodes.step(pair, in::Receive{packet});
+        answers.send.insert(answers.send.end(), out.send.begin(), out.send.end());
+      }
+      fly(answers, back);
+    }
+  };
+  const int64_t from_us = nodes.now_us + 200 * kMillisecond;
+  for (; nodes.now_us < from_us + 1000 * kMillisecond; nodes.now_us += kMillisecond) {
+    if (nodes.now_us == from_us) woken = beats = 0;
+    arrive(to_two, nodes.two, to_one);
+    arrive(to_one, nodes.one, to_two);
+    for (const auto& [pair, way] : {std::pair{&nodes.one, &to_two}, std::pair{&nodes.two, &to_one}}) {
+      if (pair->deadline() > nodes.now_us) continue;
+      ++woken;
+      fly(nodes.step(*pair, in::Timeout{}), *way);
+    }
+  }
+  EXPECT_GE(beats, 2 * 19);  // of each, every 50 ms
+  EXPECT_LE(woken, 2 * beats + 4);  // the beat's own clock, or what it came with, and its echo
+}
+
+TEST(Beats, a_beat_that_is_nearly_due_leaves_with_what_else_is_due) {
+  Two nodes;
+  nodes.at_one(in::Connected{});
+  nodes.now_us += 40 * kMillisecond;
+  EXPECT_TRUE(nodes.at_one(in::Timeout{}).send.empty());
+  nodes.now_us += 5 * kMillisecond;
+  EXPECT_EQ(nodes.at_one(in::Timeout{}).send.size(), 1u);
+}
+
 }  // namespace
 }  // namespace quorate::beats
