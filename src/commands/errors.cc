@@ -428,11 +428,17 @@ Error bad_read_level(std::string_view text) {
 Error too_few_copies(uint32_t wanted, uint32_t live) {
   return made({"NOREPLICAS ", std::to_string(wanted), " copies are asked for, ", std::to_string(live), " live; nothing was done"});
 }
+Error too_few_zones(uint32_t wanted, uint32_t live) {
+  return made({"NOREPLICAS copies in ", std::to_string(wanted), " zones are asked for (min-zones), ", std::to_string(live), " live; nothing was done"});
+}
 Error too_few_voters(uint32_t wanted, uint32_t live) {
   return made({"NOREPLICAS ", std::to_string(wanted), " voters are asked for, ", std::to_string(live), " live; nothing was read"});
 }
 Error uncertain_committed(uint32_t copies, uint32_t of) {
   return made({"UNCERTAIN committed on ", std::to_string(copies), " of ", std::to_string(of), " copies in time"});
+}
+Error uncertain_in_zones(uint32_t zones, uint32_t wanted) {
+  return made({"UNCERTAIN committed, but held in ", std::to_string(zones), " of ", std::to_string(wanted), " zones in time"});
 }
 Error uncertain_stored(uint32_t copies, uint32_t of) {
   return made({"UNCERTAIN not committed in time, stored on ", std::to_string(copies), " of ", std::to_string(of),

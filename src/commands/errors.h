@@ -189,8 +189,10 @@ Error no_leader(uint32_t partition);
 // `address`: host:port of who answers for the slot.
 Error moved(uint32_t slot, std::string_view address);
 Error too_few_copies(uint32_t wanted, uint32_t live);       // not executed
+Error too_few_zones(uint32_t wanted, uint32_t live);
 Error too_few_voters(uint32_t wanted, uint32_t live);       // of a read; the same
 Error uncertain_committed(uint32_t copies, uint32_t of);    // executed; not as many copies as were asked for
+Error uncertain_in_zones(uint32_t zones, uint32_t wanted);
 Error uncertain_stored(uint32_t copies, uint32_t of);       // executed, not committed
 Error uncertain_unnoted();                                  // acknowledged below the commit quorum
 Error uncertain_connection_lost(uint32_t partition);        // sent to another node

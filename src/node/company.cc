@@ -416,6 +416,7 @@ void Company::work(Driver& driver) {
     propose_own_settings(node_);
   }
   if (in_company_) follow_settings(node_);
+  if (in_company_) follow_zones();
   serve_who_is_ready();
   if (in_company_) tell_leaders();
   if (in_company_) node_.pubsub->end_turn();

@@ -98,7 +98,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // The settings may say something else than before.
   void level_settings_changed();
   // level_refusal() must be asked even if the session has no levels of its own.
-  bool has_own_levels(uint32_t partition) const { return !levels_are_plain_ || states_[partition].default_needs.copies != 0; }
+  bool has_own_levels(uint32_t partition) const {
+    const WriteNeeds& initial = states_[partition].default_needs;
+    return !levels_are_plain_ || initial.copies != 0 || initial.zones;
+  }
   bool levels_are_plain() const { return levels_are_plain_; }
   // Why the level of a command that would run here cannot be met, by the beats.  Nothing was done then.
   std::optional<Error> level_refusal(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) const;
@@ -197,6 +200,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // weakly (0: no matter).
   struct WriteNeeds {
     bool commit = true;
+    bool zones = false;       // copies in min-zones zones hold it
     uint8_t copies = 0;
     uint64_t noted = 0;   // a wish of the loss file that is on disk
   };
@@ -286,9 +290,12 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // Whoever waits for more than the stream has reached waits in vain.
   void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
   void await_read(Session& session, uint32_t partition);
-  static WriteNeeds write_needs(const raft::Core& core, WriteLevel level);
+  WriteNeeds write_needs(const raft::Core& core, WriteLevel level) const;
   WriteNeeds write_needs(const Session& session, uint32_t partition, std::string_view key) const;
   void await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs);
+  void await_copies(Session& session, uint32_t partition, uint64_t index, uint32_t count);
+  // In so many zones copies of the partition's members live, if those are too few for min-zones.
+  std::optional<uint32_t> too_few_zones(const raft::Core* core) const;
   ReadNeeds read_needs(uint32_t partition, ReadLevel level) const;
   void await_round(Session& session, uint32_t partition, uint32_t voters);
   void begin_barrier(uint32_t partition, uint64_t number, uint32_t voters);
@@ -296,6 +303,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // How many live, if those are too few.
   std::optional<uint32_t> too_few_live(const raft::Core& core, Counted counted, uint32_t wanted) const;
   WriteNeeds bounded(uint32_t partition, uint64_t index, WriteNeeds needs);
+  uint64_t index_in_zones(const raft::Core& core) const;
+  void follow_zones();
   void remember_weak();
   bool must_note_first() const { return loss_file_.durable() < loss_noted_ && !loss_file_.has_failed(); }
   void note_loss(uint32_t partition, std::span<const raft::Entry> entries);
@@ -328,6 +337,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   const StreamId losses_stream_;    // at loss_file_.durable()
   uint64_t loss_noted_ = 0;         // the wish that tells of the last entries that are lost
   int64_t noted_wait_since_us_ = kNever;   // replies wait for losses_stream_
+  int64_t min_zones_ = 0;           // as level_settings_changed() has seen it
+  uint64_t zones_version_ = 0;      // of the members, when copies were last counted by their zones
   Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};
   bool levels_are_plain_ = true;    // for who has asked for none: that is what they are
   std::vector<NodeId> leaders_;     // by partition, as forwarding knows them

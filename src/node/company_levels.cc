@@ -7,6 +7,7 @@
 #include "node/host.h"
 #include "node/output.h"
 #include "node/state.h"
+#include "node/zones.h"
 #include "util/check.h"
 
 namespace quorate {
@@ -37,6 +38,13 @@ uint32_t copies_wanted(const raft::Configuration& configuration, WriteLevel leve
          }).second;
 }
 
+uint64_t match_of(const raft::Core& leader, const raft::Member& member) {
+  for (const raft::Progress& progress : leader.progress()) {
+    if (progress.member() == member) return progress.match().value;
+  }
+  return 0;
+}
+
 uint32_t confirmations_wanted(const raft::Configuration& configuration) {
   return least_and_most(configuration, [](const raft::Half& half) { return half.quorums().confirmation; }).second;
 }
@@ -65,19 +73,28 @@ Levels Company::levels_of(const Session& session, std::string_view key) const {
 void Company::level_settings_changed() {
   const Levels now{.write = node_.settings.write_quorum, .read = node_.settings.read_quorum};
   levels_are_plain_ = now == kPlain && node_.settings.quorum_policies.empty();
-  if (std::exchange(default_levels_, now) == now) [[likely]]
+  const bool has_as_many_zones = std::exchange(min_zones_, node_.settings.min_zones) == node_.settings.min_zones;
+  if (std::exchange(default_levels_, now) == now && has_as_many_zones) [[likely]]
     return;
   for (uint32_t partition = 0; partition < states_.size(); ++partition) on_copies(partition);
 }
 
-Company::WriteNeeds Company::write_needs(const raft::Core& core, WriteLevel level) {
+// A member may be in another zone than before.
+void Company::follow_zones() {
+  const uint64_t version = cluster_->meta().version();
+  if (min_zones_ <= 1 || std::exchange(zones_version_, version) == version) [[likely]]
+    return;
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) on_copies(partition);
+}
+
+Company::WriteNeeds Company::write_needs(const raft::Core& core, WriteLevel level) const {
   const raft::Configuration& configuration = core.configuration();
   const uint32_t wanted = copies_wanted(configuration, level);
   const auto [least, most] = least_and_most(configuration, [](const raft::Half& half) { return half.quorums().commit; });
   // What is committed has as many copies as a commit needs.
   const bool needs_commit = wanted >= most;
   const bool needs_copies = !needs_commit || wanted > least;
-  return {.commit = needs_commit, .copies = static_cast<uint8_t>(needs_copies ? wanted : 0)};
+  return {.commit = needs_commit, .zones = min_zones_ > 1, .copies = static_cast<uint8_t>(needs_copies ? wanted : 0)};
 }
 
 Company::WriteNeeds Company::write_needs(const Session& session, uint32_t partition, std::string_view key) const {
@@ -112,6 +129,20 @@ std::optional<uint32_t> Company::too_few_live(const raft::Core& core, Counted co
   return std::nullopt;
 }
 
+std::optional<uint32_t> Company::too_few_zones(const raft::Core* core) const {
+  if (node_.settings.min_zones <= 1) return std::nullopt;
+  const auto wanted = static_cast<uint32_t>(node_.settings.min_zones);
+  if (core == nullptr) return 1;
+  const auto is_live = [&](const raft::Member& member) -> uint64_t {
+    if (member == core->options().self) return 1;
+    const beats::Pair* const pair = cluster_->groups().pair(member.node);
+    return pair != nullptr && pair->peer_is_heard() ? 1 : 0;
+  };
+  const raft::Configuration& configuration = core->configuration();
+  if (reached_in_zones(configuration, cluster_->state(), wanted, is_live) != 0) return std::nullopt;
+  return values_of_zones(configuration, configuration.incoming, cluster_->state(), is_live).count_from(1);
+}
+
 std::optional<Error> Company::level_refusal(const Session& session, uint32_t command_flags, std::string_view key,
                                             uint32_t partition) const {
   const Levels levels = levels_of(session, key);
@@ -125,6 +156,7 @@ std::optional<Error> Company::level_refusal(const Session& session, uint32_t com
     const uint32_t alone = is_number ? levels.write.copies : 1;
     const uint32_t wanted = core != nullptr ? copies_wanted(core->configuration(), levels.write) : alone;
     if (const auto live = lacking(Counted::kCopies, wanted)) return errors::too_few_copies(wanted, *live);
+    if (const auto zones = too_few_zones(core)) return errors::too_few_zones(static_cast<uint32_t>(node_.settings.min_zones), *zones);
   }
   if ((command_flags & kReadonly) != 0 && levels.read.kind == Kind::kCount) {
     if (const auto live = lacking(Counted::kVoters, levels.read.number)) return errors::too_few_voters(levels.read.number, *live);
@@ -146,10 +178,14 @@ void Company::await_write(Session& session, uint32_t partition, uint64_t index, 
     noted_wait_since_us_ = std::min(noted_wait_since_us_, node_.now.steady_us);
     await(node_, session, {losses_stream_, needs.noted});
   }
-  if (needs.copies == 0) return;
+  if (needs.copies != 0) await_copies(session, partition, index, needs.copies);
+  if (needs.zones) await_copies(session, partition, index, LevelStreams::kOfZones);
+}
+
+void Company::await_copies(Session& session, uint32_t partition, uint64_t index, uint32_t count) {
   LevelStreams& streams = level_streams(partition);
-  const bool is_first = !streams.uses_copies(needs.copies);
-  const Need need = streams.copies(needs.copies, index, node_.now.steady_us);
+  const bool is_first = !streams.uses_copies(count);
+  const Need need = streams.copies(count, index, node_.now.steady_us);
   // Copies that have it already are not told again.
   if (is_first) on_copies(partition);
   await(node_, session, need);
@@ -258,6 +294,15 @@ void Company::on_copies(uint32_t partition) {
     if (node_.mistakes.counts_itself_unstored && count == 1) index = core->last_index();
     state.levels->advance_copies(count, index.value, node_.now.steady_us);
   }
+  if (!state.levels->uses_copies(LevelStreams::kOfZones)) return;
+  state.levels->advance_copies(LevelStreams::kOfZones, index_in_zones(*core), node_.now.steady_us);
+}
+
+// Up to where copies in as many zones as there shall be hold the log.
+uint64_t Company::index_in_zones(const raft::Core& core) const {
+  const auto zones = static_cast<uint32_t>(std::max<int64_t>(min_zones_, 1));
+  if (node_.mistakes.ignores_zones) return core.commit_index().value;
+  return reached_in_zones(core.configuration(), cluster_->state(), zones, [&](const raft::Member& member) { return match_of(core, member); });
 }
 
 uint64_t Company::copies_told(uint32_t partition, uint32_t count) const {
@@ -307,7 +352,7 @@ uint32_t Company::others_wanted(WriteLevel level, std::optional<uint32_t> partit
 void Company::lose_copies(uint32_t partition) {
   LevelStreams* const streams = states_[partition].levels.get();
   if (streams == nullptr) return;
-  for (uint32_t count = 1; count <= LevelStreams::kCountMax; ++count) {
+  for (uint32_t count = 1; count <= LevelStreams::kOfZones; ++count) {
     if (!streams->waits_for_copies(count)) continue;
     lose_the_rest(streams->copies_stream(count), [](uint64_t) { return errors::uncertain_leader_lost(); });
   }
@@ -326,7 +371,13 @@ Error Company::uncertain_of(uint32_t partition, uint64_t index) const {
     ++voters;
     if (progress.match().value >= index) ++copies;
   }
-  if (core->commit_index().value >= index) return errors::uncertain_committed(copies, voters);
+  const bool is_committed = core->commit_index().value >= index;
+  if (is_committed && min_zones_ > 1 && index_in_zones(*core) < index) {
+    const ZoneValues values = values_of_zones(core->configuration(), core->configuration().incoming, cluster_->state(),
+                                              [&](const raft::Member& member) { return match_of(*core, member); });
+    return errors::uncertain_in_zones(values.count_from(index), static_cast<uint32_t>(min_zones_));
+  }
+  if (is_committed) return errors::uncertain_committed(copies, voters);
   return errors::uncertain_stored(copies, voters);
 }
 

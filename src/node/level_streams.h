@@ -1,5 +1,5 @@
-// What replies of one partition wait for at levels other than commit and lease: how far so-and-so many copies have got, and rounds that
-// so-and-so many voters have confirmed.
+// What replies of one partition wait for at levels other than commit and lease: how far so-and-so many copies have got, or copies in as
+// many zones as there shall be, and rounds that so-and-so many voters have confirmed.
 #pragma once
 
 #include <algorithm>
@@ -20,9 +20,11 @@ class LevelStreams {
  public:
   static constexpr uint32_t kCountMax = WriteLevel::kCopiesMax;
   static_assert(kCountMax == ReadLevel::kVotersMax);
+  // In the place of a number of copies: those in min-zones zones.
+  static constexpr uint32_t kOfZones = kCountMax + 1;
 
   // Requires: `streams` outlives this.
-  explicit LevelStreams(Streams& streams) : streams_(streams), first_(streams.add_streams(2 * kCountMax)) {
+  explicit LevelStreams(Streams& streams) : streams_(streams), first_(streams.add_streams(kOfZones + kCountMax)) {
     copies_wait_since_us_.fill(kNever);
     rounds_wait_since_us_.fill(kNever);
   }
@@ -62,7 +64,7 @@ class LevelStreams {
   uint64_t index_at(uint64_t position) const { return position - base_; }
   // The leadership is over.  Requires: nobody waits for copies any more.
   void begin_anew() {
-    for (uint32_t count = 1; count <= kCountMax; ++count) base_ = std::max(base_, streams_.position(copies_stream(count)));
+    for (uint32_t count = 1; count <= kOfZones; ++count) base_ = std::max(base_, streams_.position(copies_stream(count)));
     copies_wanted_.fill(0);
     copies_wait_since_us_.fill(kNever);
   }
@@ -92,19 +94,19 @@ class LevelStreams {
   // ---- all -------------------------------------------------------------------------------------------------
   static constexpr StreamId kth(StreamId first, uint32_t k) { return StreamId{static_cast<uint32_t>(first) + k}; }
   StreamId copies_stream(uint32_t count) const { return kth(first_, count - 1); }
-  StreamId round_stream(uint32_t voters) const { return kth(first_, kCountMax + voters - 1); }
+  StreamId round_stream(uint32_t voters) const { return kth(first_, kOfZones + voters - 1); }
   // Streams in which nothing has moved since `since_us` though replies wait; each is told once.
   template <class OfCopies, class OfRounds>
   void take_overdue(int64_t since_us, OfCopies&& of_copies, OfRounds&& of_rounds) {
-    for (uint32_t count = 1; count <= kCountMax; ++count) {
-      if (copies_wait_since_us_[count] <= since_us) {
-        copies_wait_since_us_[count] = kNever;
-        of_copies(copies_stream(count));
-      }
-      if (rounds_wait_since_us_[count] <= since_us) {
-        rounds_wait_since_us_[count] = kNever;
-        of_rounds(round_stream(count));
-      }
+    for (uint32_t count = 1; count <= kOfZones; ++count) {
+      if (copies_wait_since_us_[count] > since_us) continue;
+      copies_wait_since_us_[count] = kNever;
+      of_copies(copies_stream(count));
+    }
+    for (uint32_t voters = 1; voters <= kCountMax; ++voters) {
+      if (rounds_wait_since_us_[voters] > since_us) continue;
+      rounds_wait_since_us_[voters] = kNever;
+      of_rounds(round_stream(voters));
     }
   }
 
@@ -116,8 +118,8 @@ class LevelStreams {
   uint64_t base_ = 0;
   uint32_t copies_used_ = 0;     // a bit a count
   uint32_t rounds_of_turn_ = 0;
-  std::array<uint64_t, kCountMax + 1> copies_wanted_{};   // the last index that somebody waits for
-  std::array<int64_t, kCountMax + 1> copies_wait_since_us_{};
+  std::array<uint64_t, kOfZones + 1> copies_wanted_{};   // the last index that somebody waits for
+  std::array<int64_t, kOfZones + 1> copies_wait_since_us_{};
   std::array<uint64_t, kCountMax + 1> rounds_asked_{};
   std::array<int64_t, kCountMax + 1> rounds_wait_since_us_{};
 };

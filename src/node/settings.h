@@ -89,6 +89,7 @@ struct NodeSettings {
   std::vector<QuorumPolicy> quorum_policies;
   // Beyond that nothing is acknowledged before it is committed.
   int64_t max_unacked_ms = 1'000;
+  int64_t min_zones = 0;            // in which there are copies of what is acknowledged
   uint64_t max_unacked_bytes = 64ULL << 20;
   int64_t request_timeout_ms = 5'000;
   ClusterRedirect cluster_redirect = ClusterRedirect::kAuto;

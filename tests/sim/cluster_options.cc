@@ -91,6 +91,12 @@ void draw_checks(Prng& prng, ClusterSwarm& swarm) {
   if (prng.chance(0.5)) swarm.state_check_s = between(prng, 1, 4);
 }
 
+// Likewise.  Of one zone only, or where what others lose is nobody's fault, a write would wait in vain.
+void draw_zones(Prng& prng, ClusterSwarm& swarm) {
+  const bool has_zones = prng.chance(0.25);
+  if (has_zones && !swarm.is_gentle && swarm.nodes >= 3 && swarm.replication >= 3) swarm.min_zones = 2;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -109,6 +115,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_slow_turns(slow_prng, swarm);
   Prng check_prng(seed ^ 0x636865636b);
   draw_checks(check_prng, swarm);
+  Prng zone_prng(seed ^ 0x7a6f6e65);
+  draw_zones(zone_prng, swarm);
   return swarm;
 }
 
@@ -117,6 +125,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "nodes", swarm.nodes);
   add_line(text, "partitions", swarm.partitions);
   add_line(text, "replication-n", swarm.replication);
+  if (swarm.min_zones > 0) add_line(text, "min-zones", swarm.min_zones);
   text += "  appendfsync " + swarm.appendfsync + "\n";
   if (swarm.in_memory) text += "  appendonly no\n";
   add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));

@@ -262,6 +262,12 @@ void replace_often(ClusterSwarm& swarm) {
   swarm.churn = {.every_us = 300 * kMs};
 }
 
+void write_in_zones(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.min_zones = 2;
+  swarm.jitter_us = 20 * kMs;
+}
+
 constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>, provoked<cut_off_often>, 24},
     {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>, provoked<ask_who_is_cut_off>, 24},
@@ -279,6 +285,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>, provoked<break_lines_often>, 24},
     {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>, provoked<kill_often>, 24},
     {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>, provoked<write_weakly>, 24},
+    {"ignores zones", 200, of_node<&NodeMistakes::ignores_zones>, provoked<write_in_zones>, 24},
     {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>,
      provoked<read_copies_of_five>, 24},
     {"forgets watches", 200, of_node<&NodeMistakes::forgets_watches>, provoked<watch_for_long>, 24},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <set>
 
 #include "node/company.h"
 #include "node/state.h"
@@ -245,6 +246,9 @@ std::string ClusterWorld::config(uint32_t number) const {
   text += "appendfsync " + swarm_.appendfsync + "\n";
   text += "partitions " + std::to_string(swarm_.partitions) + "\n";
   text += "replication-n " + std::to_string(swarm_.replication) + "\n";
+  if (swarm_.min_zones > 0) {
+    text += "zone z" + std::to_string(zone_of(number)) + "\nmin-zones " + std::to_string(swarm_.min_zones) + "\n";
+  }
   text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
   text += "state-check-seconds " + std::to_string(swarm_.state_check_s) + "\n";
   text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
@@ -693,21 +697,38 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
     if (told == 0) continue;
     uint64_t& seen = copies_seen_[{number, partition, count}];
     if (std::exchange(seen, told) == told || now_us_ < last_crash_us_ + kQuietUs) continue;
-    uint32_t holders = 0;
-    for (uint32_t other = 0; other < size(); ++other) {
-      Machine& machine = *machines_[other];
-      const bool is_down = machine.node == nullptr || !company_of(*machine.node).is_started();
-      if (is_down) ++holders;   // it may have stored it before
-      const raft::Core* const its = is_down ? nullptr : company_of(*machine.node).cluster().partitions().core(partition);
-      if (its == nullptr) continue;
-      if (its->term() > core.term()) return;
-      const bool has_snapshot = its->log().base().index.value >= told;
-      if (has_snapshot || its->stored_index().value >= told) ++holders;
-    }
-    if (holders >= count) continue;
+    const auto holders = holders_of(partition, told, core.term());
+    if (!holders) return;
+    if (holders->size() >= count) continue;
     oracle_.fail("I7: n" + std::to_string(number + 1) + " says that " + std::to_string(count) + " copies of partition " +
-                 std::to_string(partition) + " hold " + std::to_string(told) + ", and " + std::to_string(holders) + " do");
+                 std::to_string(partition) + " hold " + std::to_string(told) + ", and " + std::to_string(holders->size()) + " do");
   }
+  const uint64_t told = company.copies_told(partition, LevelStreams::kOfZones);
+  uint64_t& seen = copies_seen_[{number, partition, LevelStreams::kOfZones}];
+  if (std::exchange(seen, told) == told || told == 0 || now_us_ < last_crash_us_ + kQuietUs) return;
+  const auto holders = holders_of(partition, told, core.term());
+  if (!holders) return;
+  std::set<uint32_t> zones;
+  for (const uint32_t holder : *holders) zones.insert(zone_of(holder));
+  if (zones.size() >= swarm_.min_zones) return;
+  oracle_.fail("I7: n" + std::to_string(number + 1) + " says that copies in " + std::to_string(swarm_.min_zones) + " zones hold " +
+               std::to_string(told) + " of partition " + std::to_string(partition) + ", and " + std::to_string(zones.size()) + " do");
+}
+
+// Machines that hold this index of the partition's log, or may do.  Nothing: somebody has a later term already.
+std::optional<std::vector<uint32_t>> ClusterWorld::holders_of(uint32_t partition, uint64_t index, raft::Term term) const {
+  std::vector<uint32_t> holders;
+  for (uint32_t other = 0; other < size(); ++other) {
+    Machine& machine = *machines_[other];
+    const bool is_down = machine.node == nullptr || !company_of(*machine.node).is_started();
+    if (is_down) holders.push_back(other);   // it may have stored it before
+    const raft::Core* const its = is_down ? nullptr : company_of(*machine.node).cluster().partitions().core(partition);
+    if (its == nullptr) continue;
+    if (its->term() > term) return std::nullopt;
+    const bool has_snapshot = its->log().base().index.value >= index;
+    if (has_snapshot || its->stored_index().value >= index) holders.push_back(other);
+  }
+  return holders;
 }
 
 void ClusterWorld::compare_copies() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -215,6 +216,9 @@ class ClusterWorld final : private NetworkHost,
   int64_t client_delay_us();
   void check_invariants(uint32_t machine);
   void check_copies(uint32_t machine, const raft::Core& core);
+  std::optional<std::vector<uint32_t>> holders_of(uint32_t partition, uint64_t index, raft::Term term) const;
+  // Of three machines two are in one zone, and commit what the other zone has not.
+  static uint32_t zone_of(uint32_t machine) { return machine % 2; }
   void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);
   void compare_copies();
   std::string describe_partition(uint32_t partition);

@@ -1,5 +1,7 @@
 // QUORUM: how the cluster is, where a key is, and what operators may want of the members.
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "cluster/cluster_node.h"
 #include "commands/errors.h"
@@ -128,6 +130,15 @@ void reply_copy(const ClusterView& view, const CopyView& copy, Reply& reply) {
   pairs.end();
 }
 
+uint64_t live_zones(const ClusterView& view, const PartitionDetails& details) {
+  std::set<std::string_view> zones;
+  for (const CopyView& copy : details.copies) {
+    const NodeView* const node = view.find(copy.node);
+    if (copy.is_live && node != nullptr) zones.insert(node->record.zone);
+  }
+  return zones.size();
+}
+
 // From what this node knows: more where it leads the partition, less where it has no copy.
 Status explain(NodeContext& cx) {
   const ClusterView view = view_of(cx);
@@ -151,6 +162,8 @@ Status explain(NodeContext& cx) {
   const Levels levels = cx.node.company.levels_of(cx.session, cx[2]);
   pairs.text("write-quorum", text_of(levels.write));
   pairs.text("read-quorum", text_of(levels.read));
+  pairs.number("min-zones", static_cast<uint64_t>(cx.node.settings.min_zones));
+  pairs.number("live-zones", live_zones(view, details));
   pairs.name("replicas").array(details.copies.size());
   for (const CopyView& copy : details.copies) reply_copy(view, copy, cx.reply);
   pairs.end();

@@ -46,6 +46,76 @@ TEST(LevelsWorld, what_asks_for_more_than_live_is_not_done) {
   }
 }
 
+TEST(LevelsWorld, what_is_acknowledged_is_in_as_many_zones_as_there_shall_be) {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.min_zones = 2;   // the second node is alone in its zone
+  CalmCluster cluster(swarm);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    for (const std::string write : {"1", "quorum", "all"}) {
+      EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", write}), "+OK\r\n");
+      EXPECT_EQ(cluster.ask(machine, {"SET", "k", write}), "+OK\r\n") << write;
+    }
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "default"}), "+OK\r\n");
+  }
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "min-zones", "3"}), "+OK\r\n");
+  cluster.pass(kSecondUs / 2);
+  EXPECT_EQ(cluster.ask(2, {"SET", "k", "v"}), "-NOREPLICAS copies in 3 zones are asked for (min-zones), 2 live; nothing was done\r\n");
+  EXPECT_EQ(cluster.ask(2, {"GET", "k"}), "$3\r\nall\r\n");
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "min-zones", "2"}), "+OK\r\n");
+  cluster.pass(kSecondUs / 2);
+  cluster.world().kill(1, 20 * kSecondUs);
+  cluster.pass(2 * kSecondUs);
+  for (const uint32_t machine : {0u, 2u}) {
+    EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "-NOREPLICAS copies in 2 zones are asked for (min-zones), 1 live; nothing was done\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"GET", "k"}), "$3\r\nall\r\n");
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// A key that the first or the third node leads: both are in the other zone than the second one.
+std::string key_led_beside_the_second(CalmCluster& cluster, uint32_t& leader) {
+  for (int number = 0; number < 100; ++number) {
+    const std::string key = "k" + std::to_string(number);
+    for (const uint32_t machine : {0u, 2u}) {
+      leader = machine;
+      if (cluster.company(machine).serves(cluster.partition_of(key))) return key;
+    }
+  }
+  ADD_FAILURE() << "the second node leads everything";
+  return "";
+}
+
+TEST(LevelsWorld, what_is_executed_and_not_in_enough_zones_in_time_is_uncertain) {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.min_zones = 2;
+  CalmCluster cluster(swarm);
+  uint32_t leader = 0;
+  const std::string key = key_led_beside_the_second(cluster, leader);
+  // Two of three commit, and are in one zone.  It is not known yet that nothing more is heard of the other zone.
+  cluster.world().isolate(1);
+  const std::string answer = cluster.ask(leader, {"SET", key, "v"}, 8 * kSecondUs);
+  EXPECT_EQ(answer, "-UNCERTAIN committed, but held in 1 of 2 zones in time\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LevelsWorld, who_waits_for_zones_hears_of_a_member_that_is_in_another_zone_than_before) {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.min_zones = 2;
+  CalmCluster cluster(swarm);
+  uint32_t leader = 0;
+  const std::string key = key_led_beside_the_second(cluster, leader);
+  cluster.world().isolate(1);
+  ASSERT_EQ(cluster.ask(leader, {"SET", key, "v"}, 2 * kSecondUs), "");
+  ClusterNode& members = cluster.company(leader).cluster();
+  MemberRecord other = *members.state().find(cluster.company(2 - leader).cluster().own().id);
+  other.zone = "elsewhere";
+  ASSERT_NE(members.propose(meta::Enrol{other}), 0u);
+  cluster.pass(kSecondUs);
+  EXPECT_EQ(cluster.heard(leader), "+OK\r\n");
+  // The world has not heard of the new zone.
+  EXPECT_TRUE(cluster.wrong().starts_with("I7: n")) << cluster.wrong();
+}
+
 TEST(LevelsWorld, two_nodes_hold_two_copies) {
   CalmCluster cluster(2);
   for (uint32_t machine = 0; machine < 2; ++machine) {
