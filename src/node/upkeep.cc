@@ -27,9 +27,9 @@ constexpr int64_t kSlicePauseUs = 1'000;
 // What one slice may touch; each entry costs well under a microsecond.
 constexpr size_t kFreeBudget = 1000;
 constexpr size_t kExpireBudget = 1000;
-// Empty pages of small blocks that go back to the system with a slice: a system call each, of 3 us.  What is left never
-// asks for another slice: when a node acts must not depend on what else the process has allocated.
-constexpr size_t kReleasePages = 32;
+// System calls that give empty pages of small blocks back, in a slice: a few microseconds each.  What is left never asks for
+// another slice: when a node acts must not depend on what else the process has allocated.
+constexpr size_t kReleaseCalls = 16;
 // More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).
 constexpr size_t kExpireAgainPart = 10;
 constexpr size_t kSessionsPerStep = 256;
@@ -46,7 +46,7 @@ void expire_keys(NodeState& node) {
 void work_in_background(NodeState& node) {
   node.background_work_left = false;
   if (node.store.do_background_work(kFreeBudget)) node.background_work_left = true;
-  block_release_some(kReleasePages);
+  block_release_some(kReleaseCalls);
   if (node.pause == PauseKind::kNone) keep_memory(node);
   announce_changes(node);
   expire_keys(node);

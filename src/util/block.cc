@@ -68,7 +68,7 @@ void* block_resize(void* block, size_t old_size, size_t size) {
   return moved;
 }
 
-void block_release_some(size_t pages) { own_block_heap().release_some(pages); }
+void block_release_some(size_t calls) { own_block_heap().release_some(calls); }
 
 uint64_t unused_block_bytes() {
   uint64_t sum = 0;

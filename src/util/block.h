@@ -39,8 +39,8 @@ BlockHeap& own_block_heap();
 // From here on this thread has that heap.  Requires: no other thread uses it until this one ends or takes another.
 void use_block_heap(BlockHeap& heap);
 
-// If many pages of this thread's heap hold nothing, gives some back: a system call for each of at most `pages`.
-void block_release_some(size_t pages);
+// If many pages of this thread's heap hold nothing, gives some back: at most `calls` system calls.
+void block_release_some(size_t calls);
 
 // Of all heaps: bytes in chunks that are not in a block in use.
 uint64_t unused_block_bytes();

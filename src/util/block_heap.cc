@@ -159,12 +159,14 @@ void BlockHeap::take_out(Run* kept) {
   --kept_count_;
 }
 
-void BlockHeap::release_some(size_t pages) {
-  for (; pages > 0 && kept_count_ > kept_max(); --pages) release_page(kept_);
+void BlockHeap::release_some(size_t calls) {
+  for (; calls > 0 && kept_count_ > kept_max(); --calls) {
+    release_pages(kept_, std::min(kept_count_ - kept_max(), kPagesAtOnce));
+  }
 }
 
 void BlockHeap::release_empty_runs() {
-  while (kept_ != nullptr) release_page(kept_);
+  while (kept_ != nullptr) release_pages(kept_, kPages);
 }
 
 // The first page, in the order of addresses, of a chunk that has one.
@@ -179,18 +181,23 @@ BlockHeap::Run* BlockHeap::take_page() {
   return &chunk->runs[word * 64 + bit];
 }
 
-void BlockHeap::release_page(Run* kept) {
+void BlockHeap::release_pages(Run* kept, size_t most) {
   Chunk* chunk = chunk_of(kept);
   if (chunk->runs_in_use == 0) {
     release_chunk(chunk);
     return;
   }
-  take_out(kept);
-  kept->heap_id = 0;
+  size_t first = page_number(kept);
+  size_t end = first + 1;
+  while (end - first < most && end < kPages && is_kept(chunk->runs[end])) ++end;
+  while (end - first < most && first > 1 && is_kept(chunk->runs[first - 1])) --first;
   if (chunk->free_pages == PageSet{}) link_chunk(chunk);
-  const size_t page = page_number(kept);
-  chunk->free_pages[page / 64] |= uint64_t{1} << page % 64;
-  mem_discard(page_of(kept), kRunBytes);
+  for (size_t page = first; page < end; ++page) {
+    take_out(&chunk->runs[page]);
+    chunk->runs[page].heap_id = 0;
+    chunk->free_pages[page / 64] |= uint64_t{1} << page % 64;
+  }
+  mem_discard(page_of(&chunk->runs[first]), (end - first) * kRunBytes);
 }
 
 void BlockHeap::add_chunk() {

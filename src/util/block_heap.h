@@ -54,8 +54,9 @@ constexpr std::array<uint8_t, BlockClass::kBlockMax / 8 + 1> kBlockClassOfWords 
 // Runs that are neither full nor the current one of their class stand in lists by how full they are.  A new block comes
 // from the current run until that is full, then from one of the fullest: so the emptier ones get a chance to become
 // empty.  Empty ones are kept for any class that needs one.  If there are too many, chunks of which no run is in use go
-// back to the allocator at once, and single pages to the operating system when release_some() is called, since that
-// takes a system call each.  Every operation is O(1); when a chunk goes it takes its kept runs out of their list.
+// back to the allocator at once, and pages to the operating system when release_some() is called, since that
+// takes a system call for each that does not lie beside the next.  Every operation is O(1); when a chunk goes it takes
+// its kept runs out of their list.
 //
 // Invariants: (1) a run is current, or full, or in exactly the list of its fill, or empty and kept; (2) no class has an
 // empty run; (3) a page of a chunk has a run or its bit in free_pages, and a chunk with such bits is in the list of those
@@ -87,8 +88,9 @@ class BlockHeap {
   // What a block of `size` occupies; all of it may be used.  Requires: size <= kBlockMax.
   static constexpr size_t good_size(size_t size) { return kBlockClasses[class_of(size)].size; }
 
-  // Gives back at most `pages` pages, or whole chunks, of the empty runs that are kept beyond what is worth it.
-  void release_some(size_t pages);
+  // Gives back some of the empty runs that are kept beyond what is worth it: whole chunks, or pages that lie side by side,
+  // a few; at most `calls` times one of these.
+  void release_some(size_t calls);
   // Gives back all that are kept.
   void release_empty_runs();
   // Bytes of chunks that are not in a block in use, whether they occupy memory or not.  May be read by any thread.
@@ -118,6 +120,8 @@ class BlockHeap {
   // A class whose only block comes and goes must not ask for a page each time, nor a large heap that breathes.
   static constexpr size_t kKeptMin = 16;
   static constexpr size_t kRunsForOneKept = 32;
+  // Pages that go with one system call: together they take longer than the call.
+  static constexpr size_t kPagesAtOnce = 16;
 
   struct Run {
     Run* next;
@@ -177,7 +181,9 @@ class BlockHeap {
   void keep(Run* run);
   void take_out(Run* kept);
   Run* take_page();
-  void release_page(Run* kept);
+  bool is_kept(const Run& run) const { return run.heap_id == id_ && run.class_index == kNoClass; }
+  // That run's page, and those beside it that are kept too, `most` in all.
+  void release_pages(Run* kept, size_t most);
   void add_chunk();
   void release_chunk(Chunk* chunk);
   void link_chunk(Chunk* chunk);

@@ -145,6 +145,35 @@ TEST(BlockHeap, a_few_empty_runs_are_kept_and_all_others_go_back) {
   EXPECT_EQ(model.heap.unused_bytes(), 0u);
 }
 
+// Blocks that were allocated one behind the other and go so leave pages that lie side by side.
+TEST(BlockHeap, pages_that_lie_side_by_side_go_back_together) {
+  constexpr size_t kBlocks = 40'000;
+  constexpr size_t kStaysEach = 2'000;  // so that no chunk becomes empty
+  BlockHeap heap;
+  std::vector<void*> blocks;
+  for (size_t count = 0; count < kBlocks; ++count) blocks.push_back(heap.allocate(88));
+  for (size_t index = 0; index < kBlocks; ++index) {
+    if (index % kStaysEach != 0) heap.free(blocks[index], 88);
+  }
+  const size_t kept = heap.kept_runs();
+  ASSERT_GT(kept, 200u);
+  heap.release_some(4);
+  EXPECT_LE(heap.kept_runs(), kept - 30);
+  EXPECT_GE(heap.kept_runs(), kept - 4 * 16);
+  heap.verify();
+  heap.release_some(SIZE_MAX);
+  EXPECT_EQ(heap.kept_runs(), 16 + heap.runs() / 32);
+  heap.verify();
+  // What went back is used again.
+  for (size_t index = 0; index < kBlocks; ++index) {
+    if (index % kStaysEach != 0) blocks[index] = heap.allocate(88);
+  }
+  heap.verify();
+  for (void* block : blocks) heap.free(block, 88);
+  heap.release_empty_runs();
+  EXPECT_EQ(heap.unused_bytes(), 0u);
+}
+
 // No page goes alone: a chunk does as soon as it holds nothing.
 TEST(BlockHeap, a_large_heap_that_is_freed_leaves_little) {
   Model model;
