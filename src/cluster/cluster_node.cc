@@ -354,6 +354,11 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   }
   // What follows is between members.  One that knows us as a member already, before we do, will dial again.
   if (membership_ == Membership::kJoining) return done();
+  if (kind == MetaGroup::kBook && membership_ == Membership::kMember && peers_.is_of_cluster(incoming.connection)) {
+    return meta_.receive_book(bytes, *peers_.link_of(incoming.connection));
+  }
+  // Perhaps a member that we shall hear of: the connection stays, so that it can tell.
+  if (incoming.is_guest && peers_.was_called_as_member(incoming.connection)) return done();
   if (incoming.is_guest) return Error(ErrorCode::kCorrupt, "a guest that talks like a member");
   const auto group_kind = static_cast<PeerMessageKind>(kind);
   if (group_kind == PeerMessageKind::kGroup || group_kind == PeerMessageKind::kBeat) {

@@ -1,4 +1,4 @@
-// Proposing, applying, and who votes.
+// Proposing, applying, who votes, and whom to connect with.
 #include "cluster/meta_group.h"
 
 #include <algorithm>
@@ -186,14 +186,14 @@ void MetaGroup::apply(const raft::Entry& entry) {
 
 std::optional<GroupBase> MetaGroup::base() const {
   const raft::Core* const core = groups_.find(group());
-  const auto term = core->log().term_at(applied_);
+  const raft::Position position = applied_position();
   const auto chain = core->log().chain_at(applied_);
-  if (!term || !chain) return std::nullopt;
+  if (position.term.none() || !chain) return std::nullopt;
   Buffer bytes;
   state_.encode(bytes);
   return GroupBase{.group = group(),
                    .replica = own_replica(),
-                   .mark = {.last = {.epoch = core->epoch(), .term = *term, .index = applied_},
+                   .mark = {.last = position,
                             .chain = *chain,
                             .configuration = core->configuration_at_index(applied_)},
                    .state = std::string(bytes.view())};
@@ -247,6 +247,86 @@ void MetaGroup::drop_taken_proposals() {
     outcomes_.push_back({.token = proposals_.front().token, .status = done(), .is_known = false});
     proposals_.pop_front();
   }
+}
+
+// ---- the address book -------------------------------------------------------------------------------------
+//
+//   message = u8 1, position: who holds more than that?
+//           | u8 2, position, state: this was committed there
+//   position = varint epoch, varint term, varint index
+
+namespace {
+
+constexpr uint8_t kAsk = 1;
+constexpr uint8_t kTell = 2;
+
+void begin_book(uint8_t what, const raft::Position& position, Buffer& out) {
+  append_little<uint8_t>(out, what);
+  append_varint(out, position.epoch.value);
+  append_varint(out, position.term.value);
+  append_varint(out, position.index.value);
+}
+
+}  // namespace
+
+// Where the log says that state() stands; nothing: it does not say so any more.
+raft::Position MetaGroup::applied_position() const {
+  const raft::Core* const core = groups_.find(group());
+  const auto term = core->log().term_at(applied_);
+  if (!term) return {};
+  return {.epoch = core->epoch(), .term = *term, .index = applied_};
+}
+
+raft::Position MetaGroup::position_of_book() const {
+  if (told_) return told_->at;
+  return expected_ ? groups_.find(group())->position() : applied_position();
+}
+
+// Whom it knows may follow a leader that it does not know, and need not know of each other what they miss: so it asks all of them.
+void MetaGroup::ask_for_book(Instant now, Peers& peers) {
+  hears_leader_ = groups_.known_leader(group()).has_value();
+  if (hears_leader_) {
+    next_ask_us_ = now.steady_us + options_.ask_us;
+    return;
+  }
+  if (now.steady_us < next_ask_us_) return;
+  next_ask_us_ = now.steady_us + options_.ask_us;
+  Buffer bytes;
+  begin_book(kAsk, position_of_book(), bytes);
+  for (const ConnectionId connection : peers.connections_of_cluster()) {
+    peers.link_of(connection)->add(kBook, bytes.view());
+  }
+}
+
+Status MetaGroup::receive_book(std::string_view bytes, Link& link) {
+  uint8_t what = 0;
+  raft::Position at;
+  if (!take_little<uint8_t>(bytes, what) || !take_varint(bytes, at.epoch.value) || !take_varint(bytes, at.term.value) ||
+      !take_varint(bytes, at.index.value) || (what != kAsk && what != kTell)) {
+    return damaged("an address book cannot be read");
+  }
+  if (!is_started()) return done();
+  if (what == kAsk) {
+    if (applied_position() <= at) return done();
+    Buffer answer;
+    begin_book(kTell, applied_position(), answer);
+    state_.encode(answer);
+    link.add(kBook, answer.view());
+    return done();
+  }
+  TRY(ClusterState state, ClusterState::decode(bytes));
+  if (state.cluster() != state_.cluster() || state.partitions() != options_.partitions) return damaged("an address book of another cluster");
+  // Who hears a leader learns everything from it.  What was committed before this node was let in is older than what it was told then.
+  if (hears_leader_ || at <= position_of_book() || state.find(options_.self) == nullptr) return done();
+  told_ = {.at = at, .state = std::move(state)};
+  ++version_;
+  return done();
+}
+
+void MetaGroup::drop_old_book() {
+  if (!told_ || applied_position() < told_->at) return;
+  told_.reset();
+  ++version_;
 }
 
 // ---- who votes -------------------------------------------------------------------------------------------
@@ -325,10 +405,13 @@ void MetaGroup::work(Instant now, Peers& peers) {
   for (const raft::Member& to : std::exchange(snapshots_wanted_, {})) {
     if (!send_snapshot(to, peers)) groups_.step(now, group(), raft::in::SnapshotFailed{to.replica});
   }
+  drop_old_book();
+  ask_for_book(now, peers);
 }
 
 int64_t MetaGroup::deadline() const {
   int64_t deadline = may_change_configuration() ? next_look_us_ : kNever;
+  if (is_started() && !hears_leader_) deadline = std::min(deadline, next_ask_us_);
   for (const Proposal& proposal : proposals_) {
     if (proposal.sent_us != INT64_MIN) deadline = std::min(deadline, proposal.sent_us + options_.repeat_us);
   }

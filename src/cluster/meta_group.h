@@ -30,6 +30,7 @@ struct MetaGroupOptions {
   int64_t repeat_us = 200'000;       // a proposal that is not applied by then is sent again
   size_t proposals_max = 1024;       // that wait here
   int64_t look_us = 50'000;          // between two looks at the group's configuration
+  int64_t ask_us = 500'000;          // between two questions for the members, while no leader is heard
 };
 
 // Owned by ClusterNode, which passes on what Groups and links tell about the meta group.  Calls: begin or restore once; then events in any
@@ -40,6 +41,8 @@ class MetaGroup {
   // Messages of links that are for this class.
   static constexpr auto kProposal = static_cast<uint64_t>(PeerMessageKind::kOfNode);
   static constexpr auto kSnapshot = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 1;
+  // Also between nodes that do not know each other as members, if they say that they are of one cluster.
+  static constexpr auto kBook = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 80;
 
   MetaGroup(const MetaGroupOptions& options, Groups& groups);
 
@@ -63,8 +66,9 @@ class MetaGroup {
   // state() and where the log stands that it stands for.  Nothing: the log does not know any more.  Requires: is_started().
   std::optional<GroupBase> base() const;
   // Whom to connect with: state(), but right after a start what the log says beyond what is known to be committed: without the others
-  // nobody could tell what is.
-  const ClusterState& address_book() const { return expected_ ? *expected_ : state_; }
+  // nobody could tell what is.  Who was away while the group moved on, and hears none of those that lead it now, connects with whom others
+  // have told it; that is all it does by what it was told.
+  const ClusterState& address_book() const { return told_ ? told_->state : expected_ ? *expected_ : state_; }
   // state() is older than what this node knew before it was started: nothing may be done by it that was not done then.
   bool is_catching_up() const { return expected_.has_value(); }
   // Grows with every change of address_book().
@@ -90,6 +94,8 @@ class MetaGroup {
   void on_install(const raft::SnapshotMark& mark);
   void on_snapshot_wanted(const raft::Member& to) { snapshots_wanted_.push_back(to); }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
+  // A message of kBook; `link` is where it came from.
+  Status receive_book(std::string_view bytes, Link& link);
 
   // Applies what is committed, sends proposals and snapshots, keeps the configuration.
   void work(Instant now, Peers& peers);
@@ -106,6 +112,11 @@ class MetaGroup {
     ClusterState state;
   };
 
+  struct Book {
+    raft::Position at;    // where it was committed
+    ClusterState state;
+  };
+
   void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
   void apply_committed();
   void apply(const raft::Entry& entry);
@@ -115,6 +126,10 @@ class MetaGroup {
   // False: it cannot be sent now.
   bool send_snapshot(const raft::Member& to, Peers& peers);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
+  raft::Position applied_position() const;
+  raft::Position position_of_book() const;
+  void ask_for_book(Instant now, Peers& peers);
+  void drop_old_book();
   // Of its own accord: this replica leads, and no change is under way.
   bool may_change_configuration() const;
   void keep_configuration(Instant now);
@@ -126,6 +141,9 @@ class MetaGroup {
   ClusterState state_;
   std::optional<ClusterState> expected_;   // state_ with the log's tail; until that is applied or gone
   raft::Index expected_index_;
+  std::optional<Book> told_;               // by others, newer than both
+  bool hears_leader_ = true;
+  int64_t next_ask_us_ = 0;                // while it hears none
   uint64_t version_ = 0;
   raft::Index applied_;
   raft::Index committed_;

@@ -368,6 +368,25 @@ Link* Peers::link_of(ConnectionId id) {
   return connection != nullptr && connection->is_up ? &connection->link : nullptr;
 }
 
+std::vector<ConnectionId> Peers::connections_of_cluster() const {
+  std::vector<ConnectionId> found;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->is_up || connection->lane != PeerLane::kData) continue;
+    if (is_of_cluster(id)) found.push_back(id);
+  }
+  return found;
+}
+
+bool Peers::is_of_cluster(ConnectionId id) const {
+  constexpr ClusterId kNone{};
+  return options_.cluster != kNone && find(id)->link.peer().cluster == options_.cluster;
+}
+
+bool Peers::was_called_as_member(ConnectionId id) const {
+  const Connection& connection = *find(id);
+  return !connection.is_dialled_here && is_of_cluster(id) && connection.link.peer().wanted_node == options_.node;
+}
+
 uint64_t Peers::incarnation_of(uint64_t node) const {
   const auto known = incarnations_.find(node);
   return known == incarnations_.end() ? 0 : known->second;

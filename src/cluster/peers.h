@@ -127,6 +127,13 @@ class Peers {
   // Null: not up.  What is added leaves with the next end_turn().
   Link* link(uint64_t node, PeerLane lane);
   Link* link_of(ConnectionId connection);
+  // On the data lane, up, with nodes that say they are of our cluster: lines between members; and guests and seeds, who may say what they
+  // like.
+  std::vector<ConnectionId> connections_of_cluster() const;
+  // The other side says so.  Requires: the connection is up.
+  bool is_of_cluster(ConnectionId connection) const;
+  // And it has called us by our id: a member, though it may be none that we know.  Requires: the connection is up.
+  bool was_called_as_member(ConnectionId connection) const;
   // Whether link() gives one.
   bool is_up(uint64_t node, PeerLane lane) const;
   uint64_t incarnation_of(uint64_t node) const;

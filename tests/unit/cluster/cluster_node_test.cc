@@ -541,6 +541,41 @@ TEST(ClusterNode, a_removed_node_is_told_and_never_let_in_again) {
   EXPECT_EQ(world.at(1).peers().link(4, PeerLane::kData), nullptr);
 }
 
+// Node `away` is down while node `newcomer` joins the other one and takes the meta group over from it.
+void move_on_without(World& world, NodeId first, NodeId away, NodeId newcomer) {
+  world.boot(first);
+  world.boot(away, {first});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(2); })) << world.notes;
+  world.kill(away);
+  world.boot(newcomer, {first});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); })) << world.notes;
+  world.at(first).meta().propose(meta::SetState{first, MemberState::kDraining});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.leader() == newcomer; })) << world.notes;
+}
+
+TEST(ClusterNode, who_was_away_while_the_group_moved_on_asks_whom_it_knows) {
+  World world;
+  move_on_without(world, 1, 2, 3);
+  world.boot(2);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); })) << world.notes;
+}
+
+TEST(ClusterNode, who_was_away_asks_the_member_that_it_does_not_know_when_that_calls) {
+  World world;
+  move_on_without(world, 3, 4, 1);
+  world.kill(3);
+  world.boot(4);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); })) << world.notes;
+}
+
+TEST(ClusterNode, who_was_away_asks_where_it_is_told_to_look) {
+  World world;
+  move_on_without(world, 1, 2, 3);
+  world.kill(1);
+  world.boot(2, {3});
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); })) << world.notes;
+}
+
 // ---- partitions -------------------------------------------------------------------------------------------
 
 // Founds a cluster of `count` nodes with some words, and waits until everything is where it should be.
