@@ -442,9 +442,11 @@ int64_t ClusterWorld::client_delay_us() {
 void ClusterWorld::send_request(uint32_t client, uint32_t machine, ClientDoor door,
                                 std::string_view bytes) {
   const auto current = lines_.find(line_of_[client]);
-  if (current != lines_.end() &&
-      (current->second.machine != machine || current->second.is_closed)) {
+  if (current != lines_.end() && current->second.machine != machine) {
     hang_up(client);
+  } else if (current != lines_.end() && current->second.is_closed) {
+    // Lost: the client does not know yet that the connection is closed, and hears of that soon.
+    return;
   }
   if (line_of_[client] == 0) {
     line_of_[client] = ++last_line_;
