@@ -42,6 +42,8 @@ void Pair::step(Instant now, const Input& input, Output& out) {
   CHECK(now.steady_us >= now_us_);
   now_us_ = now.steady_us;
   health_.wall_ms = now.unix_ms;
+  const bool stood_still = is_connected_ && now_us_ - next_beat_us_ >= options_.standstill_us;
+  if (stood_still) suspect_at_us_ = std::max(suspect_at_us_, now_us_ + options_.grace_us);
   std::visit([&](const auto& one) { on(one, out); }, input);
 }
 

@@ -156,6 +156,9 @@ struct Options {
   int64_t beat_us = 50'000;
   int64_t suspicion_us = 250'000;  // plus up to suspicion_spread_us by chance
   int64_t suspicion_spread_us = 50'000;
+  // Whose own beat is so late stood still, and has not read yet what came meanwhile: it suspects nobody for `grace_us`.
+  int64_t standstill_us = 100'000;
+  int64_t grace_us = 100'000;
 };
 
 // Numbers the beats of a node, over all its pairs: a read that is evaluated when `last` had been

@@ -181,6 +181,20 @@ TEST(Beats, silence_and_a_closed_connection_are_told_once) {
   EXPECT_EQ(nodes.at_two(in::Closed{}).silent, raft::Silence::kClosed);
 }
 
+TEST(Beats, who_stood_still_reads_what_came_meanwhile_before_it_suspects) {
+  Two nodes;
+  nodes.at_two(in::Connected{});
+  const Output beat = nodes.at_one(in::Connected{});
+  nodes.at_two(in::Receive{beat.send[0]});
+  nodes.now_us += 400 * kMillisecond;
+  EXPECT_FALSE(nodes.at_two(in::Timeout{}).silent.has_value());
+  // Nothing had come.
+  nodes.now_us += 50 * kMillisecond;
+  EXPECT_FALSE(nodes.at_two(in::Timeout{}).silent.has_value());
+  nodes.now_us += 50 * kMillisecond;
+  EXPECT_EQ(nodes.at_two(in::Timeout{}).silent, raft::Silence::kNoBeats);
+}
+
 TEST(Beats, a_list_that_was_missed_is_sent_again) {
   Two nodes;
   nodes.at_one(in::Connected{});
