@@ -14,50 +14,36 @@ constexpr size_t kVotersMin = 3;
 // So long after its start a node is connected, and knows whom to follow.
 constexpr int64_t kSettledUs = 1'000'000;
 
+struct FaultRow {
+  const char* name;
+  FaultRate ClusterSwarm::*rate;
+};
+
+// By ClusterFault.
+constexpr FaultRow kFaults[kClusterFaultCount] = {
+    {"partitions", &ClusterSwarm::partition},
+    {"one-way cuts", &ClusterSwarm::one_way},
+    {"broken connections", &ClusterSwarm::broken_line},
+    {"kills", &ClusterSwarm::kill},
+    {"power losses", &ClusterSwarm::power},
+    {"orderly ends", &ClusterSwarm::end},
+    {"pauses", &ClusterSwarm::pause},
+    {"slow turns", &ClusterSwarm::slow_turn},
+    {"jumps of a wall clock", &ClusterSwarm::wall_jump},
+    {"disk stalls", &ClusterSwarm::disk_stall},
+    {"full disks", &ClusterSwarm::disk_full},
+    {"lonely nodes", &ClusterSwarm::lonely},
+    {"failed syncs", &ClusterSwarm::sync_fails},
+    {"wishes of operators", &ClusterSwarm::churn},
+};
+
+const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
+
 }  // namespace
 
-const char* name_of(ClusterFault fault) {
-  static constexpr const char* kNames[kClusterFaultCount] = {
-      "partitions",   "one-way cuts", "broken connections", "kills",
-      "power losses", "orderly ends", "pauses",             "slow turns",
-      "jumps of a wall clock", "disk stalls", "full disks", "lonely nodes",
-      "failed syncs", "wishes of operators"};
-  return kNames[static_cast<size_t>(fault)];
-}
+const char* name_of(ClusterFault fault) { return row_of(fault).name; }
 
-FaultRate ClusterWorld::rate_of(ClusterFault fault) const {
-  switch (fault) {
-    case ClusterFault::kPartition:
-      return swarm_.partition;
-    case ClusterFault::kOneWay:
-      return swarm_.one_way;
-    case ClusterFault::kBrokenLine:
-      return swarm_.broken_line;
-    case ClusterFault::kKill:
-      return swarm_.kill;
-    case ClusterFault::kPower:
-      return swarm_.power;
-    case ClusterFault::kEnd:
-      return swarm_.end;
-    case ClusterFault::kPause:
-      return swarm_.pause;
-    case ClusterFault::kSlowTurn:
-      return swarm_.slow_turn;
-    case ClusterFault::kWallJump:
-      return swarm_.wall_jump;
-    case ClusterFault::kDiskStall:
-      return swarm_.disk_stall;
-    case ClusterFault::kDiskFull:
-      return swarm_.disk_full;
-    case ClusterFault::kLonely:
-      return swarm_.lonely;
-    case ClusterFault::kSyncFails:
-      return swarm_.sync_fails;
-    case ClusterFault::kChurn:
-      return swarm_.churn;
-  }
-  return {};
-}
+FaultRate ClusterWorld::rate_of(ClusterFault fault) const { return swarm_.*row_of(fault).rate; }
 
 void ClusterWorld::schedule(ClusterFault fault) {
   const FaultRate rate = rate_of(fault);

@@ -192,6 +192,14 @@ void end_in_a_rush(ClusterSwarm& swarm) {
   swarm.only_counters = true;
 }
 
+// ... and many have read in the turn in which it begins.
+void end_in_long_turns(ClusterSwarm& swarm) {
+  end_in_a_rush(swarm);
+  swarm.slow_turn = {.every_us = 4 * kMs, .length_us = 4 * kMs};
+  swarm.jitter_us = 4 * kMs;
+  swarm.clients = 40;
+}
+
 // The old leader hears of the election after the one that has been told to stand has won it.
 void end_far_away(ClusterSwarm& swarm) {
   end_often(swarm);
@@ -279,7 +287,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>, provoked<take_long_turns>, 24},
     {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>, provoked<kill_often>, 24},
     {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>, provoked<lose_power_often>, 24},
-    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_a_rush>, 0},
+    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_long_turns>, 0},
     {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>, provoked<listen>, 24},
     {"written is synced", 200, of_node<&NodeMistakes::written_is_synced>, provoked<lose_all_power_often>, 24},
     {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>, provoked<break_lines_often>, 24},
