@@ -69,6 +69,8 @@ void Pair::on(const in::Connected&, Output& out) {
 
 void Pair::on(const in::Closed&, Output& out) {
   is_connected_ = false;
+  heard_since_us_ = kNever;
+  lateness_us_ = 0;
   sent_.clear();
   suspect_at_us_ = kNever;
   if (peer_is_heard_) out.silent = raft::Silence::kClosed;
@@ -132,11 +134,21 @@ bool Pair::take_incarnation(Incarnation incarnation, Output& out) {
   peer_led_version_ = 0;
   peer_support_epoch_ = 0;
   peer_knows_version_ = 0;
+  heard_since_us_ = kNever;
   not_confirmed_.clear();
   judged_version_ = 0;
   is_judging_ = false;
   sent_.clear();  // the echoes of the old one count no more
   return true;
+}
+
+// Two dozen beats in time halve what is remembered.
+void Pair::note_lateness() {
+  constexpr int64_t kForgets = 32;
+  const int64_t gap_us = heard_since_us_ == kNever ? 0 : now_us_ - heard_since_us_;
+  heard_since_us_ = now_us_;
+  lateness_us_ -= lateness_us_ / kForgets;
+  lateness_us_ = std::clamp(gap_us - options_.beat_us, lateness_us_, options_.patience_us_max);
 }
 
 void Pair::receive(const Beat& beat, Output& out) {
@@ -147,8 +159,9 @@ void Pair::receive(const Beat& beat, Output& out) {
   peer_health_ = beat.health;
   received_us_ = now_us_;
   peer_is_heard_ = true;
+  note_lateness();
   suspect_at_us_ =
-      now_us_ + options_.suspicion_us +
+      now_us_ + options_.suspicion_us + std::min(2 * lateness_us_, options_.patience_us_max) +
       static_cast<int64_t>(prng_.below(static_cast<uint64_t>(options_.suspicion_spread_us) + 1));
   out.heard = true;
   if (beat.led && beat.led_version > peer_led_version_) {

@@ -156,6 +156,8 @@ struct Options {
   int64_t beat_us = 50'000;
   int64_t suspicion_us = 250'000;  // plus up to suspicion_spread_us by chance
   int64_t suspicion_spread_us = 50'000;
+  // And twice as long as beats were late lately, which a busy machine or a bad network makes them, but no longer than this.
+  int64_t patience_us_max = 500'000;
   // Whose own beat is so late stood still, and has not read yet what came meanwhile: it suspects nobody for `grace_us`.
   int64_t standstill_us = 100'000;
   int64_t grace_us = 100'000;
@@ -220,6 +222,7 @@ class Pair {
   // How much earlier or later than planned a beat may leave, so that it leaves together with others.
   int64_t slack_us() const { return options_.beat_us / 8; }
   void receive(const Beat& beat, Output& out);
+  void note_lateness();
   void receive(const Echo& echo, Output& out);
   // False: the packet is of an older incarnation.
   bool take_incarnation(Incarnation incarnation, Output& out);
@@ -252,6 +255,8 @@ class Pair {
   uint64_t support_epoch_ = 1;
   uint64_t peer_support_epoch_ = 0;
   int64_t received_us_ = INT64_MIN;
+  int64_t heard_since_us_ = kNever;     // the beat before, on this connection
+  int64_t lateness_us_ = 0;             // of beats, the most; forgotten slowly
   int64_t suspect_at_us_ = kNever;
   bool peer_is_heard_ = false;
 };

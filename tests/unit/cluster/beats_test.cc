@@ -195,6 +195,30 @@ TEST(Beats, who_stood_still_reads_what_came_meanwhile_before_it_suspects) {
   EXPECT_EQ(nodes.at_two(in::Timeout{}).silent, raft::Silence::kNoBeats);
 }
 
+TEST(Beats, whose_beats_come_late_is_suspected_later) {
+  Two nodes;
+  const auto beat = [&](int64_t after_ms) {
+    nodes.now_us += after_ms * kMillisecond;
+    const Output sent = nodes.at_one(in::RoundWanted{});
+    nodes.at_two(in::Receive{sent.send.at(0)});
+  };
+  const auto patience_us = [&] { return nodes.two.deadline() - nodes.now_us; };
+  nodes.at_one(in::Connected{});
+  for (int count = 0; count < 10; ++count) beat(50);
+  EXPECT_LE(patience_us(), 300 * kMillisecond);
+  beat(150);
+  EXPECT_GE(patience_us(), 450 * kMillisecond);
+  // However late, and it is forgotten.
+  beat(5000);
+  EXPECT_LE(patience_us(), 800 * kMillisecond);
+  for (int count = 0; count < 200; ++count) beat(50);
+  EXPECT_LE(patience_us(), 310 * kMillisecond);
+  // A connection that is made anew says nothing of how long there was none.
+  nodes.at_two(in::Closed{});
+  beat(1000);
+  EXPECT_LE(patience_us(), 300 * kMillisecond);
+}
+
 TEST(Beats, a_list_that_was_missed_is_sent_again) {
   Two nodes;
   nodes.at_one(in::Connected{});
