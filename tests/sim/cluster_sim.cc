@@ -246,6 +246,23 @@ void lose_power_often(ClusterSwarm& swarm) {
   swarm.power = {.every_us = 300 * kMs, .length_us = 20 * kMs};
 }
 
+// Who has forgotten meets one that missed what it had acknowledged, or nobody at all.
+void forget_often(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.in_memory = true;
+  swarm.kill = {.every_us = 100 * kMs, .length_us = 5 * kMs};
+  swarm.jitter_us = 10 * kMs;
+}
+
+// Who has forgotten is started once more before it has caught up.
+void forget_and_restart(ClusterSwarm& swarm) {
+  cut_off_often(swarm);
+  swarm.appendfsync = "everysec";
+  swarm.power = {.every_us = 200 * kMs, .length_us = 10 * kMs};
+  swarm.kill = {.every_us = 60 * kMs, .length_us = 1 * kMs};
+  swarm.jitter_us = 10 * kMs;
+}
+
 // A leader is cut off together with a copy that asks it.
 void read_copies_of_five(ClusterSwarm& swarm) {
   be_busy(swarm);
@@ -310,6 +327,10 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
      provoked<cut_off_often>, 24},
     {"vote right after restart", 200, of_core<&raft::Mistakes::vote_right_after_restart>,
      provoked<restart_quickly>, 0},
+    {"vote while recovering", 200, of_core<&raft::Mistakes::vote_while_recovering>, provoked<forget_often>, 24},
+    {"recovering flag not durable", 200, of_core<&raft::Mistakes::forget_recovering_flag>,
+     provoked<forget_and_restart>, 24},
+    {"lone voter restarts all", 200, of_core<&raft::Mistakes::lone_voter_restarts_all>, provoked<forget_often>, 24},
     {"TimeoutNow under a lease", 200, of_core<&raft::Mistakes::timeout_now_under_lease>, provoked<end_far_away>, 24},
     {"state before commit", 200, of_core<&raft::Mistakes::snapshot_before_commit>, provoked<replace_often>, 24},
     {"single-step membership", 200, of_core<&raft::Mistakes::single_step_membership>, provoked<replace_often>, 24},
