@@ -585,6 +585,8 @@ void ClusterWorld::log_operator(std::string_view text) {
 
 bool ClusterWorld::holds_nothing(uint32_t number) {
   const std::string& name = machines_[number]->node_name;
+  // What nobody else serves may be on its disk alone.
+  std::vector<bool> is_served(swarm_.partitions, false);
   for (uint32_t other = 0; other < size(); ++other) {
     Machine& machine = *machines_[other];
     // Somebody who is down may know of a copy there.
@@ -599,9 +601,10 @@ bool ClusterWorld::holds_nothing(uint32_t number) {
       for (const raft::Member& member : core->configuration().members()) {
         if (node_name(member.node.value) == name) return false;
       }
+      if (company.serves(partition)) is_served[partition] = true;
     }
   }
-  return true;
+  return std::find(is_served.begin(), is_served.end(), false) == is_served.end();
 }
 
 void ClusterWorld::replace(uint32_t number) {
