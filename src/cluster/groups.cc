@@ -298,14 +298,15 @@ void Groups::tell_led(Instant now) {
 
 std::optional<NodeId> Groups::known_leader(GroupId group) const {
   raft::Term newest;
+  std::optional<NodeId> leader;
   if (const raft::Core* const core = find(group)) {
-    // A voter asks around when its leader is silent; a learner only goes on naming it.
-    const auto leader = core->role_state().leader;
-    const beats::Pair* const from = leader ? pair(leader->node) : nullptr;
-    if (leader && (leader->node == options_.self || (from != nullptr && from->peer_is_heard()))) return leader->node;
+    // A voter asks around when its leader is silent; a learner only goes on naming it, also when that says no more that it leads.
+    const auto followed = core->role_state().leader;
+    if (followed && followed->node == options_.self) return followed->node;
+    const beats::Pair* const from = followed ? pair(followed->node) : nullptr;
+    if (from != nullptr && from->peer_is_heard()) leader = followed->node;
     newest = core->term();   // whoever led before that does not lead any more
   }
-  std::optional<NodeId> leader;
   for (const auto& [node, slot] : pairs_) {
     if (!slot->pair.peer_is_heard()) continue;
     const std::span<const beats::Led> leads = slot->pair.peer_leads();

@@ -267,6 +267,16 @@ void begin_book(uint8_t what, const raft::Position& position, Buffer& out) {
   append_varint(out, position.index.value);
 }
 
+// A leader says with each beat that it leads.
+bool hears_leader(const Groups& groups, raft::GroupId group, NodeId self) {
+  const auto leader = groups.known_leader(group);
+  if (!leader || leader->value == self) return leader.has_value();
+  const beats::Pair* const from = groups.pair(*leader);
+  if (from == nullptr || !from->peer_is_heard()) return false;
+  const std::span<const beats::Led> leads = from->peer_leads();
+  return std::any_of(leads.begin(), leads.end(), [&](const beats::Led& led) { return led.group == group; });
+}
+
 }  // namespace
 
 // Where the log says that state() stands; nothing: it does not say so any more.
@@ -284,7 +294,7 @@ raft::Position MetaGroup::position_of_book() const {
 
 // Whom it knows may follow a leader that it does not know, and need not know of each other what they miss: so it asks all of them.
 void MetaGroup::ask_for_book(Instant now, Peers& peers) {
-  hears_leader_ = groups_.known_leader(group()).has_value();
+  hears_leader_ = hears_leader(groups_, group(), options_.self);
   if (hears_leader_) {
     next_ask_us_ = now.steady_us + options_.ask_us;
     return;
