@@ -11,6 +11,7 @@ constexpr int64_t kMs = 1000;
 constexpr int64_t kRetryUs = 100 * kMs;
 constexpr int64_t kAnswerUs = 2000 * kMs;
 constexpr int64_t kRemovalUs = 15'000 * kMs;
+constexpr int64_t kWatchUs = 1000 * kMs;
 constexpr std::string_view kGone = "removed from the cluster for good";
 
 std::string bulk(std::string_view word) {
@@ -41,7 +42,7 @@ void ClusterOperator::begin(uint32_t machine, Wish wish) {
 
 void ClusterOperator::heal() {
   heals_ = true;
-  if (is_idle()) return;
+  if (is_idle()) return sleep(kWatchUs);
   if (!is_removed_) give_up_removal();
   is_waiting_ = false;
   sleep(kRetryUs);
@@ -56,7 +57,19 @@ void ClusterOperator::sleep(int64_t delay_us) {
 
 void ClusterOperator::next_step() {
   steps_.pop_front();
-  if (!is_idle()) sleep(kRetryUs);
+  if (!is_idle()) return sleep(kRetryUs);
+  if (heals_) sleep(kWatchUs);
+}
+
+// A DRAIN that was not answered may have been done behind the UNDRAIN that was.
+void ClusterOperator::watch() {
+  const auto drained = host_.drained_machine();
+  if (!drained) return sleep(kWatchUs);
+  machine_ = *drained;
+  name_ = host_.node_name_of(machine_);
+  is_removed_ = false;
+  give_up_removal();
+  work();
 }
 
 void ClusterOperator::work() {
@@ -99,7 +112,9 @@ void ClusterOperator::send(std::string_view word) {
 }
 
 void ClusterOperator::on_timer(int64_t at_us) {
-  if (is_idle() || at_us != wakes_us_) return;
+  if (at_us != wakes_us_) return;
+  if (is_idle() && heals_) return watch();
+  if (is_idle()) return;
   is_waiting_ = false;
   work();
 }

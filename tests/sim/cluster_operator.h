@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,8 @@ class ClusterOperatorHost {
   virtual std::string node_name_of(uint32_t machine) = 0;
   // As far as anybody who runs knows, the node has no copy of anything.
   virtual bool holds_nothing(uint32_t machine) = 0;
+  // One that is drained, as far as somebody who runs knows.
+  virtual std::optional<uint32_t> drained_machine() = 0;
   virtual void take_down(uint32_t machine, int64_t down_us) = 0;
   // Whatever runs there ends, its disk is replaced by an empty one, and a new node is started.
   virtual void replace(uint32_t machine) = 0;
@@ -45,7 +48,7 @@ class ClusterOperator {
   // Requires: is_idle().
   void begin(uint32_t machine, Wish wish);
   bool is_idle() const { return steps_.empty(); }
-  // Faults have ended: what is begun is ended or taken back.
+  // Faults have ended: what is begun is ended or taken back, and so is from now on what nobody had answered and is done late.
   void heal();
   uint64_t replaced() const { return replaced_; }
 
@@ -58,6 +61,7 @@ class ClusterOperator {
 
   void sleep(int64_t delay_us);
   void work();
+  void watch();
   void send(std::string_view word);
   void next_step();
   void give_up_removal();

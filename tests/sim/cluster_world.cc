@@ -607,6 +607,21 @@ bool ClusterWorld::holds_nothing(uint32_t number) {
   return std::find(is_served.begin(), is_served.end(), false) == is_served.end();
 }
 
+std::optional<uint32_t> ClusterWorld::drained_machine() {
+  for (const auto& witness : machines_) {
+    if (witness->node == nullptr) continue;
+    const Company& company = company_of(*witness->node);
+    if (!company.is_started() || company.is_alone()) continue;
+    for (const MemberRecord& member : company.cluster().state().members()) {
+      if (member.state != MemberState::kDraining) continue;
+      for (uint32_t number = 0; number < size(); ++number) {
+        if (machines_[number]->node_name == node_name(member.id)) return number;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 void ClusterWorld::replace(uint32_t number) {
   Machine& machine = *machines_[number];
   machine.power_fails = true;

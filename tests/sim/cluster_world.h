@@ -251,6 +251,7 @@ class ClusterWorld final : private NetworkHost,
   void log_operator(std::string_view text) override;
   std::string node_name_of(uint32_t machine) override { return machines_[machine]->node_name; }
   bool holds_nothing(uint32_t machine) override;
+  std::optional<uint32_t> drained_machine() override;
   void take_down(uint32_t machine, int64_t down_us) override { kill(machine, down_us); }
   void replace(uint32_t machine) override;
 
