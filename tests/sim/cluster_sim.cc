@@ -304,7 +304,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>, provoked<take_long_turns>, 24},
     {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>, provoked<kill_often>, 24},
     {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>, provoked<lose_power_often>, 24},
-    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_long_turns>, 0},
+    {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_long_turns>, 24},
     {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>, provoked<listen>, 24},
     {"written is synced", 200, of_node<&NodeMistakes::written_is_synced>, provoked<lose_all_power_often>, 24},
     {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>, provoked<break_lines_often>, 24},
