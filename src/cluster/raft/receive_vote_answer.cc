@@ -64,6 +64,8 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
     asking.round.refuse(answered.from.replica);
   }
   if (now_us_ < promise_until_us_) return;  // a beat came in between
+  // Since it asked it may have been told to end, or was left out of the voters.
+  if (asking.kind == VoteKind::kPreVote ? !can_be_elected() : !may_stand()) return;
   const bool may_restart = options_.recover_when_all_present && quorum_of_electors_is_lost(asking);
   if (asking.kind == VoteKind::kPreVote) {
     if (asking.round.verdict() == Verdict::kWon) {
