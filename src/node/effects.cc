@@ -48,6 +48,7 @@ void flush_links(NodeState& node) {
 
 // 3. The other nodes: they hear what is stored, and what need not be.
 void carry_out_peers(NodeState& node, Driver& driver) {
+  if (!node.company.is_started()) return;   // it was refused, and the process ends
   node.company.flush();
   ClusterNode& cluster = node.company.cluster();
   PeersOutput output = std::exchange(cluster.peers_output(), {});
