@@ -1,5 +1,6 @@
 // What goes wrong in the world `cluster`.
 #include <algorithm>
+#include <set>
 
 #include "node/company.h"
 #include "node/state.h"
@@ -264,19 +265,22 @@ bool ClusterWorld::can_do_without(uint32_t number) const {
 }
 
 bool ClusterWorld::has_three_voters_everywhere(uint32_t except) const {
+  // By group: a node that joins has none, and what only one node has is nowhere else.
+  std::set<uint64_t> found;
   for (uint32_t other = 0; other < size(); ++other) {
     if (other == except) continue;
-    Company& company = machines_[other]->node->node().state().company;
-    if (!company.is_started() || company.is_alone()) return false;
+    if (!company_joined(other)) return false;
     bool is_borne = true;
-    company.cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) {
+    const Groups& groups = machines_[other]->node->node().state().company.cluster().groups();
+    groups.for_each([&](raft::GroupId group, const raft::Core& core) {
       const raft::Configuration& configuration = core.configuration();
       is_borne = is_borne && core.standing() == raft::Standing::kFull && !configuration.joint() &&
                  configuration.incoming.voters.size() >= kVotersMin;
+      found.insert(group.value);
     });
     if (!is_borne) return false;
   }
-  return true;
+  return found.size() == swarm_.partitions + 1;
 }
 
 // SIGTERM.
