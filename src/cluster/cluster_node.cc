@@ -515,7 +515,8 @@ std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping) const {
     writes.push_back({group, std::move(write)});
     bases.push_back(std::move(*base));
   });
-  if (!is_whole) return std::nullopt;
+  // One that joins has no groups yet, and a snapshot without them would be that of a node alone.
+  if (!is_whole || bases.empty()) return std::nullopt;
   encode({.bases = bases, .writes = writes, .keeping = keeping, .meta = meta_.group()}, out.record);
   return out;
 }
