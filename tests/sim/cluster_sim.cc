@@ -37,8 +37,8 @@ std::string heal_and_judge(ClusterWorld& world, SimResult& result, uint64_t& und
   if (world.wrong().empty() && !run_until(world, kProgressUs, [&] { return world.is_settled(); })) {
     return "no rest after everything had healed: " + world.describe_unsettled();
   }
-  // Their connections may be later than the others.
-  world.run(world.now_us() + 2 * kSecond);
+  // Their connections may be later than the others: a broken one that nobody was told of is made anew after five seconds of silence.
+  world.run(world.now_us() + 7 * kSecond);
   world.pubsub().begin_verification();
   if (world.wrong().empty() && !run_until(world, kProgressUs, [&] { return world.pubsub().is_verified(); })) {
     return "with all copies at rest not every message is heard:" + world.pubsub().describe_unverified();
