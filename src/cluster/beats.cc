@@ -43,7 +43,11 @@ void Pair::step(Instant now, const Input& input, Output& out) {
   now_us_ = now.steady_us;
   health_.wall_ms = now.unix_ms;
   const bool stood_still = is_connected_ && now_us_ - next_beat_us_ >= options_.standstill_us;
-  if (stood_still) suspect_at_us_ = std::max(suspect_at_us_, now_us_ + options_.grace_us);
+  if (stood_still) {
+    if (has_grace_) suspect_at_us_ = std::max(suspect_at_us_, now_us_ + options_.grace_us);
+    has_grace_ = false;
+    heard_since_us_ = kNever;  // that the next beat is late says nothing about the peer
+  }
   std::visit([&](const auto& one) { on(one, out); }, input);
 }
 
@@ -142,12 +146,12 @@ bool Pair::take_incarnation(Incarnation incarnation, Output& out) {
   return true;
 }
 
-// Two dozen beats in time halve what is remembered.
+// A second of beats in time halves what is remembered, and more.
 void Pair::note_lateness() {
-  constexpr int64_t kForgets = 32;
+  constexpr int64_t kForgetUs = 1'500'000;
   const int64_t gap_us = heard_since_us_ == kNever ? 0 : now_us_ - heard_since_us_;
   heard_since_us_ = now_us_;
-  lateness_us_ -= lateness_us_ / kForgets;
+  lateness_us_ -= lateness_us_ * std::min(gap_us, kForgetUs) / kForgetUs;
   lateness_us_ = std::clamp(gap_us - options_.beat_us, lateness_us_, options_.patience_us_max);
 }
 
@@ -159,6 +163,7 @@ void Pair::receive(const Beat& beat, Output& out) {
   peer_health_ = beat.health;
   received_us_ = now_us_;
   peer_is_heard_ = true;
+  has_grace_ = true;
   note_lateness();
   suspect_at_us_ =
       now_us_ + options_.suspicion_us + std::min(2 * lateness_us_, options_.patience_us_max) +

@@ -156,9 +156,10 @@ struct Options {
   int64_t beat_us = 50'000;
   int64_t suspicion_us = 250'000;  // plus up to suspicion_spread_us by chance
   int64_t suspicion_spread_us = 50'000;
-  // And twice as long as beats were late lately, which a busy machine or a bad network makes them, but no longer than this.
-  int64_t patience_us_max = 500'000;
-  // Whose own beat is so late stood still, and has not read yet what came meanwhile: it suspects nobody for `grace_us`.
+  // And twice as long as beats were late in the last seconds, which a busy machine or a bad network makes them, but no longer than this.
+  int64_t patience_us_max = 250'000;
+  // Whose own beat is so late stood still, and has not read yet what came meanwhile: it suspects nobody for `grace_us`, once in a
+  // silence.
   int64_t standstill_us = 100'000;
   int64_t grace_us = 100'000;
 };
@@ -258,6 +259,7 @@ class Pair {
   int64_t heard_since_us_ = kNever;     // the beat before, on this connection
   int64_t lateness_us_ = 0;             // of beats, the most; forgotten slowly
   int64_t suspect_at_us_ = kNever;
+  bool has_grace_ = false;              // a beat came since this node stood still
   bool peer_is_heard_ = false;
 };
 

@@ -355,7 +355,8 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   // What follows is between members.  One that knows us as a member already, before we do, will dial again.
   if (membership_ == Membership::kJoining) return done();
   if (kind == MetaGroup::kBook && membership_ == Membership::kMember && peers_.is_of_cluster(incoming.connection)) {
-    return meta_.receive_book(bytes, *peers_.link_of(incoming.connection));
+    const auto source = incoming.is_guest && !incoming.is_dialled_here ? MetaGroup::BookSource::kStranger : MetaGroup::BookSource::kMember;
+    return meta_.receive_book(now, incoming.connection, source, bytes, *peers_.link_of(incoming.connection));
   }
   // Perhaps a member that we shall hear of: the connection stays, so that it can tell.
   if (incoming.is_guest && peers_.was_called_as_member(incoming.connection)) return done();
@@ -395,7 +396,7 @@ void ClusterNode::follow_members(Instant now) {
   followed_version_ = meta_.version();
   std::vector<PeerTarget> targets;
   std::vector<raft::NodeId> others;
-  for (const MemberRecord& member : meta_.address_book().members()) {
+  for (const MemberRecord& member : meta_.members_to_call()) {
     if (member.id == options_.own.id || member.state == MemberState::kRemoved) continue;
     targets.push_back({.node = member.id, .address = {.host = member.host, .port = member.cluster_port}});
     others.push_back({member.id});

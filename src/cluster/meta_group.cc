@@ -274,7 +274,9 @@ bool hears_leader(const Groups& groups, raft::GroupId group, NodeId self) {
   const beats::Pair* const from = groups.pair(*leader);
   if (from == nullptr || !from->peer_is_heard()) return false;
   const std::span<const beats::Led> leads = from->peer_leads();
-  return std::any_of(leads.begin(), leads.end(), [&](const beats::Led& led) { return led.group == group; });
+  const auto led = std::lower_bound(leads.begin(), leads.end(), group,
+                                    [](const beats::Led& each, raft::GroupId wanted) { return each.group < wanted; });
+  return led != leads.end() && led->group == group;
 }
 
 }  // namespace
@@ -285,6 +287,23 @@ raft::Position MetaGroup::applied_position() const {
   const auto term = core->log().term_at(applied_);
   if (!term) return {};
   return {.epoch = core->epoch(), .term = *term, .index = applied_};
+}
+
+std::vector<MemberRecord> MetaGroup::members_to_call() const {
+  const auto own = address_book().members();
+  std::vector<MemberRecord> members(own.begin(), own.end());
+  if (!told_) return members;
+  for (const MemberRecord& told : told_->state.members()) {
+    const auto known =
+        std::find_if(members.begin(), members.end(), [&](const MemberRecord& each) { return each.id == told.id; });
+    if (known == members.end()) {
+      members.push_back(told);
+    } else if (told_->source == BookSource::kMember) {
+      known->host = told.host;
+      known->cluster_port = told.cluster_port;
+    }
+  }
+  return members;
 }
 
 raft::Position MetaGroup::position_of_book() const {
@@ -303,12 +322,26 @@ void MetaGroup::ask_for_book(Instant now, Peers& peers) {
   next_ask_us_ = now.steady_us + options_.ask_us;
   Buffer bytes;
   begin_book(kAsk, position_of_book(), bytes);
-  for (const ConnectionId connection : peers.connections_of_cluster()) {
-    peers.link_of(connection)->add(kBook, bytes.view());
-  }
+  asked_ = peers.connections_of_cluster();
+  for (const ConnectionId connection : asked_) peers.link_of(connection)->add(kBook, bytes.view());
 }
 
-Status MetaGroup::receive_book(std::string_view bytes, Link& link) {
+// A state is large and a question small: one answer a connection and half the time between questions, and none while an answer has not
+// left yet.
+void MetaGroup::answer_book(Instant now, ConnectionId from, const raft::Position& at, Link& link) {
+  constexpr size_t kAnsweredMax = 1024;
+  std::erase_if(answered_, [&](const Answered& each) { return now.steady_us - each.at_us >= options_.ask_us / 2; });
+  const bool was_answered =
+      std::any_of(answered_.begin(), answered_.end(), [&](const Answered& each) { return each.connection == from; });
+  if (was_answered || answered_.size() >= kAnsweredMax || link.has_output() || applied_position() <= at) return;
+  answered_.push_back({.connection = from, .at_us = now.steady_us});
+  Buffer answer;
+  begin_book(kTell, applied_position(), answer);
+  state_.encode(answer);
+  link.add(kBook, answer.view());
+}
+
+Status MetaGroup::receive_book(Instant now, ConnectionId from, BookSource source, std::string_view bytes, Link& link) {
   uint8_t what = 0;
   raft::Position at;
   if (!take_little<uint8_t>(bytes, what) || !take_varint(bytes, at.epoch.value) || !take_varint(bytes, at.term.value) ||
@@ -317,24 +350,27 @@ Status MetaGroup::receive_book(std::string_view bytes, Link& link) {
   }
   if (!is_started()) return done();
   if (what == kAsk) {
-    if (applied_position() <= at) return done();
-    Buffer answer;
-    begin_book(kTell, applied_position(), answer);
-    state_.encode(answer);
-    link.add(kBook, answer.view());
+    answer_book(now, from, at, link);
     return done();
   }
+  if (std::erase(asked_, from) == 0) return done();
   TRY(ClusterState state, ClusterState::decode(bytes));
   if (state.cluster() != state_.cluster() || state.partitions() != options_.partitions) return damaged("an address book of another cluster");
   // Who hears a leader learns everything from it.  What was committed before this node was let in is older than what it was told then.
   if (hears_leader_ || at <= position_of_book() || state.find(options_.self) == nullptr) return done();
-  told_ = {.at = at, .state = std::move(state)};
+  told_ = {.at = at, .source = source, .state = std::move(state)};
   ++version_;
   return done();
 }
 
+// What was told has done its work once a leader is heard that would be reached without it.
 void MetaGroup::drop_old_book() {
-  if (!told_ || applied_position() < told_->at) return;
+  if (!told_) return;
+  const auto leader = hears_leader_ ? groups_.known_leader(group()) : std::nullopt;
+  const MemberRecord* const known = leader ? address_book().find(leader->value) : nullptr;
+  const MemberRecord* const told = leader ? told_->state.find(leader->value) : nullptr;
+  const bool is_reached = known != nullptr && (told == nullptr || (told->host == known->host && told->cluster_port == known->cluster_port));
+  if (!is_reached && applied_position() < told_->at) return;
   told_.reset();
   ++version_;
 }

@@ -66,12 +66,14 @@ class MetaGroup {
   // state() and where the log stands that it stands for.  Nothing: the log does not know any more.  Requires: is_started().
   std::optional<GroupBase> base() const;
   // Whom to connect with: state(), but right after a start what the log says beyond what is known to be committed: without the others
-  // nobody could tell what is.  Who was away while the group moved on, and hears none of those that lead it now, connects with whom others
-  // have told it; that is all it does by what it was told.
-  const ClusterState& address_book() const { return told_ ? told_->state : expected_ ? *expected_ : state_; }
+  // nobody could tell what is.
+  const ClusterState& address_book() const { return expected_ ? *expected_ : state_; }
+  // The members of address_book().  Who was away while the group moved on, and hears none of those that lead it now, connects with whom
+  // others have told it as well; that is all it does by what it was told.  Nobody is left out because of it.
+  std::vector<MemberRecord> members_to_call() const;
   // state() is older than what this node knew before it was started: nothing may be done by it that was not done then.
   bool is_catching_up() const { return expected_.has_value(); }
-  // Grows with every change of address_book().
+  // Grows with every change of members_to_call() and of state().
   uint64_t version() const { return version_; }
 
   // Asks for a command to be applied.  0: too many wait.
@@ -94,8 +96,13 @@ class MetaGroup {
   void on_install(const raft::SnapshotMark& mark);
   void on_snapshot_wanted(const raft::Member& to) { snapshots_wanted_.push_back(to); }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
-  // A message of kBook; `link` is where it came from.
-  Status receive_book(std::string_view bytes, Link& link);
+  // Who sent a message of kBook.
+  enum class BookSource : uint8_t {
+    kMember,     // on the line of a member that we know, or it was called here
+    kStranger,   // it has called us: it says that it is of our cluster
+  };
+  // A message of kBook from that connection, whose link it is.
+  Status receive_book(Instant now, ConnectionId from, BookSource source, std::string_view bytes, Link& link);
 
   // Applies what is committed, sends proposals and snapshots, keeps the configuration.
   void work(Instant now, Peers& peers);
@@ -114,7 +121,12 @@ class MetaGroup {
 
   struct Book {
     raft::Position at;    // where it was committed
+    BookSource source = BookSource::kStranger;
     ClusterState state;
+  };
+  struct Answered {
+    ConnectionId connection = 0;
+    int64_t at_us = 0;
   };
 
   void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
@@ -129,6 +141,7 @@ class MetaGroup {
   raft::Position applied_position() const;
   raft::Position position_of_book() const;
   void ask_for_book(Instant now, Peers& peers);
+  void answer_book(Instant now, ConnectionId from, const raft::Position& at, Link& link);
   void drop_old_book();
   // Of its own accord: this replica leads, and no change is under way.
   bool may_change_configuration() const;
@@ -144,6 +157,8 @@ class MetaGroup {
   std::optional<Book> told_;               // by others, newer than both
   bool hears_leader_ = true;
   int64_t next_ask_us_ = 0;                // while it hears none
+  std::vector<ConnectionId> asked_;        // last time, and they have not answered yet
+  std::vector<Answered> answered_;         // lately
   uint64_t version_ = 0;
   raft::Index applied_;
   raft::Index committed_;
