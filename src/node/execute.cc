@@ -27,7 +27,7 @@ constexpr uint32_t kNodeLookCloser =
     kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy | kNodeHasLevels;
 // What a command adds to the turn's budget of eviction: enough for more than one key, so that a pipeline of writes cannot
 // outrun it.
-constexpr size_t kEvictionPerCommand = 12;
+constexpr size_t kEvictionPerCommand = 36;
 constexpr size_t kFreePerStep = 64;
 constexpr size_t kFreeCost = 4;  // of that budget; an element that is freed takes longer than an entry that is seen
 

@@ -14,8 +14,6 @@ namespace quorate {
 
 namespace {
 
-// What one slice of a file saves at most: about half a millisecond.
-constexpr size_t kSliceBudget = 1000;
 // Bytes of a file that may wait in the connection's output.
 constexpr size_t kFileAheadMax = 4 * 1024 * 1024;
 constexpr size_t kEndMarkSize = 40;
@@ -196,11 +194,17 @@ void begin_next_transfer(NodeState& node) {
   }
 }
 
-void step_transfer(NodeState& node) {
+bool transfer_wants_step(const NodeState& node) {
+  if (!node.followers.transfer) return false;
+  const Session& session = *node.followers.transfer->session;
+  return session.pending_output() <= kFileAheadMax && !session.has(kClosing);
+}
+
+void step_transfer(NodeState& node, size_t budget) {
+  if (!transfer_wants_step(node)) return;
   Followers::Transfer& transfer = *node.followers.transfer;
   Session& session = *transfer.session;
-  if (session.pending_output() > kFileAheadMax || session.has(kClosing)) return;
-  if (transfer.is_walking && !node.store.walk_snapshot(kSliceBudget)) {
+  if (transfer.is_walking && !node.store.walk_snapshot(budget)) {
     node.store.end_snapshot();
     transfer.is_walking = false;
   }

@@ -87,8 +87,10 @@ void stop_following(NodeState& node, Session& session);
 void cut_off_followers(NodeState& node);
 // At the end of a turn, when no other snapshot runs: begins the transfer that has waited longest, if there is one.
 void begin_next_transfer(NodeState& node);
-// A slice of the running transfer.  Requires: there is one.
-void step_transfer(NodeState& node);
+// False: there is none, or its connection has to take something first.
+bool transfer_wants_step(const NodeState& node);
+// A slice of the running transfer: about `budget` entries.  Does nothing if it wants none.
+void step_transfer(NodeState& node, size_t budget);
 
 // ---- the stream --------------------------------------------------------------------------------------------
 // Takes over what the store noted since the last call.

@@ -23,9 +23,20 @@ namespace quorate {
 
 namespace {
 
-// What one slice of a snapshot saves at most: about half a millisecond.
-constexpr size_t kSliceBudget = 1000;
-constexpr int64_t kSlicePeriodUs = 1'000;
+// From the begin of a slice of a snapshot to the next one, unless commands take longer.
+constexpr int64_t kSlicePauseUs = 50;
+// After so long the loop sleeps until the next millisecond, unless a socket wakes it: the thread that writes the file may share
+// its core, and takes whole milliseconds of it if it has to fight for them.
+constexpr int64_t kSlicesUs = 500;
+constexpr int64_t kRestUs = 500;
+// What one slice saves: an entry for each microsecond since the last, which takes half as long.  So an idle node gives
+// out what it can in short slices, and a snapshot beside turns that are long ends too.
+constexpr int64_t kSliceEntriesMin = 64;
+constexpr int64_t kSliceEntriesMax = 256;
+// At least so many, however much the writers have handed over.
+constexpr int64_t kSliceEntriesLeast = 16;
+// For what waits, and nobody tells when it is over.
+constexpr int64_t kLookAgainUs = 1'000;
 // What failed is not tried again by itself before this.
 constexpr int64_t kRetryAfterUs = 5'000'000;
 // Owner of the requests made here, as the writers have theirs.
@@ -549,20 +560,29 @@ void step_persistence(NodeState& node) {
   if (state.shutting_down) step_shutdown(node);
   if (!state.log_load_waiters.empty()) step_log_load(node);
   if (node.now.steady_us < state.next_step_us) return;
-  state.next_step_us = node.now.steady_us + kSlicePeriodUs;
+  const int64_t elapsed_us = node.now.steady_us - state.next_step_us + kSlicePauseUs;
+  const auto handed_over = static_cast<int64_t>(std::min<size_t>(node.store.take_handed_over(), kSliceEntriesMax));
+  const int64_t entries = std::clamp(elapsed_us, kSliceEntriesMin, kSliceEntriesMax) - handed_over;
+  const auto budget = static_cast<size_t>(std::max(entries, kSliceEntriesLeast));
+  const bool rests = node.now.steady_us - state.slices_began_us >= kSlicesUs;
+  state.next_step_us = node.now.steady_us + (rests ? kRestUs : kSlicePauseUs);
+  if (rests) state.slices_began_us = state.next_step_us;
   if (state.job_runs) {
-    state.job.step(kSliceBudget);
+    state.job.step(budget);
     publish_when_committed(node);
     end_job(node);
   }
-  if (node.followers.transfer) step_transfer(node);
+  if (node.followers.transfer) step_transfer(node, budget);
 }
 
-bool has_persistence_work(const NodeState& node) {
+int64_t persistence_deadline(const NodeState& node) {
   const Persistence& state = node.persistence;
-  const bool is_held = state.job.state() == SnapshotJob::State::kWritten;
-  return (state.job_runs && (state.job.wants_step() || is_held)) || node.followers.transfer.has_value() || state.shutting_down ||
-         !state.log_load_waiters.empty();
+  const bool walks = (state.job_runs && state.job.wants_step()) || transfer_wants_step(node);
+  // Not before this turn's end: time has to pass from step to step.
+  if (walks) return std::max(state.next_step_us, node.now.steady_us + 1);
+  const bool is_held = state.job_runs && state.job.state() == SnapshotJob::State::kWritten;
+  const bool waits = is_held || state.shutting_down || !state.log_load_waiters.empty() || node.followers.transfer;
+  return waits ? node.now.steady_us + kLookAgainUs : kNever;
 }
 
 void on_snapshot_reply(NodeState& node, DiskReply&& reply) {

@@ -70,6 +70,7 @@ struct Persistence {
   uint64_t snapshot_bytes = 0;
   uint64_t next_request_id = 0;
   int64_t next_step_us = 0;
+  int64_t slices_began_us = 0;            // those that follow each other closely
 
   // False while a log that was switched on has no snapshot yet that it follows.
   bool log_counts = true;
@@ -107,7 +108,8 @@ void end_turn_of_persistence(NodeState& node);
 void run_persistence(NodeState& node);
 // A slice of the running snapshot, of the shutdown, of a reload.
 void step_persistence(NodeState& node);
-bool has_persistence_work(const NodeState& node);
+// When it is to be called again; kNever: nothing is under way.
+int64_t persistence_deadline(const NodeState& node);
 void on_snapshot_reply(NodeState& node, DiskReply&& reply);
 // What is written gets into the log: with `appendonly no` a node in company has one, and this is not true of it.
 bool keeps_data_in_log(const NodeState& node);

@@ -12,7 +12,7 @@ namespace quorate {
 
 namespace {
 
-constexpr uint64_t kSliceBytesMax = 512 << 10;
+constexpr uint64_t kSliceBytesMax = 64 << 10;
 constexpr size_t kEntriesAtOnce = 8;
 
 }  // namespace
@@ -65,6 +65,11 @@ uint64_t SnapshotJob::in_flight_bytes() const {
   return kind_ == Kind::kLog ? log_writer_.in_flight_bytes() : rdb_writer_.in_flight_bytes();
 }
 
+uint64_t SnapshotJob::encoded_bytes() const {
+  if (kind_ == Kind::kLog) return log_writer_.size() + log_writer_.block_size();
+  return rdb_writer_.size() + encoder_->pending();
+}
+
 uint64_t SnapshotJob::keys() const {
   if (kind_ == Kind::kLog) return log_writer_.entries();
   return encoder_ ? encoder_->keys() : 0;
@@ -76,8 +81,8 @@ bool SnapshotJob::wants_step() const {
 
 // Entries may be large: a slice ends with its bytes too.
 void SnapshotJob::step(size_t budget) {
-  const uint64_t end = bytes() + kSliceBytesMax;
-  for (size_t left = budget; left > 0 && wants_step() && bytes() < end;) {
+  const uint64_t end = encoded_bytes() + kSliceBytesMax;
+  for (size_t left = budget; left > 0 && wants_step() && encoded_bytes() < end;) {
     const size_t count = std::min(left, kEntriesAtOnce);
     left -= count;
     if (!store_.walk_snapshot(count)) finish_walk();

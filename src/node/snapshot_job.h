@@ -80,9 +80,12 @@ class SnapshotJob final : public Store::SnapshotSink {
  private:
   static constexpr uint8_t kRdbOwner = 3;
   static constexpr uint64_t kInFlightBytesMax = 8 << 20;
-  static constexpr size_t kRdbChunkBytes = 256 << 10;
+  // Short pieces: the thread that writes may share a core with the loop.
+  static constexpr size_t kRdbChunkBytes = 64 << 10;
 
   uint64_t in_flight_bytes() const;
+  // What has been encoded so far.
+  uint64_t encoded_bytes() const;
   void finish_walk();
   void look_at_writer();
 

@@ -129,10 +129,11 @@ struct NodeState {
   std::vector<Wish> wishes;
   Waits waits;
   int64_t next_upkeep_us = 0;
-  // What eviction may still look at in this turn, entries; about a microsecond each.  Commands add to it.
-  static constexpr size_t kEvictionPerTurn = 1000;
+  // What eviction may still cost in this turn, entries looked at: about 20 a key, or two microseconds.  Commands add to it.
+  static constexpr size_t kEvictionPerTurn = 500;
   size_t eviction_budget = kEvictionPerTurn;
   bool background_work_left = false;
+  int64_t last_slice_us = 0;             // of background work
   size_t rejected_count = 0;             // sessions that are only told so
 
   // ---- collected in a turn, carried out by perform() -----------------------------------------------

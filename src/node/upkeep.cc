@@ -2,6 +2,7 @@
 #include "node/upkeep.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "commands/errors.h"
 #include "node/blocking.h"
@@ -22,34 +23,48 @@ namespace {
 
 constexpr int64_t kUpkeepPeriodUs = 100'000;
 constexpr int64_t kSecondUs = 1'000'000;
-// The pause between two slices of background work: commands come first.
-constexpr int64_t kSlicePauseUs = 1'000;
-// What one slice may touch; each entry costs well under a microsecond.
-constexpr size_t kFreeBudget = 1000;
-constexpr size_t kExpireBudget = 1000;
+// From the begin of a slice of background work to the next one.  Slices are short and follow each other closely, and
+// what the sockets have brought comes in between: so nobody waits for long, and the work takes what time is left.
+constexpr int64_t kSlicePauseUs = 50;
+// What one slice may touch: some dozen microseconds each.  Where commands take longer than the pause a slice does as much
+// more, up to the greatest.
+constexpr size_t kFreeBudget = 200;
+constexpr size_t kFreeBudgetMax = 1000;
+constexpr size_t kExpireBudget = 250;
+constexpr size_t kExpireBudgetMax = 3000;
 // System calls that give empty pages of small blocks back, in a slice: a few microseconds each.  What is left never asks for
 // another slice: when a node acts must not depend on what else the process has allocated.
-constexpr size_t kReleaseCalls = 16;
-// More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).
-constexpr size_t kExpireAgainPart = 10;
+constexpr size_t kReleaseCalls = 8;
+// More than one expired key in ten looked at: the next slice follows soon (Redis' threshold).  Of the budget removing one
+// takes as much as looking at eight.
+constexpr size_t kExpireAgainPart = 18;
 constexpr size_t kSessionsPerStep = 256;
 
-void expire_keys(NodeState& node) {
+// How many slices' work is due: one, or more if the last was long ago and left some.
+size_t slices_due(NodeState& node) {
+  const int64_t since_us = node.now.steady_us - std::exchange(node.last_slice_us, node.now.steady_us);
+  if (!node.background_work_left) return 1;
+  return static_cast<size_t>(std::clamp<int64_t>(since_us / kSlicePauseUs, 1, INT32_MAX));
+}
+
+void expire_keys(NodeState& node, size_t slices) {
   if (!node.store_settings.active_expire || node.pause != PauseKind::kNone) return;
   bool wrapped = false;
-  const auto budget = kExpireBudget * static_cast<size_t>(std::max<int64_t>(1, node.store_settings.active_expire_effort));
+  const auto effort = static_cast<size_t>(std::max<int64_t>(1, node.store_settings.active_expire_effort));
+  const size_t budget = std::min(kExpireBudget * slices, kExpireBudgetMax) * effort;
   const size_t expired = node.store.expire_some(budget, wrapped);
   if (expired * kExpireAgainPart > budget && !wrapped) node.background_work_left = true;
   announce_changes(node);
 }
 
 void work_in_background(NodeState& node) {
+  const size_t slices = slices_due(node);
   node.background_work_left = false;
-  if (node.store.do_background_work(kFreeBudget)) node.background_work_left = true;
+  if (node.store.do_background_work(std::min(kFreeBudget * slices, kFreeBudgetMax))) node.background_work_left = true;
   block_release_some(kReleaseCalls);
   if (node.pause == PauseKind::kNone) keep_memory(node);
   announce_changes(node);
-  expire_keys(node);
+  expire_keys(node, slices);
 }
 
 void check_session(NodeState& node, Session& session) {
@@ -130,10 +145,8 @@ int64_t upkeep_deadline(const NodeState& node) {
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
   deadline = std::min(deadline, node.waits.next_look_us);
   if (node.forwarding != nullptr) deadline = std::min(deadline, node.forwarding->deadline());
-  if (node.background_work_left || has_persistence_work(node)) {
-    deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
-  }
-  return deadline;
+  if (node.background_work_left) deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
+  return std::min(deadline, persistence_deadline(node));
 }
 
 void settings_changed(NodeState& node) {

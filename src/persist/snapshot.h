@@ -49,6 +49,7 @@ class SnapshotWriter {
              std::vector<DiskRequest>& requests);
   // Where the next entry's bytes go.
   Buffer& block() { return block_; }
+  size_t block_size() const { return block_.size(); }
   // Says that one entry was added to block(); hands the block on when it has grown large.
   void end_entry(std::vector<DiskRequest>& requests);
   void finish(std::vector<DiskRequest>& requests);
@@ -69,7 +70,7 @@ class SnapshotWriter {
   const SnapshotHeader& header() const { return header_; }
 
  private:
-  static constexpr size_t kBlockBytes = 256 << 10;
+  static constexpr size_t kBlockBytes = 64 << 10;
   void close_block(SnapshotBlockKind kind, std::vector<DiskRequest>& requests);
 
   static constexpr uint8_t kOwner = 2;

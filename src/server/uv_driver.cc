@@ -25,8 +25,9 @@ UvDriver::UvDriver(uv_loop_t& loop, std::array<Disk*, kDiskLaneCount> disks, con
   CHECK(uv_check_init(&loop_, &check_) == 0);
   CHECK(uv_timer_init(&loop_, &timer_) == 0);
   CHECK(uv_idle_init(&loop_, &idle_) == 0);
+  CHECK(uv_idle_init(&loop_, &near_) == 0);
   CHECK(uv_async_init(&loop_, &disk_wake_, call<uv_async_t, &UvDriver::on_disk>) == 0);
-  check_.data = timer_.data = idle_.data = disk_wake_.data = this;
+  check_.data = timer_.data = idle_.data = near_.data = disk_wake_.data = this;
   const auto wake = [](void* handle) { uv_async_send(static_cast<uv_async_t*>(handle)); };
   for (size_t i = 0; i < kDiskLaneCount; ++i)
     lanes_[i] = std::make_unique<DiskLaneThread>(*disks[i], wake, &disk_wake_);
@@ -165,6 +166,15 @@ void UvDriver::on_timer() {
   end_turn();  // timers run before the loop waits, and the check handle only after it
 }
 
+// An idle callback: it runs before each poll, which then does not sleep.
+void UvDriver::on_near_time() {
+  if (read_steady_us() < near_at_us_) return;
+  uv_idle_stop(&near_);
+  near_at_us_ = kNever;
+  node_->tick(now());
+  end_turn();  // as in on_timer()
+}
+
 void UvDriver::on_disk() {
   for (auto& lane : lanes_) lane->take_replies(disk_replies_);
   for (DiskReply& reply : disk_replies_) node_->disk_reply(now(), std::move(reply));
@@ -191,9 +201,19 @@ std::optional<DiskReply> UvDriver::disk(DiskRequest&& request, DiskPlace place) 
 }
 
 // A timer that fires too early costs one turn; one that is set anew each turn costs in every turn.  So a later
-// time leaves the timer as it is, and the early tick leads to the next call.  At least a millisecond: libuv runs a timer
+// time leaves the timer as it is, and the early tick leads to the next call.  What is near is work in small slices, which
+// goes on behind whatever the sockets bring.  At least a millisecond: libuv runs a timer
 // that is due at once again before it polls, so a time in the past would keep it from ever reading a socket.
 void UvDriver::arm_timer(int64_t steady_us) {
+  // A time before this turn is late anyway, and one that stays in the past must not keep the loop from sleeping.
+  if (steady_us >= turn_now_.steady_us && steady_us - read_steady_us() <= kNearUs) {
+    // Turns that follow each other closely must not put it off.
+    if (near_at_us_ == kNever) uv_idle_start(&near_, call<uv_idle_t, &UvDriver::on_near_time>);
+    near_at_us_ = std::min(near_at_us_, steady_us);
+    return;
+  }
+  if (near_at_us_ != kNever) uv_idle_stop(&near_);
+  near_at_us_ = kNever;
   if (steady_us == kNever) {
     if (timer_at_us_ != kNever) uv_timer_stop(&timer_);
     timer_at_us_ = kNever;

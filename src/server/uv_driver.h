@@ -76,11 +76,14 @@ class UvDriver : public Driver, private PeerSocketsOwner {
 
  private:
   static constexpr size_t kReadBufferBytes = 64 * 1024;
+  // libuv's timers know whole milliseconds; up to here the loop polls without sleeping instead.
+  static constexpr int64_t kNearUs = 100;
 
   Instant now();
   void end_turn();
   void connect(Connection& connection);
   void on_timer();
+  void on_near_time();
   void on_disk();
   void report_broken();
   void end_turn_soon();
@@ -108,6 +111,8 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   uv_check_t check_{};
   uv_timer_t timer_{};
   int64_t timer_at_us_ = kNever;
+  uv_idle_t near_{};  // active while the node waits for a time that is nearer than a timer can tell
+  int64_t near_at_us_ = kNever;
   uv_async_t disk_wake_{};
   uv_idle_t idle_{};  // active while connections wait in broken_, or a turn must end before the loop waits
   std::vector<Connection*> broken_;

@@ -14,8 +14,6 @@ namespace quorate {
 
 namespace {
 
-// Values with more elements than this are freed in the background.
-constexpr size_t kFreeNowMax = 64;
 // APPEND and SETRANGE give a growing string room for as much again, up to this.
 constexpr size_t kStringSlackMax = 1024 * 1024;
 
@@ -111,6 +109,7 @@ Result<std::optional<std::string_view>> Db::find_string(const Key& key) {
 void Db::hand_over(Entry* entry) {
   if (store_.snapshot_sink_ != nullptr && entry->snapshot_mark() != store_.mark_parity_) {
     store_.snapshot_sink_->save(snapshot_index_, *entry);
+    ++store_.handed_over_;
     entry->set_snapshot_mark(store_.mark_parity_);
   }
   if (store_.partition_walk_ != nullptr) store_.partition_walk_->before_change(index_, *entry);
@@ -376,15 +375,6 @@ void Db::adopt(uint32_t partition, Table& table) {
   CHECK(tables_[partition].size() == 0);
   tables_[partition].swap(table);
   size_ += partition_size(partition);
-}
-
-void Store::dispose(Entry* entry) {
-  if (entry->is_string() || value_size(*entry) <= kFreeNowMax) {
-    destroy_value(entry);
-    Entry::free_block(entry);
-    return;
-  }
-  dropped_.push_back(entry);
 }
 
 }  // namespace quorate

@@ -337,12 +337,12 @@ class Store {
   std::vector<Change>& changes() { return changes_; }
 
   // ---- work between commands, in bounded steps
-  // --------------------------------------------------- Removes expired keys and fields: looks at
-  // about `budget` entries at most; returns how many were expired. `wrapped` says that the walk
+  // --------------------------------------------------- Removes expired keys and fields, until that has cost about as
+  // much as looking at `budget` entries; returns how many were expired. `wrapped` says that the walk
   // came to the end of all data once.
   size_t expire_some(size_t budget, bool& wrapped);
-  // Evicts one key by the policy; false if there is nothing that may go.  Reduces `budget` by about the number of
-  // entries that it looked at.
+  // Evicts one key by the policy; false if there is nothing that may go.  Reduces `budget` by what that has cost, in
+  // entries looked at.
   bool evict_one(size_t& budget);
   // Frees dropped values and what a broken off snapshot left to do: at most about `budget` elements; true while more
   // waits.
@@ -382,6 +382,8 @@ class Store {
   // Ends it, finished or not.
   void end_snapshot();
   bool snapshot_running() const { return snapshot_sink_ != nullptr; }
+  // How many entries writers have handed to it since the last call.
+  size_t take_handed_over() { return std::exchange(handed_over_, 0); }
 
  private:
   friend class Db;
@@ -416,7 +418,9 @@ class Store {
   uint64_t eviction_score(const Entry* entry) const;
   uint32_t fresh_access() const;
   void touch(Entry* entry);
-  bool expire_fields(Db& db, const Key& key, Entry* entry);
+  // Removes the fields that are due, a bounded number; returns how many.
+  size_t expire_fields(Db& db, const Key& key, Entry* entry);
+  size_t expire_due(Db& db, std::span<Entry* const> due, size_t budget, size_t& cost, size_t& expired);
   // Logs what the store takes away by itself.
   void imply(int database, const Key& key, std::span<const std::string_view> args);
   bool has_expiring_fields(const Entry& entry) const;
@@ -454,6 +458,7 @@ class Store {
   SnapshotSink* snapshot_sink_ = nullptr;
   PartitionWalk* partition_walk_ = nullptr;  // the one that runs; its maker's
   Cursor snapshot_cursor_;
+  size_t handed_over_ = 0;
   std::vector<Db*> snapshot_order_;  // databases in the order they had when the snapshot began
   Cursor expiry_cursor_;
   std::vector<Db*> database_order_;  // raw pointers of databases_

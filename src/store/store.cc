@@ -17,8 +17,15 @@ namespace {
 constexpr uint32_t kAccessMask = 0xffffff;
 constexpr uint32_t kLfuInitial = 5;      // Redis' LFU_INIT_VAL: a new key gets time to be used
 constexpr size_t kCandidatesMax = 16;    // Redis' EVPOOL_SIZE
-constexpr size_t kEmptyTableCost = 1;    // of a walk's budget
-constexpr size_t kFieldsPerStep = 1000;  // of one hash that expire in one visit
+// Of a walk's budget, whose unit is an entry that is looked at.
+constexpr size_t kEmptyTableCost = 1;
+// Taking a key out meets its bucket, its entry, its run of blocks and that one's neighbours: a miss each.  The same whatever
+// the value is, so that the number of keys taken out tells how much of the budget that was.
+constexpr size_t kRemovalCost = 8;
+constexpr size_t kFieldCost = 2;        // a field that expires
+constexpr size_t kFieldsPerStep = 250;  // of one hash that expire in one visit
+// Values with more elements than this are freed in the background.
+constexpr size_t kFreeNowMax = 64;
 
 uint32_t minutes_of(int64_t unix_ms) { return static_cast<uint32_t>(unix_ms / 60000) & 0xffff; }
 
@@ -136,12 +143,13 @@ void Store::imply(int database, const Key& key, std::span<const std::string_view
   removed_keys_.push_back({key.hash, key.slot});
 }
 
-bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {
-  db.preserve(entry);
+size_t Store::expire_fields(Db& db, const Key& key, Entry* entry) {
   auto* hash = static_cast<Hash*>(entry->object());
+  if (hash->next_expiry() > now_) return 0;
+  db.preserve(entry);
   std::vector<std::string> gone;
   hash->expire(now_, kFieldsPerStep, [&](std::string_view field) { gone.emplace_back(field); });
-  if (gone.empty()) return false;
+  if (gone.empty()) return 0;
   stats_.expired_fields += gone.size();
   std::vector<std::string_view> args{"HDEL", key.bytes};
   args.insert(args.end(), gone.begin(), gone.end());
@@ -154,7 +162,31 @@ bool Store::expire_fields(Db& db, const Key& key, Entry* entry) {
     if (observed_)
       changes_.push_back({db.index(), EventClass::kGeneric, "del", std::string(key.bytes), true});
   }
-  return true;
+  return gone.size();
+}
+
+// Expires those that are due, until that has cost more than `budget`; returns how many it has dealt with.
+size_t Store::expire_due(Db& db, std::span<Entry* const> due, size_t budget, size_t& cost, size_t& expired) {
+  const size_t expired_before = expired;
+  size_t done = 0;
+  while (done < due.size() && (expired == expired_before || cost < budget)) {
+    Entry* entry = due[done];
+    const std::string name(entry->key());
+    const Key key = make_key(name);
+    if (entry->expiry() <= now_) {
+      cost += kRemovalCost;
+      db.expire(key, entry);
+      ++expired;
+    } else {
+      const size_t fields = expire_fields(db, key, entry);
+      cost += fields * kFieldCost;
+      expired += fields;
+      // It may have more of them.
+      if (fields == kFieldsPerStep) break;
+    }
+    ++done;
+  }
+  return done;
 }
 
 size_t Store::expire_some(size_t budget, bool& wrapped) {
@@ -179,25 +211,19 @@ size_t Store::expire_some(size_t budget, bool& wrapped) {
       continue;
     }
     due.clear();
-    size_t seen = 1;
+    size_t cost = 1;
     Db& db = *database_order_[expiry_cursor_.database];
-    expiry_cursor_.position =
-        table->walk(expiry_cursor_.position, Table::Which::kExpiring, [&](Entry* entry) {
-          ++seen;
-          if (entry->expiry() <= now_ || has_expiring_fields(*entry)) due.push_back(entry);
-        });
-    if (expiry_cursor_.position == 0) ++expiry_cursor_.partition;
-    for (Entry* entry : due) {
-      const std::string name(entry->key());
-      const Key key = make_key(name);
-      if (entry->expiry() <= now_) {
-        db.expire(key, entry);
-        ++expired;
-      } else if (expire_fields(db, key, entry)) {
-        ++expired;
-      }
+    const uint64_t next = table->walk(expiry_cursor_.position, Table::Which::kExpiring, [&](Entry* entry) {
+      ++cost;
+      if (entry->expiry() > now_ && !has_expiring_fields(*entry)) return;
+      due.push_back(entry);
+    });
+    // Those that are left are met again by the next call, at the same place.
+    if (expire_due(db, due, budget, cost, expired) == due.size()) {
+      expiry_cursor_.position = next;
+      if (next == 0) ++expiry_cursor_.partition;
     }
-    budget -= seen < budget ? seen : budget;
+    budget -= std::min(budget, cost);
   }
   return expired;
 }
@@ -328,6 +354,7 @@ bool Store::evict_one(size_t& budget) {
       if (!is_led(key)) continue;  // it is another node's by now
       Entry* entry = db.tables_ == nullptr ? nullptr : db.table(key).find(key.hash, key.bytes);
       if (entry == nullptr) continue;  // it went since it was sampled
+      budget -= std::min(budget, kRemovalCost);
       db.unlink(key, entry);
       dispose(entry);
       ++stats_.evicted_keys;
@@ -342,6 +369,15 @@ bool Store::evict_one(size_t& budget) {
 
 // ---- background
 // -----------------------------------------------------------------------------------
+
+void Store::dispose(Entry* entry) {
+  if (entry->is_string() || value_size(*entry) <= kFreeNowMax) {
+    destroy_value(entry);
+    Entry::free_block(entry);
+    return;
+  }
+  dropped_.push_back(entry);
+}
 
 size_t Store::pending_frees() const {
   size_t sum = dropped_.size();
@@ -496,6 +532,7 @@ void Store::begin_snapshot(SnapshotSink& sink) {
   snapshot_sink_ = &sink;
   mark_parity_ = !mark_parity_;
   snapshot_cursor_ = Cursor();
+  handed_over_ = 0;
   snapshot_order_ = database_order_;
   for (Db* db : database_order_) db->snapshot_index_ = db->index_;
   marks_unfinished_ = true;

@@ -202,6 +202,21 @@ class alignas(64) Table {
   }
   Place locate_entry(uint64_t hash, const Entry* entry) const;
 
+  // Starts to load the entries of a bucket; most lie in two lines.
+  static void load_entries(const Bucket* bucket) {
+    for (uint32_t used = bucket->used(); used != 0; used &= used - 1) {
+      const char* entry = reinterpret_cast<const char*>(bucket->entry(static_cast<size_t>(__builtin_ctz(used))));
+      __builtin_prefetch(entry);
+      __builtin_prefetch(entry + 64);
+    }
+  }
+  // What a walk comes to behind bucket `index`, while it deals with that one.
+  static void load_behind(const Array& array, size_t index) {
+    if (index + 1 >= array.count || array.segments[(index + 1) >> kSegmentShift] == nullptr) return;
+    load_entries(array.at(index + 1));
+    __builtin_prefetch(array.at(index + 1) + 1);
+  }
+
   void make_segment(Array& array, size_t segment);
   Array make_array(size_t count);
   void start_resize(size_t count);
@@ -234,10 +249,12 @@ uint64_t Table::walk(uint64_t position, Which which, Visit&& visit) const {
     if (old_.count != 0 && index_of(from, old_.count) >= frontier_) {
       const size_t index = index_of(from, old_.count);
       bucket = old_.at(index);
+      if (which == Which::kAll) load_behind(old_, index);
       end = index + 1 == old_.count ? 0 : start_of(index + 1, old_.count);
     } else {
       const size_t index = index_of(from, current_.count);
       bucket = current_.at(index);
+      if (which == Which::kAll) load_behind(current_, index);
       end = index + 1 == current_.count ? 0 : start_of(index + 1, current_.count);
       if (old_.count != 0) {
         const uint64_t boundary = frontier_ == old_.count ? 0 : start_of(frontier_, old_.count);

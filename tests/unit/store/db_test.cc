@@ -9,6 +9,8 @@
 #include <set>
 #include <string>
 
+#include "store/hash.h"
+#include "store/set.h"
 #include "store/value.h"
 
 namespace quorate {
@@ -148,6 +150,49 @@ TEST(Db, the_active_walk_finds_expired_keys) {
   while (!wrapped) expired += world.store.expire_some(100, wrapped);
   EXPECT_EQ(expired, 2500u);
   EXPECT_EQ(world.db().size(), 2500u);
+}
+
+// Containers cost a slice as many keys as strings do, so that the next one follows as soon.
+TEST(Db, as_many_containers_as_strings_expire_in_a_slice) {
+  for (const bool are_sets : {false, true}) {
+    World world;
+    for (int index = 0; index < 2000; ++index) {
+      const Key key = world.key("k" + std::to_string(index));
+      if (are_sets) {
+        Set* set = world.db().insert<Set>(key);
+        for (int member = 0; member < 60; ++member) set->add("member" + std::to_string(member), world.settings);
+        world.db().set_expiry(key, world.db().find(key), 50);
+      } else {
+        world.db().set_string(key, "v", 50);
+      }
+    }
+    world.store.set_now(60);
+    bool wrapped = false;
+    const size_t expired = world.store.expire_some(250, wrapped);
+    EXPECT_GT(expired * 18, 250u);  // what node/upkeep.cc looks at
+    EXPECT_LT(expired, 60u);
+  }
+}
+
+TEST(Db, the_fields_of_a_large_hash_go_in_slice_after_slice) {
+  World world;
+  const Key key = world.key("hash");
+  Hash* hash = world.db().insert<Hash>(key);
+  for (int field = 0; field < 2000; ++field) {
+    hash->set("field" + std::to_string(field), "v", world.settings);
+    if (field != 0) hash->set_expiry("field" + std::to_string(field), 50, world.settings);
+  }
+  world.db().changed(key, EventClass::kHash, "hexpire");
+  world.store.set_now(60);
+  bool wrapped = false;
+  size_t slices = 0;
+  for (size_t expired = 1; expired != 0 && !wrapped; ++slices) {
+    expired = world.store.expire_some(250, wrapped);
+    EXPECT_LE(expired, 250u);
+  }
+  EXPECT_TRUE(wrapped);
+  EXPECT_LT(slices, 12u);
+  EXPECT_EQ(hash->size(), 1u);
 }
 
 struct Copy : Store::SnapshotSink {
