@@ -36,6 +36,17 @@ Status wish(NodeContext& cx, const meta::Command& command) {
   return done();
 }
 
+Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
+  TRY(check_member(cx.node.company.cluster()));
+  const bool is_led_elsewhere = std::all_of(view.partitions.begin(), view.partitions.end(), [&](const PartitionView& partition) {
+    return partition.leader != 0 && partition.leader != node;
+  });
+  if (!is_led_elsewhere) {
+    return Error(ErrorCode::kInvalidArgument, "a partition has no leader on another node: its data may be on this one only, see QUORUM STATUS");
+  }
+  return wish(cx, meta::SetState{.node = node, .state = MemberState::kRemoved});
+}
+
 void answer_wishes(NodeState& node) {
   if (node.wishes.empty()) return;
   for (MetaGroup::Outcome& outcome : node.company.cluster().take_outcomes()) {

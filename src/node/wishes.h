@@ -6,6 +6,7 @@
 
 #include "cluster/cluster_node.h"
 #include "cluster/meta_group.h"
+#include "node/cluster_view.h"
 #include "node/context.h"
 #include "util/result.h"
 
@@ -16,6 +17,10 @@ Status check_member(const ClusterNode& cluster);
 
 // Proposes the command.  The session is answered +OK or with the members' refusal by answer_wishes().
 Status wish(NodeContext& cx, const meta::Command& command);
+
+// The wish that a member is removed for good, as `view` shows the cluster.  What is planned away from it may still be only there, so each
+// partition must have a leader elsewhere: that one holds all that was committed.
+Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node);
 
 // Answers those whose wish is decided, and those who have waited long enough.
 void answer_wishes(NodeState& node);

@@ -60,12 +60,23 @@ def test_one_of_two_nodes_is_lost(setup):
         wait_until(is_shared, "the leaders to be shared")
         led_here = led_by_us()
         assert pairs(client.call("QUORUM", "STATUS"))["survives-a-node"] == b"no"
+    lost = id_of(cluster.nodes[1])
     cluster.kill(1)
     wait_until(lambda: int(cluster_info(cluster.nodes[0])["cluster_leaderless_partitions"]) > 0, "the loss to be seen")
     assert cluster_info(cluster.nodes[0])["cluster_state"] == "fail"
     told, _ = outcomes(cluster.nodes[0], "SET", "after", keys=keys)
     assert {key for key, reply in told.items() if reply == "OK"} == led_here, told
     assert set(told.values()) == {"OK", "CLUSTERDOWN"}, told
+    with connected(cluster.nodes[0]) as client:
+        # It holds the only copies of what it led, wherever they are planned to be.
+        wait_until(lambda: answer(client, "QUORUM", "DRAIN", lost) == "OK", "QUORUM DRAIN")
+        for _ in range(100):
+            try:
+                client.call("QUORUM", "REMOVE", lost)
+                raise AssertionError("the only copies were given away")
+            except ReplyError as error:
+                assert "no leader on another node" in str(error), error
+        wait_until(lambda: answer(client, "QUORUM", "UNDRAIN", lost) == "OK", "QUORUM UNDRAIN")
     cluster.start(1)
     wait_whole(cluster.nodes, 2)
     for node in cluster.nodes:

@@ -200,7 +200,7 @@ Status forget(NodeContext& cx) {
   const NodeView* const node = view.find_named(cx[2]);
   if (node == nullptr) return errors::unknown_node(cx[2]);
   if (node->is_self) return errors::cannot_forget_myself();
-  return wish(cx, meta::SetState{.node = node->record.id, .state = MemberState::kRemoved});
+  return wish_removal(cx, view, node->record.id);
 }
 
 // Leaderships come to this node one by one; CLUSTER INFO of this node tells.

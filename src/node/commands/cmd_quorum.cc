@@ -202,7 +202,12 @@ Status set_state(NodeContext& cx, MemberState state) {
 
 Status drain(NodeContext& cx) { return set_state(cx, MemberState::kDraining); }
 Status undrain(NodeContext& cx) { return set_state(cx, MemberState::kActive); }
-Status remove(NodeContext& cx) { return set_state(cx, MemberState::kRemoved); }
+Status remove(NodeContext& cx) {
+  const ClusterView view = view_of(cx);
+  const NodeView* const node = view.find_named(cx[2]);
+  if (node == nullptr) return errors::unknown_node(cx[2]);
+  return wish_removal(cx, view, node->record.id);
+}
 
 Status rebalance(NodeContext& cx) {
   ClusterNode& cluster = cluster_of(cx);
