@@ -355,7 +355,8 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   // What follows is between members.  One that knows us as a member already, before we do, will dial again.
   if (membership_ == Membership::kJoining) return done();
   if (kind == MetaGroup::kBook && membership_ == Membership::kMember && peers_.is_of_cluster(incoming.connection)) {
-    const auto source = incoming.is_guest && !incoming.is_dialled_here ? MetaGroup::BookSource::kStranger : MetaGroup::BookSource::kMember;
+    const bool is_known = incoming.is_guest ? incoming.is_dialled_here : meta_.address_book().find(incoming.node) != nullptr;
+    const auto source = is_known ? MetaGroup::BookSource::kMember : MetaGroup::BookSource::kStranger;
     return meta_.receive_book(now, incoming.connection, source, bytes, *peers_.link_of(incoming.connection));
   }
   // Perhaps a member that we shall hear of: the connection stays, so that it can tell.

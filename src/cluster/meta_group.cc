@@ -292,22 +292,29 @@ raft::Position MetaGroup::applied_position() const {
 std::vector<MemberRecord> MetaGroup::members_to_call() const {
   const auto own = address_book().members();
   std::vector<MemberRecord> members(own.begin(), own.end());
-  if (!told_) return members;
-  for (const MemberRecord& told : told_->state.members()) {
-    const auto known =
-        std::find_if(members.begin(), members.end(), [&](const MemberRecord& each) { return each.id == told.id; });
-    if (known == members.end()) {
-      members.push_back(told);
-    } else if (told_->source == BookSource::kMember) {
+  const auto add = [&](const MemberRecord& told) {
+    const auto known = std::find_if(members.begin(), members.end(), [&](const MemberRecord& each) { return each.id == told.id; });
+    if (known == members.end()) members.push_back(told);
+    return known;
+  };
+  if (told_by_member_) {
+    for (const MemberRecord& told : told_by_member_->state.members()) {
+      const size_t before = members.size();
+      const auto known = add(told);
+      if (members.size() != before) continue;
       known->host = told.host;
       known->cluster_port = told.cluster_port;
     }
   }
+  if (told_by_stranger_) {
+    for (const MemberRecord& told : told_by_stranger_->state.members()) add(told);
+  }
   return members;
 }
 
+// A stranger's book may say what it likes: it does not keep this node from asking for a better one.
 raft::Position MetaGroup::position_of_book() const {
-  if (told_) return told_->at;
+  if (told_by_member_) return told_by_member_->at;
   return expected_ ? groups_.find(group())->position() : applied_position();
 }
 
@@ -326,15 +333,17 @@ void MetaGroup::ask_for_book(Instant now, Peers& peers) {
   for (const ConnectionId connection : asked_) peers.link_of(connection)->add(kBook, bytes.view());
 }
 
-// A state is large and a question small: one answer a connection and half the time between questions, and none while an answer has not
-// left yet.
-void MetaGroup::answer_book(Instant now, ConnectionId from, const raft::Position& at, Link& link) {
-  constexpr size_t kAnsweredMax = 1024;
-  std::erase_if(answered_, [&](const Answered& each) { return now.steady_us - each.at_us >= options_.ask_us / 2; });
+// A state is large and a question small: a member gets an answer half as long after the last as questions are apart, a stranger one for as
+// long as its connection may last.
+void MetaGroup::answer_book(Instant now, ConnectionId from, BookSource asker, const raft::Position& at, Link& link) {
+  constexpr size_t kAnsweredMax = 4096;
+  constexpr int64_t kStrangerUs = 60'000'000;
+  std::erase_if(answered_, [&](const Answered& each) { return each.until_us <= now.steady_us; });
   const bool was_answered =
       std::any_of(answered_.begin(), answered_.end(), [&](const Answered& each) { return each.connection == from; });
-  if (was_answered || answered_.size() >= kAnsweredMax || link.has_output() || applied_position() <= at) return;
-  answered_.push_back({.connection = from, .at_us = now.steady_us});
+  if (was_answered || answered_.size() >= kAnsweredMax || applied_position() <= at) return;
+  const int64_t rest_us = asker == BookSource::kMember ? options_.ask_us / 2 : kStrangerUs;
+  answered_.push_back({.connection = from, .until_us = now.steady_us + rest_us});
   Buffer answer;
   begin_book(kTell, applied_position(), answer);
   state_.encode(answer);
@@ -350,7 +359,7 @@ Status MetaGroup::receive_book(Instant now, ConnectionId from, BookSource source
   }
   if (!is_started()) return done();
   if (what == kAsk) {
-    answer_book(now, from, at, link);
+    answer_book(now, from, source, at, link);
     return done();
   }
   if (std::erase(asked_, from) == 0) return done();
@@ -358,21 +367,36 @@ Status MetaGroup::receive_book(Instant now, ConnectionId from, BookSource source
   if (state.cluster() != state_.cluster() || state.partitions() != options_.partitions) return damaged("an address book of another cluster");
   // Who hears a leader learns everything from it.  What was committed before this node was let in is older than what it was told then.
   if (hears_leader_ || at <= position_of_book() || state.find(options_.self) == nullptr) return done();
-  told_ = {.at = at, .source = source, .state = std::move(state)};
-  ++version_;
+  take_book(now, source, at, std::move(state));
   return done();
 }
 
-// What was told has done its work once a leader is heard that would be reached without it.
-void MetaGroup::drop_old_book() {
-  if (!told_) return;
+void MetaGroup::take_book(Instant now, BookSource source, const raft::Position& at, ClusterState state) {
+  std::optional<Book>& told = source == BookSource::kMember ? told_by_member_ : told_by_stranger_;
+  if (told && at <= told->at) return;
+  told = {.at = at, .told_us = now.steady_us, .state = std::move(state)};
+  ++version_;
+}
+
+// What was told has done its work once a leader is heard that would be reached without it.  A stranger's is tried for some seconds.
+void MetaGroup::drop_old_books(Instant now) {
+  if (!told_by_member_ && !told_by_stranger_) return;
+  constexpr int64_t kTriedUs = 10'000'000;
   const auto leader = hears_leader_ ? groups_.known_leader(group()) : std::nullopt;
   const MemberRecord* const known = leader ? address_book().find(leader->value) : nullptr;
-  const MemberRecord* const told = leader ? told_->state.find(leader->value) : nullptr;
-  const bool is_reached = known != nullptr && (told == nullptr || (told->host == known->host && told->cluster_port == known->cluster_port));
-  if (!is_reached && applied_position() < told_->at) return;
-  told_.reset();
-  ++version_;
+  const auto is_old = [&](const Book& book) { return known != nullptr || applied_position() >= book.at; };
+  if (told_by_member_ && is_old(*told_by_member_)) {
+    const MemberRecord* const told = known != nullptr ? told_by_member_->state.find(known->id) : nullptr;
+    const bool has_moved = told != nullptr && (told->host != known->host || told->cluster_port != known->cluster_port);
+    if (!has_moved || applied_position() >= told_by_member_->at) {
+      told_by_member_.reset();
+      ++version_;
+    }
+  }
+  if (told_by_stranger_ && (is_old(*told_by_stranger_) || now.steady_us - told_by_stranger_->told_us >= kTriedUs)) {
+    told_by_stranger_.reset();
+    ++version_;
+  }
 }
 
 // ---- who votes -------------------------------------------------------------------------------------------
@@ -451,7 +475,7 @@ void MetaGroup::work(Instant now, Peers& peers) {
   for (const raft::Member& to : std::exchange(snapshots_wanted_, {})) {
     if (!send_snapshot(to, peers)) groups_.step(now, group(), raft::in::SnapshotFailed{to.replica});
   }
-  drop_old_book();
+  drop_old_books(now);
   ask_for_book(now, peers);
 }
 

@@ -69,7 +69,7 @@ class MetaGroup {
   // nobody could tell what is.
   const ClusterState& address_book() const { return expected_ ? *expected_ : state_; }
   // The members of address_book().  Who was away while the group moved on, and hears none of those that lead it now, connects with whom
-  // others have told it as well; that is all it does by what it was told.  Nobody is left out because of it.
+  // others have told it as well, and hears their beats.  Nobody is left out because of it.
   std::vector<MemberRecord> members_to_call() const;
   // state() is older than what this node knew before it was started: nothing may be done by it that was not done then.
   bool is_catching_up() const { return expected_.has_value(); }
@@ -98,8 +98,8 @@ class MetaGroup {
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
   // Who sent a message of kBook.
   enum class BookSource : uint8_t {
-    kMember,     // on the line of a member that we know, or it was called here
-    kStranger,   // it has called us: it says that it is of our cluster
+    kMember,     // one of address_book(), or it was called where an operator told us to look
+    kStranger,   // it says that it is of our cluster; its addresses never replace one that is known
   };
   // A message of kBook from that connection, whose link it is.
   Status receive_book(Instant now, ConnectionId from, BookSource source, std::string_view bytes, Link& link);
@@ -121,12 +121,12 @@ class MetaGroup {
 
   struct Book {
     raft::Position at;    // where it was committed
-    BookSource source = BookSource::kStranger;
+    int64_t told_us = 0;
     ClusterState state;
   };
   struct Answered {
     ConnectionId connection = 0;
-    int64_t at_us = 0;
+    int64_t until_us = 0;   // no other answer before that
   };
 
   void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
@@ -141,8 +141,9 @@ class MetaGroup {
   raft::Position applied_position() const;
   raft::Position position_of_book() const;
   void ask_for_book(Instant now, Peers& peers);
-  void answer_book(Instant now, ConnectionId from, const raft::Position& at, Link& link);
-  void drop_old_book();
+  void answer_book(Instant now, ConnectionId from, BookSource asker, const raft::Position& at, Link& link);
+  void take_book(Instant now, BookSource source, const raft::Position& at, ClusterState state);
+  void drop_old_books(Instant now);
   // Of its own accord: this replica leads, and no change is under way.
   bool may_change_configuration() const;
   void keep_configuration(Instant now);
@@ -154,7 +155,8 @@ class MetaGroup {
   ClusterState state_;
   std::optional<ClusterState> expected_;   // state_ with the log's tail; until that is applied or gone
   raft::Index expected_index_;
-  std::optional<Book> told_;               // by others, newer than both
+  std::optional<Book> told_by_member_;     // newer than both
+  std::optional<Book> told_by_stranger_;   // newer than all three
   bool hears_leader_ = true;
   int64_t next_ask_us_ = 0;                // while it hears none
   std::vector<ConnectionId> asked_;        // last time, and they have not answered yet

@@ -25,8 +25,8 @@ namespace {
 
 constexpr uint32_t kNodeLookCloser =
     kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy | kNodeHasLevels;
-// What a command adds to the turn's budget of eviction: enough for more than one key, so that a pipeline of writes cannot
-// outrun it.
+// What a command adds to the turn's budget of eviction: enough for more than one key, and for as many elements as it may bring, so that a
+// pipeline of writes cannot outrun it.
 constexpr size_t kEvictionPerCommand = 36;
 constexpr size_t kFreePerStep = 64;
 constexpr size_t kFreeCost = 4;  // of that budget; an element that is freed takes longer than an entry that is seen
@@ -93,8 +93,8 @@ uint32_t effective_flags(const Session& session, const Command& row) {
 }
 
 std::optional<Error> check_memory(NodeState& node, const Session& session, const Command& row,
-                                  uint32_t flags) {
-  node.eviction_budget += kEvictionPerCommand;
+                                  uint32_t flags, size_t arguments) {
+  node.eviction_budget += kEvictionPerCommand + arguments * (kFreeCost + 1);
   const MemoryVerdict verdict = keep_memory(node);
   if (verdict != MemoryVerdict::kNothingToEvict) return std::nullopt;
   // What MULTI queues takes memory too.
@@ -105,11 +105,11 @@ std::optional<Error> check_memory(NodeState& node, const Session& session, const
 }
 
 // Why the node does not run this command now.
-std::optional<Error> refusal(NodeState& node, Session& session, const Command& row, const Key& first_key) {
+std::optional<Error> refusal(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key) {
   const uint32_t flags = effective_flags(session, row);
   if (session.has(kNeedsAuth) && (row.spec->flags & kNoAuth) == 0) return errors::no_auth();
   if (node.flags & kNodeMemoryLimited) {
-    if (auto error = check_memory(node, session, row, flags)) return error;
+    if (auto error = check_memory(node, session, row, flags, args.size())) return error;
   }
   if (node.flags & kNodeWritesRefused) {
     // In company it may run on a node that can write: routing decides.
@@ -168,7 +168,7 @@ void execute_closely(NodeState& node, Session& session, Command* found, Args arg
     return;
   }
   Command& row = *resolved.value();
-  if (const auto error = refusal(node, session, row, first_key)) {
+  if (const auto error = refusal(node, session, row, args, first_key)) {
     reject(node, session, &row, *error);
     return;
   }

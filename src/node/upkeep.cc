@@ -40,10 +40,13 @@ constexpr size_t kReleaseCalls = 8;
 constexpr size_t kExpireAgainPart = 18;
 constexpr size_t kSessionsPerStep = 256;
 
-// How many slices' work is due: one, or more if the last was long ago and left some.
+// Of expiry and freeing, where the last slice left nothing: there is one every tenth of a second then.
+constexpr size_t kSlicesOfUpkeep = 4;
+
+// How many slices' work is due: a few, or as many as found no time since the last one if that left some.
 size_t slices_due(NodeState& node) {
   const int64_t since_us = node.now.steady_us - std::exchange(node.last_slice_us, node.now.steady_us);
-  if (!node.background_work_left) return 1;
+  if (!node.background_work_left) return kSlicesOfUpkeep;
   return static_cast<size_t>(std::clamp<int64_t>(since_us / kSlicePauseUs, 1, INT32_MAX));
 }
 

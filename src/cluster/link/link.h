@@ -64,8 +64,6 @@ class Link {
   void keep_alive();
   // Bytes to be sent.  Requires: taken only between end_turn() and the next add().
   Buffer& output() { return output_; }
-  // Something is to be sent that has not been taken yet.
-  bool has_output() const { return output_.size() != 0; }
 
   // ---- in ------------------------------------------------------------------------------------------
   void receive(std::string_view bytes);
