@@ -157,7 +157,8 @@ TEST(Db, as_many_containers_as_strings_expire_in_a_slice) {
   for (const bool are_sets : {false, true}) {
     World world;
     for (int index = 0; index < 2000; ++index) {
-      const Key key = world.key("k" + std::to_string(index));
+      const std::string name = "k" + std::to_string(index);
+      const Key key = world.key(name);
       if (are_sets) {
         Set* set = world.db().insert<Set>(key);
         for (int member = 0; member < 60; ++member) set->add("member" + std::to_string(member), world.settings);
