@@ -44,6 +44,11 @@ def median(samples, key):
     return statistics.median(s[key] for s in samples)
 
 
+def median_and_each(values):
+    known = [v for v in values if v is not None]
+    return "%.2f (%s)" % (statistics.median(known), ", ".join("%.2f" % v for v in known)) if known else "-"
+
+
 def spread(samples, key):
     values = [s[key] for s in samples]
     return 100.0 * (max(values) - min(values)) / statistics.median(values)
@@ -68,6 +73,7 @@ class Bench:
             self.peers[name] = path
         self.null = self.helper("quorate-null")
         self.probe = self.helper("latency-probe")
+        self.fixed_turns = self.helper("fixed-turns")
         self.first = next(iter(self.peers))
         self.sections = []           # (title, lines)
         self.record = {}
@@ -267,29 +273,48 @@ class Bench:
         self.record["snapshot"] = got
 
     def pauses(self):
+        """The first server `rounds` times, so that its longest turn has a median; the peers once."""
         if not self.probe:
             return
         table = [["PING at 1 kHz beside", *("%s p99.9 / max ms" % n for n in self.peers),
-                  "%s's longest turn, CPU ms" % self.first]]
+                  "%s's longest turn, CPU ms: median (each)" % self.first,
+                  "longest of fixed turns: median (each)"]]
         for name, prepare, act in rows.PAUSES:
             if not self.wanted(name, "pauses"):
                 continue
             got = self.each(name, rows.measure_pause, self.cores, self.args.dir, self.probe,
                             prepare, act, self.scale())
+            ours = [got[self.first]] if self.first in got else []
+            floor = [self.fixed_turn()]
+            while ours and len(ours) < self.args.rounds:
+                ours.append(rows.measure_pause(self.first, self.peers[self.first], self.cores, self.args.dir,
+                                               self.probe, prepare, act, self.scale()))
+                floor.append(self.fixed_turn())
+            turns = [sample["turn"] for sample in ours if "turn" in sample]
+            say("  %s: longest turns %s, of fixed turns %s" % (name, turns, floor))
             line = ["%.2f / %.2f" % (got[n]["p99.9"], got[n]["max"]) if n in got else "-"
                     for n in self.peers]
-            turn = got.get(self.first, {}).get("turn")
-            table.append([name, *line, "%.2f" % turn if turn is not None else "-"])
-            self.record.setdefault("pauses", {})[name] = got
+            if ours:
+                line[0] = "%.2f / %.2f" % (median(ours, "p99.9"), median(ours, "max"))
+            table.append([name, *line, median_and_each(turns), median_and_each(floor)])
+            self.record.setdefault("pauses", {})[name] = {**got, "rounds": ours, "fixed turns": floor}
         if len(table) > 1 and self.null:
             with Server("null", self.null, core=self.cores[0], bare=True,
                         base=self.args.dir) as server:
                 with rows.Probe(self.probe, server.port, self.cores[1]) as probe:
                     time.sleep(5)
             table.append(["(the null server: %.2f / %.2f)" % (
-                probe.result["p99.9"], probe.result["max"]), *("" for _ in self.peers), ""])
+                probe.result["p99.9"], probe.result["max"]), *("" for _ in self.peers), "", ""])
         if len(table) > 1:
             self.sections.append(("Pauses", table))
+
+    def fixed_turn(self):
+        """CPU ms of the longest of turns that do the same small work for five seconds on the server's core."""
+        if not self.fixed_turns:
+            return None
+        done = subprocess.run(["taskset", "-c", str(self.cores[0]), self.fixed_turns, "--seconds", "5"],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        return float(done.stdout.split()[-1])
 
     # -- what was measured, and how -----------------------------------------------------------
 

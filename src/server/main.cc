@@ -11,9 +11,10 @@
 #ifdef QUORATE_JEMALLOC
 // Read by jemalloc when it starts.  With disable-thp no, huge pages spare a random look-up most of its address
 // translation; but clearing one at its first touch makes a turn of the loop milliseconds long, so it is not the default.
+// No arena for large blocks, since it gives back what is freed within the call; see return_memory_in_background().
 extern "C" {
 extern const char* malloc_conf;
-const char* malloc_conf = "thp:always";
+const char* malloc_conf = "thp:always,oversize_threshold:0";
 }
 #endif
 

@@ -39,8 +39,11 @@ uint64_t random_number() {
 }
 
 // Memory that was freed goes back to the system on a thread of the allocator's.  Not before fork(): threads stay behind.
+// What lies together in more than 8 MB it would give back at once, in the thread that frees: milliseconds of a turn.
 void return_memory_in_background() {
 #ifdef QUORATE_JEMALLOC
+  size_t never = SIZE_MAX;
+  mallctl("arena.0.oversize_threshold", nullptr, nullptr, &never, sizeof never);
   bool on = true;
   mallctl("background_thread", nullptr, nullptr, &on, sizeof on);
 #endif
