@@ -1,6 +1,7 @@
-// The floor of a server's longest turn: turns of the same small work, one after the other, and the CPU time of the
-// longest.  The work never changes, so what the longest takes above the median is the machine's: interrupts, and what a
-// hypervisor takes away while a thread's clock of CPU time goes on.
+// The floor of a server's longest turn: turns of the same small work, one after the other, and the
+// CPU time of the longest.  The work never changes, so what the longest takes above the median is
+// the machine's: interrupts, and what a hypervisor takes away while a thread's clock of CPU time
+// goes on.
 //
 //   fixed-turns [--seconds 5]
 //
@@ -37,7 +38,9 @@ uint64_t turn(std::vector<uint64_t>& words) {
 }
 
 double at_ms(const std::vector<int64_t>& sorted, double share) {
-  return static_cast<double>(sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1))]) / 1e6;
+  return static_cast<double>(
+             sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1))]) /
+         1e6;
 }
 
 }  // namespace
@@ -60,7 +63,7 @@ int main(int argc, char** argv) {
     turns.push_back(read_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
   } while (read_ns(CLOCK_MONOTONIC) < end);
   std::sort(turns.begin(), turns.end());
-  printf("turns %zu p50 %.3f p99.9 %.3f max %.3f\n", turns.size(), at_ms(turns, 0.5), at_ms(turns, 0.999),
-         at_ms(turns, 1));
+  printf("turns %zu p50 %.3f p99.9 %.3f max %.3f\n", turns.size(), at_ms(turns, 0.5),
+         at_ms(turns, 0.999), at_ms(turns, 1));
   return sum == 0 ? 1 : 0;  // the sum is used, or the work would be left out
 }
