@@ -97,12 +97,24 @@ bool is_ready(const ClusterNode& cluster, const Copies& copies, const raft::Memb
   return member.replica != copies.core->options().self.replica || copies.core->standing() == raft::Standing::kFull;
 }
 
+// A copy that is planned to vote counts once it does, and no configuration before that has a say any more: until then a
+// partition that has all its data in three places can stand still with the one node that votes alone.
+bool has_planned_role(const PlannedPartition& planned, const Copies& copies, const raft::Member& member) {
+  if (copies.core == nullptr) return true;
+  const auto end = planned.replicas.begin() + planned.voters;
+  const bool is_to_vote =
+      std::any_of(planned.replicas.begin(), end, [&](const PlannedReplica& each) { return each.node == member.node.value; });
+  const raft::Configuration& committed = copies.core->committed_configuration().configuration;
+  return !is_to_vote || (!committed.joint() && committed.is_voter(member.replica));
+}
+
 PartitionView partition_view(const ClusterNode& cluster, uint32_t partition) {
   PartitionView view{.leader = leader_of(cluster, partition), .copies = {}};
   const Copies copies = copies_of(cluster, partition);
+  const PlannedPartition& planned = cluster.state().plan()[partition];
   for (const raft::Member& member : copies.members) {
     view.copies.push_back(member.node.value);
-    if (is_ready(cluster, copies, member)) ++view.ready;
+    if (has_planned_role(planned, copies, member) && is_ready(cluster, copies, member)) ++view.ready;
   }
   return view;
 }

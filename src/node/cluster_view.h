@@ -27,7 +27,7 @@ struct NodeView {
 struct PartitionView {
   NodeId leader = 0;            // 0: nobody who is known to serve
   std::vector<NodeId> copies;   // the preferred leader first
-  uint32_t ready = 0;           // copies that could go on alone, as far as is known here
+  uint32_t ready = 0;           // copies that are up to date and vote where they are to, as far as is known here
 };
 
 // Invariants: nodes are sorted by id, this node is among them; the number of partitions is a power of two up to kSlotCount.
