@@ -460,6 +460,7 @@ void ClusterNode::work(Instant now) {
     const auto plan = meta_.is_catching_up() ? Partitions::Plan::kMayBeOld : Partitions::Plan::kCurrent;
     partitions_.work(now, state(), plan, peers_);
     for (const auto& [partition, fact] : partitions_.take_facts()) on_fact(group_of_partition(partition), fact);
+    if (std::string line = start_watch_.look(now, groups_, peers_); !line.empty()) note(std::move(line));
   }
 }
 

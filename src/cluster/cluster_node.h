@@ -15,6 +15,7 @@
 #include "cluster/meta_group.h"
 #include "cluster/partitions.h"
 #include "cluster/peers.h"
+#include "cluster/start_watch.h"
 #include "util/prng.h"
 #include "util/result.h"
 #include "util/time.h"
@@ -209,6 +210,7 @@ class ClusterNode final : private GroupsClient {
   Groups groups_;
   MetaGroup meta_;
   Partitions partitions_;
+  StartWatch start_watch_;
   ProposalToken address_token_ = 0;  // of our record, proposed because it has changed
   ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
   uint64_t planned_version_ = 0;   // of the members that the plan is known to fit

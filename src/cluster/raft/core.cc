@@ -291,6 +291,11 @@ RoleState Core::role_state() const {
   return state;
 }
 
+bool Core::is_starting() const {
+  const Leader* const leading = leader();
+  return !failed_ && leading != nullptr && leading->no_op > commit_;
+}
+
 const Core::Follower* Core::following() const {
   if (const auto* const follower = std::get_if<Follower>(&role_)) return follower;
   if (const auto* const asking = std::get_if<PreCandidate>(&role_)) return &asking->before;

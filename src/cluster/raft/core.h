@@ -141,6 +141,10 @@ class Core {
   bool can_propose() const;
   // Is `to` a voter of the incoming half, whose log is close, and is no transfer under way?
   bool may_transfer(ReplicaId to) const;
+  // It leads, and the first entry of its term is not committed.
+  bool is_starting() const;
+  // The first entry of its term.  Requires: it leads.
+  Index first_of_term() const { return leader()->no_op; }
   // The index that `level` copies hold, in every half (in a half with fewer voters: all of it).
   // Learners count only where a half has a single voter (REPLICATION.md 7).  Requires: level >= 1.
   Index copies(uint32_t level) const;
