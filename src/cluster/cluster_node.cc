@@ -300,8 +300,11 @@ bool ClusterNode::leads_meta_for_others() const {
   return core != nullptr && core->role() == raft::RoleName::kLeader && groups_.has_successor(meta_.group());
 }
 
-size_t ClusterNode::count_with_successor() const {
-  return partitions_.count_with_successor() + (leads_meta_for_others() ? 1 : 0);
+size_t ClusterNode::count_to_hand_over() const {
+  const bool has_meta = groups_.find(meta_.group()) != nullptr;
+  const bool is_meta_open =
+      has_meta && (leads_meta_for_others() || meta_.is_about_to_share_votes() || groups_.is_waited_for(meta_.group()));
+  return partitions_.count_to_hand_over() + (is_meta_open ? 1 : 0);
 }
 
 void ClusterNode::hand_over_meta(Instant now) {

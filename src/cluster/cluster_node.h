@@ -147,8 +147,9 @@ class ClusterNode final : private GroupsClient {
   // What the others are told of this node.  While it is not as it should be, what is led here goes to nodes that are fit; one that drains is
   // going to end, and takes no leadership any more.
   void set_health(Instant now, const beats::Health& health);
-  // Groups led here that another node could lead.  While it drains they become fewer.
-  size_t count_with_successor() const;
+  // Groups whose leadership this node still has to hand over (Partitions::count_to_hand_over), the members' own included.  While it drains
+  // they become fewer.
+  size_t count_to_hand_over() const;
   // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.
   void rebalance();
 

@@ -339,6 +339,20 @@ bool Groups::has_successor(GroupId group) const {
                      [&](const raft::Progress& each) { return successor(core, each) != Successor::kNo; });
 }
 
+bool Groups::could_succeed(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) const {
+  const beats::Pair* const to = pair(member.node);
+  const auto health = to == nullptr ? std::nullopt : to->peer_health();
+  return health && !health->is_draining && is_ready_to_vote(leader, member, behind_max);
+}
+
+bool Groups::is_waited_for(GroupId group) const {
+  const raft::Core& core = *find(group);
+  const raft::Configuration& configuration = core.configuration();
+  if (core.role() == raft::RoleName::kLeader || !configuration.joint()) return false;
+  const raft::Half& before = *configuration.outgoing;
+  return before.has(core.options().self.replica) && before.voters.size() - 1 < before.quorums().commit;
+}
+
 bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wished) {
   const raft::Core& core = *find(group);
   std::optional<raft::Member> to;

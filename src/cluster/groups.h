@@ -137,6 +137,11 @@ class Groups {
   // ---- handing leadership over.  Requires: this node leads the group ---------------------------------
   // Is there another voter that lives and does not drain?
   bool has_successor(raft::GroupId group) const;
+  // Once it votes, `member` could lead at once: it has what `leader`, of this node, has, and does not drain.
+  bool could_succeed(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) const;
+  // Is it, as far as this node knows, impossible for whoever leads the group elsewhere to commit without this node: because voters are
+  // being changed, and of those of before nobody else is enough?  Requires: this node has a replica.
+  bool is_waited_for(raft::GroupId group) const;
   // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any; one that is fit, unless
   // this node drains and nobody is.  False: there is none, or a transfer is under way.
   bool hand_over(Instant now, raft::GroupId group, std::span<const raft::NodeId> wished);

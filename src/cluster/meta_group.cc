@@ -449,6 +449,14 @@ std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
   return target;
 }
 
+bool MetaGroup::is_about_to_share_votes() const {
+  const raft::Core* const core = groups_.find(group());
+  if (core == nullptr || core->role() != raft::RoleName::kLeader || core->configuration().incoming.voters.size() != 1) return false;
+  const std::vector<raft::Member> wanted = wanted_voters();
+  return wanted.size() > 1 &&
+         std::any_of(wanted.begin(), wanted.end(), [&](const raft::Member& each) { return groups_.could_succeed(*core, each, kCaughtUpWithin); });
+}
+
 bool MetaGroup::may_change_configuration() const {
   const raft::Core* const core = groups_.find(group());
   return core != nullptr && core->role_state().serving == raft::Serving::kYes && !core->configuration().joint();

@@ -73,6 +73,8 @@ class MetaGroup {
   std::vector<MemberRecord> members_to_call() const;
   // state() is older than what this node knew before it was started: nothing may be done by it that was not done then.
   bool is_catching_up() const { return expected_.has_value(); }
+  // This node leads the group and is its only voter, and others are about to be voters, one of which could lead then.
+  bool is_about_to_share_votes() const;
   // Grows with every change of members_to_call() and of state().
   uint64_t version() const { return version_; }
 

@@ -455,11 +455,25 @@ bool Partitions::leave(Instant now, uint32_t partition, const PlannedPartition& 
   return true;
 }
 
-size_t Partitions::count_with_successor() const {
+bool Partitions::is_about_to_share_votes(uint32_t partition, const PlannedPartition& planned) const {
+  const raft::Core& own = *core(partition);
+  if (!leads(own) || own.configuration().incoming.voters.size() != 1 || own.configuration().joint()) return false;
+  const auto next = next_configuration(own, planned);
+  if (!next) return false;
+  const std::vector<raft::Member>& voters = next->incoming.voters;
+  return voters.size() > 1 && std::any_of(voters.begin(), voters.end(), [&](const raft::Member& each) {
+    return groups_.could_succeed(own, each, kCaughtUpWithin);
+  });
+}
+
+size_t Partitions::count_to_hand_over() const {
   size_t count = 0;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     const raft::Core* const own = core(partition);
-    if (own != nullptr && leads(*own) && groups_.has_successor(group_of_partition(partition))) ++count;
+    if (own == nullptr) continue;
+    const raft::GroupId group = group_of_partition(partition);
+    const bool is_open = leads(*own) ? groups_.has_successor(group) || replicas_[partition].shares_votes_next : groups_.is_waited_for(group);
+    if (is_open) ++count;
   }
   return count;
 }
@@ -710,6 +724,7 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
     start_over(now, partition);
     return;
   }
+  replicas_[partition].shares_votes_next = plan == Plan::kCurrent && is_about_to_share_votes(partition, planned);
   const bool is_faulty = replicas_[partition].fault != Fault::kNone;
   if (is_faulty) mend(now, partition, peers);
   apply(now, partition);
@@ -720,8 +735,9 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
       own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
   if (leads(*core(partition))) {
     const bool leaves = groups_.should_not_lead() && leave(now, partition, planned);
-    // Who stays because nobody else can lead sees to it that somebody can.  One that is about to end changes nothing any more.
-    if (!leaves && !groups_.health().is_draining) follow_plan(now, partition, planned);
+    // Who stays because nobody else can lead sees to it that somebody can.  One that is about to end changes nothing else any more.
+    const bool may_follow = !groups_.health().is_draining || replicas_[partition].shares_votes_next;
+    if (!leaves && may_follow) follow_plan(now, partition, planned);
     apply(now, partition);
   }
   // Nor does one that leads a group of long ago, whose other voters have gone since, hear of it otherwise.

@@ -122,8 +122,9 @@ class Partitions {
   // Partitions led here go to their preferred leaders at once, however often that has failed; while this node should not lead
   // (Groups::set_health), to whoever can.
   void hand_over_soon();
-  // Partitions led here that another node could lead.
-  size_t count_with_successor() const;
+  // Partitions whose leadership is not handed over yet: another node could lead them, or will be able to when it has been given a vote by
+  // the plan, or leads them already and cannot commit without this one.
+  size_t count_to_hand_over() const;
 
   // ---- events ----------------------------------------------------------------------------------------------
   void on_role(raft::GroupId group, const raft::RoleState& role);
@@ -172,6 +173,7 @@ class Partitions {
   };
   struct Replica {
     raft::Index state_index;
+    bool shares_votes_next = false;   // when it was looked at last: of this leader, the only voter
     bool needs_look = false;
     // It has executed batches that the log has lost: only a snapshot can bring it back.
     bool is_astray = false;
@@ -204,6 +206,8 @@ class Partitions {
   void drop(Instant now, uint32_t partition);
   void look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers);
   void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
+  // Only this node votes, and others will as soon as it follows the plan, one of which could lead then.
+  bool is_about_to_share_votes(uint32_t partition, const PlannedPartition& planned) const;
   // False: nobody can take over now.
   bool leave(Instant now, uint32_t partition, const PlannedPartition& planned);
   void start_over(Instant now, uint32_t partition);

@@ -42,7 +42,7 @@ bool stage_is_over(NodeState& node) {
     case Leaving::Stage::kHasLeft:
       return false;
     case Leaving::Stage::kHandsOver:
-      return node.company.cluster().count_with_successor() == 0;
+      return node.company.cluster().count_to_hand_over() == 0;
     case Leaving::Stage::kAnswers:
     case Leaving::Stage::kCloses:
       return !somebody_waits(node);
@@ -54,7 +54,7 @@ void begin_next_stage(NodeState& node) {
   Leaving& leaving = node.leaving;
   leaving.stage = static_cast<Leaving::Stage>(static_cast<uint8_t>(leaving.stage) + 1);
   if (leaving.stage == Leaving::Stage::kAnswers) {
-    const size_t kept = node.company.cluster().count_with_successor();
+    const size_t kept = node.company.cluster().count_to_hand_over();
     node.host.log(LogLevel::kNotice, kept == 0 ? "others lead what this node has led -> answer what was asked, then end"
                                                : std::to_string(kept) + " leaderships were not taken over -> end without");
     stop_reading(node);

@@ -139,7 +139,8 @@ class Core {
 
   // ---- leader only; others get false, 0 or nothing
   bool can_propose() const;
-  // Is `to` a voter of the incoming half, whose log is close, and is no transfer under way?
+  // Is `to` a voter of the incoming half, whose log is close, and is no transfer under way, nor a change of
+  // voters that this leader finishes itself?
   bool may_transfer(ReplicaId to) const;
   // It leads, and the first entry of its term is not committed.
   bool is_starting() const;

@@ -12,6 +12,9 @@ bool Core::may_transfer(ReplicaId to) const {
   const Leader* const leading = leader();
   if (failed_ || leading == nullptr || leading->transfer || to == options_.self.replica)
     return false;
+  // It finishes the change itself: whoever came next would need the voters of before for that, and this
+  // leader, which perhaps is about to end, may be the only one of them.
+  if (configuration().joint() && configuration().incoming.has(options_.self.replica)) return false;
   return std::any_of(leading->progress.begin(), leading->progress.end(),
                      [&](const Progress& member) {
                        return member.member().replica == to && member.in_incoming &&

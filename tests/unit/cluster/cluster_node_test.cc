@@ -143,7 +143,7 @@ class World {
     cut(id);
   }
   ClusterNode& at(NodeId id) { return *machines_.at(id).node; }
-  bool is_running(NodeId id) { return machines_.at(id).node != nullptr; }
+  bool is_running(NodeId id) { return machines_.contains(id) && machines_.at(id).node != nullptr; }
   // Its connections break and no new ones can be made; 0: they can again.
   void isolate(NodeId id) {
     isolated_ = id;
@@ -732,6 +732,106 @@ TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
     }
     return true;
   })) << world.notes;
+}
+
+// As a process does that is told to end: it hands over, in two seconds at most, and is gone.
+void end_in_good_order(World& world, NodeId id) {
+  beats::Health health = world.at(id).groups().health();
+  health.is_draining = true;
+  world.at(id).set_health(world.now, health);
+  world.run_until(2'000'000, [&] { return world.at(id).count_to_hand_over() == 0; });
+  world.kill(id);
+}
+
+// Runs until node 1 leads a partition whose voters are being changed.
+bool run_until_voters_change(World& world, size_t members) {
+  const auto is_changing = [&] {
+    if (!world.agree(members)) return false;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const raft::Core* const core = world.at(1).partitions().core(partition);
+      if (core != nullptr && core->role() == raft::RoleName::kLeader && core->configuration().joint()) return true;
+    }
+    return false;
+  };
+  return world.run_until(10'000'000, is_changing);
+}
+
+// Does anybody lead what it cannot commit in?
+bool has_starting_leaders(World& world) {
+  for (NodeId id = 1; id <= 3; ++id) {
+    for (uint32_t partition = 0; world.is_running(id) && partition < kPartitions; ++partition) {
+      const raft::Core* const core = world.at(id).partitions().core(partition);
+      if (core != nullptr && core->is_starting()) return true;
+    }
+  }
+  return false;
+}
+
+// Voters go from one to three by a joint configuration, which the one must finish: whoever came after it could not.
+TEST(ClusterPartitions, a_node_that_ends_while_others_are_given_votes_leaves_leaders_that_can_commit) {
+  for (int64_t delay_us = 0; delay_us <= 4'000; delay_us += 500) {
+    World world;
+    world.boot(1);
+    world.boot(2, {1});
+    world.boot(3, {1});
+    ASSERT_TRUE(run_until_voters_change(world, 3)) << world.notes;
+    world.run(delay_us);
+    std::vector<uint32_t> changing;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      if (world.at(1).partitions().core(partition)->configuration().incoming.voters.size() == 3) changing.push_back(partition);
+    }
+    ASSERT_FALSE(changing.empty());
+    end_in_good_order(world, 1);
+    EXPECT_TRUE(world.run_until(2'000'000, [&] { return !has_starting_leaders(world); })) << delay_us << world.notes;
+    for (const uint32_t partition : changing) {
+      ASSERT_TRUE(world.write_until_done(partition, "after", "1")) << delay_us << ' ' << partition << world.notes;
+    }
+  }
+}
+
+// With two nodes half of the partitions get another single voter, which takes over before the change is finished.
+TEST(ClusterPartitions, a_node_that_ends_while_its_vote_goes_to_another_stays_until_that_one_can_do_without) {
+  for (int64_t delay_us = 0; delay_us <= 4'000; delay_us += 500) {
+    World world;
+    world.boot(1);
+    world.boot(2, {1});
+    ASSERT_TRUE(run_until_voters_change(world, 2)) << world.notes;
+    world.run(delay_us);
+    std::vector<uint32_t> changing;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const raft::Half& voters = world.at(1).partitions().core(partition)->configuration().incoming;
+      if (voters.voters.size() == 1 && voters.voters.front().node.value == 2) changing.push_back(partition);
+    }
+    ASSERT_FALSE(changing.empty());
+    end_in_good_order(world, 1);
+    EXPECT_TRUE(world.run_until(1'000'000, [&] { return !has_starting_leaders(world); })) << delay_us << world.notes;
+    for (const uint32_t partition : changing) {
+      ASSERT_TRUE(world.write_until_done(partition, "after", "1")) << delay_us << ' ' << partition << world.notes;
+    }
+  }
+}
+
+TEST(ClusterPartitions, leaders_that_cannot_commit_their_first_entry_say_what_they_wait_for) {
+  World world;
+  found(world, 3, 3);
+  constexpr std::string_view kLine = "have not committed their first entry";
+  world.run(3'000'000);
+  EXPECT_EQ(world.notes.find(kLine), std::string::npos) << world.notes;
+  world.kill(3);
+  const auto starts = [&](NodeId id) {
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      if (world.at(id).partitions().core(partition)->is_starting()) return true;
+    }
+    return false;
+  };
+  ASSERT_TRUE(world.run_until(2'000'000, [&] { return starts(1); })) << world.notes;
+  world.kill(2);
+  world.run(3'600'000);
+  size_t lines = 0;
+  for (size_t at = world.notes.find(kLine); at != std::string::npos; at = world.notes.find(kLine, at + 1)) ++lines;
+  EXPECT_EQ(lines, 2u) << world.notes;   // the third waits for two seconds
+  EXPECT_NE(world.notes.find(node_name(2) + " (", world.notes.find(kLine)), std::string::npos) << world.notes;
+  EXPECT_NE(world.notes.find(", no line)"), std::string::npos) << world.notes;
 }
 
 TEST(ClusterPartitions, everybody_knows_who_leads_a_partition_with_or_without_a_replica_of_it) {
