@@ -55,6 +55,12 @@ int64_t Pair::deadline() const {
   return std::min(is_connected_ ? next_beat_us_ : kNever, suspect_at_us_);
 }
 
+const Led* Pair::peer_leads(GroupId group) const {
+  const auto led = std::lower_bound(peer_led_.begin(), peer_led_.end(), group,
+                                    [](const Led& each, GroupId wanted) { return each.group < wanted; });
+  return led != peer_led_.end() && led->group == group ? &*led : nullptr;
+}
+
 void Pair::on(const in::Timeout&, Output& out) {
   // A beat that is nearly due leaves with what else is due now: one turn of the node for all its pairs.
   if (is_connected_ && now_us_ >= next_beat_us_ - slack_us()) send_beat(out);

@@ -193,6 +193,8 @@ class Pair {
   Incarnation peer_incarnation() const { return peer_incarnation_; }
   // What the peer says it leads, sorted by group.
   std::span<const Led> peer_leads() const { return peer_led_; }
+  // What it says of this group; null: it does not say that it leads it.  Valid until the next step.
+  const Led* peer_leads(GroupId group) const;
   // Of peer_leads(), as the peer counts them; 0: it is not known.
   uint64_t peer_led_version() const { return peer_led_version_; }
 

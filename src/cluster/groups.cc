@@ -309,10 +309,8 @@ std::optional<NodeId> Groups::known_leader(GroupId group) const {
   }
   for (const auto& [node, slot] : pairs_) {
     if (!slot->pair.peer_is_heard()) continue;
-    const std::span<const beats::Led> leads = slot->pair.peer_leads();
-    const auto led = std::lower_bound(leads.begin(), leads.end(), group,
-                                      [](const beats::Led& each, GroupId wanted) { return each.group < wanted; });
-    if (led == leads.end() || led->group != group || led->term < newest) continue;
+    const beats::Led* const led = slot->pair.peer_leads(group);
+    if (led == nullptr || led->term < newest) continue;
     newest = led->term;
     leader = node;
   }

@@ -272,11 +272,7 @@ bool hears_leader(const Groups& groups, raft::GroupId group, NodeId self) {
   const auto leader = groups.known_leader(group);
   if (!leader || leader->value == self) return leader.has_value();
   const beats::Pair* const from = groups.pair(*leader);
-  if (from == nullptr || !from->peer_is_heard()) return false;
-  const std::span<const beats::Led> leads = from->peer_leads();
-  const auto led = std::lower_bound(leads.begin(), leads.end(), group,
-                                    [](const beats::Led& each, raft::GroupId wanted) { return each.group < wanted; });
-  return led != leads.end() && led->group == group;
+  return from != nullptr && from->peer_is_heard() && from->peer_leads(group) != nullptr;
 }
 
 }  // namespace
@@ -292,22 +288,24 @@ raft::Position MetaGroup::applied_position() const {
 std::vector<MemberRecord> MetaGroup::members_to_call() const {
   const auto own = address_book().members();
   std::vector<MemberRecord> members(own.begin(), own.end());
-  const auto add = [&](const MemberRecord& told) {
-    const auto known = std::find_if(members.begin(), members.end(), [&](const MemberRecord& each) { return each.id == told.id; });
-    if (known == members.end()) members.push_back(told);
-    return known;
+  const auto find = [&](const MemberRecord& told) {
+    return std::find_if(members.begin(), members.end(), [&](const MemberRecord& each) { return each.id == told.id; });
   };
   if (told_by_member_) {
     for (const MemberRecord& told : told_by_member_->state.members()) {
-      const size_t before = members.size();
-      const auto known = add(told);
-      if (members.size() != before) continue;
+      const auto known = find(told);
+      if (known == members.end()) {
+        members.push_back(told);
+        continue;
+      }
       known->host = told.host;
       known->cluster_port = told.cluster_port;
     }
   }
   if (told_by_stranger_) {
-    for (const MemberRecord& told : told_by_stranger_->state.members()) add(told);
+    for (const MemberRecord& told : told_by_stranger_->state.members()) {
+      if (find(told) == members.end()) members.push_back(told);
+    }
   }
   return members;
 }
