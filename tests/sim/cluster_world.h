@@ -82,6 +82,9 @@ class ClusterWorld final : private NetworkHost,
     bury(machine);
   }
 
+  // SIGTERM.  It is started again by heal().
+  void end_now(uint32_t machine) { end(machine, INT64_MAX / 4); }
+
   ClusterClients& clients() { return clients_; }
   ClusterPubsub& pubsub() { return pubsub_; }
   // What is wrong, or nothing.

@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "node/company.h"
+#include "node/state.h"
 
 namespace quorate::sim {
 namespace {
@@ -46,6 +50,81 @@ TEST(ClusterWorld, leaders_are_spread) {
     EXPECT_GE(world.led_by(machine), 2u);
     EXPECT_LE(world.led_by(machine), 3u);
   }
+}
+
+// Of partitions that the first machine leads: in how many voters are being changed, or three vote.
+struct Growth {
+  uint32_t changing = 0;
+  uint32_t grown = 0;
+};
+Growth growth_of(ClusterWorld& world) {
+  Growth growth;
+  if (world.node(0) == nullptr) return growth;
+  const Company& company = world.node(0)->node().state().company;
+  for (uint32_t partition = 0; partition < 8 && company.is_started(); ++partition) {
+    const raft::Core* const core = company.cluster().partitions().core(partition);
+    if (core == nullptr || core->role() != raft::RoleName::kLeader) continue;
+    if (core->configuration().joint()) ++growth.changing;
+    const raft::Configuration& committed = core->committed_configuration().configuration;
+    if (!committed.joint() && committed.incoming.voters.size() == 3) ++growth.grown;
+  }
+  return growth;
+}
+
+void run_until_voters_change(ClusterWorld& world) {
+  for (int step = 0; step < 20'000 && growth_of(world).changing == 0; ++step) world.run(world.now_us() + kSecond / 5000);
+  ASSERT_NE(growth_of(world).changing, 0u) << world.describe_unsettled();
+}
+
+ClusterSwarm quick_start() {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.boot_spread_us = 0;
+  swarm.disk_us = 2'000;
+  return swarm;
+}
+
+TEST(ClusterWorld, leaders_can_commit_once_a_node_has_ended_while_they_were_given_votes) {
+  for (int64_t delay_us = 0; delay_us < kSecond / 50; delay_us += kSecond / 500) {
+    ClusterWorld world({.seed = 5}, quick_start());
+    run_until_voters_change(world);
+    world.run(world.now_us() + delay_us);
+    world.end_now(0);
+    world.run(world.now_us() + 4 * kSecond);
+    EXPECT_EQ(world.node(0), nullptr);
+    uint32_t grown = 0;
+    for (uint32_t partition = 0; partition < 8; ++partition) {
+      bool has_three = false;
+      bool is_served = false;
+      for (uint32_t machine = 1; machine < 3; ++machine) {
+        const Company& company = world.node(machine)->node().state().company;
+        const raft::Core* const core = company.cluster().partitions().core(partition);
+        has_three = has_three || (core != nullptr && core->configuration().incoming.voters.size() == 3);
+        is_served = is_served || company.serves(partition);
+      }
+      EXPECT_TRUE(is_served || !has_three) << delay_us << ' ' << partition;
+      if (has_three) ++grown;
+    }
+    EXPECT_GT(grown, 0u);
+    EXPECT_EQ(world.wrong(), "");
+  }
+}
+
+// "Under-replicated" is what operators look at before they take a node away.
+TEST(ClusterWorld, a_copy_that_shall_vote_counts_once_it_does) {
+  ClusterWorld world({.seed = 5}, quick_start());
+  run_until_voters_change(world);
+  SimNode& node = *world.node(0);
+  const int client = node.connect();
+  const auto is_whole = [&] {
+    node.send(client, "*2\r\n$7\r\nCLUSTER\r\n$4\r\nINFO\r\n");
+    node.end_turn();
+    while (node.is_sending(client)) node.drain_socket(client);
+    return std::exchange(node.received(client), {}).find("cluster_under_replicated_partitions:0\r\n") != std::string::npos;
+  };
+  for (int step = 0; step < 20'000 && !is_whole(); ++step) world.run(world.now_us() + kSecond / 5000);
+  ASSERT_TRUE(is_whole()) << world.describe_unsettled();
+  EXPECT_EQ(growth_of(world).changing, 0u);
+  EXPECT_EQ(growth_of(world).grown, 8u);
 }
 
 TEST(ClusterWorld, one_seed_gives_one_trace) {
