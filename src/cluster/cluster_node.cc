@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/wire.h"
 #include "util/check.h"
 #include "util/varint.h"
 
@@ -70,7 +71,8 @@ ClusterNode::ClusterNode(const ClusterNodeOptions& options, PartitionData& data)
       peers_(peers_options(options, random_)),
       groups_(groups_options(options, random_), *this),
       meta_({.self = options.own.id, .incarnation = {options.incarnation}, .partitions = options.partitions}, groups_),
-      partitions_({.self = options.own.id, .partitions = options.partitions, .seed = options.seed}, groups_, data) {
+      partitions_({.self = options.own.id, .partitions = options.partitions, .seed = options.seed}, groups_, data),
+      recovery_({.self = options.own.id, .partitions = options.partitions, .nonce = options.incarnation << 32}, groups_, meta_) {
   CHECK(options.own.id != 0);
 }
 ClusterNode::~ClusterNode() = default;
@@ -258,8 +260,23 @@ void ClusterNode::tell_address() {
 // Who was removed while it was away hears it when it comes back.
 void ClusterNode::turn_away(const PeerEvent& event) {
   const MemberRecord* const known = meta_.is_started() ? state().find(event.node) : nullptr;
-  if (known == nullptr || known->state != MemberState::kRemoved) return;
+  if (membership_ != Membership::kMember || known == nullptr || known->state != MemberState::kRemoved) return;
   if (Link* const link = peers_.link_of(event.connection)) link->add(kNotWelcome, kRemovedText);
+}
+
+Status ClusterNode::on_not_welcome(const Peers::Incoming& incoming) {
+  if (membership_ == Membership::kAlone || membership_ == Membership::kRefused) return done();
+  // Whoever calls could say so; who was called at a member's address is believed.
+  if (!incoming.is_dialled_here) return Error(ErrorCode::kCorrupt, "a stranger that refuses us");
+  // Operators have let two halves of the cluster go on, each without the other: neither tells the other that it is over.
+  if (meta_.is_started() && meta_.address_book().is_given_up(incoming.node)) {
+    note(node_name(incoming.node) + " was given up here and has given us up -> there are two clusters now, until an operator ends one");
+    return done();
+  }
+  membership_ = Membership::kRefused;
+  refusal_ = incoming.message.bytes.substr(0, kRefusalMax);
+  note("the cluster refuses us: " + refusal_);
+  return done();
 }
 
 // ---- what an operator wants --------------------------------------------------------------------------------
@@ -276,6 +293,36 @@ ProposalToken ClusterNode::propose(const meta::Command& command) {
   const ProposalToken token = meta_.propose(command);
   if (token != 0) wishes_.push_back(token);
   return token;
+}
+
+Result<ProposalToken> ClusterNode::recover_without(Instant now, std::vector<NodeId> nodes, WithoutCopies without_copies, int64_t until_us) {
+  CHECK(membership_ == Membership::kMember);
+  std::string names;
+  for (const NodeId node : nodes) names += " " + node_name(node);
+  TRY(recovery_.begin(now, std::move(nodes), without_copies, until_us, peers_));
+  note("an operator has given up for good:" + names + " -> ask the others");
+  return ++recovery_token_;
+}
+
+void ClusterNode::forget_recovery(ProposalToken token) {
+  if (token != recovery_token_ || !recovery_.is_under_way()) return;
+  recovery_.stop();
+  note("nobody waits for it any more -> they are not given up, unless the others have decided it already");
+}
+
+void ClusterNode::take_recovery_outcome() {
+  std::optional<Status> outcome = recovery_.take_outcome();
+  if (!outcome) return;
+  if (!outcome->ok()) note("they are not given up: " + std::string(outcome->error().detail()));
+  outcomes_.push_back({.token = recovery_token_, .status = std::move(*outcome)});
+}
+
+// Whoever hears it from the members.
+void ClusterNode::note_given_up() {
+  const size_t count = state().given_up().size();
+  if (std::exchange(given_up_told_, count) >= count) return;
+  note(std::to_string(count) + " members were given up for good, ever -> partitions that cannot elect without them go on with what is left; "
+       "writes that were acknowledged may be lost");
 }
 
 void ClusterNode::rebalance() {
@@ -346,15 +393,7 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   const std::string_view bytes = incoming.message.bytes;
   if (kind == kJoin) return on_join(now, incoming);
   if (kind == kWelcome) return on_welcome(now, incoming);
-  if (kind == kNotWelcome) {
-    if (membership_ == Membership::kAlone || membership_ == Membership::kRefused) return done();
-    // Whoever calls could say so; who was called at a member's address is believed.
-    if (!incoming.is_dialled_here) return Error(ErrorCode::kCorrupt, "a stranger that refuses us");
-    membership_ = Membership::kRefused;
-    refusal_ = bytes.substr(0, kRefusalMax);
-    note("the cluster refuses us: " + refusal_);
-    return done();
-  }
+  if (kind == kNotWelcome) return on_not_welcome(incoming);
   // What follows is between members.  One that knows us as a member already, before we do, will dial again.
   if (membership_ == Membership::kJoining) return done();
   if (kind == MetaGroup::kBook && membership_ == Membership::kMember && peers_.is_of_cluster(incoming.connection)) {
@@ -375,6 +414,7 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
     return done();
   }
   if (Partitions::takes(kind)) return partitions_.receive(now, incoming.node, kind, bytes);
+  if (kind == UnsafeRecovery::kKind) return recovery_.receive(now, incoming.node, bytes, peers_);
   if (kind >= kFirstOfOwner && on_message_) {
     return on_message_(incoming.node, kind, bytes);
   }
@@ -396,6 +436,11 @@ void ClusterNode::take_messages(Instant now) {
 
 // Connects with whom the state names.
 void ClusterNode::follow_members(Instant now) {
+  if (membership_ == Membership::kRefused) {
+    // Nor does it vote and lead any more for those that have not heard yet that they are out too.
+    if (std::exchange(followed_others_, 0) != 0) peers_.set_members(now, {});
+    return;
+  }
   if (followed_version_ == meta_.version()) return;
   followed_version_ = meta_.version();
   std::vector<PeerTarget> targets;
@@ -419,6 +464,19 @@ void ClusterNode::follow_members(Instant now) {
   }
 }
 
+// A partition that has begun anew stays where it is planned until somebody leads it: before that nobody else could begin it.  False: so some
+// stay.
+bool ClusterNode::keep_unborn(const placement::Plan& current, placement::Plan& plan) const {
+  bool is_all = true;
+  for (uint32_t partition = 0; partition < plan.size(); ++partition) {
+    if (state().plan()[partition].first_replica == 0 || plan[partition] == current[partition]) continue;
+    if (groups_.known_leader(group_of_partition(partition))) continue;
+    plan[partition] = current[partition];
+    is_all = false;
+  }
+  return is_all;
+}
+
 // On the leader of the meta group: proposes a plan that fits the members, if the one there is does not.
 void ClusterNode::keep_plan(Instant now) {
   const raft::Core* const core = groups_.find(meta_.group());
@@ -430,8 +488,9 @@ void ClusterNode::keep_plan(Instant now) {
                                   .partitions = options_.partitions,
                                   .current = state().placement_plan()};
   placement::Plan plan = placement::propose(input);
+  const bool is_all = keep_unborn(input.current, plan);
   if (plan == input.current) {
-    planned_version_ = meta_.version();
+    if (is_all) planned_version_ = meta_.version();
     return;
   }
   plan_token_ = meta_.propose(meta::SetPlan{.based_on = state().plan_version(), .plan = std::move(plan)});
@@ -445,7 +504,7 @@ void ClusterNode::tick(Instant now) {
 
 int64_t ClusterNode::deadline() const {
   const int64_t look_us = membership_ == Membership::kMember ? partitions_.deadline() : kNever;
-  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), look_us, next_knock_us_});
+  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), recovery_.deadline(), look_us, next_knock_us_});
 }
 
 void ClusterNode::work(Instant now) {
@@ -454,6 +513,9 @@ void ClusterNode::work(Instant now) {
   complain_of_silence(now);
   meta_.work(now, peers_);
   take_meta_outcomes();
+  recovery_.work(now, peers_);
+  take_recovery_outcome();
+  note_given_up();
   follow_members(now);
   keep_plan(now);
   hand_over_meta(now);

@@ -16,6 +16,7 @@
 #include "cluster/partitions.h"
 #include "cluster/peers.h"
 #include "cluster/start_watch.h"
+#include "cluster/unsafe_recovery.h"
 #include "util/prng.h"
 #include "util/result.h"
 #include "util/time.h"
@@ -140,7 +141,13 @@ class ClusterNode final : private GroupsClient {
   // Proposes a command; take_outcomes() tells what has become of it, sooner or later.  0: too many wait.
   // Requires: membership() == kMember.
   ProposalToken propose(const meta::Command& command);
-  // Of propose(), since the last call.
+  // Goes on without these members, that are lost for good, though that may lose what was acknowledged.  An error says why it must not be;
+  // else take_outcomes() tells what has become of it, before `until_us`; nothing is decided later unless it was being decided then, and then
+  // it tells nothing.  Requires: membership() == kMember.
+  Result<ProposalToken> recover_without(Instant now, std::vector<NodeId> nodes, WithoutCopies without_copies, int64_t until_us);
+  // Whoever asked for recover_without() waits no more: it ends, unless it is decided already.  Of another token: nothing.
+  void forget_recovery(ProposalToken token);
+  // Of propose() and recover_without(), since the last call.
   std::vector<MetaGroup::Outcome> take_outcomes() { return std::exchange(outcomes_, {}); }
   // Asks the leaders of all partitions of which this node has a voter to hand them over to it.  How many were asked.
   size_t take_over(Instant now) { return partitions_.take_over(now, peers_); }
@@ -161,6 +168,8 @@ class ClusterNode final : private GroupsClient {
   static constexpr auto kWelcome = kJoin + 1;
   static constexpr auto kNotWelcome = kJoin + 2;
   static constexpr auto kRebalance = Partitions::kTakeOver + 1;
+  // Names for what recover_without() has begun: those of proposals stay below.
+  static constexpr ProposalToken kRecoveries = ProposalToken{1} << 63;
   // A guest that waits for the outcome of its enrolment.
   struct Knock {
     ConnectionId connection = 0;
@@ -190,6 +199,8 @@ class ClusterNode final : private GroupsClient {
   Status on_welcome(Instant now, const Peers::Incoming& incoming);
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
+  void take_recovery_outcome();
+  void note_given_up();
   void look_at_balance();
   void add_seed(Instant now, const PeerAddress& address);
   void leave_seeds();
@@ -201,7 +212,9 @@ class ClusterNode final : private GroupsClient {
   void tell_address();
   void complain_of_silence(Instant now);
   void turn_away(const PeerEvent& event);
+  Status on_not_welcome(const Peers::Incoming& incoming);
   void follow_members(Instant now);
+  bool keep_unborn(const placement::Plan& current, placement::Plan& plan) const;
   void keep_plan(Instant now);
   void note(std::string line) { notes_.push_back(std::move(line)); }
 
@@ -212,6 +225,9 @@ class ClusterNode final : private GroupsClient {
   MetaGroup meta_;
   Partitions partitions_;
   StartWatch start_watch_;
+  UnsafeRecovery recovery_;
+  ProposalToken recovery_token_ = kRecoveries;  // of the last recover_without()
+  size_t given_up_told_ = 0;                    // members
   ProposalToken address_token_ = 0;  // of our record, proposed because it has changed
   ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
   uint64_t planned_version_ = 0;   // of the members that the plan is known to fit

@@ -40,6 +40,8 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   CHECK(group.value < slots_.size());
   raft::Options options = options_.group;
   options.group = group;
+  // Who is given up is decided by the meta group; while that has no quorum each member looks itself (UnsafeRecovery).
+  options.checks_left_out = group == meta_group(options_.partitions);
   options.self = {.replica = replica, .node = options_.self};
   auto& slot = slots_[group.value];
   slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next(), options_.mistakes);

@@ -25,7 +25,9 @@ enum class PeerMessageKind : uint64_t {
   kRefusal = 0,  // Link's own
   kGroup = 1,    // raft::Message
   kBeat = 2,     // beats::Packet
-  kOfNode = 16,  // from here on they are the node's
+  // From here on they are the node's: 16 to 31 are taken (MetaGroup, ClusterNode, Partitions, UnsafeRecovery), from 32 on
+  // ClusterNode::kFirstOfOwner's.  The next one of members begins at 96, which ClusterNode must take before its owner does.
+  kOfNode = 16,
 };
 
 // Partitions are groups 1 to P; the meta group is P + 1.

@@ -13,11 +13,12 @@ namespace quorate {
 
 namespace {
 
-constexpr uint8_t kStateVersion = 1;
+// 1: without who was given up, and partitions that have begun anew.
+constexpr uint8_t kStateVersion = 2;
 constexpr int64_t kReplicationDefault = 3;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
-enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6 };
+enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
 Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
@@ -93,6 +94,33 @@ bool take_plan(std::string_view& bytes, placement::Plan& plan) {
   return true;
 }
 
+void append_nodes(Buffer& out, std::span<const NodeId> nodes) {
+  append_varint(out, nodes.size());
+  for (const NodeId node : nodes) append_little<uint64_t>(out, node);
+}
+
+bool take_nodes(std::string_view& bytes, std::vector<NodeId>& nodes) {
+  uint64_t count = 0;
+  if (!take_number(bytes, count, ClusterState::kMembersMax)) return false;
+  nodes.resize(static_cast<size_t>(count));
+  for (NodeId& node : nodes) {
+    if (!take_little<uint64_t>(bytes, node)) return false;
+  }
+  return true;
+}
+
+bool has_begun_anew(const PlannedPartition& planned) { return planned.first_replica != 0; }
+
+bool take_give_up(std::string_view& bytes, meta::GiveUp& lost) {
+  uint64_t count = 0;
+  if (!take_nodes(bytes, lost.nodes) || !take_varint(bytes, count) || count > bytes.size()) return false;
+  lost.empty.resize(static_cast<size_t>(count));
+  for (uint32_t& partition : lost.empty) {
+    if (!take_number(bytes, partition, UINT32_MAX)) return false;
+  }
+  return std::is_sorted(lost.empty.begin(), lost.empty.end());
+}
+
 bool all_distinct(std::vector<NodeId> nodes) {
   std::sort(nodes.begin(), nodes.end());
   return std::adjacent_find(nodes.begin(), nodes.end()) == nodes.end();
@@ -144,6 +172,12 @@ void meta::encode(const Command& command, Buffer& out) {
                      append_sized(out, each.value);
                    }
                  },
+                 [&](const GiveUp& lost) {
+                   tag(Tag::kGiveUp);
+                   append_nodes(out, lost.nodes);
+                   append_varint(out, lost.empty.size());
+                   for (const uint32_t partition : lost.empty) append_varint(out, partition);
+                 },
              },
              command);
 }
@@ -191,6 +225,9 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
       }
       break;
     }
+    case static_cast<uint8_t>(Tag::kGiveUp):
+      is_whole = take_give_up(bytes, command.emplace<GiveUp>());
+      break;
     default: break;
   }
   if (!is_whole || !bytes.empty()) return damaged("a command is cut off or unknown");
@@ -206,6 +243,7 @@ Status ClusterState::apply(const meta::Command& command) {
                         [&](const meta::SetSetting& set) { return set_settings({&set, 1}); },
                         [&](const meta::SetPlan& set) { return set_plan(set); },
                         [&](const meta::SetSettings& set) { return set_settings(set.all); },
+                        [&](const meta::GiveUp& lost) { return give_up(lost); },
                     },
                     command);
 }
@@ -260,6 +298,46 @@ Status ClusterState::set_state(const meta::SetState& command) {
   return done();
 }
 
+Status ClusterState::give_up(const meta::GiveUp& command) {
+  const auto is_named = [&](NodeId node) {
+    return std::find(command.nodes.begin(), command.nodes.end(), node) != command.nodes.end();
+  };
+  if (!command.empty.empty() && command.empty.back() >= partitions()) return refused("no such partition");
+  const bool is_anybody_left = std::any_of(members_.begin(), members_.end(), [&](const MemberRecord& each) {
+    return each.state != MemberState::kRemoved && !is_named(each.id);
+  });
+  if (!is_anybody_left) return refused("the last node cannot leave");
+  if (are_given_up(command.nodes)) return done();
+  for (MemberRecord& member : members_) {
+    if (!is_named(member.id)) continue;
+    member.state = MemberState::kRemoved;
+    const auto place = std::lower_bound(given_up_.begin(), given_up_.end(), member.id);
+    if (place == given_up_.end() || *place != member.id) given_up_.insert(place, member.id);
+  }
+  // If all that are left were to be emptied, there is nobody to take it.
+  const bool is_anybody_active =
+      std::any_of(members_.begin(), members_.end(), [](const MemberRecord& each) { return each.state == MemberState::kActive; });
+  for (MemberRecord& member : members_) {
+    if (!is_anybody_active && member.state == MemberState::kDraining) member.state = MemberState::kActive;
+  }
+  for (const uint32_t partition : command.empty) begin_anew(partition);
+  if (!command.empty.empty()) ++plan_version_;
+  return done();
+}
+
+// At one of those that are left; the next plan gives it the copies that it should have.  They take turns.
+void ClusterState::begin_anew(uint32_t partition) {
+  std::vector<NodeId> active;
+  for (const MemberRecord& member : members_) {
+    if (member.state == MemberState::kActive) active.push_back(member.id);
+  }
+  CHECK(!active.empty());
+  PlannedPartition& planned = plan_[partition];
+  planned.first_replica = next_replica_++;
+  planned.replicas = {{.node = active[partition % active.size()], .replica = planned.first_replica}};
+  planned.voters = 1;
+}
+
 Status ClusterState::set_settings(std::span<const meta::SetSetting> settings) {
   size_t count = settings_.size();
   for (const meta::SetSetting& each : settings) {
@@ -303,6 +381,12 @@ const MemberRecord* ClusterState::find(NodeId node) const {
                                       [](const MemberRecord& each, NodeId id) { return each.id < id; });
   return place != members_.end() && place->id == node ? &*place : nullptr;
 }
+
+bool ClusterState::are_given_up(std::span<const NodeId> nodes) const {
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) { return find(node) == nullptr || is_given_up(node); });
+}
+
+bool ClusterState::is_given_up(NodeId node) const { return std::binary_search(given_up_.begin(), given_up_.end(), node); }
 
 bool ClusterState::is_planned(NodeId node) const {
   for (const PlannedPartition& partition : plan_) {
@@ -389,6 +473,13 @@ void ClusterState::encode(Buffer& out) const {
     append_varint(out, taken.incarnation);
     append_varint(out, taken.token);
   }
+  append_nodes(out, given_up_);
+  append_varint(out, static_cast<uint64_t>(std::count_if(plan_.begin(), plan_.end(), has_begun_anew)));
+  for (size_t index = 0; index < plan_.size(); ++index) {
+    if (!has_begun_anew(plan_[index])) continue;
+    append_varint(out, index);
+    append_varint(out, plan_[index].first_replica);
+  }
 }
 
 // What apply() keeps true and bytes from outside may not.
@@ -409,11 +500,23 @@ Status ClusterState::check_plan() const {
   return done();
 }
 
+Status ClusterState::check_given_up() const {
+  for (size_t index = 0; index < given_up_.size(); ++index) {
+    const MemberRecord* const member = find(given_up_[index]);
+    const bool is_in_order = index == 0 || given_up_[index - 1] < given_up_[index];
+    if (!is_in_order || member == nullptr || member->state != MemberState::kRemoved) return damaged("who was given up is no removed member");
+  }
+  for (const PlannedPartition& planned : plan_) {
+    if (planned.first_replica >= next_replica_) return damaged("a replica id that was never given");
+  }
+  return done();
+}
+
 Result<ClusterState> ClusterState::decode(std::string_view bytes) {
   ClusterState state;
   uint8_t version = 0;
   if (!take_little<uint8_t>(bytes, version) || bytes.size() < state.cluster_.size()) return damaged("cut off");
-  if (version != kStateVersion) return damaged("version " + std::to_string(version) + " is not known");
+  if (version == 0 || version > kStateVersion) return damaged("version " + std::to_string(version) + " is not known");
   std::memcpy(state.cluster_.data(), bytes.data(), state.cluster_.size());
   bytes.remove_prefix(state.cluster_.size());
   uint64_t count = 0;
@@ -456,6 +559,19 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
     const bool is_in_order = state.taken_.empty() || state.taken_.rbegin()->first < node;
     if (!is_in_order || state.find(node) == nullptr) return damaged("a proposer that is no member");
     state.taken_.emplace_hint(state.taken_.end(), node, taken);
+  }
+  if (version >= 2) {
+    if (!take_nodes(bytes, state.given_up_) || !take_varint(bytes, count)) {
+      return damaged("who was given up is cut off");
+    }
+    for (; count > 0; --count) {
+      uint64_t partition = 0;
+      uint64_t first_replica = 0;
+      const bool is_there = take_varint(bytes, partition) && partition < state.plan_.size() && take_varint(bytes, first_replica);
+      if (!is_there || first_replica == 0) return damaged("a partition that has begun anew is cut off");
+      state.plan_[static_cast<size_t>(partition)].first_replica = first_replica;
+    }
+    TRY(state.check_given_up());
   }
   if (!bytes.empty()) return damaged("more than the end");
   return state;

@@ -47,6 +47,9 @@ struct PlannedReplica {
 struct PlannedPartition {
   std::vector<PlannedReplica> replicas;  // the preferred leader first
   uint32_t voters = 0;                   // the first so many
+  // All copies of before were given up: this one has begun the partition with nothing, and those that were drawn before it are no copies
+  // any more.  0: that has not happened.
+  uint64_t first_replica = 0;
   friend bool operator==(const PlannedPartition&, const PlannedPartition&) = default;
 };
 
@@ -80,7 +83,13 @@ struct SetPlan {
   uint64_t based_on = 0;
   placement::Plan plan;
 };
-using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings>;
+// An operator has given these members up for good: they are removed, whatever they hold, and nobody waits for what only they have.
+// Once more it changes nothing.
+struct GiveUp {
+  std::vector<NodeId> nodes;
+  std::vector<uint32_t> empty = {};   // partitions of which nobody else has a copy, in order: they begin with nothing
+};
+using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp>;
 
 void encode(const Command& command, Buffer& out);
 // Any bytes are allowed.
@@ -88,8 +97,8 @@ Result<Command> decode(std::string_view bytes);
 
 }  // namespace meta
 
-// Invariants: 1. members() is sorted by id, ids are distinct.  2. The plan has one entry a partition, names only members, and no
-// replica id twice.  3. The same commands give the same state, byte for byte (encode()).
+// Invariants: 1. members() is sorted by id, ids are distinct; who was given up is removed.  2. The plan has one entry a partition, names
+// only members, and no replica id twice.  3. The same commands give the same state, byte for byte (encode()).
 class ClusterState {
  public:
   static constexpr size_t kMembersMax = placement::kMembersMax;
@@ -109,6 +118,11 @@ class ClusterState {
   uint64_t plan_version() const { return plan_version_; }
   // The plan names this node.
   bool is_planned(NodeId node) const;
+  // Members that were given up, by id (meta::GiveUp).
+  const std::vector<NodeId>& given_up() const { return given_up_; }
+  bool is_given_up(NodeId node) const;
+  // All of these that are or were members.
+  bool are_given_up(std::span<const NodeId> nodes) const;
   // Empty: not set.
   std::string_view setting(std::string_view name) const;
   // replication-n: how many copies are wanted; 3 if it is not set or no number.
@@ -137,12 +151,16 @@ class ClusterState {
   Status found(const meta::Found& command);
   Status enrol(const meta::Enrol& command);
   Status set_state(const meta::SetState& command);
+  Status give_up(const meta::GiveUp& command);
+  void begin_anew(uint32_t partition);
+  Status check_given_up() const;
   Status set_settings(std::span<const meta::SetSetting> settings);
   Status set_plan(const meta::SetPlan& command);
   Status check_plan() const;
 
   ClusterId cluster_{};
   std::vector<MemberRecord> members_;
+  std::vector<NodeId> given_up_;
   std::vector<PlannedPartition> plan_;
   uint64_t plan_version_ = 0;
   uint64_t next_replica_ = 1;

@@ -15,14 +15,20 @@ namespace {
 // How far behind a learner may be when it is made a voter: a few commands.
 constexpr uint64_t kCaughtUpWithin = 16;
 
-struct Payload {
+Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "meta group: " + std::string(what)); }
+
+bool is_decree(const meta::Command& command) { return std::holds_alternative<meta::GiveUp>(command); }
+
+}  // namespace
+
+struct MetaGroup::Payload {
   NodeId origin = 0;
   uint64_t incarnation = 0;
-  ProposalToken token = 0;
+  ProposalToken token = 0;   // of a decree: 0
   std::string_view command;
 };
 
-SharedBytes encode_payload(const Payload& payload) {
+SharedBytes MetaGroup::encode_payload(const Payload& payload) {
   Buffer out;
   append_little<uint64_t>(out, payload.origin);
   append_varint(out, payload.incarnation);
@@ -31,7 +37,7 @@ SharedBytes encode_payload(const Payload& payload) {
   return SharedBytes(out.view());
 }
 
-bool decode_payload(std::string_view bytes, Payload& payload) {
+bool MetaGroup::decode_payload(std::string_view bytes, Payload& payload) {
   if (!take_little<uint64_t>(bytes, payload.origin) || !take_varint(bytes, payload.incarnation) ||
       !take_varint(bytes, payload.token)) {
     return false;
@@ -40,9 +46,10 @@ bool decode_payload(std::string_view bytes, Payload& payload) {
   return true;
 }
 
-Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "meta group: " + std::string(what)); }
-
-}  // namespace
+// Each proposal once, and in its order; a decree has none.
+bool MetaGroup::takes(ClusterState& state, const Payload& payload, const meta::Command& command) {
+  return is_decree(command) || state.take_next(payload.origin, payload.incarnation, payload.token);
+}
 
 MetaGroup::MetaGroup(const MetaGroupOptions& options, Groups& groups) : options_(options), groups_(groups) {}
 
@@ -71,7 +78,7 @@ void MetaGroup::expect(std::span<const raft::Entry> tail) {
     Payload payload;
     if (entry.kind != raft::EntryKind::kCommand || !decode_payload(entry.payload.view(), payload)) continue;
     const Result<meta::Command> command = meta::decode(payload.command);
-    if (!command.ok() || !expected_->take_next(payload.origin, payload.incarnation, payload.token)) continue;
+    if (!command.ok() || !takes(*expected_, payload, command.value())) continue;
     // One that is refused now was refused then.
     static_cast<void>(expected_->apply(command.value()).ok());
   }
@@ -95,6 +102,7 @@ void MetaGroup::restore(Instant now, raft::Restored restored, ClusterState state
 // ---- proposing -------------------------------------------------------------------------------------------
 
 ProposalToken MetaGroup::propose(const meta::Command& command) {
+  CHECK(!is_decree(command));
   if (proposals_.size() >= options_.proposals_max) return 0;
   Buffer bytes;
   meta::encode(command, bytes);
@@ -107,6 +115,25 @@ ProposalToken MetaGroup::propose(const meta::Command& command) {
                                                    .token = token,
                                                    .command = bytes.view()})});
   return token;
+}
+
+bool MetaGroup::may_decree(const std::vector<NodeId>& without) const {
+  const raft::Core* const core = groups_.find(group());
+  if (core == nullptr || core->role_state().serving != raft::Serving::kYes || !core->can_propose()) return false;
+  std::vector<raft::NodeId> nodes;
+  for (const NodeId node : without) nodes.push_back({node});
+  return raft::can_elect_without(core->configuration(), nodes);
+}
+
+SharedBytes MetaGroup::encode_decree(const meta::GiveUp& command) const {
+  Buffer bytes;
+  meta::encode(command, bytes);
+  return encode_payload({.origin = options_.self, .incarnation = options_.incarnation.value, .command = bytes.view()});
+}
+
+void MetaGroup::decree(Instant now, const meta::GiveUp& command) {
+  CHECK(may_decree(command.nodes));
+  groups_.step(now, group(), raft::in::Propose{encode_decree(command)});
 }
 
 void MetaGroup::send_proposals(Instant now, Peers& peers) {
@@ -134,7 +161,9 @@ void MetaGroup::send_proposals(Instant now, Peers& peers) {
 Status MetaGroup::receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes) {
   if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
   Payload payload;
-  if (!decode_payload(bytes, payload) || !meta::decode(payload.command).ok()) return damaged("a proposal cannot be read");
+  if (!decode_payload(bytes, payload)) return damaged("a proposal cannot be read");
+  TRY(const meta::Command command, meta::decode(payload.command));
+  if (is_decree(command)) return damaged("a proposal of what only the leader may decree");
   const raft::Core* const core = groups_.find(group());
   // Who asked asks again.
   if (core != nullptr && core->can_propose()) groups_.step(now, group(), raft::in::Propose{SharedBytes(bytes)});
@@ -169,10 +198,11 @@ void MetaGroup::apply(const raft::Entry& entry) {
     is_stuck_ = true;
     return;
   }
-  if (!state_.take_next(payload.origin, payload.incarnation, payload.token)) return;
+  if (!takes(state_, payload, command.value())) return;
   Status status = state_.apply(command.value());
   if (status.ok()) ++version_;
   if (payload.origin != options_.self || payload.incarnation != options_.incarnation.value) return;
+  if (is_decree(command.value())) return;
   const auto own = std::find_if(proposals_.begin(), proposals_.end(),
                                 [&](const Proposal& each) { return each.token == payload.token; });
   if (own == proposals_.end()) return;
@@ -397,6 +427,29 @@ void MetaGroup::drop_old_books(Instant now) {
   }
 }
 
+// ---- who was given up -------------------------------------------------------------------------------------
+
+void MetaGroup::give_up(Instant now, const std::optional<meta::GiveUp>& allowed) {
+  std::vector<NodeId> all = state_.given_up();
+  SharedBytes decree;
+  if (allowed) {
+    all.insert(all.end(), allowed->nodes.begin(), allowed->nodes.end());
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    decree = encode_decree(*allowed);
+  }
+  if (all == given_up_ && decree.view() == decree_.view()) return;
+  given_up_ = all;
+  decree_ = decree;
+  raft::in::GiveUp input{.decree = std::move(decree)};
+  for (const NodeId node : all) input.nodes.push_back({node});
+  groups_.step(now, group(), input);
+}
+
+bool MetaGroup::is_given_up(NodeId node) const {
+  return std::find(given_up_.begin(), given_up_.end(), node) != given_up_.end();
+}
+
 // ---- who votes -------------------------------------------------------------------------------------------
 
 // As many active members as replication-n says (two: one, REPLICATION 7).  Who votes goes on voting, dead or alive, while the number
@@ -409,7 +462,7 @@ std::vector<raft::Member> MetaGroup::wanted_voters() const {
   std::vector<raft::Member> ready;
   size_t active = 0;
   for (const MemberRecord& record : state_.members()) {
-    if (record.state != MemberState::kActive) continue;
+    if (record.state != MemberState::kActive || is_given_up(record.id)) continue;
     ++active;
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
     const bool votes = core.configuration().incoming.has(member.replica);
@@ -440,7 +493,8 @@ std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
   target.learners.clear();
   for (const MemberRecord& record : state_.members()) {
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
-    const bool learns = record.state != MemberState::kRemoved && !target.incoming.has(member.replica);
+    const bool is_left = record.state != MemberState::kRemoved && !is_given_up(record.id);
+    const bool learns = is_left && !target.incoming.has(member.replica);
     if (learns && target.learners.size() < raft::kMembersMax) target.learners.push_back(member);
   }
   if (target == current) return std::nullopt;

@@ -78,8 +78,13 @@ class MetaGroup {
   // Grows with every change of members_to_call() and of state().
   uint64_t version() const { return version_; }
 
-  // Asks for a command to be applied.  0: too many wait.
+  // Asks for a command to be applied.  0: too many wait.  Requires: no GiveUp.
   ProposalToken propose(const meta::Command& command);
+  // On the leader, now or never: what was right a moment ago may not be when a proposal that waits is sent.  It is known to be decided when
+  // state() says so; once more it does no harm.  Requires: may_decree().
+  void decree(Instant now, const meta::GiveUp& command);
+  // This replica leads, and what it appends is committed without these nodes.
+  bool may_decree(const std::vector<NodeId>& without) const;
   struct Outcome {
     ProposalToken token = 0;
     Status status;
@@ -88,6 +93,10 @@ class MetaGroup {
   };
   // Of proposals made here, in the order they were applied; the caller empties it.
   std::vector<Outcome>& outcomes() { return outcomes_; }
+
+  // The group waits neither for those that state() has given up any more (raft::in::GiveUp), nor for those of `allowed`, if there is one:
+  // whoever is elected without these has decided it.
+  void give_up(Instant now, const std::optional<meta::GiveUp>& allowed);
 
   // ---- events -----------------------------------------------------------------------------------------
   void on_role() {
@@ -131,6 +140,11 @@ class MetaGroup {
     int64_t until_us = 0;   // no other answer before that
   };
 
+  struct Payload;
+  static SharedBytes encode_payload(const Payload& payload);
+  static bool decode_payload(std::string_view bytes, Payload& payload);
+  static bool takes(ClusterState& state, const Payload& payload, const meta::Command& command);
+  SharedBytes encode_decree(const meta::GiveUp& command) const;
   void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
   void apply_committed();
   void apply(const raft::Entry& entry);
@@ -151,6 +165,7 @@ class MetaGroup {
   void keep_configuration(Instant now);
   std::optional<raft::Configuration> wanted_configuration() const;
   std::vector<raft::Member> wanted_voters() const;
+  bool is_given_up(NodeId node) const;
 
   const MetaGroupOptions options_;
   Groups& groups_;
@@ -172,6 +187,8 @@ class MetaGroup {
   bool repeat_now_ = false;
   bool is_stuck_ = false;           // an entry cannot be read: this replica applies no more
   int64_t next_look_us_ = 0;
+  std::vector<NodeId> given_up_;    // as the core was told last
+  SharedBytes decree_;              // likewise
   std::vector<raft::Member> snapshots_wanted_;
   std::optional<ReceivedSnapshot> received_;
   std::optional<GroupBase> base_to_store_;

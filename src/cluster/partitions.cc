@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cluster/raft/message_codec.h"
+#include "cluster/wire.h"
 #include "util/check.h"
 #include "util/varint.h"
 
@@ -530,6 +531,7 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
   if (kind == kSum) return receive_sum(from, bytes);
   if (kind == kDiffers) return receive_differs(from, bytes);
+  if (kind == kNewest) return receive_newest(from, bytes);
   raft::GroupId group;
   raft::ReplicaId replica;
   raft::Term term;
@@ -608,6 +610,136 @@ void Partitions::answer_may_start_over(Instant now, NodeId from, const raft::Cor
   append_varint(answer, own.term().value);
   groups_.step(now, own.options().group, raft::in::PeerRestarted{member->node});
   answers_.push_back({from, kStartOver, std::string(answer.view())});
+}
+
+// ---- without members that were given up --------------------------------------------------------------------
+
+namespace {
+
+// Who knows the newest configuration of a partition?
+//
+//   newest = u8 1 (asks), varint group, varint when
+//          | u8 2 (tells), the same, varint epoch, term, index of its newest configuration (0: it has none), u8 1 if its replica has stopped
+struct NewestMessage {
+  enum class What : uint8_t { kAsks = 1, kTells = 2 };
+  What what = What::kAsks;
+  raft::GroupId group;
+  int64_t asked_us = 0;
+  raft::Position newest = {};
+  bool has_stopped = false;
+};
+
+void encode(const NewestMessage& message, Buffer& out) {
+  wire::write_byte(message.what, out);
+  wire::write(message.group, out);
+  append_varint(out, static_cast<uint64_t>(message.asked_us));
+  if (message.what == NewestMessage::What::kAsks) return;
+  wire::write(message.newest.epoch, out);
+  wire::write(message.newest.term, out);
+  wire::write(message.newest.index, out);
+  append_little<uint8_t>(out, message.has_stopped ? 1 : 0);
+}
+
+Result<NewestMessage> decode_newest(std::string_view bytes, uint32_t partitions) {
+  wire::Reader reader(bytes);
+  NewestMessage message;
+  message.what = reader.one_of(NewestMessage::What::kAsks, NewestMessage::What::kTells);
+  message.group.value = reader.varint_at_most(partitions);
+  message.asked_us = static_cast<int64_t>(reader.varint());
+  if (message.what == NewestMessage::What::kTells) {
+    reader.read(message.newest.epoch);
+    reader.read(message.newest.term);
+    reader.read(message.newest.index);
+    message.has_stopped = reader.flag();
+  }
+  if (!reader.good() || !reader.rest().empty() || message.group.none()) return damaged("who knows the newest configuration cannot be read");
+  return message;
+}
+
+bool contains(const std::vector<NodeId>& nodes, NodeId node) { return std::find(nodes.begin(), nodes.end(), node) != nodes.end(); }
+
+}  // namespace
+
+// Who was drawn for the partition when all its copies had been given up is all of it.
+void Partitions::begin_anew(Instant now, uint32_t partition, raft::ReplicaId replica) {
+  raft::Configuration configuration;
+  configuration.incoming.voters = {{.replica = replica, .node = {options_.self}}};
+  raft::Restored restored = raft::bootstrap(std::move(configuration));
+  const raft::Index first = restored.base.last.index;
+  add_empty(now, partition, replica, std::move(restored));
+  replicas_[partition].state_index = first;
+  facts_.emplace_back(partition, "all copies were given up -> begin anew with nothing");
+  data_.on_begun_anew(partition);
+}
+
+// Some of its members were given up, and those that are left cannot elect or have not.
+bool Partitions::waits_for_given_up(uint32_t partition, const ClusterState& state) const {
+  const raft::Core& own = *core(partition);
+  if (state.given_up().empty() || own.failed() || own.configuration().unknown()) return false;
+  const std::vector<raft::Member> members = own.configuration().members();
+  const bool has_lost = std::any_of(members.begin(), members.end(), [&](const raft::Member& each) { return state.is_given_up(each.node.value); });
+  if (!has_lost) return false;
+  std::vector<raft::NodeId> gone;
+  for (const NodeId node : state.given_up()) gone.push_back({node});
+  return !raft::can_elect_without(own.configuration(), gone) || !groups_.known_leader(group_of_partition(partition));
+}
+
+// Too few voters are left, and the members have given up the others.  Those that are left may go on by themselves, unless there is a newer
+// configuration, by which others are the members: so everybody is asked, and asked again until somebody leads.  A replica that has stopped
+// says nothing in an election, and may hold the most: it is waited for.
+void Partitions::go_on_without(Instant now, uint32_t partition, const ClusterState& state, Peers& peers) {
+  const raft::GroupId group = group_of_partition(partition);
+  Replica& replica = replicas_[partition];
+  if (!waits_for_given_up(partition, state)) {
+    replica.newest_asked_us.reset();
+    if (std::exchange(replica.goes_on_without, false)) groups_.step(now, group, raft::in::GiveUp{});
+    return;
+  }
+  const bool is_due = !replica.newest_asked_us || now.steady_us >= *replica.newest_asked_us + options_.newest_us;
+  if (is_due) ask_for_newest(now, partition, state, peers);
+  for (const MemberRecord& member : state.members()) {
+    const bool is_other = member.state != MemberState::kRemoved && member.id != options_.self;
+    if (is_other && !contains(replica.newest_told, member.id)) return;
+  }
+  raft::in::GiveUp input;
+  for (const NodeId node : state.given_up()) input.nodes.push_back({node});
+  if (!replica.stopped.empty() || raft::can_elect_without(core(partition)->configuration(), input.nodes)) return;
+  replica.goes_on_without = true;
+  groups_.step(now, group, input);
+}
+
+void Partitions::ask_for_newest(Instant now, uint32_t partition, const ClusterState& state, Peers& peers) {
+  Replica& replica = replicas_[partition];
+  replica.newest_asked_us = now.steady_us;
+  replica.newest_told.clear();
+  replica.stopped.clear();
+  Buffer bytes;
+  encode(NewestMessage{.group = group_of_partition(partition), .asked_us = now.steady_us}, bytes);
+  for (const MemberRecord& member : state.members()) {
+    if (Link* const link = peers.link(member.id, PeerLane::kData)) link->add(kNewest, bytes.view());
+  }
+}
+
+Status Partitions::receive_newest(NodeId from, std::string_view bytes) {
+  TRY(NewestMessage message, decode_newest(bytes, options_.partitions));
+  const raft::Core* const own = groups_.find(message.group);
+  if (message.what == NewestMessage::What::kAsks) {
+    message.what = NewestMessage::What::kTells;
+    if (own != nullptr && !own->configuration().unknown()) message.newest = own->configuration_at();
+    message.has_stopped = own != nullptr && own->failed();
+    Buffer answer;
+    encode(message, answer);
+    answers_.push_back({from, kNewest, std::string(answer.view())});
+    return done();
+  }
+  Replica& replica = replicas_[partition_of(message.group)];
+  if (own == nullptr || replica.newest_asked_us != message.asked_us || message.newest > own->configuration_at()) return done();
+  if (!contains(replica.newest_told, from)) replica.newest_told.push_back(from);
+  if (message.has_stopped && !contains(replica.stopped, from)) {
+    replica.stopped.insert(std::lower_bound(replica.stopped.begin(), replica.stopped.end(), from), from);
+  }
+  look_soon(partition_of(message.group));
+  return done();
 }
 
 // ---- the comparison of copies --------------------------------------------------------------------------------
@@ -715,9 +847,15 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   const PlannedPartition& planned = state.plan()[partition];
   const auto own_plan = std::find_if(planned.replicas.begin(), planned.replicas.end(),
                                      [&](const PlannedReplica& each) { return each.node == options_.self; });
+  const bool is_of_before = core(partition) != nullptr && core(partition)->options().self.replica.value < planned.first_replica;
+  if (is_of_before && plan == Plan::kCurrent) drop(now, partition);
   if (core(partition) == nullptr) {
     if (own_plan == planned.replicas.end() || plan == Plan::kMayBeOld) return;
-    add_empty(now, partition, {own_plan->replica}, raft::empty_replica());
+    if (own_plan->replica == planned.first_replica) {
+      begin_anew(now, partition, {own_plan->replica});
+    } else {
+      add_empty(now, partition, {own_plan->replica}, raft::empty_replica());
+    }
     return;
   }
   if (replicas_[partition].is_astray) {
@@ -731,6 +869,7 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   // Nobody is to begin with what is wrong, unless there is nothing else.
   if (!is_faulty || !groups_.has_successor(group_of_partition(partition))) send_snapshots(now, partition, peers);
   if (plan == Plan::kMayBeOld && !groups_.health().is_draining) return;
+  if (plan == Plan::kCurrent) go_on_without(now, partition, state, peers);
   const bool is_planned =
       own_plan != planned.replicas.end() && own_plan->replica == core(partition)->options().self.replica.value;
   if (leads(*core(partition))) {

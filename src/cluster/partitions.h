@@ -46,6 +46,8 @@ class PartitionData : public PartitionSummer {
   // Replaces the partition by what encode() gave elsewhere.
   virtual Status install(uint32_t partition, std::string_view state) = 0;
   virtual void clear(uint32_t partition) = 0;
+  // It has begun anew with nothing: all copies were given up.
+  virtual void on_begun_anew(uint32_t) {}
   // Commands are executed only while role.serving is kYes.
   virtual void on_role(uint32_t partition, const raft::RoleState& role) = 0;
   // The commit index has grown; on a follower apply() for what is new follows.
@@ -76,6 +78,7 @@ struct PartitionsOptions {
   int64_t start_over_again_us_max = 64'000'000;
   // For so long the answer counts, and after twice that the leader may allow it to another one.
   int64_t may_start_over_us = 2'000'000;
+  int64_t newest_us = 1'000'000;   // then who knows the newest configuration is asked for again
   uint64_t seed = 1;
 };
 
@@ -92,6 +95,7 @@ class Partitions {
   static constexpr uint64_t kDiffers = kSnapshot + 6;
   static constexpr uint64_t kMayStartOver = kSnapshot + 7;
   static constexpr uint64_t kStartOver = kSnapshot + 8;
+  static constexpr uint64_t kNewest = kSnapshot + 9;
 
   Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
 
@@ -137,7 +141,7 @@ class Partitions {
   void on_copies(raft::GroupId group) { data_.on_copies(partition_of(group)); }
   // The replica has stopped by a contradiction.
   void on_failure(raft::GroupId group);
-  static bool takes(uint64_t kind) { return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kStartOver); }
+  static bool takes(uint64_t kind) { return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kNewest); }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
   // Makes and drops replicas, applies, sends snapshots, changes configurations.  kMayBeOld: the plan is one from before this node was started;
@@ -194,6 +198,12 @@ class Partitions {
     std::optional<HeldSnapshot> snapshot;
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
+    // Some of its members were given up and nobody leads it: who of the others has said, since all were asked, that it knows no newer
+    // configuration, and whose replica has stopped.
+    std::optional<int64_t> newest_asked_us;
+    std::vector<NodeId> newest_told;
+    std::vector<NodeId> stopped;
+    bool goes_on_without = false;   // the core was told to
   };
   struct ReceivedSnapshot {
     raft::GroupId group;
@@ -225,6 +235,11 @@ class Partitions {
   void forget_snapshot(uint32_t partition);
   void follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned);
   std::optional<raft::Configuration> next_configuration(const raft::Core& core, const PlannedPartition& planned) const;
+  void begin_anew(Instant now, uint32_t partition, raft::ReplicaId replica);
+  bool waits_for_given_up(uint32_t partition, const ClusterState& state) const;
+  void go_on_without(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
+  void ask_for_newest(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
+  Status receive_newest(NodeId from, std::string_view bytes);
   void ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
   void answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
@@ -239,7 +254,7 @@ class Partitions {
   std::optional<ReceivedSnapshot> received_;
   struct Answer {
     NodeId to = 0;
-    uint64_t kind = 0;   // kDrop or kStartOver
+    uint64_t kind = 0;
     std::string bytes;
   };
   std::vector<Answer> answers_;

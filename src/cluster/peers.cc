@@ -32,6 +32,7 @@ struct Peers::Connection {
   int64_t up_since_unix_ms = 0;
   int64_t heard_us = 0;          // while is_up
   int64_t said_us = 0;
+  bool is_call = false;          // of a member that does not dial us: made again after a while, if it says nothing
   Link link;
 };
 
@@ -56,8 +57,14 @@ Peers::Line* Peers::line_of(const Connection& connection) {
   for (Seed& seed : seeds_) {
     if (seed.line.connection == connection.id) return &seed.line;
   }
+  if (!connection.is_line) {
+    for (auto& [node, member] : members_) {
+      if (member.call.connection == connection.id) return &member.call;
+    }
+    return nullptr;
+  }
   const auto member = members_.find(connection.node);
-  if (member == members_.end() || !connection.is_line) return nullptr;
+  if (member == members_.end()) return nullptr;
   Line& line = member->second.lines[index_of(connection.lane)];
   return line.connection == connection.id ? &line : nullptr;
 }
@@ -75,6 +82,8 @@ void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
     if (known != before.end()) {
       member = known->second;
       before.erase(known);
+    } else {
+      member.down_since_us = now.steady_us;
     }
     member.address = target.address;
   }
@@ -82,6 +91,7 @@ void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
     for (const Line& line : member.lines) {
       if (line.connection != 0) close(line.connection);
     }
+    if (member.call.connection != 0) close(member.call.connection);
   }
   // Members that have called us before we knew them were taken for guests; they dial again.
   std::vector<ConnectionId> mistaken;
@@ -133,6 +143,12 @@ void Peers::dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t
   output_.dial.push_back({line.connection, address});
 }
 
+int64_t Peers::calls_at(uint64_t node, const Member& member) const {
+  if (dials(node) || member.down_since_us == kNever || member.call.connection != 0) return kNever;
+  const int64_t first_us = member.down_since_us + options_.call_us;
+  return member.call.retry_at_us == kNever ? first_us : std::max(first_us, member.call.retry_at_us);
+}
+
 // Dials whoever is to be dialled now.
 void Peers::dial_due() {
   const auto is_due = [&](const Line& line) {
@@ -142,6 +158,10 @@ void Peers::dial_due() {
     if (is_due(seed.line)) dial(seed.line, PeerLane::kData, seed.address, 0);
   }
   for (auto& [node, member] : members_) {
+    if (calls_at(node, member) <= now_.steady_us) {
+      dial(member.call, PeerLane::kData, member.address, 0);
+      find(member.call.connection)->is_call = true;
+    }
     if (!dials(node)) continue;
     for (const PeerLane lane : kLanes) {
       Line& line = member.lines[index_of(lane)];
@@ -163,7 +183,11 @@ void Peers::retry_later(Line& line) {
 void Peers::remove(ConnectionId id) {
   Connection* const connection = find(id);
   if (connection == nullptr) return;
-  if (Line* const line = line_of(*connection)) retry_later(*line);
+  if (Line* const line = line_of(*connection)) {
+    const bool was_data = line->is_up && connection->is_line && connection->lane == PeerLane::kData;
+    if (was_data) members_.at(connection->node).down_since_us = now_.steady_us;
+    retry_later(*line);
+  }
   if (connection->counts_as_guest) --guest_count_;
   if (connection->is_up) {
     events_.push_back({.kind = PeerEvent::Kind::kDown,
@@ -212,7 +236,7 @@ void Peers::closed(Instant now, ConnectionId id) {
 int64_t Peers::end_of(const Connection& connection) const {
   if (!connection.is_up) return connection.greets_until_us;
   if (connection.is_line) return connection.heard_us + options_.silence_us_max;
-  return connection.counts_as_guest ? connection.greets_until_us + options_.guest_us_max : kNever;
+  return connection.counts_as_guest || connection.is_call ? connection.greets_until_us + options_.guest_us_max : kNever;
 }
 
 // When it is to say that it is there, unless it says something before.
@@ -246,6 +270,7 @@ int64_t Peers::deadline() const {
     if (seed.line.connection == 0) deadline = std::min(deadline, seed.line.retry_at_us);
   }
   for (const auto& [node, member] : members_) {
+    deadline = std::min(deadline, calls_at(node, member));
     for (const Line& line : member.lines) {
       if (dials(node) && line.connection == 0) deadline = std::min(deadline, line.retry_at_us);
     }
@@ -267,7 +292,8 @@ void Peers::on_refusal(Connection& connection) {
 
 // A greeted connection becomes the line to its member.  What was the line before is dead and nobody has told us yet.
 void Peers::take_line(Connection& connection) {
-  Line& line = members_.at(connection.node).lines[index_of(connection.lane)];
+  Member& member = members_.at(connection.node);
+  Line& line = member.lines[index_of(connection.lane)];
   const ConnectionId before = line.connection == connection.id ? 0 : line.connection;
   line = {.connection = connection.id, .is_up = true, .retry_at_us = kNever, .retry_wait_us = 0};
   connection.is_line = true;
@@ -275,6 +301,10 @@ void Peers::take_line(Connection& connection) {
   if (connection.counts_as_guest) --guest_count_;
   connection.counts_as_guest = false;
   if (before != 0) close(before);
+  if (connection.lane != PeerLane::kData) return;
+  member.down_since_us = kNever;
+  if (member.call.connection != 0) close(member.call.connection);
+  member.call = Line();
 }
 
 void Peers::on_greeting(Connection& connection) {

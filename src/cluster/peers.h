@@ -47,6 +47,9 @@ struct PeersOptions {
   // closing was told (a machine that vanished, a lost RST), and is made anew.
   int64_t keep_alive_us = 1'000'000;
   int64_t silence_us_max = 5'000'000;
+  // A member that is to dial us and has had no line of data for so long is called: it may not know our address, or have given us up.
+  // Longer than it takes the other side to find out that a line is dead.
+  int64_t call_us = 6'000'000;
   size_t guests_max = 64;                     // accepted connections that are no line between members
 };
 
@@ -83,7 +86,8 @@ struct PeersOutput {
 
 // One a node.  Of two members the one with the smaller id dials, a connection a lane; so two never dial each other at once.  Who
 // is no member yet dials seeds (add_seed) and is let in as a guest, beside the lines between members: a message of a guest is
-// answered on its connection.
+// answered on its connection.  So does a member that has waited in vain for one with a smaller id: that is how it hears that it was
+// removed.
 // Calls: inputs in any order, next() until it says no, end_turn(); then the driver takes output() and the node events().
 // Invariants: 1. At most one connection a node and lane is up.  2. Incarnations of a node only grow.
 class Peers {
@@ -168,6 +172,8 @@ class Peers {
   struct Member {
     PeerAddress address;
     std::array<Line, 3> lines;    // by lane
+    int64_t down_since_us = 0;    // the line of data; kNever: it is up
+    Line call;                    // as a guest, while that is so
   };
   struct Seed {
     PeerAddress address;
@@ -177,6 +183,8 @@ class Peers {
   // Each input begins with it.
   void begin(Instant now);
   bool dials(uint64_t node) const { return options_.node < node; }
+  // When to call the member; kNever: it is not called.
+  int64_t calls_at(uint64_t node, const Member& member) const;
   Connection* find(ConnectionId id) const;
   Line* line_of(const Connection& connection);
   ConnectionId add_connection(PeerLane lane, uint64_t wanted);

@@ -415,6 +415,8 @@ void Company::work(Driver& driver) {
     enter_company();
     propose_own_settings(node_);
   }
+  // The others have gone on without it: what it still leads with others that have not heard of it is of a world that is over.
+  if (in_company_ && cluster_->membership() == Membership::kRefused && !serves_no_more_) stop_serving_all();
   if (in_company_) follow_settings(node_);
   if (in_company_) follow_zones();
   serve_who_is_ready();
@@ -593,27 +595,51 @@ void Company::serve_who_is_ready() {
   });
 }
 
-// REPLICATION 5: an all-present restart may discard what was acknowledged, so it is said.
+// REPLICATION 5: an all-present restart, of all copies or of those that an operator has not given up, may discard what was acknowledged,
+// so it is said.
 void Company::note_restart_together(uint32_t partition) {
   const raft::Core& core = *cluster_->partitions().core(partition);
   const raft::RoleState role = core.role_state();
   PartitionState& state = states_[partition];
-  if (role.takeover != raft::Takeover::kAllPresentRestart || state.restart_told_term == role.term.value) return;
-  state.restart_told_term = role.term.value;
-  losses_.add({.kind = Loss::Kind::kRestart,
+  const bool is_without_some = role.takeover == raft::Takeover::kUnsafeRecovery;
+  if (role.takeover != raft::Takeover::kAllPresentRestart && !is_without_some) return;
+  if (std::exchange(state.restart_told_term, role.term.value) == role.term.value) return;
+  losses_.add({.kind = is_without_some ? Loss::Kind::kRecovery : Loss::Kind::kRestart,
                .partition = partition,
                .term = role.term.value,
                .last_index = core.last_index().value,
                .unix_ms = node_.now.unix_ms});
   loss_file_.want();
+  if (is_without_some) {
+    ++restarts_.given_up;
+    return;
+  }
   ++restarts_.partitions;
   // Its first entries say who leads, and who belongs to it.
   constexpr uint64_t kOwnEntries = 2;
   if (core.last_index().value <= kOwnEntries) ++restarts_.empty;
 }
 
+void Company::on_begun_anew(uint32_t partition) {
+  losses_.add({.kind = Loss::Kind::kRecovery,
+               .partition = partition,
+               .term = cluster_->partitions().core(partition)->term().value,
+               .unix_ms = node_.now.unix_ms});
+  loss_file_.want();
+  ++restarts_.begun_anew;
+}
+
 void Company::tell_restarts_together() {
   const RestartsTogether restarts = std::exchange(restarts_, {});
+  if (restarts.begun_anew != 0) {
+    node_.host.log(LogLevel::kWarning, "nobody who is left has a copy of " + std::to_string(restarts.begun_anew) +
+                                           " partitions, and an operator wants them empty -> they begin with nothing; all that was in them is lost");
+  }
+  if (restarts.given_up != 0) {
+    node_.host.log(LogLevel::kWarning,
+                   std::to_string(restarts.given_up) + " partitions have too few voters without the nodes that an operator has given up -> they go "
+                   "on with what the fullest copy left holds; what was acknowledged beyond that is lost");
+  }
   if (restarts.partitions == 0) return;
   node_.host.log(LogLevel::kWarning,
                  "all copies of " + std::to_string(restarts.partitions) + " partitions had been restarted and may have forgotten -> they go on with what "

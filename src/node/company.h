@@ -250,6 +250,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   Status check(uint32_t partition, std::string_view state) override;
   Status install(uint32_t partition, std::string_view state) override;
   void clear(uint32_t partition) override;
+  void on_begun_anew(uint32_t partition) override;
   void on_role(uint32_t partition, const raft::RoleState& role) override;
   void on_commit(uint32_t partition, raft::Index commit) override;
   void on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdict verdict) override;
@@ -357,6 +358,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   struct RestartsTogether {
     uint32_t partitions = 0;
     uint32_t empty = 0;             // of these
+    uint32_t given_up = 0;          // beside them: without copies that an operator has given up
+    uint32_t begun_anew = 0;        // beside them: with no copy at all
   };
   uint64_t disk_oldest_ = 0;        // LogWriter::oldest_work() at the last look
   int64_t disk_stalled_us_ = 0;     // seen to do nothing about it

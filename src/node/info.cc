@@ -382,6 +382,7 @@ void write_quorum(const Source& from, Lines& out) {
   out.section("Quorum");
   const Losses& losses = from.node.company.losses();
   out.count("quorum_lost_records", losses.lost_count());
+  out.count("quorum_unsafe_recoveries", losses.of(Loss::Kind::kRecovery).size());
   out.count("quorum_takeovers", losses.of(Loss::Kind::kTakeover).size());
   out.count("quorum_waiting_clients", from.node.waits.by_session.size());
   const StateCheck& check = from.node.company.cluster().partitions().check();

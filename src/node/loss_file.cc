@@ -18,9 +18,9 @@ namespace {
 
 constexpr std::string_view kMagic("QRTLOSS\x01", 8);
 constexpr uint64_t kSeed = 0x6c6f737365736c6f;
-// Beyond what the largest file has: 16384 rows and three kinds of records.
+// Beyond what the largest file has: 16384 rows and four kinds of records.
 constexpr size_t kSizeMax = size_t{1} << 20;
-constexpr uint8_t kKinds[] = {1, 2, 3};  // in the order of Loss::Kind
+constexpr uint8_t kKinds[] = {1, 2, 3, 4};  // in the order of Loss::Kind
 
 void append_record(const Loss& loss, Buffer& out) {
   append_little<uint8_t>(out, kKinds[static_cast<size_t>(loss.kind)]);

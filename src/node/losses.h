@@ -51,11 +51,12 @@ struct Loss {
     kTakeover,  // this node leads since then; what the leader before has acknowledged weakly just before may be gone
     kRestart,   // this node leads since then, after all copies had been restarted and may have forgotten; whatever was acknowledged
                 // behind last_index is gone
+    kRecovery,  // this node leads since then, after an operator has given up so many copies that too few were left to elect; the same
   } kind = Kind::kLost;
   uint32_t partition = 0;
   uint64_t term = 0;
   uint64_t first_index = 0;   // kLost
-  uint64_t last_index = 0;    // kLost, kRestart
+  uint64_t last_index = 0;    // not of kTakeover
   int64_t unix_ms = 0;        // when it was found
 
   // The same, perhaps found again.
@@ -80,7 +81,11 @@ class Losses {
     if (loss.kind == Loss::Kind::kLost) ++lost_count_;
   }
   const std::deque<Loss>& of(Loss::Kind kind) const { return lists_[static_cast<size_t>(kind)]; }
-  size_t size() const { return lists_[0].size() + lists_[1].size() + lists_[2].size(); }
+  size_t size() const {
+    size_t sum = 0;
+    for (const std::deque<Loss>& list : lists_) sum += list.size();
+    return sum;
+  }
   // By kind, the oldest first.
   template <class Visit>
   void each(Visit&& visit) const {
@@ -95,7 +100,7 @@ class Losses {
   const std::map<uint32_t, uint64_t>& weak_terms() const { return weak_terms_; }
 
  private:
-  std::array<std::deque<Loss>, 3> lists_;
+  std::array<std::deque<Loss>, 4> lists_;   // by kind
   std::map<uint32_t, uint64_t> weak_terms_;
   uint64_t lost_count_ = 0;
 };

@@ -2,8 +2,10 @@
 #include "node/wishes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "node/blocking.h"
+#include "node/cluster_facts.h"
 #include "node/company.h"
 
 namespace quorate {
@@ -24,16 +26,58 @@ Status check_member(const ClusterNode& cluster) {
   return done();
 }
 
+namespace {
+
+int64_t waits_until_us(const NodeContext& cx) { return cx.now().steady_us + cx.node.settings.request_timeout_ms * kMicrosecondsInMs; }
+
+Status wait_for(NodeContext& cx, ProposalToken token) {
+  cx.node.wishes.push_back({.token = token, .session = cx.session.id, .until_us = waits_until_us(cx)});
+  cx.session.set(kWaiting);
+  return done();
+}
+
+}  // namespace
+
 Status wish(NodeContext& cx, const meta::Command& command) {
   if (cx.node.in_transaction) return errors::not_in_transaction();
   ClusterNode& cluster = cx.node.company.cluster();
   TRY(check_member(cluster));
   const ProposalToken token = cluster.propose(command);
   if (token == 0) return errors::too_many_proposals();
-  const int64_t until_us = cx.now().steady_us + cx.node.settings.request_timeout_ms * kMicrosecondsInMs;
-  cx.node.wishes.push_back({.token = token, .session = cx.session.id, .until_us = until_us});
-  cx.session.set(kWaiting);
-  return done();
+  return wait_for(cx, token);
+}
+
+namespace {
+
+// Also one of which this node has heard and does not know whether it was ever committed: without a quorum nobody does.
+Result<NodeId> member_named(NodeContext& cx, std::string_view text) {
+  const ClusterView view = cluster_view(cx.node, cx.session);
+  const NodeView* const node = view.find_named(text);
+  if (node != nullptr && node->is_self) return errors::cannot_forget_myself();
+  if (node != nullptr) return node->record.id;
+  for (const MemberRecord& member : cx.node.company.cluster().meta().address_book().members()) {
+    if (node_name(member.id) == text) return member.id;
+  }
+  return errors::unknown_node(text);
+}
+
+}  // namespace
+
+Status wish_without(NodeContext& cx) {
+  if (cx.node.in_transaction) return errors::not_in_transaction();
+  ClusterNode& cluster = cx.node.company.cluster();
+  TRY(check_member(cluster));
+  const bool begins_empty = same_word(cx[2], "empty");
+  const size_t first = begins_empty ? 3 : 2;
+  if (first == cx.size()) return ErrorCode::kSyntax;
+  std::vector<NodeId> nodes;
+  for (size_t index = first; index < cx.size(); ++index) {
+    TRY(const NodeId node, member_named(cx, cx[index]));
+    nodes.push_back(node);
+  }
+  const auto without_copies = begins_empty ? WithoutCopies::kBeginEmpty : WithoutCopies::kRefuse;
+  TRY(const ProposalToken token, cluster.recover_without(cx.now(), std::move(nodes), without_copies, waits_until_us(cx)));
+  return wait_for(cx, token);
 }
 
 Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
@@ -59,6 +103,8 @@ void answer_wishes(NodeState& node) {
     node.wishes.erase(wish);
   }
   std::erase_if(node.wishes, [&](const Wish& each) {
+    const Session* const session = node.sessions.find(each.session);
+    if (session == nullptr || session->has(kClosing)) node.company.cluster().forget_recovery(each.token);
     if (node.now.steady_us < each.until_us) return false;
     answer_waiting(node, each.session, errors::wish_undecided(node.settings.request_timeout_ms));
     return true;

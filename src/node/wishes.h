@@ -22,6 +22,11 @@ Status wish(NodeContext& cx, const meta::Command& command);
 // partition must have a leader elsewhere: that one holds all that was committed.
 Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node);
 
+// UNSAFE-RECOVER: the words behind the subcommand name members that are lost for good; EMPTY in front of them: partitions of which only
+// they have copies begin with nothing.  The session is answered in the same way once they are given up, or why they are not; when it has
+// waited long enough nothing comes of it later, except what the members were deciding just then.
+Status wish_without(NodeContext& cx);
+
 // Answers those whose wish is decided, and those who have waited long enough.
 void answer_wishes(NodeState& node);
 

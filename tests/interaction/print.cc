@@ -60,6 +60,8 @@ std::string result_name(raft::VoteResult result) {
       return "old-term";
     case raft::VoteResult::kNewerConfiguration:
       return "newer-configuration";
+    case raft::VoteResult::kNotGivenUp:
+      return "not-given-up";
     case raft::VoteResult::kBetterCandidate:
       return "better-candidate";
   }

@@ -14,6 +14,7 @@
 //   1 2                a new stream from 1 to 2 disk 1 hold|release|finish   writes wait; all are
 //   done and no longer wait; the oldest one is done crash 1, restart 1 [forgot N|forgot all|lost N]
 //   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1,
+//   give-up 1 2 3 [decree TEXT] (replica 1: an operator has given up nodes 2 and 3; none: they count again),
 //   change 1 voters 1 2 4 [learners 3] [commit-quorum C] snapshot 1 4 [at INDEX] [of TERM] replica
 //   1 sends 4 a snapshot if it may leave corrupt 1 INDEX TEXT         replica 1's disk holds other
 //   bytes (takes effect at restart) status [1], log 1, lease 1, copies 1 W quietly COMMAND what it
@@ -88,6 +89,7 @@ std::string World::run(std::string_view line) {
       {"read", &World::do_read},
       {"transfer", &World::do_transfer},
       {"drain", &World::do_drain},
+      {"give-up", &World::do_give_up},
       {"change", &World::do_change},
       {"snapshot", &World::do_snapshot},
       {"corrupt", &World::do_corrupt},
@@ -135,6 +137,8 @@ void World::do_option(const Words& words) {
     options_.*size->second = number_from(words.at(2));
   } else if (words.at(1) == "all-present") {
     options_.recover_when_all_present = words.at(2) == "yes";
+  } else if (words.at(1) == "checks-left-out") {
+    options_.checks_left_out = words.at(2) == "yes";
   } else {
     give_up("unknown option: '" + words.at(1) + "'");
   }
@@ -152,7 +156,8 @@ void World::do_mistake(const Words& words) {
       {"timeout-now-under-lease", &raft::Mistakes::timeout_now_under_lease},
       {"single-step-membership", &raft::Mistakes::single_step_membership},
       {"lone-voter-restarts-all", &raft::Mistakes::lone_voter_restarts_all},
-      {"snapshot-before-commit", &raft::Mistakes::snapshot_before_commit}};
+      {"snapshot-before-commit", &raft::Mistakes::snapshot_before_commit},
+      {"unsafe-recovery-keeps-epoch", &raft::Mistakes::unsafe_recovery_keeps_epoch}};
   const auto found = known.find(words.at(1));
   if (found == known.end()) give_up("unknown mistake: '" + words.at(1) + "'");
   mistakes_.*found->second = true;
@@ -526,6 +531,19 @@ void World::do_transfer(const Words& words) {
 void World::do_drain(const Words& words) {
   const bool is_off = words.size() > 2 && words[2] == "off";
   step(number_from(words.at(1)), raft::in::Draining{.is_draining = !is_off});
+}
+
+// give-up R [N ...] [decree TEXT]: nothing is expected of these nodes any more; none: they count again
+void World::do_give_up(const Words& words) {
+  raft::in::GiveUp input;
+  for (size_t at = 2; at < words.size(); ++at) {
+    if (words[at] == "decree") {
+      input.decree = SharedBytes(words.at(at + 1));
+      break;
+    }
+    input.nodes.push_back({number_from(words[at])});
+  }
+  step(number_from(words.at(1)), input);
 }
 
 void World::do_snapshot(const Words& words) {

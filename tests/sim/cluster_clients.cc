@@ -316,7 +316,10 @@ void ClusterClients::send(uint32_t number) {
   client.replies_left = client.call.replies;
   client.parser = ReplyParser();
   client.moved_to.reset();
-  if (client.call.key_kind == KeyKind::kPrivate) client.call = make_private(number);
+  if (client.call.key_kind == KeyKind::kPrivate) {
+    client.call = make_private(number);
+    client.private_sent.insert(client.call.argument);
+  }
   client.call.next_value.reset();
   client.replies.clear();
   client.invoked_us = host_.now_us();
@@ -488,12 +491,14 @@ void ClusterClients::read_private(Client& client, const ReplyValue& reply) {
     return;
   }
   const auto value = number_of(reply);
-  const bool may_be = value && (*value == client.private_value || client.private_unknown.contains(*value));
+  const bool is_known = value && (*value == client.private_value || client.private_unknown.contains(*value));
+  const bool may_be = is_known || (value && client.private_may_be_lost && client.private_sent.contains(*value));
   if (!may_be) {
     fail(client.call.text + ": read " + print_reply(reply) + " where " + std::to_string(client.private_value) + " was");
     return;
   }
   client.private_value = *value;
+  client.private_may_be_lost = false;
 }
 
 // Commands of one connection on one key run in their order, each once, whatever becomes of the leader.
@@ -620,6 +625,22 @@ uint64_t ClusterClients::operations() const {
   uint64_t sum = 0;
   for (const auto& [key, history] : history_) sum += history.operations.size();
   return sum;
+}
+
+void ClusterClients::forget_since(int64_t us) {
+  for (auto& [key, history] : history_) {
+    history.local_reads.clear();
+    for (Operation& operation : history.operations) {
+      if (operation.returned == kNever || operation.returned < us) continue;
+      operation.returned = kNever;
+      operation.output.reset();
+    }
+    std::erase_if(history.operations, [](const Operation& operation) {
+      return operation.kind == OperationKind::kRead && operation.returned == kNever;
+    });
+  }
+  seen_.clear();
+  for (Client& client : clients_) client.private_may_be_lost = true;
 }
 
 // ---- local reads

@@ -51,6 +51,8 @@ class ClusterClients {
   // The node has closed the connection, or nobody is there.
   void on_closed(uint32_t client);
 
+  // What was answered since then may have been lost: whether a write counts is not known any more, and what was read says nothing.
+  void forget_since(int64_t us);
   // From here on: one write and one read of each key that was ever used, again and again until each
   // has had an answer.
   void begin_verification();
@@ -111,6 +113,8 @@ class ClusterClients {
     std::vector<ReplyValue> replies;   // all of this attempt
     uint64_t private_value = 0;        // what its own register holds, or one of these that nobody knows of
     std::set<uint64_t> private_unknown;
+    std::set<uint64_t> private_sent = {0};  // whatever it may ever have held
+    bool private_may_be_lost = false;       // the next read tells which
     std::optional<size_t> verifies;  // task of to_verify_
   };
   struct KeyHistory {

@@ -97,6 +97,12 @@ void draw_zones(Prng& prng, ClusterSwarm& swarm) {
   if (has_zones && !swarm.is_gentle && swarm.nodes >= 3 && swarm.replication >= 3) swarm.min_zones = 2;
 }
 
+// Likewise.
+void draw_disaster(Prng& prng, ClusterSwarm& swarm) {
+  const bool is_drawn = prng.chance(0.15);
+  swarm.loses_most = is_drawn && !swarm.is_gentle && swarm.nodes >= 2;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -117,6 +123,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_checks(check_prng, swarm);
   Prng zone_prng(seed ^ 0x7a6f6e65);
   draw_zones(zone_prng, swarm);
+  Prng disaster_prng(seed ^ 0x64697361);
+  draw_disaster(disaster_prng, swarm);
   return swarm;
 }
 
@@ -151,6 +159,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "full disk", swarm.disk_full);
   add_line(text, "failed sync", swarm.sync_fails);
   add_line(text, "churn", swarm.churn);
+  if (swarm.loses_most) text += "  most machines are lost for good\n";
   if (swarm.state_check_s > 0) add_line(text, "state-check-seconds", static_cast<double>(swarm.state_check_s));
   add_line(text, "clients", swarm.clients);
   if (swarm.flocks > 0) add_line(text, "flocks", swarm.flocks);

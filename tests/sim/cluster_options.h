@@ -45,6 +45,7 @@ struct ClusterSwarm {
   FaultRate disk_full;
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process
   FaultRate churn;       // a node is drained for a while, or replaced by a new one
+  bool loses_most = false;  // behind all that, and once it has healed: most machines are lost for good, an operator gives them up
   // The clients.
   uint32_t clients = 4;
   uint32_t keys = 3;          // of each kind

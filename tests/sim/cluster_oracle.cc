@@ -22,11 +22,23 @@ std::set<uint64_t> replicas_of(const raft::Configuration& configuration) {
 
 }  // namespace
 
-ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& core) {
+ClusterOracle::History ClusterOracle::history_of(const raft::Core& core, uint64_t first) {
   const uint64_t group = core.options().group.value;
+  const uint64_t epoch = core.epoch().value;
+  if (!is_lost_) epochs_[group] = std::max(epochs_[group], epoch);
+  const auto before = epochs_.find(group);
+  const bool is_new = first != 0 || (is_lost_ && (before == epochs_.end() || epoch > before->second));
+  return {.group = group, .first = first, .epoch = is_new ? epoch : 0};
+}
+
+void ClusterOracle::note_lost() { is_lost_ = true; }
+
+ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& core, uint64_t first) {
+  const History history = history_of(core, first);
+  const Place led{history, core.term().value};
   Seen seen = Seen::kNothingNew;
   if (core.role() == raft::RoleName::kLeader) {
-    const auto [leader, is_new] = leaders_.try_emplace({group, core.term().value}, machine);
+    const auto [leader, is_new] = leaders_.try_emplace(led, machine);
     if (is_new) seen = Seen::kNewLeader;
     if (!is_new && leader->second != machine) {
       fail("I1: " + name_of(core) + " has two leaders in term " +
@@ -39,11 +51,11 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
     fail("I4: " + name_of(core) + " has committed more than it holds");
   note_stored(core);
   look_at_memory(machine, core);
-  look_at_base(machine, core);
-  if (core.role() == raft::RoleName::kLeader) look_at_configuration(machine, core);
+  look_at_base(machine, core, history);
+  if (core.role() == raft::RoleName::kLeader) look_at_configuration(machine, core, led);
   if (core.role() == raft::RoleName::kLeader) {
     // What it found committed when it was elected; from then on its own term's entries commit what is below them.
-    const auto [found, is_first] = found_committed_.try_emplace({group, core.term().value}, commit.value);
+    const auto [found, is_first] = found_committed_.try_emplace(led, commit.value);
     if (!is_first && commit.value > found->second && core.log().term_at(commit).value_or(core.term()) != core.term()) {
       fail("I5: " + name_of(machine) + " has committed what an older term has written into " +
            name_of(core) + ", and nothing of its own");
@@ -57,7 +69,7 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
   const auto chain = core.log().chain_at(commit);
   // A state that it has received may be committed by its own copy, once that is stored.
   if (!chain || core.stored_index() < core.log().base().index) return seen;
-  const auto [known, is_new] = committed_.try_emplace({group, commit.value}, chain->value);
+  const auto [known, is_new] = committed_.try_emplace({history, commit.value}, chain->value);
   if (!is_new && known->second != chain->value) {
     fail("I3: " + name_of(core) + " has committed two histories up to " +
          std::to_string(commit.value) + ", the other one on " + name_of(machine));
@@ -66,17 +78,16 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
 }
 
 // What a log stands on is a state that was sent, or a snapshot of the node's own: both count only once all of it is committed.
-void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core) {
-  const uint64_t group = core.options().group.value;
-  auto last = committed_.lower_bound({group + 1, 0});
-  if (last == committed_.begin() || (--last)->first.first != group) return;
+void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core, const History& history) {
+  auto last = committed_.upper_bound({history, UINT64_MAX});
+  if (last == committed_.begin() || (--last)->first.first != history) return;
   const uint64_t base = core.log().base().index.value;
-  if (base <= last->first.second || core.stored_index().value < base || holds_committed_base(core)) return;
+  if (base <= last->first.second || core.stored_index().value < base || holds_committed_base(core, history)) return;
   fail("I3: " + name_of(core) + " of " + name_of(machine) + " stands on a state up to " +
        std::to_string(base) + ", and nobody has committed more than " + std::to_string(last->first.second));
 }
 
-bool ClusterOracle::holds_committed_base(const raft::Core& core) const {
+bool ClusterOracle::holds_committed_base(const raft::Core& core, const History& history) const {
   const raft::LogBase base = core.log().base();
   const auto found = stored_.find({core.options().group.value, base.index.value});
   const auto is_held_by_half = [&](const raft::Half& half) {
@@ -91,8 +102,8 @@ bool ClusterOracle::holds_committed_base(const raft::Core& core) const {
   const auto& [at, configuration] = core.configuration_at_index(base.index);
   if (configuration.unknown()) return false;
   // Behind a joint one that is committed the leader may count by the next already, which the state does not hold.
-  const auto committed = committed_.lower_bound({core.options().group.value, at.index.value});
-  const bool is_followed = committed != committed_.end() && committed->first.first == core.options().group.value;
+  const auto committed = committed_.lower_bound({history, at.index.value});
+  const bool is_followed = committed != committed_.end() && committed->first.first == history;
   return is_held_by_half(configuration.incoming) &&
          (!configuration.joint() || is_followed || is_held_by_half(*configuration.outgoing));
 }
@@ -125,10 +136,9 @@ void ClusterOracle::look_at_memory(uint32_t machine, const raft::Core& core) {
 }
 
 // Voters change by joint configurations only.
-void ClusterOracle::look_at_configuration(uint32_t machine, const raft::Core& core) {
+void ClusterOracle::look_at_configuration(uint32_t machine, const raft::Core& core, const Place& led) {
   const raft::Configuration& now = core.configuration();
-  const auto [seen, is_first] =
-      configurations_.try_emplace({core.options().group.value, core.term().value}, now);
+  const auto [seen, is_first] = configurations_.try_emplace(led, now);
   if (is_first || seen->second == now) return;
   const raft::Configuration before = std::exchange(seen->second, now);
   if (before.joint() || now.joint() || replicas_of(before) == replicas_of(now)) return;
@@ -139,7 +149,7 @@ void ClusterOracle::compare(uint32_t machine, const raft::Core& core, raft::Inde
                             uint64_t digest) {
   const auto chain = core.log().chain_at(index);
   if (!chain) return;
-  const Place place{core.options().group.value, index.value};
+  const std::pair place(core.options().group.value, index.value);
   const auto [copy, is_new] = copies_.try_emplace(place, Copy{machine, chain->value, digest});
   if (is_new) return;
   // What is not committed may differ.

@@ -2,6 +2,7 @@
 // (REPLICATION.md 9).  What clients were told is judged in cluster_clients.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -16,11 +17,14 @@ namespace quorate::sim {
 class ClusterOracle {
  public:
   // A replica as it is after a turn of its node: I1 to I5, I9.  kNewLeader: of a term that nobody has
-  // been seen to lead.
+  // been seen to lead.  `first`: the replica that has begun its group with nothing, since all copies were lost; 0: that has not happened.
   enum class Seen : uint8_t { kNewLeader, kNothingNew };
-  Seen look_at(uint32_t machine, const raft::Core& core);
+  Seen look_at(uint32_t machine, const raft::Core& core, uint64_t first = 0);
   // The data of a replica that stands for its log up to `index`: I6.
   void compare(uint32_t machine, const raft::Core& core, raft::Index index, uint64_t digest);
+  // Copies are lost for good, and an operator will let those that are left go on: what is committed in recovery epochs that nobody has seen
+  // yet may contradict what was committed before.
+  void note_lost();
   void fail(std::string text) {
     if (wrong_.empty()) wrong_ = std::move(text);
   }
@@ -29,23 +33,31 @@ class ClusterOracle {
   uint64_t comparisons() const { return comparisons_; }
 
  private:
-  void look_at_base(uint32_t machine, const raft::Core& core);
+  // What must be one history: a group's, unless operators have let it go on without copies that were lost.
+  struct History {
+    uint64_t group = 0;
+    uint64_t first = 0;
+    uint64_t epoch = 0;   // 0: any before the loss
+    friend auto operator<=>(const History&, const History&) = default;
+  };
+  using Place = std::pair<History, uint64_t>;   // and an index or a term
+
+  History history_of(const raft::Core& core, uint64_t first);
+  void look_at_base(uint32_t machine, const raft::Core& core, const History& history);
   // Has a commit quorum stored the log up to its base?
-  bool holds_committed_base(const raft::Core& core) const;
+  bool holds_committed_base(const raft::Core& core, const History& history) const;
   void note_stored(const raft::Core& core);
   void look_at_memory(uint32_t machine, const raft::Core& core);
-  void look_at_configuration(uint32_t machine, const raft::Core& core);
+  void look_at_configuration(uint32_t machine, const raft::Core& core, const Place& led);
 
-  using Place = std::pair<uint64_t, uint64_t>;  // group, index
-
-  std::map<std::pair<uint64_t, uint64_t>, uint32_t> leaders_;  // of a group and term
-  std::map<std::pair<uint64_t, uint64_t>, raft::Configuration> configurations_;  // of the leader, by group and term
-  // By group and term: what the leader had committed when it was first seen.
-  std::map<std::pair<uint64_t, uint64_t>, uint64_t> found_committed_;
-  // The chain of hashes of everything committed up to a place, as somebody has said it.
-  std::map<Place, uint64_t> committed_;
+  bool is_lost_ = false;
+  std::map<uint64_t, uint64_t> epochs_;   // by group: the latest before the loss
+  std::map<Place, uint32_t> leaders_;     // by term
+  std::map<Place, raft::Configuration> configurations_;   // of the leader, by term
+  std::map<Place, uint64_t> found_committed_;   // by term: what the leader had committed when it was first seen
+  std::map<Place, uint64_t> committed_;   // by index: the chain of hashes of everything up to there, as somebody has said it
   // Who has ever stored an entry, and with which chain, by group and index; and how far that is noted of a replica, by group and replica.
-  std::map<Place, std::set<std::pair<uint64_t, uint64_t>>> stored_;
+  std::map<std::pair<uint64_t, uint64_t>, std::set<std::pair<uint64_t, uint64_t>>> stored_;
   std::map<std::pair<uint64_t, uint64_t>, std::pair<uint64_t, uint64_t>> stored_noted_;
   // How far the log of a replica reached that said that it had stored it, by group and replica.
   std::map<std::pair<uint64_t, uint64_t>, raft::Position> acknowledged_;
@@ -54,7 +66,7 @@ class ClusterOracle {
     uint64_t chain = 0;
     uint64_t digest = 0;
   };
-  std::map<Place, Copy> copies_;
+  std::map<std::pair<uint64_t, uint64_t>, Copy> copies_;   // by group and index
   uint64_t comparisons_ = 0;
   std::string wrong_;
 };

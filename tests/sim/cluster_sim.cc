@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tests/sim/cluster_disaster.h"
 #include "tests/sim/cluster_world.h"
 #include "tests/sim/planted.h"
 #include "util/hash.h"
@@ -23,6 +24,16 @@ bool run_until(ClusterWorld& world, int64_t microseconds, Condition&& condition)
     world.run(world.now_us() + kStepUs);
   }
   return condition();
+}
+
+std::string heal_and_lose_most(ClusterWorld& world, const ClusterSwarm& swarm, uint64_t seed, SimResult& result) {
+  world.heal();
+  result.no_progress = true;
+  if (!run_until(world, kProgressUs, [&] { return world.is_settled(); })) {
+    return "no rest after everything had healed: " + world.describe_unsettled();
+  }
+  if (!world.wrong().empty()) return world.wrong();
+  return lose_most(world, swarm, seed);
 }
 
 // Empty: all is well.
@@ -61,7 +72,9 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
   uint64_t undecided = 0;
   world.start_clients();
   world.run(world.now_us() + options.seconds * kSecond);
-  result.message = world.wrong().empty() ? heal_and_judge(world, result, undecided) : world.wrong();
+  result.message = world.wrong();
+  if (result.message.empty() && swarm.loses_most) result.message = heal_and_lose_most(world, swarm, options.seed, result);
+  if (result.message.empty()) result.message = heal_and_judge(world, result, undecided);
   if (!world.wrong().empty()) {
     result.no_progress = false;
     result.message = world.wrong();

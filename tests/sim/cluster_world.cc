@@ -632,6 +632,20 @@ void ClusterWorld::replace(uint32_t number) {
   machine.told_losses.clear();  // by another node
 }
 
+void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
+  for (const uint32_t number : lost) {
+    Machine& machine = *machines_[number];
+    machine.power_fails = true;
+    machine.down_us = INT64_MAX / 4;
+    bury(number);
+    machine.disk = SimDisk(node_prng_.next());
+    machine.is_new = true;
+    machine.told_losses.clear();
+  }
+  oracle_.note_lost();
+  copies_seen_.clear();
+}
+
 // ---- what must hold
 
 uint32_t ClusterWorld::led_by(uint32_t number) const {
@@ -655,13 +669,22 @@ uint64_t ClusterWorld::state_checks() const {
   return count;
 }
 
+// 0: the group has not begun anew, or this copy is one from before.
+uint64_t ClusterWorld::first_replica_of(Company& company, const raft::Core& core) const {
+  const uint64_t partition = core.options().group.value - 1;
+  const auto& plan = company.cluster().meta().address_book().plan();
+  if (partition >= plan.size()) return 0;
+  const uint64_t first = plan[static_cast<size_t>(partition)].first_replica;
+  return core.options().self.replica.value >= first ? first : 0;
+}
+
 void ClusterWorld::check_invariants(uint32_t number) {
   Machine& machine = *machines_[number];
   Company& company = company_of(*machine.node);
   if (!company.is_started() || company.is_alone()) return;
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
-    const bool is_elected = oracle_.look_at(number, core) == ClusterOracle::Seen::kNewLeader;
+    const bool is_elected = oracle_.look_at(number, core, first_replica_of(company, core)) == ClusterOracle::Seen::kNewLeader;
     check_copies(number, core);
     if (core.failed())
       oracle_.fail("a replica of group " + std::to_string(group.value) +

@@ -25,6 +25,10 @@
 #include "tests/sim/sim_node.h"
 #include "util/prng.h"
 
+namespace quorate {
+class Company;
+}
+
 namespace quorate::sim {
 
 enum class ClusterFault : uint8_t {
@@ -84,6 +88,10 @@ class ClusterWorld final : private NetworkHost,
 
   // SIGTERM.  It is started again by heal().
   void end_now(uint32_t machine) { end(machine, INT64_MAX / 4); }
+
+  // These machines lose power and disks at once, and for good: empty ones take their places with heal().  What is committed with an
+  // operator's leave from here on may contradict what they had committed.
+  void lose_for_good(const std::vector<uint32_t>& machines);
 
   ClusterClients& clients() { return clients_; }
   ClusterPubsub& pubsub() { return pubsub_; }
@@ -218,6 +226,7 @@ class ClusterWorld final : private NetworkHost,
   void tell_closed(uint64_t number, Line& line);
   int64_t client_delay_us();
   void check_invariants(uint32_t machine);
+  uint64_t first_replica_of(Company& company, const raft::Core& core) const;
   void check_copies(uint32_t machine, const raft::Core& core);
   std::optional<std::vector<uint32_t>> holders_of(uint32_t partition, uint64_t index, raft::Term term) const;
   // Of three machines two are in one zone, and commit what the other zone has not.

@@ -40,12 +40,11 @@ void Core::append_configuration(const Configuration& configuration, Output& out)
   send_appends(out);
 }
 
-void Core::restate_configuration(Output& out) {
-  const Configuration remembered = configuration();
-  const Index at = append_own(EntryKind::kConfiguration, encode_configuration(remembered), out);
-  adopt(
-      {.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at}, .configuration = remembered},
-      out);
+void Core::restate_configuration(const Configuration& configuration, Output& out) {
+  const Index at = append_own(EntryKind::kConfiguration, encode_configuration(configuration), out);
+  adopt({.at = {.epoch = hard_.epoch, .term = hard_.term, .index = at},
+         .configuration = configuration},
+        out);
 }
 
 // The log's last entry brought a configuration.

@@ -136,6 +136,28 @@ Configuration without_outgoing(const Configuration& joint) {
   return last;
 }
 
+bool can_elect_without(const Configuration& configuration, std::span<const NodeId> nodes) {
+  const auto can_elect = [&](const Half& half) {
+    const auto left = std::count_if(
+        half.voters.begin(), half.voters.end(), [&](const Member& voter) {
+          return std::find(nodes.begin(), nodes.end(), voter.node) == nodes.end();
+        });
+    return static_cast<uint32_t>(left) >= half.quorums().election;
+  };
+  return can_elect(configuration.incoming) &&
+         (!configuration.joint() || can_elect(*configuration.outgoing));
+}
+
+Configuration without_nodes(const Configuration& configuration, std::span<const NodeId> nodes) {
+  Configuration left{.durability = configuration.durability};
+  for (const Member& member : configuration.members()) {
+    if (std::find(nodes.begin(), nodes.end(), member.node) != nodes.end()) continue;
+    const bool has_room = left.incoming.voters.size() < kMembersMax;
+    (has_room ? left.incoming.voters : left.learners).push_back(member);
+  }
+  return left;
+}
+
 std::string describe(const Configuration& configuration) {
   if (configuration.unknown()) return "unknown";
   std::string text;

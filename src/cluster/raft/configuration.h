@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,12 @@ struct Configuration {
 };
 
 Status validate(const Configuration& configuration);
+
+// Are there voters enough on other nodes than these to elect a leader?  Requires: not unknown().
+bool can_elect_without(const Configuration& configuration, std::span<const NodeId> nodes);
+// All members on other nodes than these as the only voters (the first kMembersMax of them; others
+// learn): voters of before come first.  Unknown: there is nobody.
+Configuration without_nodes(const Configuration& configuration, std::span<const NodeId> nodes);
 
 // The first step from `current` towards `target` (whose `outgoing` must be empty): the joint
 // configuration if voters or commit quorum differ, else the target itself (only learners or

@@ -20,6 +20,11 @@ StoredConfiguration configuration_of(const Entry& entry, RecoveryEpoch epoch) {
           .configuration = std::move(configuration).value()};
 }
 
+bool is_said_by_leader(const MessageBody& body) {
+  return std::holds_alternative<Append>(body) || std::holds_alternative<CommitNotice>(body) ||
+         std::holds_alternative<TimeoutNow>(body) || std::holds_alternative<RecoveryAnswer>(body);
+}
+
 }  // namespace
 
 Restored bootstrap(Configuration configuration) {
@@ -156,6 +161,12 @@ void Core::on(const in::Start&, Output& out) {
 void Core::on(const in::Timeout&, Output& out) {
   if (Leader* const leading = leader()) {
     check_quorum();
+    if (leading->suspended && electors_are_given_up()) {
+      out.facts.push_back("too few voters are left, the others are given up -> step down");
+      step_down(out);
+      schedule_campaign(0);
+      return;
+    }
     if (leading->transfer && now_us_ >= leading->transfer->give_up_us) {
       out.facts.push_back("transfer takes too long -> give it up");
       give_up_transfer();
@@ -176,6 +187,7 @@ void Core::on(const in::Timeout&, Output& out) {
 void Core::on(const in::Receive& input, Output& out) {
   const Message& message = input.message;
   if (message.group != options_.group || message.to.replica != options_.self.replica) return;
+  if (is_left_out(message.from.node)) return;
   if (const auto* const request = std::get_if<RequestVote>(&message.body)) {
     receive(message, *request, out);
     return;
@@ -184,6 +196,7 @@ void Core::on(const in::Receive& input, Output& out) {
     receive(message, *answer, out);
     return;
   }
+  if (is_said_by_leader(message.body) && !is_of_its_epoch(message, out)) return;
   if (message.term < hard_.term) {
     if (const auto* const append = std::get_if<Append>(&message.body)) {
       tell(message.from,
@@ -250,6 +263,7 @@ int64_t Core::deadline() const {
   if (failed_ || !is_started_) return kNever;
   const Leader* const leading = leader();
   if (leading == nullptr) return std::min(campaign_.at_us, recovery_.retry_us);
+  if (leading->suspended && electors_are_given_up()) return now_us_;
   int64_t deadline = leading->notice_us;
   if (leading->transfer) {
     const Transfer& transfer = *leading->transfer;

@@ -51,6 +51,11 @@ struct Options {
   // The target is told so long after the leader has stopped serving, so that what was read until
   // then is asked for (ReadBarrier) while it still leads.
   int64_t transfer_settle_us = 0;
+  // A vote without members that an operator has named counts only where they are given up too.
+  bool checks_left_out = false;
+  // Who has voted so takes nothing from them for as long as the one that it has voted for may need to
+  // be heard of.
+  int64_t left_out_us = 2'000'000;
   bool recover_when_all_present = true;  // the all-present restart
 };
 
@@ -212,6 +217,7 @@ class Core {
     std::vector<Progress> progress =
         {};            // in the order of configuration().members(), self included
     Index no_op = {};  // first entry of the term
+    Index chosen = {};  // the last that it has said when it was elected
     Takeover takeover = Takeover::kElection;
     std::deque<PendingRead> reads = {};  // last_beat never falls
     std::optional<Transfer> transfer = {};
@@ -251,6 +257,7 @@ class Core {
   void on(const in::Timeout&, Output& out);
   void on(const in::Receive& input, Output& out);
   void on(const in::Persisted& input, Output& out);
+  void on(const in::GiveUp& input, Output& out);
   void on(const in::Loaded&, Output& out);
   void on(const in::Draining& input, Output& out);
   void finish(const RoleState& before, Output& out);
@@ -278,8 +285,16 @@ class Core {
   void step_down(Output& out);
   // `from` leads in the current term.  False: the core failed, since another one does too.
   bool follow(Member from, Output& out);
+  // It has voted to go on without this node.
+  bool is_left_out(NodeId node) const;
+  // Whether to take what a leader says, by its recovery epoch.
+  bool is_of_its_epoch(const Message& message, Output& out);
 
   // election.cc
+  // The voters left without the nodes that were given up cannot elect anybody.
+  bool electors_are_given_up() const;
+  // Whom an all-present restart asks: the voters, or if too few are left all members that are left.
+  Configuration everyone() const;
   bool may_stand() const;
   bool can_be_elected() const;
   bool insists() const;
@@ -296,6 +311,7 @@ class Core {
   // receive_request_vote.cc, receive_vote_answer.cc
   void receive(const Message& message, const RequestVote& request, Output& out);
   VoteResult judge(const Message& message, const RequestVote& request, uint32_t& wait_ms) const;
+  bool has_given_up(const std::vector<NodeId>& nodes) const;
   bool knows_newer_configuration(const RequestVote& request) const;
   VoteResult judge_time(const Message& message, const RequestVote& request,
                         uint32_t& wait_ms) const;
@@ -349,7 +365,7 @@ class Core {
   // change.cc: configurations
   void on(const in::ChangeConfiguration& input, Output& out);
   void append_configuration(const Configuration& configuration, Output& out);
-  void restate_configuration(Output& out);
+  void restate_configuration(const Configuration& configuration, Output& out);
   void adopt(StoredConfiguration configuration, Output& out);
   bool remember(const StoredConfiguration& told, Output& out);
   void forget_remembered(Output& out);
@@ -397,6 +413,12 @@ class Core {
   // committed.
   Index verified_;
   Index leader_commit_;
+
+  std::vector<NodeId> given_up_;  // as the driver has said last
+  SharedBytes decree_;
+  // This voter has agreed to go on without these, and hears nothing of them until then.
+  std::vector<NodeId> left_out_;
+  int64_t left_out_until_us_ = INT64_MIN;
 
   std::variant<Follower, PreCandidate, Candidate, Leader> role_;
   Campaign campaign_;

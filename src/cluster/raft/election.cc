@@ -13,9 +13,42 @@ constexpr uint32_t kDoublingsMax = 5;
 constexpr uint32_t kFailuresToInsist = 2;
 }  // namespace
 
+// An operator does not wait for them any more.
+void Core::on(const in::GiveUp& input, Output& out) {
+  decree_ = input.decree;
+  if (input.nodes == given_up_) return;
+  given_up_ = input.nodes;
+  if (leader() != nullptr) {
+    on(in::Timeout{}, out);
+    return;
+  }
+  // What was asked was asked of others, and whoever follows one of them follows nobody.
+  const Follower* const known = following();
+  const bool is_left = known != nullptr && known->leader &&
+                       std::find(given_up_.begin(), given_up_.end(), known->leader->node) == given_up_.end();
+  role_ = is_left ? *known : Follower();
+  campaign_ = {};
+  const bool is_silent = following()->suspicious_since_us != kNever;
+  if (is_left && !is_silent) return;
+  if (electors_are_given_up()) {
+    out.facts.push_back("too few voters are left, the others are given up -> ask those who are left");
+  }
+  schedule_campaign(0);
+}
+
+bool Core::electors_are_given_up() const {
+  return !given_up_.empty() && !configuration().unknown() &&
+         !can_elect_without(configuration(), given_up_);
+}
+
+Configuration Core::everyone() const {
+  return electors_are_given_up() ? without_nodes(configuration(), given_up_) : configuration();
+}
+
 bool Core::may_stand() const {
-  if (!configuration().is_voter(options_.self.replica)) return false;
-  return !is_draining_ || sole_voter();
+  const Configuration asked = everyone();
+  if (!asked.is_voter(options_.self.replica)) return false;
+  return !is_draining_ || asked.voters().size() == 1;
 }
 
 bool Core::can_be_elected() const {
@@ -57,9 +90,10 @@ void Core::campaign(Output& out) {
     schedule_campaign(0);
     return;
   }
-  if (can_be_elected()) {
+  const bool must_restart = electors_are_given_up();
+  if (can_be_elected() && !must_restart) {
     start_pre_vote(VoteKind::kPreVote, out);
-  } else if (options_.recover_when_all_present) {
+  } else if (options_.recover_when_all_present || must_restart) {
     start_pre_vote(VoteKind::kRecoveryPreVote, out);
   } else {
     campaign_.at_us = kNever;
@@ -68,8 +102,9 @@ void Core::campaign(Output& out) {
 
 Round Core::vote_round(VoteKind kind) const {
   if (is_of_recovery(kind)) {
-    const auto voters = static_cast<uint32_t>(configuration().voters().size());
-    return Round(configuration(), QuorumKind::kEveryone,
+    const Configuration asked = everyone();
+    const auto voters = static_cast<uint32_t>(asked.voters().size());
+    return Round(asked, QuorumKind::kEveryone,
                  mistakes_.lone_voter_restarts_all ? voters - 1 : 0);
   }
   return Round(configuration(), QuorumKind::kElection, mistakes_.election_quorum_one_short ? 1 : 0);
@@ -113,10 +148,11 @@ void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& 
                       .position = position(),
                       .standing = hard_.standing,
                       .is_loaded = is_loaded_,
-                      .rank = configuration().rank(options_.self.replica),
+                      .rank = everyone().rank(options_.self.replica),
                       .transfer_mark = transfer_mark};
   if (is_of_recovery(kind)) request.configuration = configurations_.back();
-  for (const Member& voter : configuration().voters()) {
+  if (is_of_recovery(kind) && electors_are_given_up()) request.left_out = given_up_;
+  for (const Member& voter : everyone().voters()) {
     if (voter.replica != options_.self.replica) tell(voter, request, out);
   }
 }
@@ -124,13 +160,16 @@ void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& 
 void Core::become_leader(Output& out) {
   const auto& candidate = std::get<Candidate>(role_);
   Takeover takeover = candidate.transfer_mark.none() ? Takeover::kElection : Takeover::kTransfer;
+  const Configuration left = everyone();
+  const bool is_without_others = electors_are_given_up();
   if (candidate.kind == VoteKind::kRecoveryVote) {
-    takeover = Takeover::kAllPresentRestart;
-    hard_.epoch = next(hard_.epoch);
+    takeover = is_without_others ? Takeover::kUnsafeRecovery : Takeover::kAllPresentRestart;
+    const bool keeps_epoch = is_without_others && mistakes_.unsafe_recovery_keeps_epoch;
+    if (!keeps_epoch) hard_.epoch = next(hard_.epoch);
     hard_.standing = Standing::kFull;
     hard_changed_ = true;
-    out.facts.push_back("every voter agreed -> lead recovery epoch " +
-                        std::to_string(hard_.epoch.value));
+    out.facts.push_back(std::string(is_without_others ? "all who are left" : "every voter") +
+                        " agreed -> lead recovery epoch " + std::to_string(hard_.epoch.value));
   }
   CHECK(hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);  // I10
   CHECK(hard_.voted_for == options_.self.replica);
@@ -146,16 +185,23 @@ void Core::become_leader(Output& out) {
   } else {
     append_own(EntryKind::kNoOp, SharedBytes(), out);
   }
-  if (is_only_remembered) restate_configuration(out);
+  if (takeover == Takeover::kUnsafeRecovery) {
+    if (!decree_.view().empty()) append_own(EntryKind::kCommand, decree_, out);
+    restate_configuration(left, out);
+  } else if (is_only_remembered) {
+    restate_configuration(Configuration(configuration()), out);
+  }
+  leader()->chosen = last_index();
   out.facts.push_back("elected -> lead term " + std::to_string(hard_.term.value));
   send_appends(out);
 }
 
 bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
-  const uint32_t own_rank = configuration().rank(options_.self.replica);
+  const Configuration asked = everyone();
+  const uint32_t own_rank = asked.rank(options_.self.replica);
   std::vector<ReplicaId> full;
   if (hard_.standing == Standing::kFull) full.push_back(options_.self.replica);
-  for (const Member& voter : configuration().voters()) {
+  for (const Member& voter : asked.voters()) {
     if (voter.replica == options_.self.replica) continue;
     const auto found =
         std::find_if(asking.answers.begin(), asking.answers.end(),
@@ -170,7 +216,7 @@ bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
     // Only the greatest may go on; among equals the first of the ring, unless that one does not: by
     // another configuration it may take this one for the first.
     if (answer.position > position()) return false;
-    const bool is_behind = configuration().rank(voter.replica) < own_rank;
+    const bool is_behind = asked.rank(voter.replica) < own_rank;
     const bool is_patient = campaign_.failures < kFailuresToInsist;
     if (answer.position == position() && is_behind && is_patient) return false;
   }

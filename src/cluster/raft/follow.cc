@@ -1,4 +1,6 @@
 // Whom this replica follows: terms taken, leaders heard, leaders gone silent.
+#include <algorithm>
+
 #include "cluster/raft/core.h"
 #include "util/check.h"
 
@@ -47,6 +49,25 @@ bool Core::follow(Member from, Output& out) {
   return true;
 }
 
+bool Core::is_left_out(NodeId node) const {
+  return now_us_ < left_out_until_us_ &&
+         std::find(left_out_.begin(), left_out_.end(), node) != left_out_.end();
+}
+
+bool Core::is_of_its_epoch(const Message& said, Output& out) {
+  // Who leads an epoch that is over was given up, and has come back without knowing it: nobody here
+  // follows it, whatever its term.
+  if (said.epoch < hard_.epoch) return false;
+  // And it may have led in the same term as the one that was elected without it.
+  const Follower* const follower = following();
+  const bool follows_other =
+      follower != nullptr && follower->leader && follower->leader->replica != said.from.replica;
+  if (said.epoch > hard_.epoch && said.term == hard_.term && (follows_other || leader() != nullptr)) {
+    step_down(out);
+  }
+  return true;
+}
+
 bool Core::confirms(ReplicaId leader, Term term) const {
   const Follower* const follower = following();
   return !failed_ && follower != nullptr && term == hard_.term && follower->leader &&
@@ -57,6 +78,8 @@ void Core::on(const in::LeaderHeard& input, Output& out) {
   CHECK(input.received_us <= now_us_);
   // A beat of a term this replica does not know: the leader's first append brings it.
   if (input.term != hard_.term) return;
+  const std::optional<Member> sender = configuration().find(input.leader);
+  if (sender && is_left_out(sender->node)) return;
   const Follower* const known = following();
   const bool is_followed =
       known != nullptr && known->leader && known->leader->replica == input.leader;

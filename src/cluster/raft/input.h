@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <variant>
+#include <vector>
 
 #include "cluster/raft/configuration.h"
 #include "cluster/raft/message.h"
@@ -111,6 +112,17 @@ struct TransferLeadership {
   ReplicaId to = {};
 };
 
+// An operator has given up these nodes for good: nobody waits for them any more.  If the voters that
+// are left cannot elect a leader, all members that are left (learners too) are asked for an
+// all-present restart without the others, and become the only voters.  In the place of what was said
+// before; empty: all that is taken back.
+struct GiveUp {
+  std::vector<NodeId> nodes = {};
+  // A command that whoever is elected so puts in front of the configuration without them: neither is
+  // ever stored without the other.  Empty: none.
+  SharedBytes decree = {};
+};
+
 // The data set is in memory: this replica can serve at once (candidates that are loaded come
 // first).
 struct Loaded {};
@@ -140,6 +152,7 @@ using Input = std::variant<in::Start, in::Timeout, in::Receive, in::Propose, in:
                            in::ReadBarrier, in::LeaderHeard, in::LeadershipConfirmed,
                            in::LeadershipRefused, in::PeerSilent, in::PeerConnected,
                            in::PeerRestarted, in::ChangeConfiguration, in::TransferLeadership,
-                           in::Loaded, in::Draining, in::SnapshotFailed, in::SnapshotReceived>;
+                           in::GiveUp, in::Loaded, in::Draining, in::SnapshotFailed,
+                           in::SnapshotReceived>;
 
 }  // namespace quorate::raft

@@ -84,6 +84,8 @@ struct RequestVote {
   // Leadership is being handed over by the leader of this term: its promises do not bind.  0: no
   // transfer.
   Term transfer_mark = {};
+  // Of an all-present restart without members that were given up: their nodes.
+  std::vector<NodeId> left_out = {};
 };
 
 enum class VoteResult : uint8_t {
@@ -97,6 +99,7 @@ enum class VoteResult : uint8_t {
   kOldTerm = 8,             // its term is higher
   kNewerConfiguration = 9,  // all-present restart: it knows of a newer configuration, and tells it
   kBetterCandidate = 10,    // pre-vote: it is about to stand itself, and comes first
+  kNotGivenUp = 11,         // all-present restart: it has not given up all who are left out
 };
 
 // voter -> candidate.  A granted kVote or kRecoveryVote leaves only after the write.

@@ -191,6 +191,9 @@ void write_body(const RequestVote& request, Buffer& out) {
   write_byte(request.is_loaded ? 1 : 0, out);
   append_varint(out, request.rank);
   write(request.transfer_mark, out);
+  if (!is_of_recovery(request.kind)) return;
+  append_varint(out, request.left_out.size());
+  for (const NodeId node : request.left_out) write(node, out);
 }
 
 void read_body(Reader& in, RequestVote& request) {
@@ -202,6 +205,9 @@ void read_body(Reader& in, RequestVote& request) {
   request.is_loaded = in.flag();
   request.rank = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
   in.read(request.transfer_mark);
+  if (!is_of_recovery(request.kind)) return;
+  request.left_out.resize(in.count(1));
+  for (NodeId& node : request.left_out) in.read(node);
 }
 
 void write_body(const VoteAnswer& answer, Buffer& out) {
@@ -218,7 +224,7 @@ void write_body(const VoteAnswer& answer, Buffer& out) {
 
 void read_body(Reader& in, VoteAnswer& answer) {
   answer.kind = in.one_of(VoteKind::kPreVote, VoteKind::kRecoveryVote);
-  answer.result = in.one_of(VoteResult::kGranted, VoteResult::kBetterCandidate);
+  answer.result = in.one_of(VoteResult::kGranted, VoteResult::kNotGivenUp);
   in.read(answer.proposed);
   answer.position = read_position(in);
   answer.standing = in.one_of(Standing::kFull, Standing::kRecovering);

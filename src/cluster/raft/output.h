@@ -56,7 +56,8 @@ enum class Serving : uint8_t {
 };
 
 // How a leader got there.  After kElection weak acknowledgements of the old leader may be lost.
-enum class Takeover : uint8_t { kNone, kElection, kTransfer, kAllPresentRestart };
+// After the last two so may any that no copy of those that took part has held.
+enum class Takeover : uint8_t { kNone, kElection, kTransfer, kAllPresentRestart, kUnsafeRecovery };
 
 struct RoleState {
   RoleName role = RoleName::kFollower;

@@ -10,12 +10,7 @@ namespace quorate::raft {
 void Core::receive(const Message& sent, const Append& append, Output& out) {
   CHECK(sent.term == hard_.term);
   if (!follow(sent.from, out)) return;
-  if (sent.epoch < hard_.epoch) {
-    fail({.kind = Failure::Kind::kCommittedConflict,
-          .text = "the leader's recovery epoch is over -> stop this replica"},
-         out);
-    return;
-  }
+  CHECK(sent.epoch >= hard_.epoch);
   if (sent.epoch > hard_.epoch) archive_log(sent.epoch, out);
 
   // Everything up to the commit index is the same on every leader; what is sent of it again is only

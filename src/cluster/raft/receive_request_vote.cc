@@ -18,7 +18,7 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
   // Being asked names it a voter.  If it does not know that yet, the others would wait for ever for
   // one that comes before them and never stands.
   const bool is_newcomer =
-      leader() == nullptr && !configuration().is_voter(options_.self.replica);
+      leader() == nullptr && !everyone().is_voter(options_.self.replica);
   if (is_newcomer && is_of_recovery(request.kind) && remember(request.configuration, out) &&
       campaign_.at_us == kNever) {
     schedule_campaign(options_.suspicion_us / 2 + back_off_us());
@@ -40,6 +40,12 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
       hard_.voted_for = asked.from.replica;
       hard_changed_ = true;
       if (leader() == nullptr) role_ = Follower();
+      // Whoever comes back now must not lead this voter before the one that is being elected does:
+      // the votes for it may be enough.
+      if (!request.left_out.empty()) {
+        left_out_ = request.left_out;
+        left_out_until_us_ = now_us_ + options_.left_out_us;
+      }
       // Should that leader fall before it has said it, everybody still knows whom to ask.
       if (is_of_recovery(request.kind) && leader() == nullptr) remember(request.configuration, out);
       schedule_campaign(options_.suspicion_us / 2 + back_off_us());
@@ -48,7 +54,7 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
   answer.position = position();
   answer.standing = hard_.standing;
   answer.is_loaded = is_loaded_;
-  answer.rank = configuration().rank(options_.self.replica);
+  answer.rank = everyone().rank(options_.self.replica);
   if (answer.result == VoteResult::kNewerConfiguration)
     answer.configuration = configurations_.back();
   tell(asked.from, answer, out);
@@ -68,16 +74,23 @@ VoteResult Core::judge(const Message& asked, const RequestVote& request, uint32_
   if (recovering && !of_recovery) return VoteResult::kRecovering;
   if (position() > request.position) return VoteResult::kBetterLog;
   if (of_recovery && knows_newer_configuration(request)) return VoteResult::kNewerConfiguration;
+  if (options_.checks_left_out && !has_given_up(request.left_out)) return VoteResult::kNotGivenUp;
   const bool voted_for_other = !hard_.voted_for.none() && hard_.voted_for != asked.from.replica;
   if (!pre && request.proposed == hard_.term && (voted_for_other || role_state().leader)) {
     return VoteResult::kVotedForOther;
   }
   if (request.kind == VoteKind::kPreVote && insists()) {
     if (!request.is_loaded) return VoteResult::kBetterCandidate;
-    const uint32_t rank = configuration().rank(options_.self.replica);
+    const uint32_t rank = everyone().rank(options_.self.replica);
     if (position() == request.position && rank < request.rank) return VoteResult::kBetterCandidate;
   }
   return VoteResult::kGranted;
+}
+
+bool Core::has_given_up(const std::vector<NodeId>& nodes) const {
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeId node) {
+    return std::find(given_up_.begin(), given_up_.end(), node) != given_up_.end();
+  });
 }
 
 // The newest configuration decides who everybody is.

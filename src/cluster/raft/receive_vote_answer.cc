@@ -31,7 +31,8 @@ void Core::receive(const Message& answered, const VoteAnswer& answer, Output& ou
 
 void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Output& out) {
   auto& asking = std::get<PreCandidate>(role_);
-  if (!configuration().is_voter(answered.from.replica)) return;
+  const Configuration asked = everyone();
+  if (!asked.is_voter(answered.from.replica)) return;
   std::erase_if(asking.answers, [&](const PreCandidate::Answer& one) {
     return one.voter == answered.from.replica;
   });
@@ -49,7 +50,7 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
   if (answer.result == VoteResult::kGranted) {
     asking.round.add(answered.from.replica);
   } else if (comes_first(answered.from.replica, answer) && !campaign_.has_yielded) {
-    const int64_t rank = std::max<int64_t>(1, configuration().rank(options_.self.replica));
+    const int64_t rank = std::max<int64_t>(1, asked.rank(options_.self.replica));
     out.facts.push_back("replica " + std::to_string(answered.from.replica.value) +
                         " comes first -> yield");
     const Follower before = asking.before;
@@ -66,7 +67,8 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
   if (now_us_ < promise_until_us_) return;  // a beat came in between
   // Since it asked it may have been told to end, or was left out of the voters.
   if (asking.kind == VoteKind::kPreVote ? !can_be_elected() : !may_stand()) return;
-  const bool may_restart = options_.recover_when_all_present && quorum_of_electors_is_lost(asking);
+  const bool may_ask = options_.recover_when_all_present || electors_are_given_up();
+  const bool may_restart = may_ask && quorum_of_electors_is_lost(asking);
   if (asking.kind == VoteKind::kPreVote) {
     if (asking.round.verdict() == Verdict::kWon) {
       start_vote(VoteKind::kVote, Term(), out);
@@ -90,7 +92,8 @@ bool Core::comes_first(ReplicaId voter, const VoteAnswer& answer) const {
   if (!may_stand_soon) return false;
   if (answer.is_loaded != is_loaded_) return answer.is_loaded;
   if (answer.position != position()) return answer.position > position();
-  return configuration().rank(voter) < configuration().rank(options_.self.replica);
+  const Configuration asked = everyone();
+  return asked.rank(voter) < asked.rank(options_.self.replica);
 }
 
 }  // namespace quorate::raft

@@ -13,14 +13,12 @@ bool Core::snapshot_may_leave(Term term, Index last) const {
   const Leader* const leading = leader();
   if (failed_ || leading == nullptr || term != hard_.term) return false;
   if (last <= commit_ || mistakes_.snapshot_before_commit) return true;
-  // In an all-present restart every voter has chosen the log with which this leader was elected:
-  // nobody can be elected without them all, or without holding it.  The others have forgotten
-  // everything and need the snapshot in order to commit what follows.
-  if (leading->takeover != Takeover::kAllPresentRestart) return false;
-  if (last <= leading->no_op) return true;
-  const bool is_restated = last == next(leading->no_op) && log_.has(last) &&
-                           log_.at(last).kind == EntryKind::kConfiguration;
-  return is_restated;
+  // In an all-present restart every voter (that is left) has chosen the log with which this leader
+  // was elected: nobody can be elected without them all, or without holding it.  The others have
+  // forgotten everything and need the snapshot in order to commit what follows.
+  const bool is_chosen_by_all = leading->takeover == Takeover::kAllPresentRestart ||
+                                leading->takeover == Takeover::kUnsafeRecovery;
+  return is_chosen_by_all && last <= leading->chosen;
 }
 
 bool Core::snapshot_may_be_sent(Term term, Index last, ReplicaId to) const {
@@ -48,11 +46,12 @@ void Core::on(const in::SnapshotFailed& input, Output&) {
 }
 
 void Core::on(const in::SnapshotReceived& input, Output& out) {
-  if (input.term < hard_.term) return;
+  if (is_left_out(input.from.node)) return;
+  if (input.term < hard_.term || input.mark.last.epoch < hard_.epoch) return;
   if (input.term > hard_.term) adopt_term(input.term, out);
   if (!follow(input.from, out)) return;
   const SnapshotMark& mark = input.mark;
-  if (mark.last.epoch < hard_.epoch || !validate(mark.configuration.configuration).ok()) return;
+  if (!validate(mark.configuration.configuration).ok()) return;
   if (mark.last.epoch > hard_.epoch) archive_log(mark.last.epoch, out);
   const AppendAnswer stored{.result = AppendResult::kStored, .match = mark.last.index};
   if (mark.last.index > commit_) {

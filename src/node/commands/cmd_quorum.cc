@@ -173,7 +173,7 @@ Status explain(NodeContext& cx) {
 // ---- LOST ------------------------------------------------------------------------------------------------
 
 void reply_loss(const Loss& loss, Reply& reply) {
-  constexpr std::string_view kKinds[] = {"lost", "takeover", "restart"};
+  constexpr std::string_view kKinds[] = {"lost", "takeover", "restart", "unsafe-recovery"};
   Pairs pairs(reply);
   pairs.text("kind", kKinds[static_cast<size_t>(loss.kind)]);
   pairs.number("partition", loss.partition);
@@ -246,6 +246,9 @@ constexpr CommandSpec kTable[] = {
     {.name = "quorum|undrain", .arity = 3, .flags = kWish, .syntax = "node-id",
      .summary = "Takes DRAIN back: the node gets its share again.", .complexity = "O(N) in the number of partitions",
      .since = "0.1.0", .group = Group::kCluster, .run_on_node = undrain},
+    {.name = "quorum|unsafe-recover", .arity = -3, .flags = kWish, .syntax = "[EMPTY] node-id [node-id ...]",
+     .summary = "Gives up nodes that are lost for good, so that copies elsewhere go on without a quorum; may lose acknowledged writes.",
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = wish_without},
 };
 static_assert(well_formed(kTable), "cmd_quorum.cc: a row is incomplete, unsorted or contradictory");
 

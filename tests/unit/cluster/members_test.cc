@@ -152,7 +152,8 @@ TEST(Members, state_and_commands_survive_their_bytes) {
   const meta::Command commands[] = {meta::Found{.cluster = {'q'}, .partitions = 8, .first = member(1)},
                                     meta::Enrol{member(2)}, meta::SetState{2, MemberState::kDraining},
                                     meta::SetSetting{"a", "b"}, plan_for(state, 2),
-                                    meta::SetSettings{{{"a", "b"}, {"c", ""}}}};
+                                    meta::SetSettings{{{"a", "b"}, {"c", ""}}},
+                                    meta::GiveUp{.nodes = {2, 3}, .empty = {0, 7}}};
   for (const meta::Command& command : commands) {
     Buffer first;
     meta::encode(command, first);
@@ -166,6 +167,79 @@ TEST(Members, state_and_commands_survive_their_bytes) {
       EXPECT_FALSE(meta::decode(first.view().substr(0, size)).ok());
     }
   }
+}
+
+TEST(Members, who_is_given_up_is_removed_whatever_it_holds) {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 4; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
+  EXPECT_FALSE(state.apply(meta::SetState{2, MemberState::kRemoved}).ok());
+  EXPECT_EQ(state.apply(meta::GiveUp{.nodes = {1, 2, 3, 4}}).error().detail(), "the last node cannot leave");
+  EXPECT_TRUE(state.given_up().empty());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {4, 2}}).ok());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}}).ok());
+  EXPECT_EQ(state.given_up(), (std::vector<NodeId>{2, 4}));
+  EXPECT_EQ(state.find(2)->state, MemberState::kRemoved);
+  EXPECT_EQ(state.find(3)->state, MemberState::kActive);
+  EXPECT_FALSE(state.apply(meta::SetState{2, MemberState::kActive}).ok());
+  EXPECT_FALSE(state.apply(meta::Enrol{member(2)}).ok());
+  // One that nobody knows does not stand in the way, and who was to be emptied is needed.
+  ASSERT_TRUE(state.apply(meta::SetState{3, MemberState::kDraining}).ok());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {1, 9}}).ok());
+  EXPECT_EQ(state.given_up(), (std::vector<NodeId>{1, 2, 4}));
+  EXPECT_TRUE(state.are_given_up(std::vector<NodeId>{1, 9}));
+  EXPECT_EQ(state.find(3)->state, MemberState::kActive);
+  const auto again = ClusterState::decode(bytes_of(state));
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again.value().given_up(), state.given_up());
+}
+
+TEST(Members, partitions_that_nobody_has_a_copy_of_begin_anew_once) {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 4; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
+  EXPECT_EQ(state.apply(meta::GiveUp{.nodes = {2, 4}, .empty = {state.partitions()}}).error().detail(), "no such partition");
+  const std::vector<PlannedPartition> before = state.plan();
+  const uint64_t version = state.plan_version();
+  const meta::GiveUp lost{.nodes = {2, 4}, .empty = {1, 2}};
+  ASSERT_TRUE(state.apply(lost).ok());
+  EXPECT_EQ(state.plan_version(), version + 1);
+  for (const uint32_t partition : {1u, 2u}) {
+    const PlannedPartition& planned = state.plan()[partition];
+    ASSERT_EQ(planned.replicas.size(), 1u);
+    EXPECT_EQ(planned.voters, 1u);
+    EXPECT_EQ(planned.replicas.front().replica, planned.first_replica);
+    for (const PlannedReplica& each : before[partition].replicas) EXPECT_LT(each.replica, planned.first_replica);
+    EXPECT_TRUE(planned.replicas.front().node == 1 || planned.replicas.front().node == 3);
+  }
+  EXPECT_EQ(state.plan()[0], before[0]);
+  EXPECT_NE(state.plan()[1].replicas.front().node, state.plan()[2].replicas.front().node);
+  const std::string once = bytes_of(state);
+  ASSERT_TRUE(state.apply(lost).ok());
+  EXPECT_EQ(bytes_of(state), once);
+  const auto again = ClusterState::decode(once);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(bytes_of(again.value()), once);
+  EXPECT_EQ(again.value().plan()[2].first_replica, state.plan()[2].first_replica);
+  for (size_t size = 0; size < once.size(); ++size) EXPECT_FALSE(ClusterState::decode(once.substr(0, size)).ok()) << size;
+  // The next plan goes on from there.
+  ASSERT_TRUE(state.apply(plan_for(state, 2)).ok());
+  EXPECT_EQ(state.plan()[1].first_replica, again.value().plan()[1].first_replica);
+}
+
+TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
+  const ClusterState state = founded();
+  std::string bytes = bytes_of(state);
+  ASSERT_EQ(bytes.front(), 2);
+  // Nobody, and no partition.
+  const size_t more = 1 + 1;
+  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more, '\0'));
+  bytes.front() = 1;
+  EXPECT_FALSE(ClusterState::decode(bytes).ok());
+  bytes.resize(bytes.size() - more);
+  const auto read = ClusterState::decode(bytes);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
 }
 
 TEST(Members, several_settings_are_set_together_or_not_at_all) {

@@ -70,7 +70,8 @@ std::vector<Message> one_of_each() {
                                    .standing = Standing::kRecovering,
                                    .is_loaded = false,
                                    .rank = 2,
-                                   .transfer_mark = {299}}),
+                                   .transfer_mark = {299},
+                                   .left_out = {{7}, {uint64_t{1} << 63}}}),
           message_with(VoteAnswer{.kind = VoteKind::kPreVote,
                                   .result = VoteResult::kPromised,
                                   .proposed = {301},
@@ -116,7 +117,7 @@ TEST(MessageCodec, the_bytes_of_version_two) {
             "010203"
             "010203"
             "0102010b0216000000010200"
-            "02ab02");
+            "02ab02" "02" "07" "80808080808080808001");
   EXPECT_EQ(hexadecimal(bytes_of(one_of_each()[11])),
             "020407010b0216ac0201"
             "0309ad02"
@@ -200,6 +201,7 @@ TEST(MessageCodec, only_an_all_present_restart_tells_configurations) {
   };
   EXPECT_EQ(std::get<RequestVote>(again(4)).configuration,
             std::get<RequestVote>(messages[4].body).configuration);
+  EXPECT_EQ(std::get<RequestVote>(again(4)).left_out, std::get<RequestVote>(messages[4].body).left_out);
   EXPECT_TRUE(std::get<RequestVote>(again(10)).configuration.configuration.unknown());
   EXPECT_TRUE(std::get<VoteAnswer>(again(5)).configuration.configuration.unknown());
   EXPECT_EQ(std::get<VoteAnswer>(again(11)).configuration,

@@ -69,6 +69,8 @@ class Net {
       peers->set_members(now, members);
     }
   }
+  // All connections are gone, and nobody is told.
+  void lose_wires() { wires_.clear(); }
   // Lets everything happen that does not need time.
   void run() {
     for (int round = 0; round < 20; ++round) {
@@ -251,7 +253,7 @@ TEST(Peers, attempts_come_at_growing_distances_up_to_a_limit) {
   net.add(2);
   net.is_listening = false;
   net.know_each_other();
-  net.pass(10'000'000);
+  net.pass(4'000'000);
   net.is_listening = true;
   const int64_t deadline = net.at(1).deadline();
   EXPECT_GT(deadline, net.now.steady_us);
@@ -347,6 +349,69 @@ TEST(Peers, who_is_no_member_any_more_is_disconnected) {
   net.run();
   EXPECT_EQ(net.wires(), 0u);
   net.pass(3'000'000);
+  EXPECT_EQ(net.wires(), 0u);
+}
+
+// It has given us up, for one, and dials no more.
+TEST(Peers, a_member_that_does_not_dial_is_called_until_it_does) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.at(1).set_members(net.now, {});
+  net.run();
+  EXPECT_EQ(net.wires(), 0u);
+  net.events_of(1);
+  net.events_of(2);
+  net.pass(5'900'000);
+  EXPECT_EQ(net.wires(), 0u);
+  net.pass(2'000'000);
+  EXPECT_EQ(net.wires(), 1u);
+  EXPECT_EQ(net.events_of(1), Words{"2 up data"});
+  EXPECT_EQ(net.events_of(2), Words{"1 up data"});
+  EXPECT_EQ(net.at(2).link(1, PeerLane::kData), nullptr);   // it is no line
+  // The guest is not wanted for ever, and calls again.
+  net.pass(40'000'000);
+  EXPECT_EQ(net.wires(), 1u);
+  net.know_each_other();
+  net.run();
+  EXPECT_EQ(net.wires(), 3u);
+  EXPECT_NE(net.at(2).link(1, PeerLane::kData), nullptr);
+  net.pass(10'000'000);
+  EXPECT_EQ(net.wires(), 3u);
+}
+
+TEST(Peers, a_call_that_nobody_hears_any_more_is_made_again) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.at(1).set_members(net.now, {});
+  net.pass(10'000'000);
+  ASSERT_EQ(net.wires(), 1u);
+  net.lose_wires();
+  net.pass(10'000'000);
+  EXPECT_EQ(net.wires(), 0u);
+  net.pass(30'000'000);
+  EXPECT_EQ(net.wires(), 1u);
+}
+
+TEST(Peers, who_is_called_and_is_not_there_is_called_again) {
+  Net net;
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  net.stop(1);
+  net.pass(10'000'000);
+  net.add(1, 2);
+  net.at(1).set_members(net.now, {});
+  net.pass(3'000'000);
+  EXPECT_EQ(net.wires(), 1u);
+  net.at(2).set_members(net.now, {});
+  net.run();
   EXPECT_EQ(net.wires(), 0u);
 }
 

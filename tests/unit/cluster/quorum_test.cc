@@ -185,5 +185,20 @@ TEST(Configuration, only_changes_of_quorums_go_through_a_joint_one) {
   EXPECT_EQ(step.rank({7}), 3u);
 }
 
+TEST(Configuration, without_some_nodes_those_left_may_be_too_few_and_then_all_vote) {
+  Configuration joint{.incoming = half_of(3, 0), .outgoing = half_of(3, 0, 3), .learners = {{{9}, {9}}}};
+  const auto can_elect = [&](const std::vector<NodeId>& gone) { return can_elect_without(joint, gone); };
+  EXPECT_TRUE(can_elect({{1}, {4}, {9}}));
+  EXPECT_FALSE(can_elect({{1}, {2}}));
+  EXPECT_FALSE(can_elect({{4}, {5}}));
+  const std::vector<NodeId> gone{{1}, {2}, {4}};
+  EXPECT_EQ(describe(without_nodes(joint, gone)), "voters 3 5 9");
+  EXPECT_TRUE(without_nodes(Configuration{.incoming = half_of(2, 0)}, gone).unknown());
+  // With a lower commit quorum all must be there to elect.
+  const Configuration weak{.incoming = half_of(3, 1)};
+  EXPECT_FALSE(can_elect_without(weak, std::vector<NodeId>{{1}}));
+  EXPECT_EQ(describe(without_nodes(weak, std::vector<NodeId>{{1}})), "voters 2 3");
+}
+
 }  // namespace
 }  // namespace quorate::raft

@@ -31,7 +31,8 @@ inline ClusterSwarm calm_cluster(uint32_t nodes) {
 class CalmCluster {
  public:
   explicit CalmCluster(uint32_t nodes) : CalmCluster(calm_cluster(nodes)) {}
-  explicit CalmCluster(const ClusterSwarm& swarm) : world_({.seed = swarm.nodes}, swarm) {
+  explicit CalmCluster(const ClusterSwarm& swarm) : CalmCluster(swarm, swarm.nodes) {}
+  CalmCluster(const ClusterSwarm& swarm, uint64_t seed) : world_({.seed = seed}, swarm) {
     for (int step = 0; step < 400 && !(step > 0 && world_.is_settled()); ++step) pass(kSecondUs / 20);
     EXPECT_EQ(world_.describe_unsettled(), "");
     pass(2 * kSecondUs);   // those that learned vote by then

@@ -18,6 +18,7 @@ Losses some_losses() {
   losses.add({.kind = Kind::kLost, .partition = 3, .term = 7, .first_index = 100, .last_index = 120, .unix_ms = 1'700'000'000'000});
   losses.add({.kind = Kind::kTakeover, .partition = 127, .term = 9, .unix_ms = 1'700'000'000'001});
   losses.add({.kind = Kind::kRestart, .partition = 0, .term = 2, .last_index = 55, .unix_ms = 1'700'000'000'002});
+  losses.add({.kind = Kind::kRecovery, .partition = 1, .term = 4, .last_index = 56, .unix_ms = 1'700'000'000'003});
   losses.note_weak(5, 300);
   losses.note_weak(3, 8);
   return losses;

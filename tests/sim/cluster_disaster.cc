@@ -1,0 +1,90 @@
+// Losing machines until those that are left are too few, and asking one of them to go on.
+#include "tests/sim/cluster_disaster.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "node/company.h"
+#include "node/state.h"
+
+namespace quorate::sim {
+
+namespace {
+
+// By then everybody has what was acknowledged, in a network that is at rest.
+constexpr int64_t kOnItsWayUs = kSecond;
+constexpr int64_t kAnswerUs = 8 * kSecond;
+constexpr int64_t kPatienceUs = 60 * kSecond;
+constexpr int64_t kStepUs = 10 * kMs;
+
+class Disaster {
+ public:
+  Disaster(ClusterWorld& world, const ClusterSwarm& swarm, uint64_t seed) : world_(world), swarm_(swarm), prng_(seed ^ 0x646973) {}
+
+  std::string run() {
+    const int64_t began_us = world_.now_us();
+    while (lost_.size() < swarm_.nodes / 2) lose_another();
+    const int64_t lost_us = world_.now_us();
+    std::string answer;
+    while (answer != "+OK\r\n") {
+      if (world_.now_us() > began_us + kPatienceUs) return "those that are left do not go on: " + answer;
+      world_.run(world_.now_us() + kSecond / 2);
+      if (!world_.wrong().empty()) return world_.wrong();
+      answer = ask();
+      if (answer.find("nobody who is left has a copy") != std::string::npos) begins_empty_ = true;
+      if (answer.find("enough to go on") == std::string::npos) continue;
+      if (lost_.size() + 1 == swarm_.nodes) return "one machine of all is enough: " + answer;
+      lose_another();
+    }
+    // Of those that were lost later others had what was acknowledged meanwhile.
+    world_.clients().forget_since(begins_empty_ ? 0 : lost_us - kOnItsWayUs);
+    world_.run(world_.now_us() + 3 * kSecond);
+    return world_.wrong();
+  }
+
+ private:
+  void lose_another() {
+    auto machine = static_cast<uint32_t>(prng_.below(swarm_.nodes));
+    while (is_lost(machine)) machine = (machine + 1) % swarm_.nodes;
+    names_.push_back(node_name(world_.node(machine)->node().state().company.cluster().own().id));
+    lost_.push_back(machine);
+    world_.lose_for_good({machine});
+  }
+
+  bool is_lost(uint32_t machine) const { return std::find(lost_.begin(), lost_.end(), machine) != lost_.end(); }
+
+  // Any that is left, on a connection of its own.
+  std::string ask() {
+    auto machine = static_cast<uint32_t>(prng_.below(swarm_.nodes));
+    while (is_lost(machine)) machine = (machine + 1) % swarm_.nodes;
+    SimNode* const node = world_.node(machine);
+    if (node == nullptr) return "it is down";
+    std::vector<std::string> words{"QUORUM", "UNSAFE-RECOVER"};
+    if (begins_empty_) words.push_back("EMPTY");
+    words.insert(words.end(), names_.begin(), names_.end());
+    std::string request = "*" + std::to_string(words.size()) + "\r\n";
+    for (const std::string& word : words) request += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+    const int connection = node->connect();
+    node->send(connection, request);
+    node->end_turn();
+    for (int64_t passed_us = 0; passed_us < kAnswerUs && world_.node(machine) == node && world_.wrong().empty(); passed_us += kStepUs) {
+      while (node->is_sending(connection)) node->drain_socket(connection);
+      if (!node->received(connection).empty()) return node->received(connection);
+      world_.run(world_.now_us() + kStepUs);
+    }
+    return "no answer";
+  }
+
+  ClusterWorld& world_;
+  const ClusterSwarm& swarm_;
+  Prng prng_;
+  std::vector<uint32_t> lost_;
+  std::vector<std::string> names_;
+  bool begins_empty_ = false;
+};
+
+}  // namespace
+
+std::string lose_most(ClusterWorld& world, const ClusterSwarm& swarm, uint64_t seed) { return Disaster(world, swarm, seed).run(); }
+
+}  // namespace quorate::sim

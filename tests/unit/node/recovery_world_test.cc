@@ -1,0 +1,151 @@
+// Most nodes are lost for good, and an operator lets the others go on: whole nodes (tests/sim/cluster_world.h) under the load of clients.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/losses.h"
+#include "tests/unit/node/calm_cluster.h"
+
+namespace quorate::sim {
+namespace {
+
+// In a network that is quiet everybody has by then what was acknowledged.
+constexpr int64_t kOnItsWayUs = kSecondUs / 2;
+
+struct Disaster {
+  uint32_t nodes = 3;
+  uint32_t replication = 3;
+  std::vector<uint32_t> lost = {};
+  bool begins_empty = false;
+};
+
+ClusterSwarm busy_cluster(const Disaster& disaster, uint64_t seed) {
+  ClusterSwarm swarm = calm_cluster(disaster.nodes);
+  swarm.replication = disaster.replication;
+  swarm.clients = 5;
+  swarm.think_us = 8'000;
+  swarm.jitter_us = static_cast<int64_t>(seed % 3) * 2'000;
+  swarm.other_levels = 0.2;
+  swarm.local_reads = 0.2;
+  return swarm;
+}
+
+// Words of a command at a node that is left, again until it is heard that the others are silent.
+std::string recover(CalmCluster& cluster, uint32_t machine, const std::vector<std::string>& words) {
+  std::string answer;
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    answer = cluster.ask(machine, words, 8 * kSecondUs);
+    if (answer.find("is heard of") == std::string::npos) break;
+    cluster.pass(kSecondUs / 5);
+  }
+  return answer;
+}
+
+std::set<uint32_t> partitions_recovered(CalmCluster& cluster, const Disaster& disaster) {
+  std::set<uint32_t> partitions;
+  for (uint32_t machine = 0; machine < disaster.nodes; ++machine) {
+    if (cluster.world().node(machine) == nullptr) continue;
+    for (const Loss& loss : cluster.company(machine).losses().of(Loss::Kind::kRecovery)) partitions.insert(loss.partition);
+  }
+  return partitions;
+}
+
+void heal_and_judge(CalmCluster& cluster) {
+  ClusterWorld& world = cluster.world();
+  world.heal();
+  world.clients().begin_verification();
+  for (int step = 0; step < 1200 && !world.clients().is_verified() && cluster.wrong().empty(); ++step) cluster.pass(kSecondUs / 20);
+  ASSERT_TRUE(world.clients().is_verified()) << world.clients().describe_unverified() << world.describe_unsettled();
+  for (int step = 0; step < 1200 && !world.is_settled() && cluster.wrong().empty(); ++step) cluster.pass(kSecondUs / 20);
+  EXPECT_EQ(world.describe_unsettled(), "");
+  ASSERT_EQ(cluster.wrong(), "");
+  uint64_t undecided = 0;
+  EXPECT_EQ(world.clients().check(undecided), "");
+}
+
+void survive(const Disaster& disaster, uint64_t seed) {
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  CalmCluster cluster(busy_cluster(disaster, seed), seed);
+  ClusterWorld& world = cluster.world();
+  world.start_clients();
+  cluster.pass(3 * kSecondUs);
+  std::vector<std::string> words{"QUORUM", "UNSAFE-RECOVER"};
+  if (disaster.begins_empty) words.push_back("EMPTY");
+  for (const uint32_t machine : disaster.lost) words.push_back(node_name(cluster.company(machine).cluster().own().id));
+  const int64_t lost_us = world.now_us();
+  world.lose_for_good(disaster.lost);
+  const auto is_lost = [&](uint32_t machine) { return std::find(disaster.lost.begin(), disaster.lost.end(), machine) != disaster.lost.end(); };
+  uint32_t left = 0;
+  while (is_lost(left)) ++left;
+  cluster.pass(kSecondUs);
+  ASSERT_EQ(recover(cluster, left, words), "+OK\r\n");
+  world.clients().forget_since(disaster.begins_empty ? 0 : lost_us - kOnItsWayUs);
+  const uint64_t answered = world.clients().writes_answered();
+  cluster.pass(4 * kSecondUs);
+  // Most of them ask machines that are not there.
+  EXPECT_GT(world.clients().writes_answered(), answered);
+  ASSERT_EQ(cluster.wrong(), "");
+  const bool loses_all = disaster.replication == disaster.nodes;
+  if (loses_all) {
+    // Of two nodes each votes for half of the partitions, and learns the others.
+    EXPECT_EQ(partitions_recovered(cluster, disaster).size(), disaster.nodes == 2 ? kCalmPartitions / 2 : kCalmPartitions);
+  }
+  heal_and_judge(cluster);
+}
+
+TEST(RecoveryWorld, one_of_three_goes_on_with_what_it_holds) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) survive({.lost = seed % 2 == 0 ? std::vector<uint32_t>{0, 1} : std::vector<uint32_t>{1, 2}}, seed);
+}
+
+TEST(RecoveryWorld, two_of_five_go_on_with_what_the_fuller_one_holds) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) survive({.nodes = 5, .replication = 5, .lost = {0, 2, 4}}, seed);
+}
+
+TEST(RecoveryWorld, of_two_nodes_the_one_that_is_left_goes_on_with_voters_and_learners) {
+  for (const uint32_t lost : {0u, 1u}) survive({.nodes = 2, .replication = 2, .lost = {lost}}, 5 + lost);
+}
+
+TEST(RecoveryWorld, partitions_without_a_copy_begin_with_nothing) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) survive({.nodes = 4, .replication = 1, .lost = {0, 3}, .begins_empty = true}, seed);
+}
+
+TEST(RecoveryWorld, partitions_without_a_copy_are_told_before_anything_is_given_up) {
+  CalmCluster cluster(busy_cluster({.nodes = 3, .replication = 1}, 1));
+  const std::string lost = node_name(cluster.company(2).cluster().own().id);
+  const size_t led = cluster.count_led(2);
+  ASSERT_GT(led, 0u);
+  cluster.world().lose_for_good({2});
+  cluster.pass(kSecondUs);
+  const std::string answer = recover(cluster, 0, {"CLUSTER", "UNSAFE-RECOVER", lost});
+  EXPECT_TRUE(answer.starts_with("-ERR nobody who is left has a copy of " + std::to_string(led) + " partitions (")) << answer;
+  EXPECT_NE(answer.find("UNSAFE-RECOVER EMPTY"), std::string::npos) << answer;
+  EXPECT_TRUE(cluster.company(0).cluster().state().given_up().empty());
+  EXPECT_EQ(recover(cluster, 0, {"CLUSTER", "UNSAFE-RECOVER", "EMPTY", lost}), "+OK\r\n");
+  cluster.pass(2 * kSecondUs);
+  EXPECT_EQ(partitions_recovered(cluster, {.nodes = 2}).size(), led);
+  EXPECT_EQ(cluster.count_led(0) + cluster.count_led(1), kCalmPartitions);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(RecoveryWorld, whoever_hangs_up_takes_it_back) {
+  CalmCluster cluster(busy_cluster({.nodes = 4}, 1));
+  std::vector<std::string> words{"QUORUM", "UNSAFE-RECOVER"};
+  for (const uint32_t machine : {2u, 3u}) words.push_back(node_name(cluster.company(machine).cluster().own().id));
+  cluster.world().lose_for_good({2, 3});
+  cluster.pass(kSecondUs);
+  // It was heard a moment ago, and does not answer.
+  cluster.world().isolate(1);
+  EXPECT_EQ(cluster.ask(0, words, kSecondUs / 20), "");
+  cluster.hang_up(0);
+  cluster.pass(kSecondUs / 20);
+  cluster.connect_again(0);
+  const std::string answer = cluster.ask(0, words);
+  EXPECT_EQ(answer.find("is under way"), std::string::npos) << answer;
+  EXPECT_TRUE(cluster.company(0).cluster().state().given_up().empty());
+}
+
+}  // namespace
+}  // namespace quorate::sim
