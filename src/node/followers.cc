@@ -139,6 +139,15 @@ void cut_off(NodeState& node, Session& session) {
   close_session(node, session, CloseWhen::kNow);
 }
 
+// What writers hand over waits with the encoder while the connection has to take something first.
+bool holds_too_much(const NodeState& node) {
+  if (!node.followers.transfer) return false;
+  const Followers::Transfer& transfer = *node.followers.transfer;
+  const uint64_t limit = node.settings.output_limits[static_cast<size_t>(ClientClass::kReplica)].hard;
+  const size_t held = transfer.encoder->pending() + transfer.encoder->kept() + transfer.whole.size();
+  return limit != 0 && held > limit && !transfer.session->has(kClosing);
+}
+
 bool is_dead(const NodeState& node, const Session& session, const Follower& follower) {
   const int64_t patience_us = node.settings.repl_timeout * kSecondUs;
   const bool takes_nothing =
@@ -204,7 +213,8 @@ void step_transfer(NodeState& node, size_t budget) {
   if (!transfer_wants_step(node)) return;
   Followers::Transfer& transfer = *node.followers.transfer;
   Session& session = *transfer.session;
-  if (transfer.is_walking && !node.store.walk_snapshot(budget)) {
+  const auto encoded_bytes = [&] { return transfer.encoder->pending(); };
+  if (transfer.is_walking && !walk_slice(node.store, budget, encoded_bytes)) {
     node.store.end_snapshot();
     transfer.is_walking = false;
   }
@@ -267,6 +277,7 @@ void end_unit(NodeState& node) {
 void look_after_followers(NodeState& node) {
   Followers& followers = node.followers;
   if (followers.sessions.empty()) return;
+  if (holds_too_much(node)) cut_off(node, *followers.transfer->session);
   const bool pings = node.now.steady_us >= followers.next_ping_us;
   if (pings) {
     followers.next_ping_us = node.now.steady_us + node.settings.repl_ping_replica_period * kSecondUs;

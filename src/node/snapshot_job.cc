@@ -1,7 +1,6 @@
 // The walk and its two destinations.
 #include "node/snapshot_job.h"
 
-#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -9,13 +8,6 @@
 #include "util/check.h"
 
 namespace quorate {
-
-namespace {
-
-constexpr uint64_t kSliceBytesMax = 64 << 10;
-constexpr size_t kEntriesAtOnce = 8;
-
-}  // namespace
 
 SnapshotJob::~SnapshotJob() {
   if (walking_) store_.end_snapshot();
@@ -51,14 +43,57 @@ void SnapshotJob::begin_rdb(std::string file, const rdb::FileOptions& options) {
   walking_ = true;
 }
 
+void SnapshotJob::write_rdb() {
+  if (encoder_->pending() >= kRdbChunkBytes) rdb_writer_.write(encoder_->take(), requests_);
+}
+
 void SnapshotJob::save(int database, const Entry& entry) {
-  if (kind_ == Kind::kLog) {
+  if (kind_ == Kind::kRdb) {
+    encoder_->save(database, entry);
+    write_rdb();
+  } else if (is_open_) {
+    encode_snapshot_entry(database, entry, store_.settings(), log_writer_.between());
+    log_writer_.end_between(requests_);
+  } else {
     encode_snapshot_entry(database, entry, store_.settings(), log_writer_.block());
     log_writer_.end_entry(requests_);
-    return;
   }
-  encoder_->save(database, entry);
-  if (encoder_->pending() >= kRdbChunkBytes) rdb_writer_.write(encoder_->take(), requests_);
+}
+
+bool SnapshotJob::wants_pieces(const Entry& entry) const {
+  if (kind_ == Kind::kRdb) return encoder_->wants_pieces(entry);
+  return ValuePieces::suit(entry, store_.settings(), snapshot_options(entry, store_.settings()));
+}
+
+void SnapshotJob::open(int database, const Entry& entry) {
+  if (kind_ == Kind::kRdb) return encoder_->open(database, entry);
+  CHECK(!is_open_);
+  is_open_ = true;
+  encode_snapshot_front(database, entry, log_writer_.block());
+  pieces_.begin(entry, snapshot_options(entry, store_.settings()), log_writer_.block());
+}
+
+bool SnapshotJob::give(size_t elements) {
+  if (kind_ == Kind::kRdb) {
+    const bool more = encoder_->give(elements);
+    write_rdb();
+    return more;
+  }
+  CHECK(is_open_);
+  is_open_ = pieces_.give(elements, log_writer_.block());
+  if (is_open_) {
+    log_writer_.end_part(requests_);
+  } else {
+    log_writer_.end_entry(requests_);
+  }
+  return is_open_;
+}
+
+bool SnapshotJob::catch_up() {
+  if (kind_ == Kind::kLog) return false;
+  const bool had_some = encoder_->catch_up();
+  write_rdb();
+  return had_some;
 }
 
 uint64_t SnapshotJob::in_flight_bytes() const {
@@ -66,7 +101,7 @@ uint64_t SnapshotJob::in_flight_bytes() const {
 }
 
 uint64_t SnapshotJob::encoded_bytes() const {
-  if (kind_ == Kind::kLog) return log_writer_.size() + log_writer_.block_size();
+  if (kind_ == Kind::kLog) return log_writer_.size() + log_writer_.waiting_bytes();
   return rdb_writer_.size() + encoder_->pending();
 }
 
@@ -79,14 +114,9 @@ bool SnapshotJob::wants_step() const {
   return walking_ && state_ == State::kRunning && in_flight_bytes() < kInFlightBytesMax;
 }
 
-// Entries may be large: a slice ends with its bytes too.
 void SnapshotJob::step(size_t budget) {
-  const uint64_t end = encoded_bytes() + kSliceBytesMax;
-  for (size_t left = budget; left > 0 && wants_step() && encoded_bytes() < end;) {
-    const size_t count = std::min(left, kEntriesAtOnce);
-    left -= count;
-    if (!store_.walk_snapshot(count)) finish_walk();
-  }
+  if (!wants_step()) return;
+  if (!walk_slice(store_, budget, [this] { return encoded_bytes(); })) finish_walk();
 }
 
 void SnapshotJob::finish_walk() {
@@ -136,9 +166,16 @@ void SnapshotJob::publish() {
   log_writer_.publish(requests_);
 }
 
+void SnapshotJob::release() {
+  encoder_.reset();
+  pieces_ = ValuePieces();
+  is_open_ = false;
+}
+
 void SnapshotJob::abort() {
   if (walking_) store_.end_snapshot();
   walking_ = false;
+  release();
   if (is_under_way()) {
     if (kind_ == Kind::kLog) {
       log_writer_.abort(requests_);

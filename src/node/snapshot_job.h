@@ -3,6 +3,7 @@
 // is behind.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -15,8 +16,24 @@
 #include "persist/snapshot.h"
 #include "store/db.h"
 #include "store/rdb/file.h"
+#include "store/value_pieces.h"
 
 namespace quorate {
+
+// Goes on with the walk of a running snapshot for about `budget` entries, or as many bytes as so many entries of a kilobyte have;
+// false: it has come to its end.  `encoded_bytes()` tells how many there are so far.
+template <class EncodedBytes>
+bool walk_slice(Store& store, size_t budget, EncodedBytes&& encoded_bytes) {
+  constexpr uint64_t kBytesPerEntry = 1024;
+  constexpr size_t kEntriesAtOnce = 8;
+  const uint64_t end = encoded_bytes() + budget * kBytesPerEntry;
+  for (size_t left = budget; left > 0 && encoded_bytes() < end;) {
+    const size_t count = std::min(left, kEntriesAtOnce);
+    left -= count;
+    if (!store.walk_snapshot(count)) return false;
+  }
+  return true;
+}
 
 // Calls: begin_log, begin_bare or begin_rdb; then step and drain in each turn, on_reply for its replies, and
 // publish() at any time if it is held, until state() is kDone or kFailed; then begin_* may be called
@@ -49,7 +66,7 @@ class SnapshotJob final : public Store::SnapshotSink {
   void begin_bare(const SnapshotHeader& header, std::string_view groups);
   void begin_rdb(std::string file, const rdb::FileOptions& options);
 
-  // Saves about `budget` more entries, unless too many bytes wait for the disk.
+  // A slice of the walk (walk_slice()) of about `budget` entries, unless too many bytes wait for the disk.
   void step(size_t budget);
   // True while step() would do something: call again soon.
   bool wants_step() const;
@@ -76,6 +93,10 @@ class SnapshotJob final : public Store::SnapshotSink {
   }
 
   void save(int database, const Entry& entry) override;
+  bool wants_pieces(const Entry& entry) const override;
+  void open(int database, const Entry& entry) override;
+  bool give(size_t elements) override;
+  bool catch_up() override;
 
  private:
   static constexpr uint8_t kRdbOwner = 3;
@@ -86,7 +107,10 @@ class SnapshotJob final : public Store::SnapshotSink {
   uint64_t in_flight_bytes() const;
   // What has been encoded so far.
   uint64_t encoded_bytes() const;
+  void write_rdb();
   void finish_walk();
+  // What only a walk needs.
+  void release();
   void look_at_writer();
 
   Store& store_;
@@ -95,6 +119,9 @@ class SnapshotJob final : public Store::SnapshotSink {
   bool walking_ = false;
   std::string failure_;
   SnapshotWriter log_writer_;
+  // Of the log's snapshot: a value is being given in pieces.
+  bool is_open_ = false;
+  ValuePieces pieces_;
   FileWriter rdb_writer_{kRdbOwner};
   std::optional<rdb::FileEncoder> encoder_;
   std::vector<DiskRequest> requests_;

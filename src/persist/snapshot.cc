@@ -13,6 +13,8 @@ namespace quorate {
 namespace {
 
 constexpr std::string_view kMagic = "QRTSNAP";  // the version follows
+constexpr uint8_t kOldVersionAlone = 1;
+constexpr uint8_t kOldVersionGroups = 2;
 constexpr uint8_t kBlockMark = 'S';
 constexpr size_t kBlockHeaderSize = 32;
 constexpr size_t kBlockCheckAt = kBlockHeaderSize - sizeof(uint64_t);
@@ -76,7 +78,6 @@ void SnapshotWriter::begin(const SnapshotHeader& header, std::string_view groups
                            std::vector<DiskRequest>& requests) {
   header_ = header;
   entries_ = 0;
-  block_entries_ = 0;
   chain_ = kChainStart;
   file_.begin(snapshot_name(header.shard, header.sequence), requests);
   Buffer magic;
@@ -84,42 +85,74 @@ void SnapshotWriter::begin(const SnapshotHeader& header, std::string_view groups
   magic.push_back(
       static_cast<char>(groups.empty() ? kSnapshotVersionAlone : kSnapshotVersionGroups));
   file_.write(std::move(magic), requests);
-  block_.clear();
-  block_.commit((block_.reserve(kBlockHeaderSize), kBlockHeaderSize));
-  encode_header(header, block_);
-  close_block(SnapshotBlockKind::kHeader, requests);
+  has_parts_ = false;
+  clear(block_);
+  clear(between_);
+  encode_header(header, block_.bytes);
+  close(block_, SnapshotBlockKind::kHeader, requests);
   if (groups.empty()) return;
-  block_.append(groups);
-  close_block(SnapshotBlockKind::kGroups, requests);
+  block_.bytes.append(groups);
+  close(block_, SnapshotBlockKind::kGroups, requests);
 }
 
-void SnapshotWriter::close_block(SnapshotBlockKind kind, std::vector<DiskRequest>& requests) {
-  const std::string_view payload = block_.view_from(kBlockHeaderSize);
+void SnapshotWriter::clear(Block& block) {
+  block.bytes.clear();
+  block.bytes.reserve(kBlockHeaderSize);
+  block.bytes.commit(kBlockHeaderSize);
+  block.entries = 0;
+}
+
+void SnapshotWriter::close(Block& block, SnapshotBlockKind kind, std::vector<DiskRequest>& requests) {
+  const std::string_view payload = block.bytes.view_from(kBlockHeaderSize);
   chain_ = hash64(payload, chain_);
-  encode_block_header(block_.data(), kind, block_entries_, payload.size(), chain_);
-  entries_ += block_entries_;
-  block_entries_ = 0;
-  file_.write(std::move(block_), requests);
-  block_ = Buffer();
-  block_.reserve(kBlockBytes + kBlockBytes / 8);
-  block_.commit(kBlockHeaderSize);
+  encode_block_header(block.bytes.data(), kind, block.entries, payload.size(), chain_);
+  entries_ += block.entries;
+  file_.write(std::move(block.bytes), requests);
+  block.bytes = Buffer();
+  block.bytes.reserve(kBlockBytes + kBlockBytes / 8);
+  clear(block);
 }
 
+// Parts end with their entry: a reader has to keep them all until then.
 void SnapshotWriter::end_entry(std::vector<DiskRequest>& requests) {
-  ++block_entries_;
-  if (block_.size() >= kBlockBytes) close_block(SnapshotBlockKind::kEntries, requests);
+  ++block_.entries;
+  if (has_parts_) {
+    close(block_, SnapshotBlockKind::kLastPart, requests);
+    has_parts_ = false;
+  } else if (block_.bytes.size() >= kBlockBytes) {
+    close(block_, SnapshotBlockKind::kEntries, requests);
+  }
+  if (between_.entries == 0) return;
+  block_.bytes.append(between_.bytes.view_from(kBlockHeaderSize));
+  block_.entries += between_.entries;
+  clear(between_);
+}
+
+void SnapshotWriter::end_part(std::vector<DiskRequest>& requests) {
+  if (block_.bytes.size() < kBlockBytes) return;
+  close(block_, SnapshotBlockKind::kPart, requests);
+  has_parts_ = true;
+}
+
+void SnapshotWriter::end_between(std::vector<DiskRequest>& requests) {
+  ++between_.entries;
+  if (between_.bytes.size() >= kBlockBytes) close(between_, SnapshotBlockKind::kEntries, requests);
 }
 
 void SnapshotWriter::finish(std::vector<DiskRequest>& requests) {
-  if (block_entries_ > 0) close_block(SnapshotBlockKind::kEntries, requests);
-  append_varint(block_, entries_);
-  close_block(SnapshotBlockKind::kFooter, requests);
-  block_.release();
+  CHECK(!has_parts_);
+  CHECK(between_.entries == 0);
+  if (block_.entries > 0) close(block_, SnapshotBlockKind::kEntries, requests);
+  append_varint(block_.bytes, entries_);
+  close(block_, SnapshotBlockKind::kFooter, requests);
+  block_.bytes.release();
+  between_.bytes.release();
   file_.finish(requests);
 }
 
 void SnapshotWriter::abort(std::vector<DiskRequest>& requests) {
-  block_.release();
+  block_ = Block();
+  between_ = Block();
   file_.abort(requests);
 }
 
@@ -164,7 +197,7 @@ Status SnapshotReader::open() {
   TRY(read_exactly(kMagic.size() + 1));
   if (!buffer_.view().starts_with(kMagic)) return damaged("this is no snapshot");
   version_ = static_cast<uint8_t>(buffer_.view().back());
-  if (version_ != kSnapshotVersionAlone && version_ != kSnapshotVersionGroups) {
+  if (version_ < kOldVersionAlone || version_ > kSnapshotVersionGroups) {
     return Error(ErrorCode::kUnsupported, file_ + ": written by another version of the server");
   }
   offset_ = kMagic.size() + 1;
@@ -175,8 +208,12 @@ Status SnapshotReader::open() {
   return done();
 }
 
+bool SnapshotReader::has_groups() const {
+  return version_ == kSnapshotVersionGroups || version_ == kOldVersionGroups;
+}
+
 Result<std::string_view> SnapshotReader::groups() {
-  if (version_ == kSnapshotVersionAlone) return std::string_view();
+  if (!has_groups()) return std::string_view();
   TRY(const Block block, read_block());
   if (block.kind != SnapshotBlockKind::kGroups || block.payload.empty()) {
     return damaged("the block of groups is missing");
@@ -184,19 +221,41 @@ Result<std::string_view> SnapshotReader::groups() {
   return block.payload;
 }
 
-Result<std::optional<std::string_view>> SnapshotReader::next() {
-  TRY(const Block block, read_block());
-  if (block.kind == SnapshotBlockKind::kEntries) {
-    entries_ += block.entries;
-    return std::optional(block.payload);
-  }
+Status SnapshotReader::check_footer(const Block& block) const {
   std::string_view payload = block.payload;
   uint64_t entries = 0;
+  if (parts_ == Parts::kSome) return damaged("an entry is cut off");
   if (block.kind != SnapshotBlockKind::kFooter || !take_varint(payload, entries) ||
       entries != entries_ || offset_ != size_) {
     return damaged("the footer is damaged");
   }
-  return std::optional<std::string_view>();
+  return done();
+}
+
+Result<std::optional<std::string_view>> SnapshotReader::next() {
+  if (parts_ == Parts::kAll) {
+    joined_.release();
+    parts_ = Parts::kNone;
+  }
+  const bool may_have_parts = version_ >= kSnapshotVersionAlone;
+  while (true) {
+    TRY(const Block block, read_block());
+    const bool is_part = block.kind == SnapshotBlockKind::kPart;
+    const bool is_last_part = block.kind == SnapshotBlockKind::kLastPart && parts_ == Parts::kSome;
+    if (may_have_parts && (is_part || is_last_part)) {
+      entries_ += block.entries;
+      joined_.append(block.payload);
+      parts_ = is_part ? Parts::kSome : Parts::kAll;
+      if (is_part) continue;
+      return std::optional(joined_.view());
+    }
+    if (block.kind != SnapshotBlockKind::kEntries) {
+      TRY(check_footer(block));
+      return std::optional<std::string_view>();
+    }
+    entries_ += block.entries;
+    return std::optional(block.payload);
+  }
 }
 
 }  // namespace quorate

@@ -108,9 +108,8 @@ Result<std::optional<std::string_view>> Db::find_string(const Key& key) {
 
 void Db::hand_over(Entry* entry) {
   if (store_.snapshot_sink_ != nullptr && entry->snapshot_mark() != store_.mark_parity_) {
-    store_.snapshot_sink_->save(snapshot_index_, *entry);
+    store_.give_to_snapshot(snapshot_index_, entry);
     ++store_.handed_over_;
-    entry->set_snapshot_mark(store_.mark_parity_);
   }
   if (store_.partition_walk_ != nullptr) store_.partition_walk_->before_change(index_, *entry);
 }

@@ -372,6 +372,14 @@ class Store {
    public:
     virtual ~SnapshotSink() = default;
     virtual void save(int database, const Entry& entry) = 0;
+    // True: the walk gives it in pieces, when it has given all others.
+    virtual bool wants_pieces(const Entry& /*entry*/) const { return false; }
+    // Begins such a value.  Until it is complete others may be saved, and it is not changed.
+    virtual void open(int /*database*/, const Entry& /*entry*/) {}
+    // About `elements` more of the value that is open; false: that was all.
+    virtual bool give(size_t /*elements*/) { return false; }
+    // Passes on a chunk of what it had to keep while a value was open; false: nothing is left.
+    virtual bool catch_up() { return false; }
   };
   // Starts a snapshot of everything as it is now.  From here on each entry reaches `sink` exactly
   // once, with the value it has now: by walk_snapshot(), or earlier, just before it is changed.
@@ -384,6 +392,8 @@ class Store {
   bool snapshot_running() const { return snapshot_sink_ != nullptr; }
   // How many entries writers have handed to it since the last call.
   size_t take_handed_over() { return std::exchange(handed_over_, 0); }
+  // True while a value is given in pieces: it should be complete soon, since then nobody has to hand it over.
+  bool snapshot_has_open_value() const { return open_entry_ != nullptr; }
 
  private:
   friend class Db;
@@ -412,6 +422,13 @@ class Store {
   bool free_dropped(size_t& budget);
   bool free_tables(size_t& budget);
   bool finish_marking(size_t& budget);
+  // Saves an entry that the snapshot has not seen, or what is left of it.
+  void give_to_snapshot(int database, Entry* entry);
+  void walk_table(Table& table, size_t& budget);
+  // Of large values: more of the one that is open; the next.  Requires of that: there is one.
+  void give_pieces(size_t& budget);
+  void open_next();
+  bool owes_dropped_tables() const;
   size_t add_candidates();
   size_t sample_table(const Db& db, const Table& table, Table::Which which, size_t samples);
   void consider(const Db& db, const Entry* entry);
@@ -424,6 +441,7 @@ class Store {
   // Logs what the store takes away by itself.
   void imply(int database, const Key& key, std::span<const std::string_view> args);
   bool has_expiring_fields(const Entry& entry) const;
+  bool has_due_fields(const Entry& entry) const;
   void drop_tables(std::unique_ptr<Table[]> tables, uint32_t count, int database);
   void configure(Table& table, uint32_t partition) const;
   bool is_led(const Key& key) const { return is_led(partition_of(key.slot)); }
@@ -459,6 +477,14 @@ class Store {
   PartitionWalk* partition_walk_ = nullptr;  // the one that runs; its maker's
   Cursor snapshot_cursor_;
   size_t handed_over_ = 0;
+  // Of a snapshot that runs: large values, which the walk has met and left; by name, since others may change or take them
+  // (then they have the new mark).
+  struct Large {
+    Db* db;
+    std::string key;
+  };
+  std::vector<Large> large_;
+  Entry* open_entry_ = nullptr;  // the one that is given in pieces; it does not have the new mark yet
   std::vector<Db*> snapshot_order_;  // databases in the order they had when the snapshot began
   Cursor expiry_cursor_;
   std::vector<Db*> database_order_;  // raw pointers of databases_

@@ -12,6 +12,7 @@
 #include "store/entry.h"
 #include "store/packed.h"
 #include "store/settings.h"
+#include "util/check.h"
 
 namespace quorate {
 
@@ -77,6 +78,9 @@ class List {
       if (!(from == End::kFront ? step_forward(at_element) : step_back(at_element))) return;
     }
   }
+
+  // A walk from first to last that pauses.
+  class Walk;
 
   // Elements that lie side by side in memory.
   struct Run {
@@ -203,5 +207,27 @@ class List {
   uintptr_t bits_ = 0;
 };
 static_assert(sizeof(List) == 8);
+
+// Requires: the list is not changed until the last call.
+class List::Walk {
+ public:
+  // Calls visit(std::string_view) for the next `count` elements.  Requires: so many are left.
+  template <class Visit>
+  void go_on(const List& list, size_t count, Visit&& visit) {
+    for (; count > 0; --count) {
+      if (has_begun_) {
+        CHECK(list.step_forward(last_));
+      } else {
+        last_ = list.locate(0);
+        has_begun_ = true;
+      }
+      visit(value_at(last_));
+    }
+  }
+
+ private:
+  bool has_begun_ = false;
+  Position last_{};
+};
 
 }  // namespace quorate

@@ -53,8 +53,7 @@ constexpr size_t kCompressFrom = 1024;
 
 }  // namespace
 
-void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings& settings,
-                           Buffer& out) {
+void encode_snapshot_front(int database, const Entry& entry, Buffer& out) {
   const std::string_view key = entry.key();
   char* const begin = out.reserve(3 * kVarintMax + 1 + kAccessBytes + sizeof(int64_t) + key.size());
   char* at = put_varint(begin, static_cast<uint64_t>(database));
@@ -69,12 +68,18 @@ void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings
   at = put_varint(at, key.size());
   std::memcpy(at, key.data(), key.size());
   out.commit(static_cast<size_t>(at - begin) + key.size());
+}
+
+EncodeOptions snapshot_options(const Entry& entry, const StoreSettings& settings) {
   const bool large = !entry.is_string() || entry.string_size() >= kCompressFrom;
-  const EncodeOptions options{.version = rdb::kRedisVersionMax,
-                              .compression = large && settings.rdb_compression
-                                                 ? rdb::Compression::kOn
-                                                 : rdb::Compression::kOff};
-  encode_value(entry, settings, options, out);
+  return {.version = rdb::kRedisVersionMax,
+          .compression = large && settings.rdb_compression ? rdb::Compression::kOn : rdb::Compression::kOff};
+}
+
+void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings& settings,
+                           Buffer& out) {
+  encode_snapshot_front(database, entry, out);
+  encode_value(entry, settings, snapshot_options(entry, settings), out);
 }
 
 Result<SnapshotEntry> take_snapshot_entry(std::string_view& block, const Store& store) {

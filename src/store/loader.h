@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "store/codec.h"
 #include "store/db.h"
 #include "store/entry.h"
 #include "util/result.h"
@@ -45,7 +46,10 @@ class Loader {
 };
 
 // An entry as it stands in a snapshot's block: varint database, flags, access stamp, expiry, key,
-// value.
+// value.  The front is all but the value.
+void encode_snapshot_front(int database, const Entry& entry, Buffer& out);
+// How the value is to be written.
+EncodeOptions snapshot_options(const Entry& entry, const StoreSettings& settings);
 void encode_snapshot_entry(int database, const Entry& entry, const StoreSettings& settings,
                            Buffer& out);
 struct SnapshotEntry {

@@ -41,6 +41,8 @@ struct StoreSettings {
   // Seed of the hash tables inside values, so that nobody can choose colliding members.  The node derives it from
   // that of the keyspace, which is drawn when a data directory is first used.
   uint64_t hash_seed = 0;
+  // A value of so many elements is given to a snapshot in pieces.  Tests have less.
+  size_t pieces_from = 1024;
 };
 
 inline bool is_lfu(EvictionPolicy policy) {

@@ -70,6 +70,11 @@ bool Store::has_expiring_fields(const Entry& entry) const {
          static_cast<const Hash*>(entry.object())->next_expiry() != kNever;
 }
 
+bool Store::has_due_fields(const Entry& entry) const {
+  return entry.type() == ValueType::kHash &&
+         static_cast<const Hash*>(entry.object())->next_expiry() <= now_;
+}
+
 // ---- access stamps
 // --------------------------------------------------------------------------------
 
@@ -195,6 +200,11 @@ size_t Store::expire_some(size_t budget, bool& wrapped) {
     wrapped = true;
     return 0;
   }
+  // Taking something out of it would hand all of it over at once: it is met again when the snapshot has passed it.
+  const auto is_left_to_snapshot = [this](const Entry& entry) {
+    return snapshot_sink_ != nullptr && entry.snapshot_mark() != mark_parity_ && !entry.is_string() &&
+           snapshot_sink_->wants_pieces(entry);
+  };
   size_t expired = 0;
   std::vector<Entry*> due;
   while (budget > 0) {
@@ -215,7 +225,8 @@ size_t Store::expire_some(size_t budget, bool& wrapped) {
     Db& db = *database_order_[expiry_cursor_.database];
     const uint64_t next = table->walk(expiry_cursor_.position, Table::Which::kExpiring, [&](Entry* entry) {
       ++cost;
-      if (entry->expiry() > now_ && !has_expiring_fields(*entry)) return;
+      if (entry->expiry() > now_ && !has_due_fields(*entry)) return;
+      if (is_left_to_snapshot(*entry)) return;
       due.push_back(entry);
     });
     // Those that are left are met again by the next call, at the same place.
@@ -420,7 +431,7 @@ bool Store::free_tables(size_t& budget) {
       ++seen;
       if (dropped.owed_to_snapshot && snapshot_sink_ != nullptr &&
           entry->snapshot_mark() != mark_parity_) {
-        snapshot_sink_->save(dropped.database, *entry);
+        give_to_snapshot(dropped.database, entry);
       }
       dispose(entry);
     });
@@ -538,41 +549,85 @@ void Store::begin_snapshot(SnapshotSink& sink) {
   marks_unfinished_ = true;
 }
 
+// Small values first, so that hardly anybody has to hand one over while a large one is being given.
 bool Store::walk_snapshot(size_t budget) {
   CHECK(snapshot_sink_ != nullptr);
   while (budget > 0) {
-    Table* table = table_at(snapshot_order_, snapshot_cursor_);
-    if (table == nullptr) {
+    if (open_entry_ != nullptr) {
+      give_pieces(budget);
+    } else if (snapshot_sink_->catch_up()) {
+      budget = 0;
+    } else if (Table* table = table_at(snapshot_order_, snapshot_cursor_)) {
+      walk_table(*table, budget);
+    } else if (owes_dropped_tables()) {
       // What FLUSHALL dropped meanwhile was there when the snapshot began.
-      for (const DroppedTables& dropped : dropped_tables_) {
-        if (!dropped.owed_to_snapshot) continue;
-        free_tables(budget);
-        break;
-      }
-      const bool owed =
-          std::any_of(dropped_tables_.begin(), dropped_tables_.end(),
-                      [](const DroppedTables& each) { return each.owed_to_snapshot; });
-      if (owed) return true;
+      free_tables(budget);
+    } else if (!large_.empty()) {
+      --budget;
+      open_next();
+    } else {
       marks_unfinished_ = false;
       return false;
     }
-    size_t seen = 1;
-    const int database = snapshot_order_[snapshot_cursor_.database]->snapshot_index_;
-    snapshot_cursor_.position =
-        table->walk(snapshot_cursor_.position, Table::Which::kAll, [&](Entry* entry) {
-          if (entry->snapshot_mark() == mark_parity_) return;
-          ++seen;
-          snapshot_sink_->save(database, *entry);
-          entry->set_snapshot_mark(mark_parity_);
-        });
-    if (snapshot_cursor_.position == 0) ++snapshot_cursor_.partition;
-    budget -= seen < budget ? seen : budget;
   }
   return true;
 }
 
+void Store::walk_table(Table& table, size_t& budget) {
+  size_t seen = 1;
+  Db* const db = snapshot_order_[snapshot_cursor_.database];
+  snapshot_cursor_.position = table.walk(snapshot_cursor_.position, Table::Which::kAll, [&](Entry* entry) {
+    if (entry->snapshot_mark() == mark_parity_) return;
+    ++seen;
+    if (!entry->is_string() && snapshot_sink_->wants_pieces(*entry)) {
+      large_.push_back({db, std::string(entry->key())});
+    } else {
+      give_to_snapshot(db->snapshot_index_, entry);
+    }
+  });
+  if (snapshot_cursor_.position == 0) ++snapshot_cursor_.partition;
+  budget -= std::min(budget, seen);
+}
+
+bool Store::owes_dropped_tables() const {
+  return std::any_of(dropped_tables_.begin(), dropped_tables_.end(),
+                     [](const DroppedTables& each) { return each.owed_to_snapshot; });
+}
+
+void Store::open_next() {
+  const Large large = std::move(large_.back());
+  large_.pop_back();
+  const Key key = make_key(large.key);
+  Entry* entry = large.db->tables_ == nullptr ? nullptr : large.db->table(key).find(key.hash, key.bytes);
+  if (entry == nullptr || entry->snapshot_mark() == mark_parity_) return;
+  snapshot_sink_->open(large.db->snapshot_index_, *entry);
+  open_entry_ = entry;
+}
+
+void Store::give_pieces(size_t& budget) {
+  constexpr size_t kElementsPerEntry = 4;  // an entry is a cache miss or two, elements lie closer together
+  const size_t entries = std::min(budget, SIZE_MAX / kElementsPerEntry);
+  budget -= entries;
+  if (snapshot_sink_->give(entries * kElementsPerEntry)) return;
+  open_entry_->set_snapshot_mark(mark_parity_);
+  open_entry_ = nullptr;
+}
+
+void Store::give_to_snapshot(int database, Entry* entry) {
+  if (entry == open_entry_) {
+    while (snapshot_sink_->give(SIZE_MAX)) {
+    }
+    open_entry_ = nullptr;
+  } else {
+    snapshot_sink_->save(database, *entry);
+  }
+  entry->set_snapshot_mark(mark_parity_);
+}
+
 void Store::end_snapshot() {
   snapshot_sink_ = nullptr;
+  open_entry_ = nullptr;
+  large_.clear();
   snapshot_order_.clear();
   snapshot_cursor_ = Cursor();  // of finish_marking() from here on
   for (DroppedTables& dropped : dropped_tables_) dropped.owed_to_snapshot = false;

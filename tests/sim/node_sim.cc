@@ -138,6 +138,8 @@ std::string NodeWorld::config() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return std::string(
              "appendonly yes\nsave \"\"\nprotected-mode no\nauto-aof-rewrite-min-size 30000\n") +
+         // Small values have the forms of large ones, which snapshots take in pieces.
+         "set-max-listpack-entries 4\nset-max-intset-entries 4\nhash-max-listpack-entries 4\nzset-max-listpack-entries 4\n"
          "appendfsync " + kPolicies[static_cast<size_t>(policy_)] + "\ndatabases " +
          std::to_string(databases_) + "\n";
 }

@@ -189,6 +189,7 @@ class World {
   void decide_snapshot(std::vector<DiskRequest>& requests);
   void end_snapshot(std::vector<DiskRequest>& requests);
   void add_to_snapshot(uint64_t key, uint64_t value, std::vector<DiskRequest>& requests);
+  void add_part_to_snapshot(std::vector<DiskRequest>& requests);
   void fill_disk();
   void heal_disk();
   void die(Death death);
@@ -233,6 +234,7 @@ class World {
   bool snapshot_runs_ = false;
   Fate snapshot_fate_ = Fate::kFree;
   State snapshot_left_;
+  size_t part_bytes_left_ = 0;  // of an entry that is given in parts
   bool has_company_ = false;
   std::array<std::deque<DiskRequest>, kDiskLaneCount> lanes_;
   std::array<std::optional<DiskExecutor>, kDiskLaneCount> executors_;
@@ -310,6 +312,7 @@ void World::begin_snapshot() {
   snapshot_runs_ = true;
   snapshot_left_ = state_;
   snapshot_fate_ = Fate::kFree;
+  part_bytes_left_ = 0;
   Buffer groups;
   if (has_company_) {
     if (prng_.chance(0.7)) snapshot_fate_ = prng_.chance(0.4) ? Fate::kGivenUp : Fate::kPublished;
@@ -341,21 +344,48 @@ void World::begin_snapshot() {
 }
 
 void World::add_to_snapshot(uint64_t key, uint64_t value, std::vector<DiskRequest>& requests) {
-  append_varint(snapshot_->block(), key);
-  append_varint(snapshot_->block(), value);
-  const size_t padding = prng_.chance(big_chance_) ? 100000 : 10;
-  append_varint(snapshot_->block(), padding);
-  snapshot_->block().append(std::string(padding, 's'));
-  snapshot_->end_entry(requests);
+  const bool stands_between = part_bytes_left_ > 0;
+  Buffer& out = stands_between ? snapshot_->between() : snapshot_->block();
+  append_varint(out, key);
+  append_varint(out, value);
+  const bool is_big = prng_.chance(big_chance_);
+  const size_t padding = is_big ? 200000 : 10;
+  append_varint(out, padding);
+  if (is_big && !stands_between) {
+    part_bytes_left_ = padding;
+    return;
+  }
+  out.append(std::string(padding, 's'));
+  if (stands_between) {
+    snapshot_->end_between(requests);
+  } else {
+    snapshot_->end_entry(requests);
+  }
+}
+
+void World::add_part_to_snapshot(std::vector<DiskRequest>& requests) {
+  const size_t count = std::min(part_bytes_left_, static_cast<size_t>(1 + prng_.below(100000)));
+  snapshot_->block().append(std::string(count, 's'));
+  part_bytes_left_ -= count;
+  if (part_bytes_left_ > 0) {
+    snapshot_->end_part(requests);
+  } else {
+    snapshot_->end_entry(requests);
+  }
 }
 
 void World::write_snapshot(std::vector<DiskRequest>& requests) {
-  for (uint64_t count = 1 + prng_.below(20); count > 0 && !snapshot_left_.empty(); --count) {
+  for (uint64_t count = 1 + prng_.below(20); count > 0; --count) {
+    if (part_bytes_left_ > 0 && (snapshot_left_.empty() || prng_.chance(0.3))) {
+      add_part_to_snapshot(requests);
+      continue;
+    }
+    if (snapshot_left_.empty()) break;
     const auto first = snapshot_left_.begin();
     add_to_snapshot(first->first, first->second, requests);
     snapshot_left_.erase(first);
   }
-  if (snapshot_left_.empty()) snapshot_->finish(requests);
+  if (snapshot_left_.empty() && part_bytes_left_ == 0) snapshot_->finish(requests);
 }
 
 // At any time somebody may find that everything in the snapshot is committed, or is lost.
@@ -576,8 +606,10 @@ std::optional<World::Place> World::damage_snapshot() {
     const auto name = parse_name(file);
     if (name && name->kind == ParsedName::Kind::kSnapshot) newest = file;
   }
-  if (newest.empty()) return std::nullopt;
-  const Place place{.file = newest, .offset = prng_.below(disk_.size(newest).value())};
+  // One that was never synced (a planted mistake) may be empty.
+  const uint64_t size = newest.empty() ? 0 : disk_.size(newest).value();
+  if (size == 0) return std::nullopt;
+  const Place place{.file = newest, .offset = prng_.below(size)};
   disk_.flip_bit(place.file, place.offset, 0);
   return place;
 }

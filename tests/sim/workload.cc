@@ -93,6 +93,10 @@ constexpr auto kPatterns = std::to_array<std::string_view>({
 });
 
 constexpr auto kRarePatterns = std::to_array<std::string_view>({
+    "SADD <KEY> <MEMBERS>",
+    "RPUSH <KEY> <MEMBERS>",
+    "HSET <KEY> <FIELDS>",
+    "ZADD <KEY> <SCORES>",
     "BGREWRITEAOF",
     "BGREWRITEAOF",
     "BGSAVE",
@@ -103,10 +107,12 @@ constexpr auto kRarePatterns = std::to_array<std::string_view>({
     "SELECT 0",
 });
 
-constexpr double kRareChance = 0.02;
+constexpr double kRareChance = 0.03;
 constexpr double kTransactionChance = 0.05;
 constexpr uint64_t kKeys = 24;
 constexpr uint64_t kMembers = 12;
+constexpr uint64_t kManyMin = 100;
+constexpr uint64_t kManyMax = 600;
 
 }  // namespace
 
@@ -127,14 +133,30 @@ std::string Workload::word(std::string_view place) {
   return std::string(static_cast<size_t>(prng_.below(20000)), 'y');
 }
 
+// What a snapshot has to give in more than one piece.
+bool Workload::add_many(std::string_view place, std::vector<std::string>& words) {
+  const bool is_fields = place == "FIELDS";
+  const bool is_scores = place == "SCORES";
+  if (place != "MEMBERS" && !is_fields && !is_scores) return false;
+  for (uint64_t count = kManyMin + prng_.below(kManyMax - kManyMin); count > 0; --count) {
+    if (is_scores) words.push_back(word("SCORE"));
+    words.push_back("m" + std::to_string(prng_.below(2 * kManyMax)));
+    if (is_fields) words.push_back("v" + std::to_string(count));
+  }
+  return true;
+}
+
 std::vector<std::string> Workload::words_of(std::string_view pattern) {
   std::vector<std::string> words;
   while (!pattern.empty()) {
     const size_t space = std::min(pattern.find(' '), pattern.size());
     const std::string_view part = pattern.substr(0, space);
     pattern.remove_prefix(std::min(space + 1, pattern.size()));
-    words.push_back(part.front() == '<' ? word(part.substr(1, part.size() - 2))
-                                        : std::string(part));
+    if (part.front() != '<') {
+      words.emplace_back(part);
+    } else if (const std::string_view place = part.substr(1, part.size() - 2); !add_many(place, words)) {
+      words.push_back(word(place));
+    }
   }
   return words;
 }

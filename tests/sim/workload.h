@@ -26,6 +26,8 @@ class Workload {
  private:
   std::vector<std::string> words_of(std::string_view pattern);
   std::string word(std::string_view place);
+  // False: it is the place of one word.
+  bool add_many(std::string_view place, std::vector<std::string>& words);
   void add(Request& request, const std::vector<std::string>& words);
 
   Prng& prng_;

@@ -7,6 +7,7 @@
 #include "store/codec.h"
 #include "store/rdb/decoder.h"
 #include "store/rdb/format.h"
+#include "util/check.h"
 #include "util/number.h"
 #include "util/varint.h"
 
@@ -283,41 +284,102 @@ void FileEncoder::aux(std::string_view name, std::string_view value) {
   write_string(out_, value, Compression::kOff);
 }
 
-void FileEncoder::select(int database) {
+void FileEncoder::select(int database, Buffer& out) {
   database_ = database;
-  out_.push_back(static_cast<char>(kSelectDatabase));
-  write_length(out_, static_cast<uint64_t>(database));
+  out.push_back(static_cast<char>(kSelectDatabase));
+  write_length(out, static_cast<uint64_t>(database));
   if (announced_[static_cast<size_t>(database)]) return;
   announced_[static_cast<size_t>(database)] = true;
   const Db& db = store_.database(database);
-  out_.push_back(static_cast<char>(kResizeDatabase));
-  write_length(out_, db.size());
-  write_length(out_, db.size_with_expiry());
+  out.push_back(static_cast<char>(kResizeDatabase));
+  write_length(out, db.size());
+  write_length(out, db.size_with_expiry());
+}
+
+EncodeOptions FileEncoder::options_of(const Entry& entry) const {
+  const bool loses_expiry = has_field_expiry(entry) && options_.version < kHashExpiryVersion;
+  const bool is_short = entry.is_string() && entry.string_size() < kCompressFrom;
+  return {.version = options_.version,
+          .compression = is_short ? Compression::kOff : options_.compression,
+          .field_expiry = loses_expiry ? EncodeOptions::FieldExpiry::kDrop : EncodeOptions::FieldExpiry::kKeep,
+          .now = options_.now};
+}
+
+void FileEncoder::write(int database, const Entry& entry, Buffer& out) {
+  if (database != database_) select(database, out);
+  if (entry.has_expiry()) {
+    out.push_back(static_cast<char>(kExpiryMs));
+    write_little64(out, static_cast<uint64_t>(entry.expiry()));
+  }
+  out.append(value_.view().substr(0, 1));
+  write_string(out, entry.key(), entry.key().size() < kCompressFrom ? Compression::kOff : options_.compression);
+  out.append(value_.view_from(1));
+  ++keys_;
 }
 
 void FileEncoder::save(int database, const Entry& entry) {
-  const bool loses_expiry = has_field_expiry(entry) && options_.version < kHashExpiryVersion;
-  const auto compression_of = [this](size_t size) {
-    return size < kCompressFrom ? Compression::kOff : options_.compression;
-  };
-  const EncodeOptions options{.version = options_.version,
-                              .compression = entry.is_string() ? compression_of(entry.string_size())
-                                                               : options_.compression,
-                              .field_expiry = loses_expiry ? EncodeOptions::FieldExpiry::kDrop
-                                                           : EncodeOptions::FieldExpiry::kKeep,
-                              .now = options_.now};
+  const EncodeOptions options = options_of(entry);
   value_.clear();
   if (!encode_value(entry, store_.settings(), options, value_)) return;
-  if (loses_expiry) ++hashes_without_expiry_;
-  if (database != database_) select(database);
-  if (entry.has_expiry()) {
-    out_.push_back(static_cast<char>(kExpiryMs));
-    write_little64(out_, static_cast<uint64_t>(entry.expiry()));
+  if (options.field_expiry == EncodeOptions::FieldExpiry::kDrop) ++hashes_without_expiry_;
+  Buffer& out = place();
+  const size_t before = out.size();
+  write(database, entry, out);
+  if (&out == &out_) return;
+  const size_t bytes = out.size() - before;
+  kept_ += bytes;
+  if (kept_ > kKeptFree) assist(bytes);
+}
+
+Buffer& FileEncoder::place() {
+  if (!is_open_ && behind_.empty()) return out_;
+  if (behind_.empty() || behind_.back().size() >= kChunkBytes) behind_.emplace_back();
+  return behind_.back();
+}
+
+// The value may be complete before the walk has heard of it: then what stands behind it goes on its way.
+void FileEncoder::assist(size_t bytes) {
+  constexpr size_t kElementsAtOnce = 32;
+  const size_t end = out_.size() + bytes;
+  while (out_.size() < end) {
+    if (!pieces_.is_complete()) {
+      pieces_.give(kElementsAtOnce, out_);
+    } else if (!catch_up()) {
+      return;
+    }
   }
-  out_.append(value_.view().substr(0, 1));
-  write_string(out_, entry.key(), compression_of(entry.key().size()));
-  out_.append(value_.view_from(1));
-  ++keys_;
+}
+
+bool FileEncoder::wants_pieces(const Entry& entry) const {
+  return ValuePieces::suit(entry, store_.settings(), options_of(entry));
+}
+
+void FileEncoder::open(int database, const Entry& entry) {
+  CHECK(!is_open_);
+  CHECK(behind_.empty());
+  value_.clear();
+  pieces_.begin(entry, options_of(entry), value_);
+  write(database, entry, out_);
+  is_open_ = true;
+}
+
+bool FileEncoder::give(size_t elements) {
+  CHECK(is_open_);
+  is_open_ = pieces_.give(elements, out_);
+  return is_open_;
+}
+
+bool FileEncoder::catch_up() {
+  CHECK(pieces_.is_complete());
+  if (behind_.empty()) return false;
+  kept_ -= behind_.front().size();
+  if (out_.empty()) {
+    out_ = std::move(behind_.front());
+  } else {
+    out_.append(behind_.front().view());
+  }
+  behind_.pop_front();
+  return true;
 }
 
 Buffer FileEncoder::take() {
@@ -326,6 +388,9 @@ Buffer FileEncoder::take() {
 }
 
 void FileEncoder::finish() {
+  CHECK(!is_open_);
+  CHECK(behind_.empty());
+  value_.release();
   out_.push_back(static_cast<char>(kEnd));
   const uint64_t sum = crc64(crc_, out_.view());
   write_little64(out_, sum);

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace quorate {
 namespace {
@@ -38,6 +40,27 @@ TEST(List, RemovalsInTheMiddleDoNotLeaveAlmostEmptyChunks) {
   EXPECT_EQ(list.size(), 10'000u);
   EXPECT_LT(list.memory_bytes(), 10'000u * 20);
   list.destroy();
+}
+
+TEST(List, AWalkGoesOnWhereItPaused) {
+  for (const size_t count : {size_t{1}, size_t{100}, size_t{20'000}}) {
+    List list;
+    std::string expected;
+    for (size_t index = 0; index < count; ++index) {
+      // Now and then one that has a chunk of its own.
+      list.push_back(std::to_string(index) + std::string(index % 1000 == 500 ? 9000 : index % 50, 'x'));
+    }
+    list.for_each([&](std::string_view element) { expected += element; });
+    for (const size_t step : {size_t{1}, size_t{7}, size_t{1000}, count}) {
+      List::Walk walk;
+      std::string seen;
+      for (size_t left = count; left > 0; left -= std::min(left, step)) {
+        walk.go_on(list, std::min(left, step), [&](std::string_view element) { seen += element; });
+      }
+      EXPECT_EQ(seen, expected) << count << " by " << step;
+    }
+    list.destroy();
+  }
 }
 
 TEST(List, TheEncodingFollowsTheSetting) {
