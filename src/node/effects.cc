@@ -88,6 +88,7 @@ void perform(Node& owner, Instant now, Driver& driver) {
   }
   node.to_close.clear();
   node.eviction_budget = NodeState::kEvictionPerTurn;
+  if (std::exchange(node.has_sliced, false)) node.slices_ended_us = driver.steady_us();
   driver.arm_timer(owner.deadline());
 }
 

@@ -23,14 +23,12 @@ namespace quorate {
 
 namespace {
 
-// From the begin of a slice of a snapshot to the next one, unless commands take longer.
-constexpr int64_t kSlicePauseUs = 50;
 // After so long the loop sleeps until the next millisecond, unless a socket wakes it: the thread that writes the file may share
 // its core, and takes whole milliseconds of it if it has to fight for them.
 constexpr int64_t kSlicesUs = 500;
 constexpr int64_t kRestUs = 500;
-// What one slice saves: an entry for each microsecond since the last, which takes half as long.  So an idle node gives
-// out what it can in short slices, and a snapshot beside turns that are long ends too.
+// What one slice saves: an entry for each microsecond since the turn of the last, which takes half as long.  So an idle node
+// gives out what it can in short slices, and a snapshot beside turns that are long ends too.
 constexpr int64_t kSliceEntriesMin = 64;
 constexpr int64_t kSliceEntriesMax = 256;
 // At least so many, however much the writers have handed over.
@@ -83,7 +81,8 @@ void give_up_rewrite(NodeState& node) {
   state.facts.last_rewrite_ok = false;
 }
 
-void begin_log_snapshot(NodeState& node) {
+// False: it cannot begin yet, or has been given up.
+bool begin_log_snapshot(NodeState& node) {
   Persistence& state = node.persistence;
   std::string_view groups;
   const Keeping keeping = node.company.keeping();
@@ -91,10 +90,13 @@ void begin_log_snapshot(NodeState& node) {
     // What the commands of this turn did belongs to both, the data and the logs.
     node.company.propose();
     state.checkpoint = node.company.cluster().checkpoint(keeping);
-    if (!state.checkpoint) return;
+    if (!state.checkpoint) return false;
     // One without data holds nothing that may be lost.
     if (keeping == Keeping::kBare) state.checkpoint->ahead.clear();
-    if (node.company.cluster().may_count(*state.checkpoint) == ClusterNode::Verdict::kNo) return give_up_rewrite(node);
+    if (node.company.cluster().may_count(*state.checkpoint) == ClusterNode::Verdict::kNo) {
+      give_up_rewrite(node);
+      return false;
+    }
     groups = state.checkpoint->record.view();
   }
   state.rewrite_wanted = false;
@@ -119,6 +121,7 @@ void begin_log_snapshot(NodeState& node) {
   }
   note_job_begun(node);
   node.host.log(LogLevel::kNotice, "snapshot of the log begun");
+  return true;
 }
 
 void begin_rdb_save(NodeState& node) {
@@ -471,6 +474,15 @@ void publish_when_committed(NodeState& node) {
   node.host.log(LogLevel::kNotice, "a snapshot of the log held what may be lost -> another one is made later");
 }
 
+size_t slice_entries(NodeState& node) {
+  const int64_t since_us = std::max(node.persistence.next_step_us - kSlicePauseUs, node.slices_ended_us);
+  int64_t entries = std::clamp(node.now.steady_us - since_us, kSliceEntriesMin, kSliceEntriesMax);
+  // Writers have done some of it, which does not bring the end of an open value nearer.
+  const auto handed_over = static_cast<int64_t>(std::min<size_t>(node.store.take_handed_over(), kSliceEntriesMax));
+  if (!node.store.snapshot_has_open_value()) entries -= handed_over;
+  return static_cast<size_t>(std::max(entries, kSliceEntriesLeast));
+}
+
 }  // namespace
 
 // ---- start --------------------------------------------------------------------------------------------------------
@@ -536,11 +548,11 @@ void end_turn_of_persistence(NodeState& node) {
   if (!state.job_runs && !node.followers.transfer) {
     const bool log_is_well =
         node.durability.keeps_log() && !node.durability.refuses_writes() && !node.company.becomes_bare();
-    if (state.rewrite_wanted && log_is_well) {
-      begin_log_snapshot(node);
-    } else if (state.save_wanted) {
+    // One that cannot begin yet keeps nobody waiting.
+    const bool has_begun = state.rewrite_wanted && log_is_well && begin_log_snapshot(node);
+    if (!has_begun && state.save_wanted) {
       begin_rdb_save(node);
-    } else {
+    } else if (!has_begun) {
       begin_next_transfer(node);
     }
   }
@@ -559,11 +571,9 @@ void step_persistence(NodeState& node) {
   Persistence& state = node.persistence;
   if (state.shutting_down) step_shutdown(node);
   if (!state.log_load_waiters.empty()) step_log_load(node);
-  if (node.now.steady_us < state.next_step_us) return;
-  const int64_t elapsed_us = node.now.steady_us - state.next_step_us + kSlicePauseUs;
-  const auto handed_over = static_cast<int64_t>(std::min<size_t>(node.store.take_handed_over(), kSliceEntriesMax));
-  const int64_t entries = std::clamp(elapsed_us, kSliceEntriesMin, kSliceEntriesMax) - handed_over;
-  const auto budget = static_cast<size_t>(std::max(entries, kSliceEntriesLeast));
+  if (node.now.steady_us < state.next_step_us || (!state.job_runs && !node.followers.transfer)) return;
+  const size_t budget = slice_entries(node);
+  node.has_sliced = true;
   const bool rests = node.now.steady_us - state.slices_began_us >= kSlicesUs;
   state.next_step_us = node.now.steady_us + (rests ? kRestUs : kSlicePauseUs);
   if (rests) state.slices_began_us = state.next_step_us;

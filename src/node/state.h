@@ -133,7 +133,8 @@ struct NodeState {
   static constexpr size_t kEvictionPerTurn = 500;
   size_t eviction_budget = kEvictionPerTurn;
   bool background_work_left = false;
-  int64_t last_slice_us = 0;             // of background work
+  bool has_sliced = false;               // background work was done in this turn
+  int64_t slices_ended_us = 0;           // when the last such turn had ended: a slice makes up for the time of others, not for its own
   size_t rejected_count = 0;             // sessions that are only told so
 
   // ---- collected in a turn, carried out by perform() -----------------------------------------------

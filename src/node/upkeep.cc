@@ -23,9 +23,6 @@ namespace {
 
 constexpr int64_t kUpkeepPeriodUs = 100'000;
 constexpr int64_t kSecondUs = 1'000'000;
-// From the begin of a slice of background work to the next one.  Slices are short and follow each other closely, and
-// what the sockets have brought comes in between: so nobody waits for long, and the work takes what time is left.
-constexpr int64_t kSlicePauseUs = 50;
 // What one slice may touch: some dozen microseconds each.  Where commands take longer than the pause a slice does as much
 // more, up to the greatest.
 constexpr size_t kFreeBudget = 200;
@@ -44,9 +41,9 @@ constexpr size_t kSessionsPerStep = 256;
 constexpr size_t kSlicesOfUpkeep = 4;
 
 // How many slices' work is due: a few, or as many as found no time since the last one if that left some.
-size_t slices_due(NodeState& node) {
-  const int64_t since_us = node.now.steady_us - std::exchange(node.last_slice_us, node.now.steady_us);
+size_t slices_due(const NodeState& node) {
   if (!node.background_work_left) return kSlicesOfUpkeep;
+  const int64_t since_us = node.now.steady_us - node.slices_ended_us;
   return static_cast<size_t>(std::clamp<int64_t>(since_us / kSlicePauseUs, 1, INT32_MAX));
 }
 
@@ -63,6 +60,7 @@ void expire_keys(NodeState& node, size_t slices) {
 void work_in_background(NodeState& node) {
   const size_t slices = slices_due(node);
   node.background_work_left = false;
+  node.has_sliced = true;
   if (node.store.do_background_work(std::min(kFreeBudget * slices, kFreeBudgetMax))) node.background_work_left = true;
   block_release_some(kReleaseCalls);
   if (node.pause == PauseKind::kNone) keep_memory(node);

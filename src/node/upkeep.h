@@ -9,6 +9,10 @@
 
 namespace quorate {
 
+// From the begin of a slice of background work to the next one.  Slices are short and follow each other closely, and
+// what the sockets have brought comes in between: so nobody waits for long, and the work takes what time is left.
+constexpr int64_t kSlicePauseUs = 50;
+
 // Everything that is due.
 void run_upkeep(NodeState& node);
 // steady_us of the next call that makes sense.

@@ -139,6 +139,21 @@ TEST(Lives, ASnapshotOfTheLogThatFailedIsNotTriedAgainAtOnce) {
   EXPECT_TRUE(world.node->node().state().persistence.facts.last_rewrite_ok);
 }
 
+// Who joins has no groups yet that a snapshot of the log could be of.
+TEST(Lives, ASnapshotOfTheLogThatCannotBeginKeepsNoSaveWaiting) {
+  SlowDiskNode world("join 192.0.2.1:7001\n");
+  world.pass(kSecondUs);
+  ASSERT_FALSE(world.node->node().state().company.is_alone());
+  world.ask(world.client, {"BGREWRITEAOF"});
+  world.settle();
+  EXPECT_TRUE(world.node->node().state().persistence.rewrite_wanted);
+  world.ask(world.other, {"SAVE"});
+  world.pass(kSecondUs);
+  EXPECT_EQ(world.taken(world.other), "+OK\r\n");
+  EXPECT_TRUE(world.disk.has("dump.rdb"));
+  EXPECT_TRUE(world.node->node().state().persistence.rewrite_wanted);
+}
+
 // Every segment of a log whose beginning is gone says so, also one that is made anew with the same number.
 TEST(Lives, ASegmentMadeAnewBehindASnapshotDoesNotSayThatNothingCameBefore) {
   SlowDiskNode world;
