@@ -2,6 +2,7 @@
 #include "cluster/unsafe_recovery.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "cluster/raft/configuration.h"
@@ -48,11 +49,11 @@ std::string names_of(const std::vector<uint32_t>& partitions) {
 // everything.
 bool holds_nothing_yet(const raft::Core& core) { return !core.epoch().none() && core.position().index.none(); }
 
-// What stands in the way of going on without these nodes in a group that this node has a copy of.
-Status check_group(const raft::Core& core, const std::vector<raft::NodeId>& gone, const std::string& name) {
+// What stands in the way of going on without these nodes in a group that this node has a copy of.  `leader`: who is heard to lead it.
+Status check_group(const raft::Core& core, std::optional<raft::NodeId> leader, const std::vector<raft::NodeId>& gone, const std::string& name) {
   if (core.configuration().unknown()) return done();
   if (raft::can_elect_without(core.configuration(), gone)) {
-    const bool waits_for_all = core.standing() == raft::Standing::kRecovering && !core.role_state().leader;
+    const bool waits_for_all = core.standing() == raft::Standing::kRecovering && !leader;
     if (!waits_for_all) return done();
     return refused(name + " may have forgotten what it acknowledged and waits for every voter: that ends when the node named is back, or when nobody "
                           "but one of those that wait is left and all others are named");
@@ -93,7 +94,7 @@ Status UnsafeRecovery::check_own_groups(const std::vector<NodeId>& nodes) const 
   Status status = done();
   groups_.for_each([&](raft::GroupId group, const raft::Core& core) {
     const std::string what = group == meta_.group() ? "its copy of the members" : "its copy of partition " + std::to_string(group.value - 1);
-    if (status.ok()) status = check_group(core, typed(nodes), "node " + node_name(options_.self) + ": " + what);
+    if (status.ok()) status = check_group(core, groups_.known_leader(group), typed(nodes), "node " + node_name(options_.self) + ": " + what);
   });
   return status;
 }
