@@ -203,6 +203,8 @@ Status forget(NodeContext& cx) {
   return wish_removal(cx, view, node->record.id);
 }
 
+Status unsafe_recover(NodeContext& cx) { return wish_without(cx); }
+
 // Leaderships come to this node one by one; CLUSTER INFO of this node tells.
 Status failover(NodeContext& cx) {
   if (cx.size() > 3) return errors::subcommand_syntax("cluster", cx[1]);
@@ -326,7 +328,7 @@ constexpr CommandSpec kTable[] = {
      .replaced_by = "`CLUSTER SHARDS`", .group = Group::kCluster, .tips = "nondeterministic_output", .run_on_node = slots},
     {.name = "cluster|unsafe-recover", .arity = -3, .flags = kAdmin | kNoScript | kStale, .syntax = "[EMPTY] node-id [node-id ...]",
      .summary = "Gives up nodes that are lost for good, so that the copies left go on without a quorum; the same as QUORUM UNSAFE-RECOVER.",
-     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = wish_without},
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = unsafe_recover},
     {.name = "readonly", .arity = 1, .flags = kLoading | kStale | kFast,
      .summary = "Lets reads of the connection be answered from this node's copy, unless CLIENT QUORUM says otherwise.",
      .complexity = "O(1)", .since = "3.0.0", .group = Group::kCluster, .acl = "connection", .run_on_node = read_only},

@@ -209,6 +209,8 @@ Status remove(NodeContext& cx) {
   return wish_removal(cx, view, node->record.id);
 }
 
+Status unsafe_recover(NodeContext& cx) { return wish_without(cx); }
+
 Status rebalance(NodeContext& cx) {
   ClusterNode& cluster = cluster_of(cx);
   TRY(check_member(cluster));
@@ -248,7 +250,7 @@ constexpr CommandSpec kTable[] = {
      .since = "0.1.0", .group = Group::kCluster, .run_on_node = undrain},
     {.name = "quorum|unsafe-recover", .arity = -3, .flags = kWish, .syntax = "[EMPTY] node-id [node-id ...]",
      .summary = "Gives up nodes that are lost for good, so that copies elsewhere go on without a quorum; may lose acknowledged writes.",
-     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = wish_without},
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = unsafe_recover},
 };
 static_assert(well_formed(kTable), "cmd_quorum.cc: a row is incomplete, unsorted or contradictory");
 
