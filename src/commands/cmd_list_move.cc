@@ -69,8 +69,9 @@ Result<bool> move_element(CommandContext& cx, const Move& move) {
   cx.db.changed(target_key, EventClass::kList, push_event(move.to));
   cx.db.changed(source_key, EventClass::kList, pop_event(move.from));
   cx.db.erase_if_empty(source_key);
-  cx.effect(source_key, {pop_effect(move.from), source_key.bytes});
+  // In this order: a list that rotates its only element stays, with its expiry.
   cx.effect(target_key, {push_effect(move.to), target_key.bytes, element});
+  cx.effect(source_key, {pop_effect(move.from), source_key.bytes});
   cx.reply.bulk(element);
   return true;
 }

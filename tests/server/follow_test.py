@@ -90,7 +90,7 @@ def test_what_one_request_did_stands_between_multi_and_exec(setup):
         client.call("MULTI")
         client.call("SET", "z", "3")
         client.call("EXEC")
-        expect(follower, "SELECT 0", "RPUSH l a", "MULTI", "LPOP l", "RPUSH m a", "EXEC",
+        expect(follower, "SELECT 0", "RPUSH l a", "MULTI", "RPUSH m a", "LPOP l", "EXEC",
                "MULTI", "SET x 1", "PUBLISH c hello", "SELECT 2", "SET y 2", "EXEC", "SET z 3")
 
 
