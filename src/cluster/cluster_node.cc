@@ -396,7 +396,9 @@ Status ClusterNode::take_message(Instant now, const Peers::Incoming& incoming) {
   if (kind == kNotWelcome) return on_not_welcome(incoming);
   // What follows is between members.  One that knows us as a member already, before we do, will dial again.
   if (membership_ == Membership::kJoining) return done();
-  if (kind == MetaGroup::kBook && membership_ == Membership::kMember && peers_.is_of_cluster(incoming.connection)) {
+  // Who was removed may be the only one that somebody knows, and knows those who are left.
+  const bool has_book = membership_ == Membership::kMember || membership_ == Membership::kRefused;
+  if (kind == MetaGroup::kBook && has_book && peers_.is_of_cluster(incoming.connection)) {
     const bool is_known = incoming.is_guest ? incoming.is_dialled_here : meta_.address_book().find(incoming.node) != nullptr;
     const auto source = is_known ? MetaGroup::BookSource::kMember : MetaGroup::BookSource::kStranger;
     return meta_.receive_book(now, incoming.connection, source, bytes, *peers_.link_of(incoming.connection));

@@ -380,14 +380,19 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
 
 // The next step from the configuration to the plan: first every planned replica learns, then, once those that shall vote have caught up, the
 // voters change in one joint step, and who is not planned goes.  A node that left the plan and came back before its replica had gone is
-// taken with the replica that it has.
+// taken with the replica that it has, unless that was a learner and the node says that it has a newer one.
 std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
                                                                   const PlannedPartition& planned) const {
   const raft::Configuration& current = own.configuration();
   const auto has_caught_up = [&](const raft::Member& member) { return is_ready_to_vote(own, member, kCaughtUpWithin); };
+  const std::map<NodeId, raft::ReplicaId>& newer = replicas_[partition_of(own.options().group)].newer;
+  const auto has_gone = [&](const raft::Member& member) {
+    const auto known = newer.find(member.node.value);
+    return known != newer.end() && member.replica < known->second && !current.is_voter(member.replica);
+  };
   const auto planned_member = [&](const PlannedReplica& each) {
     for (const raft::Member& member : current.members()) {
-      if (member.node.value == each.node) return member;
+      if (member.node.value == each.node && !has_gone(member)) return member;
     }
     return raft::Member{.replica = {each.replica}, .node = {each.node}};
   };
@@ -508,16 +513,16 @@ size_t Partitions::take_over(Instant now, Peers& peers) {
 }
 
 // A replica that the plan does not name may still have to vote.  It goes when somebody who leads the partition says that it is no member any
-// more.
+// more.  One that is planned, and that nobody has told anything, says that it is here.
 //
-//   may drop = varint group, u64 replica        drop = the same, varint term
-void Partitions::ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers) {
+//   may drop, here = varint group, u64 replica        drop = the same, varint term
+void Partitions::tell_of_own(uint64_t kind, uint32_t partition, const PlannedPartition& planned, Peers& peers) {
   const raft::Core& own = *groups_.find(group_of_partition(partition));
   Buffer bytes;
   append_varint(bytes, group_of_partition(partition).value);
   append_little<uint64_t>(bytes, own.options().self.replica.value);
   const auto ask = [&](uint64_t node) {
-    if (Link* const link = peers.link(node, PeerLane::kData)) link->add(kMayDrop, bytes.view());
+    if (Link* const link = peers.link(node, PeerLane::kData)) link->add(kind, bytes.view());
   };
   for (const PlannedReplica& each : planned.replicas) ask(each.node);
   // Who leads may have to go as well, and cannot before the copy that is planned here has come in the place of this one.
@@ -546,6 +551,8 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
   } else if (kind == kMayDrop) {
     answer_may_drop(from, *own, replica, whole);
+  } else if (kind == kHere) {
+    note_newer(from, *own, replica);
   } else if (kind == kMayStartOver) {
     answer_may_start_over(now, from, *own, replica, whole);
   } else if (kind == kStartOver) {
@@ -561,6 +568,19 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     groups_.step(now, group, raft::in::TransferLeadership{replica});
   }
   return done();
+}
+
+// The plan may have taken the partition from the node and given it back while the leader saw neither: then what the leader made a learner is
+// not what the node has.  Ids only grow, so the older one never comes.
+void Partitions::note_newer(NodeId node, const raft::Core& own, raft::ReplicaId replica) {
+  const std::vector<raft::Member>& learners = own.configuration().learners;
+  const bool is_newer = std::any_of(learners.begin(), learners.end(),
+                                    [&](const raft::Member& each) { return each.node.value == node && each.replica < replica; });
+  if (!is_newer) return;
+  const uint32_t partition = partition_of(own.options().group);
+  raft::ReplicaId& known = replicas_[partition].newer[node];
+  known = std::max(known, replica);
+  look_soon(partition);
 }
 
 void Partitions::answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes) {
@@ -881,7 +901,8 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   }
   // Nor does one that leads a group of long ago, whose other voters have gone since, hear of it otherwise.
   const bool serves = core(partition)->role_state().serving == raft::Serving::kYes;
-  if (!is_planned && !serves && plan == Plan::kCurrent) ask_to_drop(partition, planned, peers);
+  if (!is_planned && !serves && plan == Plan::kCurrent) tell_of_own(kMayDrop, partition, planned, peers);
+  if (is_planned && core(partition)->configuration().unknown()) tell_of_own(kHere, partition, planned, peers);
 }
 
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {

@@ -96,6 +96,7 @@ class Partitions {
   static constexpr uint64_t kMayStartOver = kSnapshot + 7;
   static constexpr uint64_t kStartOver = kSnapshot + 8;
   static constexpr uint64_t kNewest = kSnapshot + 9;
+  static constexpr auto kHere = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 81;
 
   Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
 
@@ -141,7 +142,9 @@ class Partitions {
   void on_copies(raft::GroupId group) { data_.on_copies(partition_of(group)); }
   // The replica has stopped by a contradiction.
   void on_failure(raft::GroupId group);
-  static bool takes(uint64_t kind) { return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kNewest); }
+  static bool takes(uint64_t kind) {
+    return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kNewest) || kind == kHere;
+  }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
   // Makes and drops replicas, applies, sends snapshots, changes configurations.  kMayBeOld: the plan is one from before this node was started;
@@ -189,6 +192,8 @@ class Partitions {
     std::map<raft::ReplicaId, int64_t> asking_us;
     std::optional<int64_t> allowed_to_start_over_us;
     std::vector<raft::NodeId> agreeing;   // of a leader that differs: who holds what the majority does
+    // What nodes have here that the configuration names as learners with an older replica: that one has gone, or never was there.
+    std::map<NodeId, raft::ReplicaId> newer;
     std::vector<raft::Member> snapshot_wanted;
     struct Sent {
       raft::Member to;
@@ -240,7 +245,8 @@ class Partitions {
   void go_on_without(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
   void ask_for_newest(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
   Status receive_newest(NodeId from, std::string_view bytes);
-  void ask_to_drop(uint32_t partition, const PlannedPartition& planned, Peers& peers);
+  void tell_of_own(uint64_t kind, uint32_t partition, const PlannedPartition& planned, Peers& peers);
+  void note_newer(NodeId node, const raft::Core& own, raft::ReplicaId replica);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
   void answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
 

@@ -596,6 +596,29 @@ TEST(ClusterNode, who_was_away_asks_where_it_is_told_to_look) {
   EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3); })) << world.notes;
 }
 
+// It hears no more than others know, and knows no more than it heard; but who is left is among that.
+TEST(ClusterNode, who_was_away_and_knows_nobody_but_a_removed_node_hears_from_it_who_is_left) {
+  // Of two members the one with the smaller id dials.
+  for (const NodeId removed : {NodeId{1}, NodeId{4}}) {
+    World world;
+    move_on_without(world, removed, 2, 3);
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return !world.at(3).state().is_planned(removed); })) << world.notes;
+    world.at(3).meta().propose(meta::SetState{removed, MemberState::kRemoved});
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.at(removed).membership() == Membership::kRefused; })) << world.notes;
+    world.kill(3);
+    world.boot(2);
+    const auto calls = [&](NodeId node) {
+      const std::vector<MemberRecord> members = world.at(2).meta().members_to_call();
+      return std::any_of(members.begin(), members.end(), [&](const MemberRecord& each) { return each.id == node; });
+    };
+    EXPECT_FALSE(calls(3));
+    EXPECT_TRUE(world.run_until(10'000'000, [&] { return calls(3); })) << removed << world.notes;
+    world.boot(3);
+    const auto knows_all = [&] { return world.at(2).state().find(3) != nullptr && world.at(2).membership() == Membership::kMember; };
+    EXPECT_TRUE(world.run_until(10'000'000, knows_all)) << removed << world.notes;
+  }
+}
+
 // ---- partitions -------------------------------------------------------------------------------------------
 
 // Founds a cluster of `count` nodes with some words, and waits until everything is where it should be.
@@ -752,6 +775,45 @@ TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
     }
     return true;
   })) << world.notes;
+}
+
+// The leader sees only the end of it: what it has made a learner is not what the node makes when it comes back.
+TEST(ClusterPartitions, a_node_that_left_the_plan_and_is_back_in_it_while_it_was_away_gets_its_copy) {
+  World world;
+  found(world, 3, 3);
+  world.kill(3);
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.leader() != 0 && world.leader_of(0) != 0; })) << world.notes;
+  const auto planned = [&] {
+    const std::vector<PlannedReplica>& replicas = world.at(world.leader()).state().plan()[0].replicas;
+    const auto own = std::find_if(replicas.begin(), replicas.end(), [](const PlannedReplica& each) { return each.node == 3; });
+    return own == replicas.end() ? uint64_t{0} : own->replica;
+  };
+  const auto plan_without = [&] {
+    placement::Plan plan = world.at(world.leader()).state().placement_plan();
+    std::erase(plan[0].replicas, NodeId{3});
+    plan[0].voters = 2;
+    return plan;
+  };
+  const auto learns = [&](uint64_t replica) {
+    const NodeId leader = world.leader_of(0);
+    if (leader == 0) return false;
+    const std::vector<raft::Member>& learners = world.at(leader).partitions().core(0)->configuration().learners;
+    return learners == std::vector<raft::Member>{{.replica = {replica}, .node = {3}}};
+  };
+  const uint64_t first = planned();
+  const uint64_t version = world.at(world.leader()).state().plan_version();
+  world.at(world.leader()).meta().propose(meta::SetPlan{version, plan_without()});
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return planned() > first && learns(planned()); })) << world.notes;
+  const uint64_t second = planned();
+  MetaGroup& meta = world.at(world.leader()).meta();
+  const placement::Plan plan = meta.state().placement_plan();
+  meta.propose(meta::SetPlan{version + 2, plan_without()});
+  meta.propose(meta::SetPlan{version + 3, plan});
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return planned() > second; })) << world.notes;
+  EXPECT_TRUE(learns(second));
+  world.boot(3);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3) && world.is_placed(3); })) << world.notes;
+  EXPECT_EQ(world.at(3).partitions().core(0)->options().self.replica.value, planned());
 }
 
 // As a process does that is told to end: it hands over, in two seconds at most, and is gone.
