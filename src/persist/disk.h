@@ -73,6 +73,8 @@ class DiskExecutor {
  public:
   explicit DiskExecutor(Disk& disk) : disk_(disk) {}
   DiskReply execute(DiskRequest& request);
+  // An earlier failure stands in its way: it would fail, and the disk would not be touched.
+  bool refuses(const DiskRequest& request) const { return poison_of(request) != nullptr; }
 
  private:
   Status run(const DiskRequest& request);

@@ -233,9 +233,9 @@ Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
   return cut(reader, index, offset);
 }
 
-// Nothing but the header stands before the first record, and it is synced before a record is
-// written: so a header that cannot be read means a crash while the segment was made, unless records
-// follow.
+// Nothing but the header stands before the first record, it is synced before a record is written,
+// and nothing is written behind one that a full disk has torn (DiskExecutor): so a header that
+// cannot be read means a crash while the segment was made, unless records follow.
 Status Recovery::bad_segment_header(SegmentReader& reader, size_t index) {
   TRY(const SegmentReader::Damage damage, reader.classify_damage(0));
   const bool proven = !is_last(index) || damage.header_follows || damage.synced > 0;

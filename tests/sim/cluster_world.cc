@@ -331,16 +331,7 @@ void ClusterWorld::bury(uint32_t number) {
   ++crashes_;
   last_crash_us_ = now_us_;
   log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
-  for (const DiskLane lane : {DiskLane::kLog, DiskLane::kBulk}) {
-    // A write that was under way may have got as far as it likes.
-    const DiskRequest* const request = machine.node->next_request(lane);
-    if (request == nullptr || request->op != DiskRequest::Op::kAppend || machine.is_full) continue;
-    if (!node_prng_.chance(0.5)) continue;
-    const std::string_view bytes = request->bytes.view();
-    const Status ignored = machine.disk.append(
-        request->file, bytes.substr(0, static_cast<size_t>(node_prng_.below(bytes.size() + 1))));
-    static_cast<void>(ignored);
-  }
+  if (!machine.is_full) machine.node->tear_writes(node_prng_);
   snapshots_ += machine.node->renames();
   if (company_of(*machine.node).is_started()) state_checks_ += company_of(*machine.node).cluster().partitions().check().counts().rounds;
   remember_losses(number);

@@ -344,16 +344,7 @@ void NodeWorld::check_and_start(Death death) {
 
 void NodeWorld::die(Death death) {
   ++result_.crashes;
-  for (const DiskLane lane : {DiskLane::kLog, DiskLane::kBulk}) {
-    // A write that was under way may have got as far as it likes.
-    const DiskRequest* request = node_->next_request(lane);
-    if (request == nullptr || request->op != DiskRequest::Op::kAppend || disk_is_full_) continue;
-    if (!prng_.chance(0.5)) continue;
-    const std::string_view bytes = request->bytes.view();
-    const Status ignored = disk_.append(
-        request->file, bytes.substr(0, static_cast<size_t>(prng_.below(bytes.size() + 1))));
-    (void)ignored;
-  }
+  if (!disk_is_full_) node_->tear_writes(prng_);
   now_ = node_->now();
   result_.snapshots += node_->renames();
   node_.reset();

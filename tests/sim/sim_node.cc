@@ -162,9 +162,22 @@ bool SimNode::take_disk_step(DiskLane which) {
   return true;
 }
 
-DiskRequest* SimNode::next_request(DiskLane which) {
-  Lane& lane = lanes_[static_cast<size_t>(which)];
+const DiskRequest* SimNode::next_request(DiskLane which) const {
+  const Lane& lane = lanes_[static_cast<size_t>(which)];
   return lane.queue.empty() ? nullptr : &lane.queue.front();
+}
+
+void SimNode::tear_writes(Prng& chance) {
+  for (const DiskLane which : {DiskLane::kLog, DiskLane::kBulk}) {
+    const DiskRequest* const request = next_request(which);
+    if (request == nullptr || request->op != DiskRequest::Op::kAppend) continue;
+    if (lanes_[static_cast<size_t>(which)].executor->refuses(*request)) continue;
+    if (!chance.chance(0.5)) continue;
+    const std::string_view bytes = request->bytes.view();
+    const Status ignored =
+        disk_.append(request->file, bytes.substr(0, static_cast<size_t>(chance.below(bytes.size() + 1))));
+    (void)ignored;
+  }
 }
 
 void SimNode::drain_socket(int number) {

@@ -106,8 +106,11 @@ class SimNode final : private Driver, private Host {
   Instant now() const { return now_; }
   Node& node() { return *node_; }
   size_t disk_queue_size() const { return lanes_[0].queue.size() + lanes_[1].queue.size(); }
-  // For a crash in the middle of a write: the request that would have been next.
-  DiskRequest* next_request(DiskLane lane);
+  // The request that is carried out next; null: there is none.
+  const DiskRequest* next_request(DiskLane lane) const;
+  // A crash in the middle of the disk's work: a write that was under way may have got as far as `chance` likes.  One that an
+  // earlier failure forbids is never under way.  Nothing but destroying the node may follow.
+  void tear_writes(Prng& chance);
 
  private:
   struct Connection {
