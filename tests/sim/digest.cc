@@ -84,13 +84,10 @@ KeyDigests key_digests(const Store& store) {
   return digests;
 }
 
-bool holds_expired(const Store& store, int database, int64_t now) {
-  bool found = false;
+std::vector<std::string> expired_keys(const Store& store, int database, int64_t now) {
+  std::vector<std::string> found;
   for_each_entry(store, [&](int index, const Entry& entry) {
-    if (index != database) return;
-    found = found || entry.expiry() <= now;
-    if (entry.type() != ValueType::kHash) return;
-    found = found || static_cast<const Hash*>(entry.object())->next_expiry() <= now;
+    if (index == database && entry.expiry() <= now) found.emplace_back(entry.key());
   });
   return found;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "store/db.h"
 
@@ -19,7 +20,7 @@ uint64_t digest(const Store& store);
 using KeyDigests = std::map<std::pair<int, std::string>, uint64_t>;
 KeyDigests key_digests(const Store& store);
 
-// Whether a key of the database, or a field of one, is past its expiry and still stands there.
-bool holds_expired(const Store& store, int database, int64_t now);
+// The keys of the database that are past their expiry and still stand there.
+std::vector<std::string> expired_keys(const Store& store, int database, int64_t now);
 
 }  // namespace quorate::sim

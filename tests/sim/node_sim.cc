@@ -5,12 +5,15 @@
 #include "tests/sim/node_sim.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <deque>
 #include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -27,6 +30,9 @@ namespace {
 
 enum class Death : uint8_t { kKilled, kPowerCut };
 enum class Policy : uint8_t { kAlways, kEverySecond, kNo };
+
+// From how many elements on snapshots take a value in pieces: nearly all, only some hundred, none.
+constexpr auto kPiecesFrom = std::to_array<size_t>({4, 4, 100, SIZE_MAX});
 
 // What an answer tells its client: the data of a turn, and that time had come so far.
 struct Promise {
@@ -68,6 +74,7 @@ class NodeWorld {
     crash_chance_ = 0.002 + prng_.fraction() * 0.01;
     full_chance_ = prng_.chance(0.4) ? 0.003 : 0;
     databases_ = prng_.chance(0.5) ? 16 : 2;
+    pieces_from_ = kPiecesFrom[static_cast<size_t>(Prng(~options.seed).below(kPiecesFrom.size()))];
   }
   SimResult run();
 
@@ -77,7 +84,8 @@ class NodeWorld {
   // Who may have changed data since the last look: commands only, or the node by itself too.
   enum class By : uint8_t { kCommands, kNode };
   void look(By by);
-  bool look_for_changes();
+  using Keys = std::set<std::pair<int, std::string>>;
+  Keys look_for_changes();
   // An answer that the node has made since the last look.
   struct Made {
     Client* client = nullptr;
@@ -92,7 +100,7 @@ class NodeWorld {
     std::map<std::pair<int, std::string>, uint64_t> key_turns;
     uint64_t any_key_turn = 0;
   };
-  Promise promise_of(const Made& made, const Changes& changes);
+  bool passed_over_expired(const Made& made, const Keys& changed);
   uint64_t last_change(const Made& made, const Changes& changes) const;
   void read_answers();
   void end_turn();
@@ -119,6 +127,8 @@ class NodeWorld {
   double crash_chance_ = 0;
   double full_chance_ = 0;
   int databases_ = 16;
+  // Drawn apart, so that the seeds of earlier runs mean what they meant.
+  size_t pieces_from_ = 0;
 
   std::unique_ptr<SimNode> node_;
   std::vector<Client> clients_;
@@ -184,7 +194,7 @@ void NodeWorld::talk(Client& client) {
 // After each input: what has changed, and which answers the node has made.
 void NodeWorld::look(By by) {
   const Changes before = changes_;
-  const bool changed = look_for_changes();
+  const Keys changed = look_for_changes();
   std::vector<Made> made;
   for (Client& client : clients_) {
     if (client.connection >= 0) take_made_answers(client, made);
@@ -199,27 +209,30 @@ void NodeWorld::look(By by) {
     const bool was_served = may_wait(each.request) && !each.is_null;
     const Changes& seen = one_client || was_served ? changes_ : before;
     refusals += each.is_refusal ? 1 : 0;
-    Promise promise = each.is_refusal ? Promise() : promise_of(each, seen);
-    promise.replies = each.request.replies_in_all;
+    Promise promise{.replies = each.request.replies_in_all};
+    if (!each.is_refusal) {
+      promise.turn = last_change(each, seen);
+      if (passed_over_expired(each, changed)) promise.unix_ms = node_->node().state().now.unix_ms;
+    }
     each.client->promises.push_back(promise);
   }
   // A refusal is the promise that nothing was done.
-  if (changed && by == By::kCommands && refusals > 0 && refusals == made.size()) {
+  if (!changed.empty() && by == By::kCommands && refusals > 0 && refusals == made.size()) {
     wrong("turn " + std::to_string(turn()) + ": a command that was refused has changed the data");
   }
 }
 
-// Notes which keys are not as they were; true if any.
-bool NodeWorld::look_for_changes() {
+// Notes which keys are not as they were at the look before.
+NodeWorld::Keys NodeWorld::look_for_changes() {
   KeyDigests now = key_digests(node_->node().store());
-  bool changed = false;
+  Keys changed;
   const auto note = [&](const std::pair<int, std::string>& key) {
     if (options_.log) {
       std::printf("turn %llu: %s of database %d changed\n", static_cast<unsigned long long>(turn()),
                   key.second.c_str(), key.first);
     }
     changes_.key_turns[key] = changes_.any_key_turn = turn();
-    changed = true;
+    changed.insert(key);
   };
   for (const auto& [key, value] : now) {
     const auto before = key_digests_.find(key);
@@ -256,19 +269,21 @@ void NodeWorld::take_made_answers(Client& client, std::vector<Made>& made) {
   }
 }
 
-// An answer that is made now waits for the latest change of what it names.
-Promise NodeWorld::promise_of(const Made& made, const Changes& changes) {
-  Promise promise{.turn = last_change(made, changes)};
-  // These pass over what has expired and leave it where it is.  While the log can't be written, the
-  // clock alone vouches for that.
+// Whether the answer tells that a key is gone which still stands in the store: its time has come.
+// Only KEYS, which looks at every key, leaves such a key where it is.  One that has changed since
+// the look before may have come behind the answer.  SCAN takes away what it meets, which is a
+// change, and tells nothing of what it has not come to; neither tells of the fields of hashes.
+// While the log can't be written, the clock alone vouches for what has expired.
+bool NodeWorld::passed_over_expired(const Made& made, const Keys& changed) {
   NodeState& state = node_->node().state();
-  if (names_a(made.request, {"KEYS", "SCAN"}) && !state.durability.refuses_writes() &&
-      holds_expired(node_->node().store(), made.database, state.now.unix_ms)) {
-    promise.unix_ms = state.now.unix_ms;
-  }
-  return promise;
+  if (!names_a(made.request, {"KEYS"}) || state.durability.refuses_writes()) return false;
+  const std::vector<std::string> expired =
+      expired_keys(node_->node().store(), made.database, state.now.unix_ms);
+  return std::any_of(expired.begin(), expired.end(),
+                     [&](const std::string& key) { return !changed.contains({made.database, key}); });
 }
 
+// An answer that is made now waits for the latest change of what it names.
 uint64_t NodeWorld::last_change(const Made& made, const Changes& changes) const {
   const std::vector<std::string>& words = made.request.words;
   if (names_a(made.request,
@@ -364,6 +379,7 @@ void NodeWorld::restart(Death death) {
       disk_, SimNode::Options{.seed = prng_.next(),
                               .config = config(),
                               .now = now_,
+                              .pieces_from = pieces_from_,
                               .forgets_expiry = options_.planted == Planted::kReplyBeforeExpiry});
   const Status recovered = node_->recover();
   if (!recovered.ok()) {

@@ -45,8 +45,7 @@ Status SimNode::recover() {
   std::vector<Directive> directives;
   TRY(read_directives(options_.config, "sim.conf", files, directives));
   TRY(configuration_.load(directives));
-  // Values here are small, and large ones are what snapshots take in pieces.
-  store_settings_.pieces_from = 4;
+  store_settings_.pieces_from = options_.pieces_from;
   TRY(const NodeIdentity node_identity, begin_incarnation(disk_, prng_.next()));
   const LogIdentity identity = log_identity(disk_, 0, prng_.next());
   node_ = std::make_unique<Node>(

@@ -43,6 +43,8 @@ class SimNode final : private Driver, private Host {
     uint64_t seed = 1;
     std::string config;  // redis.conf lines
     Instant now{.steady_us = 1'000'000, .unix_ms = 1'700'000'000'000};
+    // Values here are small, and large ones are what snapshots take in pieces.
+    size_t pieces_from = 4;
     bool hasty = false;  // the disk answers within the turn, sockets take everything
     // Planted mistake: replies do not wait for what expired when they were made.
     bool forgets_expiry = false;
