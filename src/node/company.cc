@@ -75,6 +75,12 @@ bool may_serve(const raft::RoleState& role, const NodeMistakes& mistakes) {
   return mistakes.serves_before_applied && role.serving == raft::Serving::kStarting;
 }
 
+raft::Options options_of_groups(const NodeState& node) {
+  raft::Options options = node.group_options;
+  options.transfer_settle_us = node.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs;
+  return options;
+}
+
 Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 
 }  // namespace
@@ -149,7 +155,7 @@ Status Company::start() {
                              .join = std::move(join),
                              .settings = founding_settings(node_.configuration),
                              .seed = node_.store.random().next(),
-                             .group = {.transfer_settle_us = node_.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs},
+                             .group = options_of_groups(node_),
                              .mistakes = node_.mistakes.core};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");

@@ -62,6 +62,7 @@ NodeState::NodeState(const NodeOptions& options)
       process_settings(options.process_settings),
       configuration(options.configuration),
       host(options.host),
+      group_options(options.group),
       mistakes(options.mistakes),
       clock_us(options.clock_us),
       shard(options.shard),

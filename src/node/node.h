@@ -69,6 +69,7 @@ struct NodeOptions {
   ProcessSettings& process_settings;
   Configuration& configuration;
   Host& host;
+  raft::Options group = {};     // what all replicas of a node in company share
   NodeMistakes mistakes = {};   // of tests
 };
 

@@ -71,6 +71,7 @@ struct NodeState {
   ProcessSettings& process_settings;
   Configuration& configuration;
   Host& host;
+  const raft::Options group_options;
   const NodeMistakes mistakes;
   int64_t (*const clock_us)();
   const uint32_t shard;

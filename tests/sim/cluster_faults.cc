@@ -251,7 +251,7 @@ bool ClusterWorld::others_remember(uint32_t number) const {
     const bool is_ending = machine.power_fails || machine.sync_fails || machine.shall_end || (machine.node != nullptr && machine.node->is_doomed());
     if (machine.node == nullptr || is_ending) return false;
   }
-  return has_three_voters_everywhere(number);
+  return has_three_voters_everywhere(number, Joint::kDoesNot);
 }
 
 // All others have been there for a while, and every group can do without one voter.
@@ -261,10 +261,10 @@ bool ClusterWorld::can_do_without(uint32_t number) const {
     if (other == number) continue;
     if (machine.node == nullptr || machine.shall_end || now_us_ - machine.started_us < kSettledUs) return false;
   }
-  return has_three_voters_everywhere(number);
+  return has_three_voters_everywhere(number, Joint::kCounts);
 }
 
-bool ClusterWorld::has_three_voters_everywhere(uint32_t except) const {
+bool ClusterWorld::has_three_voters_everywhere(uint32_t except, Joint joint) const {
   // By group: a node that joins has none, and what only one node has is nowhere else.
   std::set<uint64_t> found;
   for (uint32_t other = 0; other < size(); ++other) {
@@ -274,7 +274,7 @@ bool ClusterWorld::has_three_voters_everywhere(uint32_t except) const {
     const Groups& groups = machines_[other]->node->node().state().company.cluster().groups();
     groups.for_each([&](raft::GroupId group, const raft::Core& core) {
       const raft::Configuration& configuration = core.configuration();
-      is_borne = is_borne && core.standing() == raft::Standing::kFull && !configuration.joint() &&
+      is_borne = is_borne && core.standing() == raft::Standing::kFull && (joint == Joint::kCounts || !configuration.joint()) &&
                  configuration.incoming.voters.size() >= kVotersMin;
       found.insert(group.value);
     });

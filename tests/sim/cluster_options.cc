@@ -103,6 +103,11 @@ void draw_disaster(Prng& prng, ClusterSwarm& swarm) {
   swarm.loses_most = is_drawn && !swarm.is_gentle && swarm.nodes >= 2;
 }
 
+// Likewise.
+void draw_appends(Prng& prng, ClusterSwarm& swarm) {
+  if (prng.chance(0.2)) swarm.append_bytes_max = static_cast<size_t>(between(prng, 1, 300));
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -125,6 +130,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_zones(zone_prng, swarm);
   Prng disaster_prng(seed ^ 0x64697361);
   draw_disaster(disaster_prng, swarm);
+  Prng append_prng(seed ^ 0x617070656e64);
+  draw_appends(append_prng, swarm);
   return swarm;
 }
 
@@ -138,6 +145,7 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.in_memory) text += "  appendonly no\n";
   add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));
   add_line(text, "rewrite-min-bytes", static_cast<double>(swarm.rewrite_min_bytes));
+  if (swarm.append_bytes_max > 0) add_line(text, "append-bytes", static_cast<double>(swarm.append_bytes_max));
   add_line(text, "delay-us", static_cast<double>(swarm.delay_us));
   add_line(text, "jitter-us", static_cast<double>(swarm.jitter_us));
   if (swarm.loss > 0) add_line(text, "loss", swarm.loss);

@@ -21,6 +21,7 @@ struct ClusterSwarm {
   bool in_memory = false;                 // appendonly no: whoever ends forgets
   int64_t boot_spread_us = 0;             // the last node is started so long after the first
   uint64_t rewrite_min_bytes = kRewriteNever;  // auto-aof-rewrite-min-size
+  size_t append_bytes_max = 0;   // of the log in one message, or one entry; 0: as ever
   int64_t state_check_s = 0;   // state-check-seconds: all copies are compared once in so long; 0: never
   bool saves() const { return rewrite_min_bytes < kRewriteNever; }
   // The network between nodes.

@@ -169,9 +169,18 @@ void kill_often(ClusterSwarm& swarm) {
   swarm.jitter_us = 10 * kMs;
 }
 
+// Followers lack some entries of an older term and get one after the other.
+void send_little(ClusterSwarm& swarm) {
+  kill_often(swarm);
+  swarm.append_bytes_max = 1;
+  swarm.lonely = {.every_us = 350 * kMs, .length_us = 400 * kMs};
+  swarm.flocks = 1;
+}
+
 // A voter that hears its leader restarts while another one that does not asks for its vote.
 void restart_quickly(ClusterSwarm& swarm) {
   be_busy(swarm);
+  swarm.partitions = 16;
   swarm.one_way = {.every_us = 150 * kMs, .length_us = 500 * kMs};
   swarm.kill = {.every_us = 150 * kMs, .length_us = 1 * kMs};
 }
@@ -333,7 +342,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     // Of the core.
     {"no no-op", 200, of_core<&raft::Mistakes::no_no_op>, provoked<kill_often>, 24},
     {"old term committed by count", 200, of_core<&raft::Mistakes::commit_old_terms_by_count>,
-     provoked<cut_off_often>, 0},
+     provoked<send_little>, 24},
     {"election quorum one short", 200, of_core<&raft::Mistakes::election_quorum_one_short>,
      provoked<cut_off_often>, 24},
     {"lease longer than the promise", 200, of_core<&raft::Mistakes::lease_longer_than_promise>,

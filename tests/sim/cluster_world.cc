@@ -45,7 +45,8 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
       operator_(*this, options.seed * 4 + 6),
       line_of_(operator_number() + 1, 0),
       now_us_(kStartUs),
-      next_comparison_us_(kStartUs) {
+      next_comparison_us_(kStartUs),
+      served_us_(swarm.partitions, kStartUs) {
   const auto drift = static_cast<uint64_t>(2 * swarm.drift_ppm + 1);
   for (uint32_t number = 0; number < size(); ++number) {
     machines_.push_back(std::make_unique<Machine>(node_prng_.next(), network_, number));
@@ -92,11 +93,16 @@ void ClusterWorld::handle(Event& event) {
     case EventKind::kSave:
       return handle_node(event);
     case EventKind::kStart:
-      if (machines_[event.machine]->node == nullptr) start_node(event.machine);
-      return;
+      if (machines_[event.machine]->node != nullptr) return;
+      check_absence(event.machine);
+      return start_node(event.machine);
     case EventKind::kKill:
       if (machines_[event.machine]->life == event.life) bury(event.machine);
       return;
+    case EventKind::kAbsent:
+      if (machines_[event.machine]->life != event.life) return;
+      check_absence(event.machine);
+      return look_again_at_absence(event.machine);
     case EventKind::kClient:
       return wake(static_cast<uint32_t>(event.number), event.at);
     case EventKind::kAnswer:
@@ -169,6 +175,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kFault:
     case EventKind::kMend:
     case EventKind::kDiskRoom:
+    case EventKind::kAbsent:
       CHECK(false);
   }
   input(event.machine);
@@ -278,13 +285,17 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.lane_is_busy = {};
   machine.power_fails = false;
   machine.shall_end = false;
+  machine.left_us.reset();
   machine.own_line = -1;
   log(number, "starts");
+  raft::Options group;
+  if (swarm_.append_bytes_max > 0) group.append_bytes_max = swarm_.append_bytes_max;
   machine.node = std::make_unique<SimNode>(
       machine.disk,
       SimNode::Options{.seed = node_prng_.next(),
                        .config = config(number),
                        .now = clock(machine),
+                       .group = group,
                        .mistakes = options_.mistakes,
                        .start_facts = {.boot_id = {static_cast<char>(number + 1), static_cast<char>(machine.boots)},
                                        .directory_inode = number + 1},
@@ -300,6 +311,23 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.node->start();
   machine.node_name = node_name(machine.node->node().state().identity.id);
   input(number);
+}
+
+// Who ends in good order leaves everything to others that can go on without it.
+void ClusterWorld::check_absence(uint32_t number) {
+  constexpr int64_t kTakenOverUs = 1'000'000;
+  const Machine& machine = *machines_[number];
+  if (!machine.left_us || machine.node != nullptr || healed_) return;
+  for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+    if (std::max(served_us_[partition], *machine.left_us) + kTakenOverUs >= now_us_) continue;
+    oracle_.fail("n" + std::to_string(number + 1) + " has ended in good order, and nobody serves partition " + std::to_string(partition) +
+                 describe_partition(partition));
+  }
+}
+
+void ClusterWorld::look_again_at_absence(uint32_t number) {
+  constexpr int64_t kAgainUs = 250'000;
+  push({.at = now_us_ + kAgainUs, .kind = EventKind::kAbsent, .machine = number, .life = machines_[number]->life});
 }
 
 // What has been told of losses is told for ever.
@@ -332,12 +360,15 @@ void ClusterWorld::bury(uint32_t number) {
   last_crash_us_ = now_us_;
   log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
   if (!machine.is_full) machine.node->tear_writes(node_prng_);
+  const bool has_left = swarm_.is_gentle && machine.shall_end && machine.node->has_ended_well();
+  if (has_left) machine.left_us = now_us_;
   snapshots_ += machine.node->renames();
   if (company_of(*machine.node).is_started()) state_checks_ += company_of(*machine.node).cluster().partitions().check().counts().rounds;
   remember_losses(number);
   const int64_t restart_us = machine.node->has_ended() ? kRestartUs : kQuickRestartUs;
   machine.node.reset();
   ++machine.life;
+  if (has_left) look_again_at_absence(number);
   machine.paused_until_us = 0;
   machine.disk.heal();
   machine.is_full = machine.sync_fails = false;
@@ -688,6 +719,7 @@ void ClusterWorld::check_invariants(uint32_t number) {
   for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
     const raft::Core* const core = company.cluster().partitions().core(partition);
     if (core == nullptr || !company.serves(partition)) continue;
+    served_us_[partition] = now_us_;
     if (core->role_state().serving == raft::Serving::kStarting) {
       oracle_.fail("I7: n" + std::to_string(number + 1) + " serves partition " +
                    std::to_string(partition) + " before the term's first entry is committed");
@@ -793,6 +825,7 @@ void ClusterWorld::compare_copies() {
 // ---- the end
 
 void ClusterWorld::heal() {
+  for (uint32_t number = 0; number < size(); ++number) check_absence(number);
   healed_ = true;
   network_.calm();
   operator_.heal();

@@ -135,6 +135,7 @@ class ClusterWorld final : private NetworkHost,
     kMend,      // cut `number` ends
     kDiskRoom,  // a full disk has room again
     kSave,      // somebody tells a node to write its log anew
+    kAbsent,    // a node that has ended in good order has been away for a while
   };
   struct Event {
     int64_t at = 0;
@@ -188,6 +189,7 @@ class ClusterWorld final : private NetworkHost,
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
     int64_t down_us = 0;       // how long, once it has died
+    std::optional<int64_t> left_us = {};   // when it has ended in good order, while nothing else fails; until it starts again
     int own_line = -1;  // a connection of the machine itself
   };
   // A connection of a client.
@@ -212,6 +214,8 @@ class ClusterWorld final : private NetworkHost,
   void arm_timer(uint32_t machine);
   void start_disk(uint32_t machine);
   void start_node(uint32_t machine);
+  void check_absence(uint32_t machine);
+  void look_again_at_absence(uint32_t machine);
   void bury(uint32_t machine);
   void check_losses(uint32_t machine);
   void remember_losses(uint32_t machine);
@@ -288,8 +292,9 @@ class ClusterWorld final : private NetworkHost,
   // All others are up, whole, and enough for every group.
   bool others_remember(uint32_t machine) const;
   bool can_do_without(uint32_t machine) const;
-  // As far as the others know, who must all run.
-  bool has_three_voters_everywhere(uint32_t except) const;
+  // As far as the others know, who must all run.  Voters that are being changed count, or not.
+  enum class Joint : uint8_t { kCounts, kDoesNot };
+  bool has_three_voters_everywhere(uint32_t except, Joint joint) const;
   uint32_t any_machine() { return static_cast<uint32_t>(prng_.below(size())); }
   ClusterNetwork::Told any_told() { return static_cast<ClusterNetwork::Told>(prng_.below(3)); }
 
@@ -317,6 +322,7 @@ class ClusterWorld final : private NetworkHost,
   int64_t last_crash_us_ = INT64_MIN / 2;
   // By machine, partition and count: Company::copies_told() as it was last.
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint64_t> copies_seen_;
+  std::vector<int64_t> served_us_;   // when somebody was seen to serve it last, by partition
   uint64_t snapshots_ = 0;
   uint64_t state_checks_ = 0;   // of lives that have ended
   uint64_t event_count_ = 0;

@@ -64,6 +64,7 @@ Status SimNode::recover() {
                   .process_settings = process_settings_,
                   .configuration = configuration_,
                   .host = *this,
+                  .group = options_.group,
                   .mistakes = options_.mistakes});
   return node_->recover(disk_, now_);
 }

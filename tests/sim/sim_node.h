@@ -48,6 +48,7 @@ class SimNode final : private Driver, private Host {
     bool hasty = false;  // the disk answers within the turn, sockets take everything
     // Planted mistake: replies do not wait for what expired when they were made.
     bool forgets_expiry = false;
+    raft::Options group = {};
     NodeMistakes mistakes = {};
     StartFacts start_facts = {.boot_id = {1}, .directory_inode = 1};  // always the same boot
     PeerCarrier* carrier = nullptr;  // none: no other node can be reached

@@ -109,6 +109,22 @@ TEST(ClusterWorld, leaders_can_commit_once_a_node_has_ended_while_they_were_give
   }
 }
 
+// The world's own rule: others go on at once, and nothing else fails.
+TEST(ClusterWorld, a_partition_that_nobody_serves_while_a_node_is_away_is_noticed) {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.is_gentle = true;
+  ClusterWorld world({.seed = 9}, swarm);
+  ASSERT_GE(settle_us(world), 0) << world.describe_unsettled();
+  world.run(world.now_us() + 2 * kSecond);
+  world.end_now(0);
+  world.run(world.now_us() + 5 * kSecond);
+  ASSERT_EQ(world.node(0), nullptr);
+  EXPECT_EQ(world.wrong(), "");
+  world.kill_now(1);
+  world.run(world.now_us() + 2 * kSecond);
+  EXPECT_NE(world.wrong().find("n1 has ended in good order, and nobody serves partition"), std::string::npos) << world.wrong();
+}
+
 // "Under-replicated" is what operators look at before they take a node away.
 TEST(ClusterWorld, a_copy_that_shall_vote_counts_once_it_does) {
   ClusterWorld world({.seed = 5}, quick_start());
