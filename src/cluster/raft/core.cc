@@ -267,8 +267,11 @@ int64_t Core::deadline() const {
   int64_t deadline = leading->notice_us;
   if (leading->transfer) {
     const Transfer& transfer = *leading->transfer;
-    const bool is_settling = !transfer.told && transfer.tell_us > now_us_;
-    deadline = std::min(deadline, is_settling ? transfer.tell_us : transfer.give_up_us);
+    int64_t next_us = transfer.give_up_us;
+    for (const int64_t us : {transfer.tell_us, transfer.tell_us + options_.lease_us}) {
+      if (!transfer.told && us > now_us_) next_us = std::min(next_us, us);
+    }
+    deadline = std::min(deadline, next_us);
   }
   if (leading->next_transfer_us > now_us_) deadline = std::min(deadline, leading->next_transfer_us);
   if (!leading->suspended) {

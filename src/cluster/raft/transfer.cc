@@ -8,6 +8,28 @@
 
 namespace quorate::raft {
 
+namespace {
+
+// Do more than half of the voters of each half hold the log up to `last`, or all that are heard?
+bool is_held_by_most(const Configuration& configuration, std::span<const Progress> progress, Index last) {
+  const auto most_of = [](const Half& half) { return half.voters.size() / 2 + 1; };
+  size_t most = most_of(configuration.incoming);
+  if (configuration.joint()) most = std::max(most, most_of(*configuration.outgoing));
+  const auto is_held_in = [&](const Half& half) {
+    size_t live = 0;
+    size_t holding = 0;
+    for (const Progress& member : progress) {
+      if (!half.has(member.member().replica)) continue;
+      if (!member.is_silent) ++live;
+      if (member.match() >= last) ++holding;
+    }
+    return holding >= std::min(most, live);
+  };
+  return is_held_in(configuration.incoming) && (!configuration.joint() || is_held_in(*configuration.outgoing));
+}
+
+}  // namespace
+
 bool Core::may_transfer(ReplicaId to) const {
   const Leader* const leading = leader();
   if (failed_ || leading == nullptr || leading->transfer || to == options_.self.replica)
@@ -58,6 +80,10 @@ void Core::continue_transfer(Output& out) {
   const bool owes_answers = !leading->reads.empty() || commit_ < last_index();
   if (now_us_ < leading->transfer->tell_us || owes_answers || target->match() < last_index())
     return;
+  // What is written at the usual level waits for more than half of the voters, which of an even number is one more than commits it.
+  // Whoever waits hears it from this leader only; but no slow disk holds up a transfer for long.
+  const bool is_patient = now_us_ < leading->transfer->tell_us + options_.lease_us;
+  if (is_patient && !is_held_by_most(configuration(), progress(), last_index())) return;
   // For the rest of the term: the message may arrive late, after the transfer was given up.
   if (!mistakes_.timeout_now_under_lease) leading->lease_dropped = true;
   leading->transfer->told = true;
