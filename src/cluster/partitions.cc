@@ -515,12 +515,13 @@ size_t Partitions::take_over(Instant now, Peers& peers) {
 // A replica that the plan does not name may still have to vote.  It goes when somebody who leads the partition says that it is no member any
 // more.  One that is planned, and that nobody has told anything, says that it is here.
 //
-//   may drop, here = varint group, u64 replica        drop = the same, varint term
+//   may drop, drop = varint group, u64 replica, varint term of the sender        here = varint group, u64 replica
 void Partitions::tell_of_own(uint64_t kind, uint32_t partition, const PlannedPartition& planned, Peers& peers) {
   const raft::Core& own = *groups_.find(group_of_partition(partition));
   Buffer bytes;
   append_varint(bytes, group_of_partition(partition).value);
   append_little<uint64_t>(bytes, own.options().self.replica.value);
+  if (kind == kMayDrop) append_varint(bytes, own.term().value);
   const auto ask = [&](uint64_t node) {
     if (Link* const link = peers.link(node, PeerLane::kData)) link->add(kind, bytes.view());
   };
@@ -532,6 +533,28 @@ void Partitions::tell_of_own(uint64_t kind, uint32_t partition, const PlannedPar
   if (leader && !is_planned) ask(leader->value);
 }
 
+namespace {
+
+// By the word of a leader whose configuration is committed.
+bool has_left(const raft::Core& own, raft::ReplicaId replica) {
+  const raft::Configuration& committed = own.committed_configuration().configuration;
+  const bool is_current = own.role_state().serving == raft::Serving::kYes && committed == own.configuration();
+  return is_current && !committed.joint() && !committed.find(replica);
+}
+
+// A replica that had stood in vain when it was left out takes no leader's word of an earlier term, and nothing is sent to it any more that
+// it could answer so: whoever leads after this has a later one.
+raft::Message shown_term(const raft::Core& own, raft::Member from, raft::Term term) {
+  return {.group = own.options().group,
+          .from = from,
+          .to = own.options().self,
+          .term = term,
+          .epoch = own.epoch(),
+          .body = raft::AppendAnswer{.result = raft::AppendResult::kMismatch}};
+}
+
+}  // namespace
+
 Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes) {
   if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
   if (kind == kSum) return receive_sum(from, bytes);
@@ -541,8 +564,10 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   raft::ReplicaId replica;
   raft::Term term;
   const std::string_view whole = bytes;
-  const bool is_whole = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value) &&
-                        ((kind != kDrop && kind != kStartOver) || take_varint(bytes, term.value)) && bytes.empty();
+  const bool has_term = kind == kMayDrop || kind == kDrop || kind == kStartOver;
+  const bool is_named = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value);
+  const std::string_view named = whole.substr(0, whole.size() - bytes.size());
+  const bool is_whole = is_named && (!has_term || take_varint(bytes, term.value)) && bytes.empty();
   if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish cannot be read");
   const raft::Core* const own = groups_.find(group);
   if (own == nullptr) return done();
@@ -550,11 +575,15 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     // One of an older term may not know that it was added since.
     if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
   } else if (kind == kMayDrop) {
-    answer_may_drop(from, *own, replica, whole);
+    if (has_left(*own, replica) && term > own->term()) {
+      groups_.step(now, group, raft::in::Receive{shown_term(*own, {.replica = replica, .node = {from}}, term)});
+    } else {
+      answer_may_drop(from, *own, replica, named);
+    }
   } else if (kind == kHere) {
     note_newer(from, *own, replica);
   } else if (kind == kMayStartOver) {
-    answer_may_start_over(now, from, *own, replica, whole);
+    answer_may_start_over(now, from, *own, replica, named);
   } else if (kind == kStartOver) {
     const Replica& asking = replicas_[partition_of(group)];
     const bool is_meant = own->options().self.replica == replica && term >= own->term() && !leads(*own);
@@ -584,9 +613,7 @@ void Partitions::note_newer(NodeId node, const raft::Core& own, raft::ReplicaId 
 }
 
 void Partitions::answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes) {
-  const raft::Configuration& committed = own.committed_configuration().configuration;
-  const bool is_current = own.role_state().serving == raft::Serving::kYes && committed == own.configuration();
-  if (!is_current || committed.joint() || committed.find(replica)) return;
+  if (!has_left(own, replica)) return;
   Buffer answer;
   answer.append(bytes);
   append_varint(answer, own.term().value);

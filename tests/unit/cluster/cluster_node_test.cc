@@ -777,43 +777,77 @@ TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
   })) << world.notes;
 }
 
+// The replica of partition 0 that the plan gives to node 3; 0: none.
+uint64_t planned_at_3(World& world) {
+  for (const PlannedReplica& each : world.at(world.leader()).state().plan()[0].replicas) {
+    if (each.node == 3) return each.replica;
+  }
+  return 0;
+}
+
+placement::Plan plan_without_3(World& world) {
+  placement::Plan plan = world.at(world.leader()).state().placement_plan();
+  std::erase(plan[0].replicas, NodeId{3});
+  plan[0].voters = 2;
+  return plan;
+}
+
 // The leader sees only the end of it: what it has made a learner is not what the node makes when it comes back.
 TEST(ClusterPartitions, a_node_that_left_the_plan_and_is_back_in_it_while_it_was_away_gets_its_copy) {
   World world;
   found(world, 3, 3);
   world.kill(3);
   ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.leader() != 0 && world.leader_of(0) != 0; })) << world.notes;
-  const auto planned = [&] {
-    const std::vector<PlannedReplica>& replicas = world.at(world.leader()).state().plan()[0].replicas;
-    const auto own = std::find_if(replicas.begin(), replicas.end(), [](const PlannedReplica& each) { return each.node == 3; });
-    return own == replicas.end() ? uint64_t{0} : own->replica;
-  };
-  const auto plan_without = [&] {
-    placement::Plan plan = world.at(world.leader()).state().placement_plan();
-    std::erase(plan[0].replicas, NodeId{3});
-    plan[0].voters = 2;
-    return plan;
-  };
   const auto learns = [&](uint64_t replica) {
     const NodeId leader = world.leader_of(0);
     if (leader == 0) return false;
     const std::vector<raft::Member>& learners = world.at(leader).partitions().core(0)->configuration().learners;
     return learners == std::vector<raft::Member>{{.replica = {replica}, .node = {3}}};
   };
-  const uint64_t first = planned();
+  const uint64_t first = planned_at_3(world);
   const uint64_t version = world.at(world.leader()).state().plan_version();
-  world.at(world.leader()).meta().propose(meta::SetPlan{version, plan_without()});
-  ASSERT_TRUE(world.run_until(5'000'000, [&] { return planned() > first && learns(planned()); })) << world.notes;
-  const uint64_t second = planned();
+  world.at(world.leader()).meta().propose(meta::SetPlan{version, plan_without_3(world)});
+  // It does not fit the members, so the next one gives it back.
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return planned_at_3(world) > first && learns(planned_at_3(world)); })) << world.notes;
+  const uint64_t second = planned_at_3(world);
   MetaGroup& meta = world.at(world.leader()).meta();
   const placement::Plan plan = meta.state().placement_plan();
-  meta.propose(meta::SetPlan{version + 2, plan_without()});
+  meta.propose(meta::SetPlan{version + 2, plan_without_3(world)});
   meta.propose(meta::SetPlan{version + 3, plan});
-  ASSERT_TRUE(world.run_until(5'000'000, [&] { return planned() > second; })) << world.notes;
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return planned_at_3(world) > second; })) << world.notes;
   EXPECT_TRUE(learns(second));
   world.boot(3);
   EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3) && world.is_placed(3); })) << world.notes;
-  EXPECT_EQ(world.at(3).partitions().core(0)->options().self.replica.value, planned());
+  EXPECT_EQ(world.at(3).partitions().core(0)->options().self.replica.value, planned_at_3(world));
+}
+
+// Whoever has stood in vain takes no leader's word of an earlier term, and nobody of its group asks it any more.
+TEST(ClusterPartitions, a_copy_that_was_left_out_goes_though_it_is_in_a_later_term) {
+  World world;
+  found(world, 3, 3);
+  world.isolate(3);
+  const raft::Core& own = *world.at(3).partitions().core(0);
+  const raft::ReplicaId replica = own.options().self.replica;
+  world.at(3).groups().step(world.now, group_of_partition(0),
+                            raft::in::Receive{raft::Message{.group = group_of_partition(0),
+                                                            .from = own.configuration().incoming.voters.front(),
+                                                            .to = own.options().self,
+                                                            .term = {own.term().value + 100},
+                                                            .epoch = own.epoch(),
+                                                            .body = raft::AppendAnswer{}}});
+  world.run(10'000);
+  world.kill(3);
+  world.isolate(0);
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.leader() != 0 && world.leader_of(0) != 0; })) << world.notes;
+  const uint64_t version = world.at(world.leader()).state().plan_version();
+  world.at(world.leader()).meta().propose(meta::SetPlan{version, plan_without_3(world)});
+  const auto is_out = [&] {
+    const NodeId leader = world.leader_of(0);
+    return leader != 0 && !world.at(leader).partitions().core(0)->committed_configuration().configuration.find(replica);
+  };
+  ASSERT_TRUE(world.run_until(5'000'000, is_out)) << world.notes;
+  world.boot(3);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(3) && world.is_placed(3); })) << world.notes;
 }
 
 // As a process does that is told to end: it hands over, in two seconds at most, and is gone.
