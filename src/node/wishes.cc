@@ -80,6 +80,19 @@ Status wish_without(NodeContext& cx) {
   return wait_for(cx, token);
 }
 
+namespace {
+
+// In the members' own group, as far as this node knows: to elect somebody there may take its vote, and who was removed gives none.
+bool votes_among_members(ClusterNode& cluster, NodeId node) {
+  const MemberRecord* const known = cluster.state().find(node);
+  if (known == nullptr || known->state == MemberState::kRemoved) return false;
+  const raft::Core& members = *cluster.groups().find(cluster.meta().group());
+  const raft::ReplicaId replica{node};
+  return members.configuration().is_voter(replica) || members.committed_configuration().configuration.is_voter(replica);
+}
+
+}  // namespace
+
 Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
   TRY(check_member(cx.node.company.cluster()));
   const bool is_led_elsewhere = std::all_of(view.partitions.begin(), view.partitions.end(), [&](const PartitionView& partition) {
@@ -87,6 +100,9 @@ Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
   });
   if (!is_led_elsewhere) {
     return Error(ErrorCode::kInvalidArgument, "a partition has no leader on another node: its data may be on this one only, see QUORUM STATUS");
+  }
+  if (votes_among_members(cx.node.company.cluster(), node)) {
+    return Error(ErrorCode::kInvalidArgument, "the node still votes among the members: drain it first, or wait until others vote in its place");
   }
   return wish(cx, meta::SetState{.node = node, .state = MemberState::kRemoved});
 }

@@ -193,20 +193,26 @@ Status lost(NodeContext& cx) {
 
 // ---- wishes ----------------------------------------------------------------------------------------------
 
+// Also one that was removed: whoever heard no answer and asks again is told so by the members.
+Result<NodeId> member_named(NodeContext& cx, const ClusterView& view) {
+  if (const NodeView* const node = view.find_named(cx[2])) return node->record.id;
+  for (const MemberRecord& member : cluster_of(cx).state().members()) {
+    if (node_name(member.id) == cx[2]) return member.id;
+  }
+  return errors::unknown_node(cx[2]);
+}
+
 Status set_state(NodeContext& cx, MemberState state) {
-  const ClusterView view = view_of(cx);
-  const NodeView* const node = view.find_named(cx[2]);
-  if (node == nullptr) return errors::unknown_node(cx[2]);
-  return wish(cx, meta::SetState{.node = node->record.id, .state = state});
+  TRY(const NodeId node, member_named(cx, view_of(cx)));
+  return wish(cx, meta::SetState{.node = node, .state = state});
 }
 
 Status drain(NodeContext& cx) { return set_state(cx, MemberState::kDraining); }
 Status undrain(NodeContext& cx) { return set_state(cx, MemberState::kActive); }
 Status remove(NodeContext& cx) {
   const ClusterView view = view_of(cx);
-  const NodeView* const node = view.find_named(cx[2]);
-  if (node == nullptr) return errors::unknown_node(cx[2]);
-  return wish_removal(cx, view, node->record.id);
+  TRY(const NodeId node, member_named(cx, view));
+  return wish_removal(cx, view, node);
 }
 
 Status unsafe_recover(NodeContext& cx) { return wish_without(cx); }
