@@ -388,6 +388,11 @@ void Groups::peer_event(Instant now, const PeerEvent& event) {
   const NodeId node{event.node};
   const auto pair = pairs_.find(node);
   if (pair == pairs_.end()) return;
+  if (event.kind == PeerEvent::Kind::kRestarted) {
+    // Its beats say so too, but those of the process before may never have been heard, and what that one had stored counts no more.
+    step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+    return;
+  }
   if (event.lane == PeerLane::kPubsub) return;
   if (event.lane == PeerLane::kBeats) {
     if (event.kind == PeerEvent::Kind::kUp) step_pair(now, node, *pair->second, beats::in::Connected{});

@@ -868,6 +868,11 @@ std::string ClusterWorld::describe_partition(uint32_t partition) {
                   partitions.state_index(partition).value,
                   partitions.is_astray(partition) ? " astray" : "");
     text += line + raft::describe(core->configuration());
+    for (const raft::Progress& each : core->progress()) {
+      static constexpr const char* kStates[] = {"probe", "replicate", "snapshot"};
+      text += ", " + std::to_string(each.member().replica.value) + " at " + std::to_string(each.match().value) + " (" +
+              kStates[static_cast<size_t>(each.state())] + (each.is_silent ? ", silent)" : ")");
+    }
   }
   return text;
 }

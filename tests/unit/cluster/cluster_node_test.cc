@@ -989,6 +989,27 @@ TEST(ClusterPartitions, everybody_knows_who_leads_a_partition_with_or_without_a_
   EXPECT_TRUE(world.run_until(5'000'000, all_know)) << world.notes;
 }
 
+// The beats of the process before need not have been heard.
+TEST(ClusterPartitions, what_a_process_had_stored_counts_no_more_once_another_one_connects) {
+  World world;
+  found(world, 3, 3);
+  const NodeId leader = world.leader_of(0);
+  ASSERT_NE(leader, 0u);
+  const NodeId other = leader % 3 + 1;
+  const raft::Core& core = *world.at(leader).partitions().core(0);
+  const auto match = [&] {
+    for (const raft::Progress& each : core.progress()) {
+      if (each.member().node.value == other) return each.match();
+    }
+    return raft::Index();
+  };
+  EXPECT_EQ(match(), core.last_index());
+  world.at(leader).groups().peer_event(
+      world.now, {.kind = PeerEvent::Kind::kRestarted, .lane = PeerLane::kPubsub, .node = other, .is_line = true});
+  EXPECT_TRUE(match().none());
+  EXPECT_TRUE(world.run_until(1'000'000, [&] { return match() == core.last_index(); })) << world.notes;
+}
+
 TEST(ClusterPartitions, a_snapshot_that_went_with_its_connection_is_sent_again) {
   for (int64_t until_cut_us = 1'000; until_cut_us <= 21'000; until_cut_us += 4'000) {
     World world;
