@@ -384,7 +384,10 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
 std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
                                                                   const PlannedPartition& planned) const {
   const raft::Configuration& current = own.configuration();
-  const auto has_caught_up = [&](const raft::Member& member) { return is_ready_to_vote(own, member, kCaughtUpWithin); };
+  // Nobody is given votes who is about to end.
+  const auto has_caught_up = [&](const raft::Member& member) {
+    return member.node.value == options_.self || groups_.could_succeed(own, member, kCaughtUpWithin);
+  };
   const std::map<NodeId, raft::ReplicaId>& newer = replicas_[partition_of(own.options().group)].newer;
   const auto has_gone = [&](const raft::Member& member) {
     const auto known = newer.find(member.node.value);
@@ -543,7 +546,7 @@ bool has_left(const raft::Core& own, raft::ReplicaId replica) {
 }
 
 // A replica that had stood in vain when it was left out takes no leader's word of an earlier term, and nothing is sent to it any more that
-// it could answer so: whoever leads after this has a later one.
+// it could answer so: whoever leads after this has a later one.  Only the term counts.
 raft::Message shown_term(const raft::Core& own, raft::Member from, raft::Term term) {
   return {.group = own.options().group,
           .from = from,
@@ -567,7 +570,9 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   const bool has_term = kind == kMayDrop || kind == kDrop || kind == kStartOver;
   const bool is_named = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value);
   const std::string_view named = whole.substr(0, whole.size() - bytes.size());
-  const bool is_whole = is_named && (!has_term || take_varint(bytes, term.value)) && bytes.empty();
+  // Who is of an earlier build asks without a term.
+  const bool lacks_term = kind == kMayDrop && bytes.empty();
+  const bool is_whole = is_named && (!has_term || lacks_term || take_varint(bytes, term.value)) && bytes.empty();
   if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish cannot be read");
   const raft::Core* const own = groups_.find(group);
   if (own == nullptr) return done();
@@ -576,6 +581,7 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
   } else if (kind == kMayDrop) {
     if (has_left(*own, replica) && term > own->term()) {
+      facts_.emplace_back(partition_of(group), "a replica that was left out is in term " + std::to_string(term.value) + " -> step down, and lead a later one");
       groups_.step(now, group, raft::in::Receive{shown_term(*own, {.replica = replica, .node = {from}}, term)});
     } else {
       answer_may_drop(from, *own, replica, named);
