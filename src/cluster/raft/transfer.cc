@@ -10,7 +10,8 @@ namespace quorate::raft {
 
 namespace {
 
-// Do more than half of the voters of each half hold the log up to `last`, or all that are heard?
+// Do more than half of the voters hold the log up to `last`, or as many as are heard?  In each half as many as in the larger one: so copies()
+// counts them.
 bool is_held_by_most(const Configuration& configuration, std::span<const Progress> progress, Index last) {
   const auto most_of = [](const Half& half) { return half.voters.size() / 2 + 1; };
   size_t most = most_of(configuration.incoming);

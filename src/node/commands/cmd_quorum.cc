@@ -196,9 +196,8 @@ Status lost(NodeContext& cx) {
 // Also one that was removed: whoever heard no answer and asks again is told so by the members.
 Result<NodeId> member_named(NodeContext& cx, const ClusterView& view) {
   if (const NodeView* const node = view.find_named(cx[2])) return node->record.id;
-  for (const MemberRecord& member : cluster_of(cx).state().members()) {
-    if (node_name(member.id) == cx[2]) return member.id;
-  }
+  const auto id = node_by_name(cx[2]);
+  if (id && cluster_of(cx).state().find(*id) != nullptr) return *id;
   return errors::unknown_node(cx[2]);
 }
 
