@@ -479,6 +479,30 @@ bool ClusterNode::keep_unborn(const placement::Plan& current, placement::Plan& p
   return is_all;
 }
 
+// On the leader of the meta group: who was not heard for so long that others take over what it holds.  It decides that itself, and at once: a
+// proposal that waits could be about a node that is back.
+void ClusterNode::look_at_dead(Instant now) {
+  if (next_dead_look_us_ != kNever && now.steady_us < next_dead_look_us_) return;
+  const bool leads = meta_.is_started() && meta_.may_decree({});
+  next_dead_look_us_ = leads ? now.steady_us + DeadMembers::kLookUs : kNever;
+  if (!leads) return;
+  std::vector<MemberBeats> others;
+  for (const MemberRecord& member : state().members()) {
+    if (member.id == options_.own.id || member.state == MemberState::kRemoved) continue;
+    MemberBeats& beats = others.emplace_back(MemberBeats{.node = member.id});
+    const beats::Pair* const pair = groups_.pair({member.id});
+    if (pair == nullptr) continue;
+    beats.is_heard = pair->peer_is_heard();
+    beats.received_us = pair->received_us();
+  }
+  const std::optional<std::vector<NodeId>> dead = dead_.look(now, state(), others);
+  if (!dead) return;
+  std::string names;
+  for (const NodeId node : *dead) names += " " + node_name(node);
+  note(names.empty() ? "no member is silent any more -> none is dead" : "silent for node-dead-after:" + names + " -> dead until they are heard");
+  meta_.decree(now, meta::SetDead{*dead});
+}
+
 // On the leader of the meta group: proposes a plan that fits the members, if the one there is does not.
 void ClusterNode::keep_plan(Instant now) {
   const raft::Core* const core = groups_.find(meta_.group());
@@ -506,7 +530,7 @@ void ClusterNode::tick(Instant now) {
 
 int64_t ClusterNode::deadline() const {
   const int64_t look_us = membership_ == Membership::kMember ? partitions_.deadline() : kNever;
-  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), recovery_.deadline(), look_us, next_knock_us_});
+  return std::min({peers_.deadline(), groups_.deadline(), meta_.deadline(), recovery_.deadline(), look_us, next_knock_us_, next_dead_look_us_});
 }
 
 void ClusterNode::work(Instant now) {
@@ -519,6 +543,7 @@ void ClusterNode::work(Instant now) {
   take_recovery_outcome();
   note_given_up();
   follow_members(now);
+  look_at_dead(now);
   keep_plan(now);
   hand_over_meta(now);
   tell_address();

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/dead_members.h"
 #include "cluster/group_record.h"
 #include "cluster/groups.h"
 #include "cluster/members.h"
@@ -215,6 +216,7 @@ class ClusterNode final : private GroupsClient {
   Status on_not_welcome(const Peers::Incoming& incoming);
   void follow_members(Instant now);
   bool keep_unborn(const placement::Plan& current, placement::Plan& plan) const;
+  void look_at_dead(Instant now);
   void keep_plan(Instant now);
   void note(std::string line) { notes_.push_back(std::move(line)); }
 
@@ -232,6 +234,8 @@ class ClusterNode final : private GroupsClient {
   ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
   uint64_t planned_version_ = 0;   // of the members that the plan is known to fit
   int64_t next_plan_us_ = INT64_MIN;
+  DeadMembers dead_;
+  int64_t next_dead_look_us_ = kNever;   // kNever: it did not lead the meta group when it looked last
   int64_t next_meta_transfer_us_ = INT64_MIN;  // while this node drains
   Membership membership_ = Membership::kAlone;
   std::string refusal_;

@@ -13,12 +13,12 @@ namespace quorate {
 
 namespace {
 
-// 1: without who was given up, and partitions that have begun anew.
-constexpr uint8_t kStateVersion = 2;
+// 1: without who was given up, and partitions that have begun anew.  2: without who is dead.
+constexpr uint8_t kStateVersion = 3;
 constexpr int64_t kReplicationDefault = 3;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
-enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7 };
+enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7, kSetDead = 8 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
 Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
@@ -178,6 +178,10 @@ void meta::encode(const Command& command, Buffer& out) {
                    append_varint(out, lost.empty.size());
                    for (const uint32_t partition : lost.empty) append_varint(out, partition);
                  },
+                 [&](const SetDead& dead) {
+                   tag(Tag::kSetDead);
+                   append_nodes(out, dead.nodes);
+                 },
              },
              command);
 }
@@ -228,6 +232,9 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
     case static_cast<uint8_t>(Tag::kGiveUp):
       is_whole = take_give_up(bytes, command.emplace<GiveUp>());
       break;
+    case static_cast<uint8_t>(Tag::kSetDead):
+      is_whole = take_nodes(bytes, command.emplace<SetDead>().nodes);
+      break;
     default: break;
   }
   if (!is_whole || !bytes.empty()) return damaged("a command is cut off or unknown");
@@ -244,6 +251,7 @@ Status ClusterState::apply(const meta::Command& command) {
                         [&](const meta::SetPlan& set) { return set_plan(set); },
                         [&](const meta::SetSettings& set) { return set_settings(set.all); },
                         [&](const meta::GiveUp& lost) { return give_up(lost); },
+                        [&](const meta::SetDead& dead) { return set_dead(dead); },
                     },
                     command);
 }
@@ -295,7 +303,24 @@ Status ClusterState::set_state(const meta::SetState& command) {
     return refused("the last node cannot leave");
   }
   place->state = command.state;
+  bury_removed();
   return done();
+}
+
+Status ClusterState::set_dead(const meta::SetDead& command) {
+  dead_.clear();
+  for (const NodeId node : command.nodes) {
+    if (!is_dead(node)) dead_.push_back(node);
+  }
+  bury_removed();
+  return done();
+}
+
+void ClusterState::bury_removed() {
+  std::erase_if(dead_, [&](NodeId node) {
+    const MemberRecord* const member = find(node);
+    return member == nullptr || member->state == MemberState::kRemoved;
+  });
 }
 
 Status ClusterState::give_up(const meta::GiveUp& command) {
@@ -320,6 +345,7 @@ Status ClusterState::give_up(const meta::GiveUp& command) {
   for (MemberRecord& member : members_) {
     if (!is_anybody_active && member.state == MemberState::kDraining) member.state = MemberState::kActive;
   }
+  bury_removed();
   for (const uint32_t partition : command.empty) begin_anew(partition);
   if (!command.empty.empty()) ++plan_version_;
   return done();
@@ -388,6 +414,20 @@ bool ClusterState::are_given_up(std::span<const NodeId> nodes) const {
 
 bool ClusterState::is_given_up(NodeId node) const { return std::binary_search(given_up_.begin(), given_up_.end(), node); }
 
+bool ClusterState::is_dead(NodeId node) const { return std::find(dead_.begin(), dead_.end(), node) != dead_.end(); }
+
+std::vector<NodeId> ClusterState::replaced() const {
+  const auto is_active = [](const MemberRecord& each) { return each.state == MemberState::kActive; };
+  auto active = static_cast<size_t>(std::count_if(members_.begin(), members_.end(), is_active));
+  std::vector<NodeId> found;
+  for (const NodeId node : dead_) {
+    if (!is_active(*find(node)) || active <= replication()) continue;
+    --active;
+    found.push_back(node);
+  }
+  return found;
+}
+
 bool ClusterState::is_planned(NodeId node) const {
   for (const PlannedPartition& partition : plan_) {
     for (const PlannedReplica& replica : partition.replicas) {
@@ -412,6 +452,14 @@ uint32_t ClusterState::commit_quorum() const {
   return static_cast<uint32_t>(std::clamp<int64_t>(wanted, 0, placement::kReplicationMax));
 }
 
+int64_t ClusterState::dead_after_us() const {
+  constexpr int64_t kDefaultMs = 600'000;
+  constexpr int64_t kMsMin = 1'000;
+  constexpr int64_t kMsMax = int64_t{1} << 31;
+  const int64_t after_ms = parse_int(setting("node-dead-after")).value_or(kDefaultMs);
+  return after_ms <= 0 ? 0 : std::clamp(after_ms, kMsMin, kMsMax) * 1'000;
+}
+
 int64_t ClusterState::state_check_us() const {
   constexpr int64_t kSecondsMax = int64_t{1} << 31;
   return std::clamp<int64_t>(parse_int(setting("state-check-seconds")).value_or(0), 0, kSecondsMax) * 1'000'000;
@@ -433,9 +481,14 @@ uint64_t ClusterState::last_taken(NodeId origin, uint64_t incarnation) const {
 }
 
 std::vector<placement::Member> ClusterState::placement_members() const {
+  const std::vector<NodeId> others_have = replaced();
   std::vector<placement::Member> all;
   for (const MemberRecord& member : members_) {
-    all.push_back({.id = member.id, .weight = member.weight, .zone = member.zone, .state = member.state});
+    const bool is_replaced = std::find(others_have.begin(), others_have.end(), member.id) != others_have.end();
+    all.push_back({.id = member.id,
+                   .weight = member.weight,
+                   .zone = member.zone,
+                   .state = is_replaced ? MemberState::kRemoved : member.state});
   }
   return all;
 }
@@ -480,6 +533,7 @@ void ClusterState::encode(Buffer& out) const {
     append_varint(out, index);
     append_varint(out, plan_[index].first_replica);
   }
+  append_nodes(out, dead_);
 }
 
 // What apply() keeps true and bytes from outside may not.
@@ -573,6 +627,9 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
     }
     TRY(state.check_given_up());
   }
+  if (version >= 3 && !take_nodes(bytes, state.dead_)) return damaged("who is dead is cut off");
+  const std::vector<NodeId> dead = state.dead_;
+  if (!state.set_dead({.nodes = dead}).ok() || state.dead_ != dead) return damaged("who is dead is no member");
   if (!bytes.empty()) return damaged("more than the end");
   return state;
 }

@@ -89,7 +89,12 @@ struct GiveUp {
   std::vector<NodeId> nodes;
   std::vector<uint32_t> empty = {};   // partitions of which nobody else has a copy, in order: they begin with nothing
 };
-using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp>;
+// Whom the group's leader has not heard for node-dead-after, in the place of whom it had said before; who died first comes first.  Others get
+// what they hold, until they are heard again.
+struct SetDead {
+  std::vector<NodeId> nodes;
+};
+using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp, SetDead>;
 
 void encode(const Command& command, Buffer& out);
 // Any bytes are allowed.
@@ -97,7 +102,7 @@ Result<Command> decode(std::string_view bytes);
 
 }  // namespace meta
 
-// Invariants: 1. members() is sorted by id, ids are distinct; who was given up is removed.  2. The plan has one entry a partition, names
+// Invariants: 1. members() is sorted by id, ids are distinct; who was given up is removed, who is dead is not.  2. The plan has one entry a partition, names
 // only members, and no replica id twice.  3. The same commands give the same state, byte for byte (encode()).
 class ClusterState {
  public:
@@ -123,6 +128,12 @@ class ClusterState {
   bool is_given_up(NodeId node) const;
   // All of these that are or were members.
   bool are_given_up(std::span<const NodeId> nodes) const;
+  // Members that were silent for node-dead-after (meta::SetDead), who died first first.
+  const std::vector<NodeId>& dead() const { return dead_; }
+  bool is_dead(NodeId node) const;
+  // Those of the dead that get nothing any more, others do in their place: as many as leave replication-n active ones.  Where fewer would be
+  // left a voter stays, dead or not, and with it the quorums of what it votes in (REPLICATION 7).
+  std::vector<NodeId> replaced() const;
   // Empty: not set.
   std::string_view setting(std::string_view name) const;
   // replication-n: how many copies are wanted; 3 if it is not set or no number.
@@ -132,6 +143,9 @@ class ClusterState {
   uint32_t commit_quorum() const;
   // state-check-seconds, in microseconds: in so long every partition's copies are compared once; 0: never, also if it is not set.
   int64_t state_check_us() const;
+  // node-dead-after, in microseconds: who is silent for so long has its copies made elsewhere; ten minutes if it is not set, at least a
+  // second; 0: never.
+  int64_t dead_after_us() const;
   const std::map<std::string, std::string, std::less<>>& settings() const { return settings_; }
 
   // Proposals of a member are taken in their order, each once: whether this is the next of `origin`, and if so that it was taken.  Of others
@@ -152,6 +166,9 @@ class ClusterState {
   Status enrol(const meta::Enrol& command);
   Status set_state(const meta::SetState& command);
   Status give_up(const meta::GiveUp& command);
+  Status set_dead(const meta::SetDead& command);
+  // Who was removed is not waited for.
+  void bury_removed();
   void begin_anew(uint32_t partition);
   Status check_given_up() const;
   Status set_settings(std::span<const meta::SetSetting> settings);
@@ -161,6 +178,7 @@ class ClusterState {
   ClusterId cluster_{};
   std::vector<MemberRecord> members_;
   std::vector<NodeId> given_up_;
+  std::vector<NodeId> dead_;
   std::vector<PlannedPartition> plan_;
   uint64_t plan_version_ = 0;
   uint64_t next_replica_ = 1;

@@ -17,7 +17,9 @@ constexpr uint64_t kCaughtUpWithin = 16;
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "meta group: " + std::string(what)); }
 
-bool is_decree(const meta::Command& command) { return std::holds_alternative<meta::GiveUp>(command); }
+bool is_decree(const meta::Command& command) {
+  return std::holds_alternative<meta::GiveUp>(command) || std::holds_alternative<meta::SetDead>(command);
+}
 
 }  // namespace
 
@@ -125,14 +127,14 @@ bool MetaGroup::may_decree(const std::vector<NodeId>& without) const {
   return raft::can_elect_without(core->configuration(), nodes);
 }
 
-SharedBytes MetaGroup::encode_decree(const meta::GiveUp& command) const {
+SharedBytes MetaGroup::encode_decree(const meta::Command& command) const {
   Buffer bytes;
   meta::encode(command, bytes);
   return encode_payload({.origin = options_.self, .incarnation = options_.incarnation.value, .command = bytes.view()});
 }
 
-void MetaGroup::decree(Instant now, const meta::GiveUp& command) {
-  CHECK(may_decree(command.nodes));
+void MetaGroup::decree(Instant now, const meta::Command& command) {
+  CHECK(may_decree({}));
   groups_.step(now, group(), raft::in::Propose{encode_decree(command)});
 }
 
@@ -460,9 +462,11 @@ std::vector<raft::Member> MetaGroup::wanted_voters() const {
   std::vector<raft::Member> voting;
   std::vector<raft::Member> chosen;
   std::vector<raft::Member> ready;
+  const std::vector<NodeId> replaced = state_.replaced();
   size_t active = 0;
   for (const MemberRecord& record : state_.members()) {
-    if (record.state != MemberState::kActive || is_given_up(record.id)) continue;
+    const bool is_replaced = std::find(replaced.begin(), replaced.end(), record.id) != replaced.end();
+    if (record.state != MemberState::kActive || is_given_up(record.id) || is_replaced) continue;
     ++active;
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
     const bool votes = core.configuration().incoming.has(member.replica);

@@ -78,11 +78,11 @@ class MetaGroup {
   // Grows with every change of members_to_call() and of state().
   uint64_t version() const { return version_; }
 
-  // Asks for a command to be applied.  0: too many wait.  Requires: no GiveUp.
+  // Asks for a command to be applied.  0: too many wait.  Requires: neither GiveUp nor SetDead.
   ProposalToken propose(const meta::Command& command);
-  // On the leader, now or never: what was right a moment ago may not be when a proposal that waits is sent.  It is known to be decided when
+  // GiveUp or SetDead on the leader, now or never: what was right a moment ago may not be when a proposal that waits is sent.  It is known to be decided when
   // state() says so; once more it does no harm.  Requires: may_decree().
-  void decree(Instant now, const meta::GiveUp& command);
+  void decree(Instant now, const meta::Command& command);
   // This replica leads, and what it appends is committed without these nodes.
   bool may_decree(const std::vector<NodeId>& without) const;
   struct Outcome {
@@ -144,7 +144,7 @@ class MetaGroup {
   static SharedBytes encode_payload(const Payload& payload);
   static bool decode_payload(std::string_view bytes, Payload& payload);
   static bool takes(ClusterState& state, const Payload& payload, const meta::Command& command);
-  SharedBytes encode_decree(const meta::GiveUp& command) const;
+  SharedBytes encode_decree(const meta::Command& command) const;
   void store_base(const raft::SnapshotMark& mark, const ClusterState& state);
   void apply_committed();
   void apply(const raft::Entry& entry);

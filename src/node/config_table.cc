@@ -150,8 +150,7 @@ constexpr Setting kTable[] = {
      .assign = to<&ProcessSettings::cluster_announce_client_port>},
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
      .assign = to<&NodeSettings::request_timeout_ms>},
-    {.name = "node-dead-after", .type = kInt, .initial = "15000", .least = 1, .most = kInt32Max,
-     .is_cluster_wide = true, .has_no_effect = true},
+    {.name = "node-dead-after", .type = kInt, .initial = "600000", .most = kInt32Max, .is_cluster_wide = true},
     {.name = "state-check-seconds", .type = kInt, .initial = "3600", .most = kInt32Max, .is_cluster_wide = true},
     {.name = "rdb-version", .type = kEnum, .initial = "10", .choices = "10, 11", .assign = to_rdb_version},
 

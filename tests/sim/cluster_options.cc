@@ -1,6 +1,8 @@
 // Each fault is on in a part of the seeds, at a rate and length that the seed draws.
 #include "tests/sim/cluster_options.h"
 
+#include <algorithm>
+
 namespace quorate::sim {
 
 namespace {
@@ -108,6 +110,17 @@ void draw_appends(Prng& prng, ClusterSwarm& swarm) {
   if (prng.chance(0.2)) swarm.append_bytes_max = static_cast<size_t>(between(prng, 1, 300));
 }
 
+// Likewise.  Nodes are away for longer than that, and there are more of them than copies.
+void draw_dead(Prng& prng, ClusterSwarm& swarm) {
+  const bool is_drawn = prng.chance(0.15);
+  const int64_t after_ms = between(prng, 1'000, 3'000);
+  if (!is_drawn || swarm.is_gentle) return;
+  swarm.dead_after_ms = after_ms;
+  swarm.nodes = std::max(swarm.nodes, swarm.replication + 1);
+  swarm.kill.every_us = std::max(swarm.kill.every_us, 4 * kSecond);
+  swarm.kill.length_us = std::max(swarm.kill.length_us, 2 * after_ms * kMs);
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -132,6 +145,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_disaster(disaster_prng, swarm);
   Prng append_prng(seed ^ 0x617070656e64);
   draw_appends(append_prng, swarm);
+  Prng dead_prng(seed ^ 0x64656164);
+  draw_dead(dead_prng, swarm);
   return swarm;
 }
 
@@ -168,6 +183,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "failed sync", swarm.sync_fails);
   add_line(text, "churn", swarm.churn);
   if (swarm.loses_most) text += "  most machines are lost for good\n";
+  if (swarm.dead_after_ms > 0) add_line(text, "node-dead-after", static_cast<double>(swarm.dead_after_ms));
   if (swarm.state_check_s > 0) add_line(text, "state-check-seconds", static_cast<double>(swarm.state_check_s));
   add_line(text, "clients", swarm.clients);
   if (swarm.flocks > 0) add_line(text, "flocks", swarm.flocks);

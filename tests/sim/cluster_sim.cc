@@ -90,7 +90,8 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
                    {"operations judged", world.clients().operations()},
                    {"operations with an unknown outcome", world.clients().unknown()},
                    {"histories undecided", undecided},
-                   {"nodes replaced", world.replaced()}};
+                   {"nodes replaced", world.replaced()},
+                   {"nodes taken for dead", world.died()}};
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {
     result.counts.push_back({name_of(static_cast<ClusterFault>(fault)), world.faults()[fault]});
   }

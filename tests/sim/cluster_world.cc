@@ -217,6 +217,19 @@ void ClusterWorld::after_turn(uint32_t number) {
   start_disk(number);
   arm_timer(number);
   check_invariants(number);
+  if (swarm_.dead_after_ms > 0) count_dead(number);
+}
+
+// As whoever leads the members knows it.
+void ClusterWorld::count_dead(uint32_t number) {
+  Company& company = company_of(*machines_[number]->node);
+  if (!company.is_started() || company.is_alone() || !company.cluster().meta().may_decree({})) return;
+  const std::vector<NodeId>& dead = company.cluster().state().dead();
+  if (dead == dead_) return;
+  for (const NodeId node : dead) {
+    if (std::find(dead_.begin(), dead_.end(), node) == dead_.end()) ++died_;
+  }
+  dead_ = dead;
 }
 
 void ClusterWorld::start_disk(uint32_t number) {
@@ -257,6 +270,7 @@ std::string ClusterWorld::config(uint32_t number) const {
     text += "zone z" + std::to_string(zone_of(number)) + "\nmin-zones " + std::to_string(swarm_.min_zones) + "\n";
   }
   text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
+  if (swarm_.dead_after_ms > 0) text += "node-dead-after " + std::to_string(swarm_.dead_after_ms) + "\n";
   text += "state-check-seconds " + std::to_string(swarm_.state_check_s) + "\n";
   text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
   if (machines_[number]->is_new) {
@@ -892,6 +906,7 @@ std::string ClusterWorld::describe_unsettled() {
           return member.state == MemberState::kActive;
         }));
     if (members != size()) return name + " knows " + std::to_string(members) + " members";
+    if (!company.cluster().state().dead().empty()) return name + " takes a member for dead";
   }
   const size_t copies = std::min(size(), swarm_.replication);
   for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/members.h"
 #include "node/losses.h"
 #include "tests/sim/cluster_clients.h"
 #include "tests/sim/cluster_network.h"
@@ -115,6 +116,8 @@ class ClusterWorld final : private NetworkHost,
   // Rounds in which nodes have compared the copies of a partition.
   uint64_t state_checks() const;
   uint64_t replaced() const { return operator_.replaced(); }
+  // Members that were silent for node-dead-after, each time.
+  uint64_t died() const { return died_; }
 
  private:
   enum class EventKind : uint8_t {
@@ -211,6 +214,7 @@ class ClusterWorld final : private NetworkHost,
   void input(uint32_t machine);
   void end_turn(uint32_t machine);
   void after_turn(uint32_t machine);
+  void count_dead(uint32_t machine);
   void arm_timer(uint32_t machine);
   void start_disk(uint32_t machine);
   void start_node(uint32_t machine);
@@ -324,6 +328,8 @@ class ClusterWorld final : private NetworkHost,
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint64_t> copies_seen_;
   std::vector<int64_t> served_us_;   // when somebody was seen to serve it last, by partition
   uint64_t snapshots_ = 0;
+  std::vector<NodeId> dead_;    // as is known of the members
+  uint64_t died_ = 0;
   uint64_t state_checks_ = 0;   // of lives that have ended
   uint64_t event_count_ = 0;
   bool healed_ = false;

@@ -77,12 +77,12 @@ std::string cluster_id_text(const ClusterState& state) {
   return text;
 }
 
-void reply_node(const ClusterView& view, const NodeView& node, Reply& reply) {
+void reply_node(const ClusterView& view, const NodeView& node, std::string_view state, Reply& reply) {
   Pairs pairs(reply);
   pairs.text("id", node_name(node.record.id));
   pairs.text("address", address_text(node.record.host, node.record.port));
   pairs.text("zone", node.record.zone);
-  pairs.text("state", name_of(node.record.state));
+  pairs.text("state", state);
   pairs.fact("live", node.is_live);
   pairs.fact("myself", node.is_self);
   pairs.number("leads", view.led_by(node.record.id));
@@ -110,7 +110,10 @@ Status status(NodeContext& cx) {
   pairs.fact("survives-a-node", health.live >= 3 && view.copies_wanted >= 3 && health.leaderless + health.under_replicated == 0);
   pairs.number("plan", view.epoch);
   pairs.name("nodes").array(view.nodes.size());
-  for (const NodeView& node : view.nodes) reply_node(view, node, cx.reply);
+  for (const NodeView& node : view.nodes) {
+    const bool is_dead = cluster.state().is_dead(node.record.id);
+    reply_node(view, node, is_dead ? "dead" : name_of(node.record.state), cx.reply);
+  }
   pairs.end();
   return done();
 }

@@ -950,6 +950,138 @@ TEST(ClusterPartitions, leaders_that_cannot_commit_their_first_entry_say_what_th
   EXPECT_NE(world.notes.find(", no line)"), std::string::npos) << world.notes;
 }
 
+TEST(ClusterPartitions, what_a_node_held_that_is_silent_for_long_is_made_elsewhere_and_it_gets_its_share_when_it_is_back) {
+  World world;
+  found(world, 5, 3);
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(5, 3); }));
+  world.at(1).propose(meta::SetSetting{"node-dead-after", "2000"});
+  world.run(500'000);
+  const auto is_empty = [&](NodeId node) { return !world.at(world.leader()).state().is_planned(node); };
+  // A voter of the meta group, and one of those that learn.
+  const NodeId voter = world.leader() == 1 ? 2 : 1;
+  for (const NodeId dead : {voter, NodeId{5}}) {
+    world.kill(dead);
+    world.run(1'500'000);
+    EXPECT_FALSE(is_empty(dead));
+    ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.leader() != 0 && is_empty(dead) && world.is_placed(3); })) << world.notes;
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(5, 3); })) << world.notes;
+    for (const raft::Member& member : world.meta_configuration(world.leader()).incoming.voters) EXPECT_NE(member.node.value, dead);
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) EXPECT_TRUE(world.write_until_done(partition, "without", "it"));
+    world.boot(dead);
+    ASSERT_TRUE(world.run_until(30'000'000, [&] { return !is_empty(dead) && world.is_placed(3) && world.at(dead).state().is_planned(dead); })) << world.notes;
+  }
+}
+
+// Others restart, and another one comes to lead the members: the plan stays as it is.
+TEST(ClusterPartitions, who_is_dead_stays_so_whoever_restarts_or_leads) {
+  World world;
+  found(world, 5, 3);
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(5, 3); }));
+  world.at(1).propose(meta::SetSetting{"node-dead-after", "2000"});
+  const NodeId dead = world.leader() == 5 ? 4 : 5;
+  world.kill(dead);
+  const auto knows_it = [&](NodeId id) { return world.at(id).state().dead() == std::vector<NodeId>{dead}; };
+  ASSERT_TRUE(world.run_until(30'000'000, [&] {
+    return world.leader() != 0 && !world.at(world.leader()).state().is_planned(dead) && world.is_placed(3);
+  })) << world.notes;
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(5, 3); })) << world.notes;
+  const NodeId witness = world.leader() == 1 ? 2 : 1;
+  const uint64_t plan = world.at(witness).state().plan_version();
+  NodeId follower = 1;
+  while (follower == witness || follower == world.leader() || follower == dead) ++follower;
+  for (const NodeId restarted : {follower, world.leader()}) {
+    world.kill(restarted);
+    world.run(1'000'000);
+    world.boot(restarted);
+    for (int look = 0; look < 50; ++look) {
+      world.run(100'000);
+      EXPECT_TRUE(knows_it(witness));
+    }
+    EXPECT_EQ(world.at(witness).state().plan_version(), plan) << world.notes;
+  }
+  world.boot(dead);
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.at(dead).state().is_planned(dead) && world.is_placed(3); })) << world.notes;
+  EXPECT_TRUE(world.at(dead).state().dead().empty());
+}
+
+TEST(ClusterPartitions, two_of_five_die_at_once) {
+  World world;
+  found(world, 5, 3);
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(5, 3); }));
+  world.at(1).propose(meta::SetSetting{"node-dead-after", "2000"});
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) EXPECT_TRUE(world.write_until_done(partition, "before", "it"));
+  world.run(500'000);
+  // One that votes in the meta group and one that does not: the others still elect there.
+  NodeId voter = 1;
+  NodeId learner = 1;
+  const raft::Half voters = world.meta_configuration(world.leader()).incoming;
+  while (voter == world.leader() || !voters.has({voter})) ++voter;
+  while (voters.has({learner})) ++learner;
+  world.kill(voter);
+  world.kill(learner);
+  ASSERT_TRUE(world.run_until(30'000'000, [&] {
+    if (world.leader() == 0) return false;
+    const ClusterState& state = world.at(world.leader()).state();
+    return state.dead().size() == 2 && !state.is_planned(voter) && !state.is_planned(learner);
+  })) << world.notes;
+  // Partitions of which both had a copy have nobody to elect them until one is back; it gives them to those that are planned.
+  world.boot(voter);
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.at(voter).state().is_planned(voter) && world.is_placed(3); })) << world.notes;
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_EQ(world.data(world.leader_of(partition)).words[partition]["before"], "it");
+    EXPECT_TRUE(world.write_until_done(partition, "without", "it"));
+  }
+}
+
+TEST(ClusterPartitions, who_is_dead_keeps_its_place_until_there_are_enough_others) {
+  World world;
+  found(world, 3, 3);
+  world.at(1).propose(meta::SetSetting{"node-dead-after", "1000"});
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(3, 3) && world.is_placed(3); })) << world.notes;
+  world.kill(2);
+  world.run(10'000'000);
+  const ClusterState& state = world.at(world.leader()).state();
+  EXPECT_EQ(state.dead(), std::vector<NodeId>{2});
+  EXPECT_TRUE(state.is_planned(2));
+  // Two of three commit, and nobody alone.
+  EXPECT_EQ(world.meta_configuration(world.leader()).incoming.voters.size(), 3u);
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_TRUE(world.write_until_done(partition, "without", "it"));
+    const raft::Core* const core = world.at(world.leader_of(partition)).partitions().core(partition);
+    EXPECT_EQ(core->configuration().incoming.voters.size(), 3u);
+  }
+  world.boot(4, {1});
+  ASSERT_TRUE(world.run_until(30'000'000, [&] {
+    return world.agree(4) && !world.at(world.leader()).state().is_planned(2) && world.is_placed(3);
+  })) << world.notes;
+  EXPECT_EQ(world.meta_configuration(world.leader()).incoming.voters.size(), 3u);
+  EXPECT_FALSE(world.meta_configuration(world.leader()).incoming.has({2}));
+  world.boot(2);
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.at(2).state().is_planned(2) && world.is_placed(3); })) << world.notes;
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_EQ(world.data(world.leader_of(partition)).words[partition]["without"], "it");
+  }
+}
+
+TEST(ClusterPartitions, a_leader_that_is_cut_off_decides_nothing_and_is_dead_itself) {
+  World world;
+  found(world, 4, 3);
+  world.at(1).propose(meta::SetSetting{"node-dead-after", "1000"});
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(4, 3) && world.is_placed(3); })) << world.notes;
+  world.run(500'000);
+  const NodeId old = world.leader();
+  world.isolate(old);
+  const NodeId witness = old == 1 ? 2 : 1;
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.at(witness).state().dead() == std::vector<NodeId>{old}; })) << world.notes;
+  world.run(3'000'000);
+  EXPECT_FALSE(world.at(witness).state().is_planned(old));
+  EXPECT_TRUE(world.at(old).state().dead().empty());
+  world.isolate(0);
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.at(old).state().is_planned(old) && world.is_placed(3); })) << world.notes;
+  EXPECT_TRUE(world.agree(4));
+  EXPECT_TRUE(world.at(old).state().dead().empty());
+}
+
 TEST(ClusterPartitions, everybody_knows_who_leads_a_partition_with_or_without_a_replica_of_it) {
   World world;
   found(world, 4, 3);

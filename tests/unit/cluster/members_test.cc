@@ -153,7 +153,8 @@ TEST(Members, state_and_commands_survive_their_bytes) {
                                     meta::Enrol{member(2)}, meta::SetState{2, MemberState::kDraining},
                                     meta::SetSetting{"a", "b"}, plan_for(state, 2),
                                     meta::SetSettings{{{"a", "b"}, {"c", ""}}},
-                                    meta::GiveUp{.nodes = {2, 3}, .empty = {0, 7}}};
+                                    meta::GiveUp{.nodes = {2, 3}, .empty = {0, 7}},
+                                    meta::SetDead{{2, 3}}};
   for (const meta::Command& command : commands) {
     Buffer first;
     meta::encode(command, first);
@@ -230,9 +231,9 @@ TEST(Members, partitions_that_nobody_has_a_copy_of_begin_anew_once) {
 TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
   const ClusterState state = founded();
   std::string bytes = bytes_of(state);
-  ASSERT_EQ(bytes.front(), 2);
-  // Nobody, and no partition.
-  const size_t more = 1 + 1;
+  ASSERT_EQ(bytes.front(), 3);
+  // Nobody, no partition, and nobody is dead.
+  const size_t more = 1 + 1 + 1;
   ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more, '\0'));
   bytes.front() = 1;
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
@@ -240,6 +241,45 @@ TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
   const auto read = ClusterState::decode(bytes);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
+}
+
+TEST(Members, who_is_dead_gets_nothing_and_is_a_member) {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 5; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  const auto share_of = [&](NodeId id) { return state.placement_members()[static_cast<size_t>(id) - 1].state; };
+  // Who died first comes first; each once, and nobody that is no member.
+  ASSERT_TRUE(state.apply(meta::SetDead{{4, 2, 9, 4}}).ok());
+  EXPECT_EQ(state.dead(), (std::vector<NodeId>{4, 2}));
+  EXPECT_EQ(state.replaced(), state.dead());
+  EXPECT_EQ(state.find(2)->state, MemberState::kActive);
+  EXPECT_EQ(share_of(2), MemberState::kRemoved);
+  EXPECT_EQ(share_of(3), MemberState::kActive);
+  const auto again = ClusterState::decode(bytes_of(state));
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again.value().dead(), state.dead());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}}).ok());
+  EXPECT_EQ(state.dead(), std::vector<NodeId>{4});
+  ASSERT_TRUE(state.apply(meta::SetDead{}).ok());
+  EXPECT_EQ(share_of(4), MemberState::kActive);
+}
+
+// With fewer than replication-n nodes a partition would have fewer voters, of two even one.
+TEST(Members, who_is_dead_keeps_its_share_if_there_are_not_enough_others) {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 4; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  ASSERT_TRUE(state.apply(meta::SetDead{{4, 2}}).ok());
+  EXPECT_EQ(state.replication(), 3u);
+  EXPECT_EQ(state.replaced(), std::vector<NodeId>{4});
+  ASSERT_TRUE(state.apply(meta::SetState{3, MemberState::kDraining}).ok());
+  EXPECT_TRUE(state.replaced().empty());
+  ASSERT_TRUE(state.apply(meta::SetSetting{"replication-n", "1"}).ok());
+  EXPECT_EQ(state.replaced(), (std::vector<NodeId>{4, 2}));
+  // An operator who empties or removes one has decided.
+  ASSERT_TRUE(state.apply(meta::SetState{4, MemberState::kDraining}).ok());
+  EXPECT_EQ(state.replaced(), std::vector<NodeId>{2});
+  EXPECT_EQ(state.dead(), (std::vector<NodeId>{4, 2}));
+  ASSERT_TRUE(state.apply(meta::SetState{4, MemberState::kRemoved}).ok());
+  EXPECT_EQ(state.dead(), std::vector<NodeId>{2});
 }
 
 TEST(Members, several_settings_are_set_together_or_not_at_all) {

@@ -147,5 +147,33 @@ TEST(RecoveryWorld, whoever_hangs_up_takes_it_back) {
   EXPECT_TRUE(cluster.company(0).cluster().state().given_up().empty());
 }
 
+TEST(RecoveryWorld, what_a_dead_node_held_is_made_elsewhere_under_load) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    const Disaster nobody{.nodes = 5};
+    CalmCluster cluster(busy_cluster(nobody, seed), seed);
+    EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "node-dead-after", "1500"}), "+OK\r\n");
+    ClusterWorld& world = cluster.world();
+    world.start_clients();
+    cluster.pass(kSecondUs);
+    const auto dead = static_cast<uint32_t>(seed % 5);
+    const NodeId id = cluster.company(dead).cluster().own().id;
+    world.kill_now(dead);
+    cluster.pass(10 * kSecondUs);
+    ASSERT_EQ(cluster.wrong(), "");
+    for (uint32_t partition = 0; partition < kCalmPartitions; ++partition) {
+      size_t copies = 0;
+      for (uint32_t machine = 0; machine < nobody.nodes; ++machine) {
+        if (machine == dead) continue;
+        const raft::Core* const core = cluster.company(machine).cluster().partitions().core(partition);
+        if (core == nullptr) continue;
+        ++copies;
+        for (const raft::Member& member : core->configuration().members()) EXPECT_NE(member.node.value, id) << partition;
+      }
+      EXPECT_EQ(copies, nobody.replication) << partition;
+    }
+    heal_and_judge(cluster);
+  }
+}
+
 }  // namespace
 }  // namespace quorate::sim
