@@ -45,9 +45,11 @@ std::string names_of(const std::vector<uint32_t>& partitions) {
   return names + (partitions.size() > kNamedMax ? ", ..." : "");
 }
 
-// It has thrown its log away for a leader of a later epoch, and waits for what that one holds.  By its epoch it comes before those that hold
-// everything.
+// It has thrown its log away for a leader of a later epoch, and waits for what that one holds; or it keeps none.  By its epoch it comes before
+// those that hold everything.
 bool holds_nothing_yet(const raft::Core& core) { return !core.epoch().none() && core.position().index.none(); }
+
+constexpr std::string_view kHoldsNothingYet = " holds nothing yet of what the others have gone on with: others would lose what they hold for it";
 
 // What stands in the way of going on without these nodes in a group that this node has a copy of.  `leader`: who is heard to lead it.
 Status check_group(const raft::Core& core, std::optional<raft::NodeId> leader, const std::vector<raft::NodeId>& gone, const std::string& name) {
@@ -59,8 +61,12 @@ Status check_group(const raft::Core& core, std::optional<raft::NodeId> leader, c
                           "but one of those that wait is left and all others are named");
   }
   if (core.failed()) return refused(name + " has stopped by a contradiction: start that node again, or name it too");
-  if (holds_nothing_yet(core)) return refused(name + " holds nothing yet of what the others have gone on with: others would lose what they hold for it");
   return done();
+}
+
+// The group needs all that are left, and this copy would lead those that hold something.
+bool blocks_others(const raft::Core& core, const std::vector<raft::NodeId>& gone) {
+  return !core.configuration().unknown() && !raft::can_elect_without(core.configuration(), gone) && holds_nothing_yet(core);
 }
 
 }  // namespace
@@ -93,8 +99,12 @@ std::vector<NodeId> UnsafeRecovery::others_without(const std::vector<NodeId>& no
 Status UnsafeRecovery::check_own_groups(const std::vector<NodeId>& nodes) const {
   Status status = done();
   groups_.for_each([&](raft::GroupId group, const raft::Core& core) {
-    const std::string what = group == meta_.group() ? "its copy of the members" : "its copy of partition " + std::to_string(group.value - 1);
-    if (status.ok()) status = check_group(core, groups_.known_leader(group), typed(nodes), "node " + node_name(options_.self) + ": " + what);
+    const bool is_meta = group == meta_.group();
+    const std::string what = is_meta ? "its copy of the members" : "its copy of partition " + std::to_string(group.value - 1);
+    const std::string name = "node " + node_name(options_.self) + ": " + what;
+    if (status.ok()) status = check_group(core, groups_.known_leader(group), typed(nodes), name);
+    // Of a partition it matters only if somebody else has a copy: agree().
+    if (status.ok() && is_meta && blocks_others(core, typed(nodes))) status = refused(name + std::string(kHoldsNothingYet));
   });
   return status;
 }
@@ -123,7 +133,10 @@ UnsafeRecovery::Answer UnsafeRecovery::own_answer(const std::vector<NodeId>& nod
     std::vector<raft::NodeId> gone = typed(nodes);
     if (core.failed()) gone.push_back({options_.self});
     if (!raft::can_elect_without(core.configuration(), gone)) answer.is_needed = true;
-    if (!is_meta && !core.position().index.none()) answer.copies.push_back(static_cast<uint32_t>(group.value - 1));
+    if (is_meta) return;
+    const auto partition = static_cast<uint32_t>(group.value - 1);
+    if (!core.position().index.none()) answer.copies.push_back(partition);
+    if (blocks_others(core, typed(nodes))) answer.hollow.push_back(partition);
   });
   return answer;
 }
@@ -132,7 +145,8 @@ UnsafeRecovery::Answer UnsafeRecovery::own_answer(const std::vector<NodeId>& nod
 //
 //   message = u8 1 (asks), u64 nonce, GiveUp
 //           | u8 2 (answers), u64 nonce, varint epoch, term, index of its newest configuration of the meta group, u8 1 if a group of its
-//             own cannot elect without them, varint copies, varint partition *, text: why not
+//             own cannot elect without them, varint copies, varint partition *, varint copies that hold nothing yet, varint partition *,
+//             text: why not
 //           | u8 3 (go on without them), varint for how many ms, GiveUp
 //           | u8 4 (decide), u64 nonce, GiveUp
 //           | u8 5 (refuses), u64 nonce, text: why it was not decided
@@ -157,7 +171,7 @@ Status UnsafeRecovery::begin(Instant now, std::vector<NodeId> nodes, WithoutCopi
   attempt.until_us = until_us;
   attempt.answer_until_us = std::min(now.steady_us + options_.answer_us, until_us);
   attempt.has_copy.assign(options_.partitions, false);
-  count(own_answer(attempt.nodes));
+  count(options_.self, own_answer(attempt.nodes));
   Buffer bytes;
   wire::write_byte(Said::kAsks, bytes);
   append_little<uint64_t>(bytes, attempt.nonce);
@@ -177,9 +191,10 @@ void UnsafeRecovery::end(Status outcome) {
   outcome_ = std::move(outcome);
 }
 
+// The permission of another one who asks stays.
 void UnsafeRecovery::drop() {
+  if (attempt_ && attempt_->is_allowed) allowed_.reset();
   attempt_.reset();
-  allowed_.reset();
 }
 
 // What may have been decided all the same is not refused.
@@ -191,9 +206,10 @@ void UnsafeRecovery::refuse(Status why) {
   }
 }
 
-void UnsafeRecovery::count(const Answer& answer) {
+void UnsafeRecovery::count(NodeId from, const Answer& answer) {
   attempt_->is_needed = attempt_->is_needed || answer.is_needed;
   for (const uint32_t partition : answer.copies) attempt_->has_copy[partition] = true;
+  for (const uint32_t partition : answer.hollow) attempt_->hollow[partition] = from;
 }
 
 Status UnsafeRecovery::answer_question(NodeId from, std::string_view bytes, Peers& peers) {
@@ -211,8 +227,10 @@ Status UnsafeRecovery::answer_question(NodeId from, std::string_view bytes, Peer
   wire::write(own.newest.term, bytes_out);
   wire::write(own.newest.index, bytes_out);
   append_little<uint8_t>(bytes_out, own.is_needed ? 1 : 0);
-  append_varint(bytes_out, own.copies.size());
-  for (const uint32_t partition : own.copies) append_varint(bytes_out, partition);
+  for (const std::vector<uint32_t>* partitions : {&own.copies, &own.hollow}) {
+    append_varint(bytes_out, partitions->size());
+    for (const uint32_t partition : *partitions) append_varint(bytes_out, partition);
+  }
   Status agreed = check_silent(asked.nodes);
   if (agreed.ok()) agreed = check_own_groups(asked.nodes);
   if (!agreed.ok()) bytes_out.append(agreed.error().detail());
@@ -228,9 +246,11 @@ Status UnsafeRecovery::take_answer(NodeId from, std::string_view bytes) {
   reader.read(answer.newest.term);
   reader.read(answer.newest.index);
   answer.is_needed = reader.flag();
-  for (size_t left = reader.count(1); left > 0; --left) {
-    const uint64_t partition = reader.varint_at_most(options_.partitions - 1);
-    answer.copies.push_back(static_cast<uint32_t>(partition));
+  for (std::vector<uint32_t>* partitions : {&answer.copies, &answer.hollow}) {
+    for (size_t left = reader.count(1); left > 0; --left) {
+      const uint64_t partition = reader.varint_at_most(options_.partitions - 1);
+      partitions->push_back(static_cast<uint32_t>(partition));
+    }
   }
   if (!reader.good()) return damaged("an answer is cut off");
   if (!attempt_ || attempt_->is_agreed || nonce != attempt_->nonce) return done();
@@ -242,7 +262,7 @@ Status UnsafeRecovery::take_answer(NodeId from, std::string_view bytes) {
     end(refused("node " + node_name(from) + " knows newer members: ask that one"));
     return done();
   }
-  if (std::erase(attempt_->missing, from) != 0) count(answer);
+  if (std::erase(attempt_->missing, from) != 0) count(from, answer);
   return done();
 }
 
@@ -330,6 +350,9 @@ void UnsafeRecovery::agree(Instant now, Peers& peers) {
   std::vector<uint32_t> empty;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (!attempt.has_copy[partition]) empty.push_back(partition);
+    if (!attempt.has_copy[partition] || !attempt.hollow.contains(partition)) continue;
+    return end(refused("node " + node_name(attempt.hollow[partition]) + ": its copy of partition " + std::to_string(partition) +
+                       std::string(kHoldsNothingYet) + ", so ask one of those and name that node too"));
   }
   if (!attempt.is_needed && empty.empty()) {
     return end(refused("the other nodes are enough to go on without losing anything: QUORUM DRAIN and QUORUM REMOVE do it"));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,6 +69,7 @@ class UnsafeRecovery {
     std::vector<NodeId> missing;         // have not answered
     bool is_needed = false;              // somebody has a group that cannot elect without them
     std::vector<bool> has_copy;          // by partition: somebody who is left has one
+    std::map<uint32_t, NodeId> hollow;   // by partition: whose copy holds nothing yet and would lead the others
     // From then on.
     bool is_agreed = false;
     meta::GiveUp command;
@@ -81,6 +83,7 @@ class UnsafeRecovery {
     raft::Position newest;               // configuration of the meta group
     bool is_needed = false;
     std::vector<uint32_t> copies;        // partitions
+    std::vector<uint32_t> hollow = {};   // partitions of which its copy holds nothing yet, and would lead the others
   };
 
   bool is_heard(NodeId node) const;
@@ -94,7 +97,7 @@ class UnsafeRecovery {
   void end(Status outcome);
   void drop();
   void refuse(Status why);
-  void count(const Answer& answer);
+  void count(NodeId from, const Answer& answer);
   Status take_answer(NodeId from, std::string_view bytes);
   Status take_refusal(std::string_view bytes);
   Status answer_question(NodeId from, std::string_view bytes, Peers& peers);

@@ -1736,6 +1736,21 @@ TEST(UnsafeRecovery, who_waits_no_more_takes_it_back) {
   ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(5, 3); })) << world.notes;
 }
 
+TEST(UnsafeRecovery, who_is_refused_takes_nothing_from_another_one_who_asks) {
+  World world;
+  found(world, 5, 3);
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(5, 3); }));
+  for (const NodeId lost : {NodeId{1}, NodeId{2}, NodeId{3}}) world.kill(lost);
+  world.run(1'000'000);
+  const int64_t until_us = world.now.steady_us + 8'000'000;
+  ASSERT_TRUE(world.at(4).recover_without(world.now, {1, 2, 3}, WithoutCopies::kBeginEmpty, until_us).ok());
+  ASSERT_TRUE(world.run_until(1'000'000, [&] { return world.notes.find("5> meta group: too few voters are left") != std::string::npos; })) << world.notes;
+  const std::string refusal = recover_without(world, 5, {1, 2, 3});
+  EXPECT_NE(refusal.find("nobody who is left has a copy of"), std::string::npos) << refusal;
+  EXPECT_EQ(world.leader(), 0u);
+  ASSERT_TRUE(world.run_until(6'000'000, [&] { return world.at(4).state().given_up().size() == 3; })) << world.notes;
+}
+
 // It has thrown its log away for a leader of a later epoch that is lost too, and is of that epoch: others would follow it into nothing.
 TEST(UnsafeRecovery, a_replica_that_holds_nothing_yet_is_not_taken_for_the_fullest) {
   World world;
@@ -1763,10 +1778,12 @@ TEST(UnsafeRecovery, a_replica_that_holds_nothing_yet_is_not_taken_for_the_fulle
   const NodeId left = emptied();
   world.kill(9 - left);
   world.run(1'000'000);
-  {
-    const std::string refusal = recover_without(world, left, {1, 2, 3, 9 - left});
-    EXPECT_NE(refusal.find("holds nothing yet of what the others have gone on with"), std::string::npos) << refusal;
-  }
+  // Nobody else has a copy: it is no worse than none.
+  const std::string refusal = recover_without(world, left, {1, 2, 3, 9 - left});
+  EXPECT_NE(refusal.find("nobody who is left has a copy of"), std::string::npos) << refusal;
+  EXPECT_EQ(recover_without(world, left, {1, 2, 3, 9 - left}, WithoutCopies::kBeginEmpty), "");
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.led_by(left) == kPartitions; })) << world.notes;
+  write_all(world, "third");
 }
 
 // Whoever is left when it is decided, and is told to leave itself, has to stay.
