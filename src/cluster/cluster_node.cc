@@ -486,20 +486,22 @@ void ClusterNode::look_at_dead(Instant now) {
   const bool leads = meta_.is_started() && meta_.may_decree({});
   next_dead_look_us_ = leads ? now.steady_us + DeadMembers::kLookUs : kNever;
   if (!leads) return;
-  std::vector<MemberBeats> others;
+  std::vector<MemberBeats> members;
   for (const MemberRecord& member : state().members()) {
-    if (member.id == options_.own.id || member.state == MemberState::kRemoved) continue;
-    MemberBeats& beats = others.emplace_back(MemberBeats{.node = member.id});
+    if (member.state == MemberState::kRemoved) continue;
+    MemberBeats& beats = members.emplace_back(MemberBeats{.node = member.id, .is_heard = member.id == options_.own.id});
     const beats::Pair* const pair = groups_.pair({member.id});
     if (pair == nullptr) continue;
     beats.is_heard = pair->peer_is_heard();
     beats.received_us = pair->received_us();
   }
-  const std::optional<std::vector<NodeId>> dead = dead_.look(now, state(), others);
+  const std::optional<std::vector<NodeId>> dead = dead_.look(now, state(), members);
   if (!dead) return;
-  std::string names;
-  for (const NodeId node : *dead) names += " " + node_name(node);
-  note(names.empty() ? "no member is silent any more -> none is dead" : "silent for node-dead-after:" + names + " -> dead until they are heard");
+  for (const MemberBeats& member : members) {
+    const bool is_dead = std::find(dead->begin(), dead->end(), member.node) != dead->end();
+    if (is_dead == state().is_dead(member.node)) continue;
+    note("member " + node_name(member.node) + (is_dead ? " is silent for node-dead-after -> dead until it is heard" : " is not dead any more -> gets its share"));
+  }
   meta_.decree(now, meta::SetDead{*dead});
 }
 

@@ -12,23 +12,21 @@ bool DeadMembers::may_die(Instant now, const ClusterState& state, const MemberBe
   return !state.is_dead(member.node) && now.steady_us - since_us >= state.dead_after_us();
 }
 
-std::optional<std::vector<NodeId>> DeadMembers::look(Instant now, const ClusterState& state, std::span<const MemberBeats> others) {
+std::optional<std::vector<NodeId>> DeadMembers::look(Instant now, const ClusterState& state, std::span<const MemberBeats> members) {
   const bool looked_lately = last_look_us_ != INT64_MIN && now.steady_us - last_look_us_ <= 2 * kLookUs;
-  if (!looked_lately) silent_since_us_.clear();
   last_look_us_ = now.steady_us;
+  const auto heard = std::count_if(members.begin(), members.end(), [](const MemberBeats& each) { return each.is_heard; });
+  const bool are_most_heard = 2 * static_cast<size_t>(heard) > members.size();
+  if (!looked_lately || !are_most_heard) silent_since_us_.clear();
   std::vector<NodeId> dead = state.dead();
-  std::vector<NodeId> dying;
-  size_t alive = 1;   // this node
-  for (const MemberBeats& member : others) {
+  for (const MemberBeats& member : members) {
     if (member.is_heard) {
-      ++alive;
       std::erase(dead, member.node);
       silent_since_us_.erase(member.node);
-    } else if (may_die(now, state, member)) {
-      dying.push_back(member.node);
+    } else if (are_most_heard && may_die(now, state, member)) {
+      dead.push_back(member.node);
     }
   }
-  if (2 * alive > others.size() + 1) dead.insert(dead.end(), dying.begin(), dying.end());
   if (state.dead_after_us() == 0) dead.clear();
   if (dead == state.dead()) return std::nullopt;
   return dead;

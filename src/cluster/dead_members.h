@@ -23,14 +23,14 @@ struct MemberBeats {
 // outlive a change of their leader: else copies would go back to who is dead, and away again.  This says what they are to decide next.
 // Owned by ClusterNode.  Calls: look(), every kLookUs while this node leads the members.
 // Invariants: 1. Silence counts only while this node looks: not before it led, nor while it stood still itself.  2. Who is dead stays so
-// until it is heard, whoever leads.  3. Nobody dies while half of the members or more are silent: it is this node that is cut off, or the others
-// are about to come back.
+// until it is heard, whoever leads.  3. Nor does silence count while half of the members or more are silent: it is this node that is cut off, or
+// the others are about to come back.
 class DeadMembers {
  public:
   static constexpr int64_t kLookUs = 1'000'000;
 
-  // `others` are all members but this node.  Nothing: it is as state() says.
-  std::optional<std::vector<NodeId>> look(Instant now, const ClusterState& state, std::span<const MemberBeats> others);
+  // `members` are all of them; this node hears itself.  Nothing: it is as `state` says.
+  std::optional<std::vector<NodeId>> look(Instant now, const ClusterState& state, std::span<const MemberBeats> members);
 
  private:
   // Silent for so long; it has not died yet.

@@ -134,7 +134,9 @@ SharedBytes MetaGroup::encode_decree(const meta::Command& command) const {
 }
 
 void MetaGroup::decree(Instant now, const meta::Command& command) {
-  CHECK(may_decree({}));
+  CHECK(is_decree(command));
+  const auto* const lost = std::get_if<meta::GiveUp>(&command);
+  CHECK(may_decree(lost == nullptr ? std::vector<NodeId>() : lost->nodes));
   groups_.step(now, group(), raft::in::Propose{encode_decree(command)});
 }
 
@@ -454,25 +456,26 @@ bool MetaGroup::is_given_up(NodeId node) const {
 
 // ---- who votes -------------------------------------------------------------------------------------------
 
-// As many active members as replication-n says (two: one, REPLICATION 7).  Who votes goes on voting, dead or alive, while the number
-// fits; otherwise only those are chosen who can take part at once: this leader, then voters, then learners that have caught up.
+// As many members as replication-n says, of those that get a share (two: one, REPLICATION 7).  Who votes goes on voting, dead or alive, while the
+// number fits; otherwise only those are chosen who can take part at once: this leader, then voters, then learners that have caught up.  A dead
+// voter that keeps its place comes behind them.
 std::vector<raft::Member> MetaGroup::wanted_voters() const {
   const raft::Core& core = *groups_.find(group());
   const std::vector<raft::Member>& current = core.configuration().incoming.voters;
   std::vector<raft::Member> voting;
   std::vector<raft::Member> chosen;
   std::vector<raft::Member> ready;
-  const std::vector<NodeId> replaced = state_.replaced();
+  std::vector<raft::Member> dead;
   size_t active = 0;
-  for (const MemberRecord& record : state_.members()) {
-    const bool is_replaced = std::find(replaced.begin(), replaced.end(), record.id) != replaced.end();
-    if (record.state != MemberState::kActive || is_given_up(record.id) || is_replaced) continue;
+  for (const placement::Member& each : state_.placement_members()) {
+    if (each.state != MemberState::kActive || is_given_up(each.id)) continue;
     ++active;
-    const raft::Member member{.replica = {record.id}, .node = {record.id}};
+    const raft::Member member{.replica = {each.id}, .node = {each.id}};
     const bool votes = core.configuration().incoming.has(member.replica);
     if (votes) voting.push_back(member);
-    if (!is_ready_to_vote(core, member, kCaughtUpWithin)) continue;
-    if (record.id == options_.self) {
+    if (!is_ready_to_vote(core, member, kCaughtUpWithin)) {
+      if (votes && state_.is_dead(each.id)) dead.push_back(member);
+    } else if (each.id == options_.self) {
       chosen.insert(chosen.begin(), member);
     } else if (votes) {
       chosen.push_back(member);
@@ -485,6 +488,7 @@ std::vector<raft::Member> MetaGroup::wanted_voters() const {
   if (wanted == 2) wanted = 1;
   if (voting.size() == wanted && voting.size() == current.size()) return current;
   chosen.insert(chosen.end(), ready.begin(), ready.end());
+  chosen.insert(chosen.end(), dead.begin(), dead.end());
   if (chosen.size() < wanted) return current;
   chosen.resize(wanted);
   return chosen;

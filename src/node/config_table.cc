@@ -77,6 +77,11 @@ Status check_power_of_two(SettingValue& value) {
   return Error(ErrorCode::kInvalidArgument, "argument must be a power of two");
 }
 
+Status check_dead_after(SettingValue& value) {
+  if (value.number == 0 || value.number >= 1000) return done();
+  return Error(ErrorCode::kInvalidArgument, "argument must be 0 or at least 1000");
+}
+
 Status check_file_name(SettingValue& value) {
   if (!value.text.empty() && value.text.find('/') == std::string::npos) return done();
   return Error(ErrorCode::kInvalidArgument, value.text.empty() ? "a file name can't be empty"
@@ -150,7 +155,8 @@ constexpr Setting kTable[] = {
      .assign = to<&ProcessSettings::cluster_announce_client_port>},
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
      .assign = to<&NodeSettings::request_timeout_ms>},
-    {.name = "node-dead-after", .type = kInt, .initial = "600000", .most = kInt32Max, .is_cluster_wide = true},
+    {.name = "node-dead-after", .type = kInt, .initial = "600000", .most = kInt32Max, .is_cluster_wide = true,
+     .check = check_dead_after},
     {.name = "state-check-seconds", .type = kInt, .initial = "3600", .most = kInt32Max, .is_cluster_wide = true},
     {.name = "rdb-version", .type = kEnum, .initial = "10", .choices = "10, 11", .assign = to_rdb_version},
 

@@ -113,12 +113,12 @@ void draw_appends(Prng& prng, ClusterSwarm& swarm) {
 // Likewise.  Nodes are away for longer than that, and there are more of them than copies.
 void draw_dead(Prng& prng, ClusterSwarm& swarm) {
   const bool is_drawn = prng.chance(0.15);
-  const int64_t after_ms = between(prng, 1'000, 3'000);
+  const int64_t after_ms = between(prng, 1'000, 2'000);
   if (!is_drawn || swarm.is_gentle) return;
   swarm.dead_after_ms = after_ms;
   swarm.nodes = std::max(swarm.nodes, swarm.replication + 1);
   swarm.kill.every_us = std::max(swarm.kill.every_us, 4 * kSecond);
-  swarm.kill.length_us = std::max(swarm.kill.length_us, 2 * after_ms * kMs);
+  swarm.kill.length_us = 4 * kSecond;
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ Status status(NodeContext& cx) {
   pairs.number("plan", view.epoch);
   pairs.name("nodes").array(view.nodes.size());
   for (const NodeView& node : view.nodes) {
-    const bool is_dead = cluster.state().is_dead(node.record.id);
+    const bool is_dead = node.record.state == MemberState::kActive && cluster.state().is_dead(node.record.id);
     reply_node(view, node, is_dead ? "dead" : name_of(node.record.state), cx.reply);
   }
   pairs.end();

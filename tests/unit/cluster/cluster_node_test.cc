@@ -1063,6 +1063,26 @@ TEST(ClusterPartitions, who_is_dead_keeps_its_place_until_there_are_enough_other
   }
 }
 
+// Of four voters of five nodes two die: only one is replaced, and the other one still counts.
+TEST(ClusterPartitions, the_members_get_a_voter_for_one_that_is_dead_though_another_dead_one_stays) {
+  World world;
+  found(world, 5, 3);
+  world.at(1).propose(meta::SetSetting{"node-dead-after", "1000"});
+  world.at(1).propose(meta::SetSetting{"replication-n", "4"});
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.is_settled(5, 4); })) << world.notes;
+  const raft::Half voters = world.meta_configuration(world.leader()).incoming;
+  std::vector<NodeId> lost;
+  for (NodeId id = 1; id <= 5 && lost.size() < 2; ++id) {
+    if (voters.has({id}) && id != world.leader()) lost.push_back(id);
+  }
+  for (const NodeId node : lost) world.kill(node);
+  ASSERT_TRUE(world.run_until(20'000'000, [&] {
+    if (world.leader() == 0 || world.at(world.leader()).state().dead().size() != 2) return false;
+    const raft::Configuration& now = world.meta_configuration(world.leader());
+    return !now.joint() && now.incoming.voters.size() == 4 && !(now.incoming.has({lost[0]}) && now.incoming.has({lost[1]}));
+  })) << world.notes;
+}
+
 TEST(ClusterPartitions, a_leader_that_is_cut_off_decides_nothing_and_is_dead_itself) {
   World world;
   found(world, 4, 3);

@@ -243,6 +243,19 @@ TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
   EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
 }
 
+TEST(Members, a_state_of_version_2_says_of_nobody_that_it_is_dead) {
+  ClusterState state = founded();
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}}).ok());
+  std::string bytes = bytes_of(state);
+  bytes.front() = 2;
+  EXPECT_FALSE(ClusterState::decode(bytes).ok());
+  bytes.pop_back();
+  const auto read = ClusterState::decode(bytes);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
+}
+
 TEST(Members, who_is_dead_gets_nothing_and_is_a_member) {
   ClusterState state = founded();
   for (NodeId id = 2; id <= 5; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
