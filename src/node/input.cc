@@ -23,36 +23,67 @@ RequestLimits limits_of(const NodeState& node, const Session& session) {
           .authenticated = !session.has(kNeedsAuth)};
 }
 
+bool is_stopped(const NodeState& node, const Session& session) {
+  return session.has(kStopsInput) || (node.flags & kNodeBusy) != 0;
+}
+
+// Row and key of a batch's request.
+void find_row(NodeState& node, size_t index, Args args) {
+  Command* const row = node.commands.find(args[0]);
+  node.batch_rows[index] = row;
+  const bool has_key = row != nullptr && row->has_first_key && args.size() >= 2;
+  node.batch_keys[index] = has_key ? node.store.make_key(args[1]) : Key{};
+}
+
+bool has_key(const NodeState& node, size_t index) { return node.batch_keys[index].bytes.data() != nullptr; }
+
+// Requires: the buckets have been prefetched.
+void prefetch_entries(const NodeState& node, const Db& db, size_t count) {
+  for (size_t index = 0; index < count; ++index) {
+    if (has_key(node, index)) db.prefetch_entry(node.batch_keys[index]);
+  }
+  for (size_t index = 0; index < count; ++index) {
+    if (has_key(node, index) && node.batch_rows[index]->removes_key) db.prefetch_removal(node.batch_keys[index]);
+  }
+}
+
 // Finds rows and keys of a batch and starts loading the memory that they will need.  Three misses of a command
 // (bucket, entry, value) overlap with those of its neighbours instead of following one another.
 void look_ahead(NodeState& node, const Session& session) {
   const Db& db = node.store.database(session.database);
   const size_t count = node.requests.size();
   for (size_t index = 0; index < count; ++index) {
-    const Args args = node.requests[index].args;
-    Command* const row = node.commands.find(args[0]);
-    node.batch_rows[index] = row;
-    if (row == nullptr || !row->has_first_key || args.size() < 2) {
-      node.batch_keys[index] = Key{};
-      continue;
-    }
-    const Key key = node.store.make_key(args[1]);
-    node.batch_keys[index] = key;
-    if (count > 1) db.prefetch_bucket(key);
+    find_row(node, index, node.requests[index].args);
+    if (count > 1 && has_key(node, index)) db.prefetch_bucket(node.batch_keys[index]);
   }
   if (count == 1) return;
-  for (size_t index = 0; index < count; ++index) {
-    if (node.batch_keys[index].bytes.data() != nullptr) db.prefetch_entry(node.batch_keys[index]);
-  }
+  prefetch_entries(node, db, count);
   for (size_t index = 0; index < count; ++index) {
     const Command* const row = node.batch_rows[index];
     const Args args = node.requests[index].args;
-    if (row != nullptr && row->removes_key && node.batch_keys[index].bytes.data() != nullptr) {
-      db.prefetch_removal(node.batch_keys[index]);
-    }
     if (row == nullptr || row->spec->member_at == 0 || row->spec->member_at >= args.size()) continue;
     db.prefetch_member(node.batch_keys[index], args[row->spec->member_at]);
   }
+}
+
+// The same for the first requests of several sessions, of the first one's database.  Only a hint: they are parsed again when they run.
+void look_ahead(NodeState& node, std::span<const Received> inputs) {
+  const Db& db = node.store.database(inputs.front().session->database);
+  size_t count = 0;
+  for (const auto& [session, bytes] : inputs) {
+    if (!session->in.empty() || is_stopped(node, *session)) continue;
+    size_t consumed = 0;
+    node.fresh_parser.parse(bytes, limits_of(node, *session), 1, node.requests, consumed);
+    if (node.requests.empty()) {
+      node.fresh_parser = RequestParser();
+      continue;
+    }
+    find_row(node, count, node.requests.front().args);
+    if (!has_key(node, count)) continue;
+    db.prefetch_bucket(node.batch_keys[count]);
+    ++count;
+  }
+  prefetch_entries(node, db, count);
 }
 
 // Runs the parsed requests; returns how many (fewer if the session has to stop).
@@ -117,10 +148,6 @@ void run_pending(NodeState& node, Session& session) {
     return;
   }
   if (done != 0) session.in.drop_front(done);
-}
-
-bool is_stopped(const NodeState& node, const Session& session) {
-  return session.has(kStopsInput) || (node.flags & kNodeBusy) != 0;
 }
 
 void append_input(NodeState& node, Session& session, std::string_view bytes) {
@@ -199,6 +226,15 @@ void take_input(NodeState& node, Session& session, std::string_view bytes) {
   }
   if (!session.out.empty() || session.has(kCloseAfterReply)) queue_flush(node, session);
   if (!session.in.empty() && session.has(kStopsInput)) update_reading(node, session);
+}
+
+void take_inputs(NodeState& node, std::span<const Received> inputs) {
+  while (!inputs.empty()) {
+    const auto batch = inputs.first(std::min(inputs.size(), NodeState::kBatchMax));
+    inputs = inputs.subspan(batch.size());
+    if (batch.size() > 1) look_ahead(node, batch);
+    for (const Received& input : batch) take_input(node, *input.session, input.bytes);
+  }
 }
 
 void resume_later(NodeState& node, Session& session) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
+#include "node/node.h"
 #include "node/state.h"
 
 namespace quorate {
@@ -21,6 +23,8 @@ void raise_clock(NodeState& node, int64_t steady_us);
 void limit_time(NodeState& node, int64_t latest_ms);
 // Bytes that arrived for this session.
 void take_input(NodeState& node, Session& session, std::string_view bytes);
+// The same for several sessions, one behind the other; the keys of their first requests are prefetched together.
+void take_inputs(NodeState& node, std::span<const Received> inputs);
 // Goes on with what the session has sent ahead, now that nothing stops it any more.
 void resume_later(NodeState& node, Session& session);
 // Ends a turn: resumed sessions run, the record of the turn is made.

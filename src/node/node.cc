@@ -130,6 +130,11 @@ void Node::receive(Instant now, Session* session, std::string_view bytes) {
   take_input(*state_, *session, bytes);
 }
 
+void Node::receive_all(Instant now, std::span<const Received> inputs) {
+  begin_input(*state_, now);
+  take_inputs(*state_, inputs);
+}
+
 std::span<char> Node::read_target(Session* session) {
   if (session->parser == nullptr) return {};
   const size_t wanted = session->parser->bytes_wanted();

@@ -73,8 +73,14 @@ struct NodeOptions {
   NodeMistakes mistakes = {};   // of tests
 };
 
+// What has arrived at a connection.
+struct Received {
+  Session* session = nullptr;
+  std::string_view bytes;
+};
+
 // Owned by the driver.  Calls must match:
-//   recover? start ( (connect | receive | read_target | peer_closed | sent | disk_reply | peer_* | tick)* perform turn_took? )*
+//   recover? start ( (connect | receive | receive_all | read_target | peer_closed | sent | disk_reply | peer_* | tick)* perform turn_took? )*
 // where perform (node/effects.h) ends the turn: it carries out everything the inputs since the last one gave rise to.
 // `now` never runs back.
 class Node {
@@ -96,6 +102,8 @@ class Node {
   // Bytes that arrived.  `bytes` are borrowed for the call: the driver's shared read buffer, or what
   // read_target() gave.  May be called after the node asked to close: then nothing happens.
   void receive(Instant now, Session* session, std::string_view bytes);
+  // The same for each of them, in their order: what the first commands of all need is fetched into the cache together.
+  void receive_all(Instant now, std::span<const Received> inputs);
   // Where to read the next bytes, if a big value is being received: straight into place instead of the shared read
   // buffer.  Empty: use the shared buffer.  Valid until the next call with this session.
   std::span<char> read_target(Session* session);

@@ -49,6 +49,7 @@ void UvDriver::attach(Node& node) {
 void UvDriver::stop() {
   for (auto& lane : lanes_) lane.reset();
   node_ = nullptr;
+  waiting_count_ = waiting_bytes_ = 0;
   peers_.close_all();
   // Every handle left is one of ours or a client's connection.
   uv_walk(
@@ -66,19 +67,30 @@ void UvDriver::stop() {
 }
 
 Instant UvDriver::now() {
-  if (!in_turn_) {
-    in_turn_ = true;
-    const Instant read = read_clocks();
-    turn_now_.steady_us = std::max(read.steady_us, turn_now_.steady_us);
-    turn_now_.unix_ms = read.unix_ms;
-    meter_.begin(read.steady_us);
-  }
+  begin_turn();
+  give_waiting();
   return turn_now_;
+}
+
+void UvDriver::begin_turn() {
+  if (in_turn_) return;
+  in_turn_ = true;
+  const Instant read = read_clocks();
+  turn_now_.steady_us = std::max(read.steady_us, turn_now_.steady_us);
+  turn_now_.unix_ms = read.unix_ms;
+  meter_.begin(read.steady_us);
+}
+
+void UvDriver::give_waiting() {
+  if (waiting_count_ == 0) return;
+  node_->receive_all(turn_now_, {waiting_.data(), waiting_count_});
+  waiting_count_ = waiting_bytes_ = 0;
 }
 
 void UvDriver::end_turn() {
   ++turn_;
   if (!in_turn_ || node_ == nullptr) return;
+  give_waiting();
   perform(*node_, turn_now_, *this);
   in_turn_ = false;
   node_->turn_took(meter_.end());
@@ -107,7 +119,7 @@ std::span<char> UvDriver::read_place(Session* session) {
     const std::span<char> target = node_->read_target(session);
     if (!target.empty()) return target;
   }
-  return read_buffer_;
+  return std::span(read_buffer_).subspan(waiting_bytes_, kReadBytes);
 }
 
 void UvDriver::received(Connection& connection, std::string_view bytes) {
@@ -117,7 +129,15 @@ void UvDriver::received(Connection& connection, std::string_view bytes) {
     loading_.received(connection, bytes);
     return;
   }
-  node_->receive(now(), connection.session(), bytes);
+  const bool is_short = bytes.data() == read_buffer_.data() + waiting_bytes_ && bytes.size() <= kShortBytes;
+  if (!is_short) {
+    node_->receive(now(), connection.session(), bytes);
+    return;
+  }
+  begin_turn();
+  waiting_[waiting_count_++] = {.session = connection.session(), .bytes = bytes};
+  waiting_bytes_ += bytes.size();
+  if (waiting_count_ == kWaitingMax) give_waiting();
 }
 
 void UvDriver::hung_up(Connection& connection, Hangup hangup) {

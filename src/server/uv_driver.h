@@ -75,11 +75,17 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   Counters& counters() { return counters_; }
 
  private:
-  static constexpr size_t kReadBufferBytes = 64 * 1024;
+  static constexpr size_t kReadBytes = 64 * 1024;
+  // What is read of several connections in one iteration is given to the node together, if it is short: one command, say.
+  static constexpr size_t kShortBytes = 512;
+  static constexpr size_t kWaitingMax = 32;
   // libuv's timers know whole milliseconds; up to here the loop polls without sleeping instead.
   static constexpr int64_t kNearUs = 100;
 
+  // Before an input of the node: gives it what waits.  The time that the input has.
   Instant now();
+  void begin_turn();
+  void give_waiting();
   void end_turn();
   void connect(Connection& connection);
   void on_timer();
@@ -118,7 +124,11 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   std::vector<Connection*> broken_;
   std::vector<DiskReply> disk_replies_;
   std::array<std::unique_ptr<DiskLaneThread>, kDiskLaneCount> lanes_;
-  std::array<char, kReadBufferBytes> read_buffer_;
+  std::array<char, kWaitingMax * kShortBytes + kReadBytes> read_buffer_;
+  // Short reads of this turn, one behind the other in front of read_buffer_; given to the node before any other input.
+  std::array<Received, kWaitingMax> waiting_;
+  size_t waiting_count_ = 0;
+  size_t waiting_bytes_ = 0;
 };
 
 }  // namespace quorate
