@@ -19,6 +19,12 @@ constexpr uint64_t kCloseWithin = 64;
 constexpr int64_t kWallMsMax = int64_t{1} << 48;
 }  // namespace
 
+std::vector<raft::NodeId> typed(std::span<const uint64_t> nodes) {
+  std::vector<raft::NodeId> out;
+  for (const uint64_t node : nodes) out.push_back({node});
+  return out;
+}
+
 bool is_ready_to_vote(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) {
   if (member.node == leader.options().self.node) return true;
   for (const raft::Progress& progress : leader.progress()) {

@@ -34,6 +34,9 @@ enum class PeerMessageKind : uint64_t {
 constexpr raft::GroupId group_of_partition(uint32_t partition) { return {uint64_t{partition} + 1}; }
 constexpr raft::GroupId meta_group(uint32_t partitions) { return {uint64_t{partitions} + 1}; }
 
+// As the core names nodes.
+std::vector<raft::NodeId> typed(std::span<const uint64_t> nodes);
+
 // Can `member` vote as soon as it may?  On a leader: itself, or one that answers, takes entries as they come and is at most `behind_max`
 // of them behind.  O(members).
 bool is_ready_to_vote(const raft::Core& leader, const raft::Member& member, uint64_t behind_max);

@@ -122,9 +122,7 @@ ProposalToken MetaGroup::propose(const meta::Command& command) {
 bool MetaGroup::may_decree(const std::vector<NodeId>& without) const {
   const raft::Core* const core = groups_.find(group());
   if (core == nullptr || core->role_state().serving != raft::Serving::kYes || !core->can_propose()) return false;
-  std::vector<raft::NodeId> nodes;
-  for (const NodeId node : without) nodes.push_back({node});
-  return raft::can_elect_without(core->configuration(), nodes);
+  return raft::can_elect_without(core->configuration(), typed(without));
 }
 
 SharedBytes MetaGroup::encode_decree(const meta::Command& command) const {
@@ -434,6 +432,8 @@ void MetaGroup::drop_old_books(Instant now) {
 // ---- who was given up -------------------------------------------------------------------------------------
 
 void MetaGroup::give_up(Instant now, const std::optional<meta::GiveUp>& allowed) {
+  const bool is_told = !allowed && decree_.view().empty() && state_.given_up() == given_up_;
+  if (is_told) return;
   std::vector<NodeId> all = state_.given_up();
   SharedBytes decree;
   if (allowed) {
@@ -445,13 +445,11 @@ void MetaGroup::give_up(Instant now, const std::optional<meta::GiveUp>& allowed)
   if (all == given_up_ && decree.view() == decree_.view()) return;
   given_up_ = all;
   decree_ = decree;
-  raft::in::GiveUp input{.decree = std::move(decree)};
-  for (const NodeId node : all) input.nodes.push_back({node});
-  groups_.step(now, group(), input);
+  groups_.step(now, group(), raft::in::GiveUp{.nodes = typed(all), .decree = std::move(decree)});
 }
 
 bool MetaGroup::is_given_up(NodeId node) const {
-  return std::find(given_up_.begin(), given_up_.end(), node) != given_up_.end();
+  return placement::contains(given_up_, node);
 }
 
 // ---- who votes -------------------------------------------------------------------------------------------

@@ -709,8 +709,6 @@ Result<NewestMessage> decode_newest(std::string_view bytes, uint32_t partitions)
   return message;
 }
 
-bool contains(const std::vector<NodeId>& nodes, NodeId node) { return std::find(nodes.begin(), nodes.end(), node) != nodes.end(); }
-
 }  // namespace
 
 // Who was drawn for the partition when all its copies had been given up is all of it.
@@ -732,9 +730,7 @@ bool Partitions::waits_for_given_up(uint32_t partition, const ClusterState& stat
   const std::vector<raft::Member> members = own.configuration().members();
   const bool has_lost = std::any_of(members.begin(), members.end(), [&](const raft::Member& each) { return state.is_given_up(each.node.value); });
   if (!has_lost) return false;
-  std::vector<raft::NodeId> gone;
-  for (const NodeId node : state.given_up()) gone.push_back({node});
-  return !raft::can_elect_without(own.configuration(), gone) || !groups_.known_leader(group_of_partition(partition));
+  return !raft::can_elect_without(own.configuration(), typed(state.given_up())) || !groups_.known_leader(group_of_partition(partition));
 }
 
 // Too few voters are left, and the members have given up the others.  Those that are left may go on by themselves, unless there is a newer
@@ -752,10 +748,9 @@ void Partitions::go_on_without(Instant now, uint32_t partition, const ClusterSta
   if (is_due) ask_for_newest(now, partition, state, peers);
   for (const MemberRecord& member : state.members()) {
     const bool is_other = member.state != MemberState::kRemoved && member.id != options_.self;
-    if (is_other && !contains(replica.newest_told, member.id)) return;
+    if (is_other && !placement::contains(replica.newest_told, member.id)) return;
   }
-  raft::in::GiveUp input;
-  for (const NodeId node : state.given_up()) input.nodes.push_back({node});
+  const raft::in::GiveUp input{.nodes = typed(state.given_up())};
   if (!replica.stopped.empty() || raft::can_elect_without(core(partition)->configuration(), input.nodes)) return;
   replica.goes_on_without = true;
   groups_.step(now, group, input);
@@ -787,8 +782,8 @@ Status Partitions::receive_newest(NodeId from, std::string_view bytes) {
   }
   Replica& replica = replicas_[partition_of(message.group)];
   if (own == nullptr || replica.newest_asked_us != message.asked_us || message.newest > own->configuration_at()) return done();
-  if (!contains(replica.newest_told, from)) replica.newest_told.push_back(from);
-  if (message.has_stopped && !contains(replica.stopped, from)) {
+  if (!placement::contains(replica.newest_told, from)) replica.newest_told.push_back(from);
+  if (message.has_stopped && !placement::contains(replica.stopped, from)) {
     replica.stopped.insert(std::lower_bound(replica.stopped.begin(), replica.stopped.end(), from), from);
   }
   look_soon(partition_of(message.group));

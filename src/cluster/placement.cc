@@ -305,10 +305,6 @@ uint32_t voter_count(uint32_t replicas, TwoReplicas two_replicas) {
 
 // ---- differences
 
-bool contains(std::span<const NodeId> ids, NodeId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 std::span<const NodeId> voters_of(const PartitionPlan& plan) {
   return std::span(plan.replicas).first(plan.voters);
 }

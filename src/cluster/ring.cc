@@ -30,6 +30,10 @@ uint32_t token_count(uint32_t weight) {
 
 }  // namespace
 
+bool contains(std::span<const NodeId> ids, NodeId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
 Ring::Ring(std::span<const RingMember> members) {
   std::vector<RingMember> sorted(members.begin(), members.end());
   std::sort(sorted.begin(), sorted.end(),

@@ -10,6 +10,9 @@ namespace quorate::placement {
 
 using NodeId = uint64_t;
 
+// O(n).
+bool contains(std::span<const NodeId> ids, NodeId id);
+
 // A node of weight 200 gets twice the tokens, replicas and leaders of one of weight 100.
 constexpr uint32_t kWeightDefault = 100;
 constexpr uint32_t kWeightMax = 10000;

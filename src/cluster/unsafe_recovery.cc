@@ -22,14 +22,6 @@ constexpr size_t kNamedMax = 8;
 Error refused(std::string why) { return Error(ErrorCode::kInvalidArgument, std::move(why)); }
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "unsafe recovery: " + std::string(what)); }
 
-bool contains(const std::vector<NodeId>& nodes, NodeId node) { return std::find(nodes.begin(), nodes.end(), node) != nodes.end(); }
-
-std::vector<raft::NodeId> typed(const std::vector<NodeId>& nodes) {
-  std::vector<raft::NodeId> out;
-  for (const NodeId node : nodes) out.push_back({node});
-  return out;
-}
-
 Result<meta::GiveUp> give_up_from(std::string_view bytes) {
   TRY(meta::Command command, meta::decode(bytes));
   auto* const given_up = std::get_if<meta::GiveUp>(&command);
@@ -91,7 +83,7 @@ std::vector<NodeId> UnsafeRecovery::others_without(const std::vector<NodeId>& no
   // Right after a start without a quorum nobody knows what is committed: who may be a member is one.
   for (const MemberRecord& member : meta_.address_book().members()) {
     const bool is_left = member.state != MemberState::kRemoved && member.id != options_.self;
-    if (is_left && !contains(nodes, member.id)) others.push_back(member.id);
+    if (is_left && !placement::contains(nodes, member.id)) others.push_back(member.id);
   }
   return others;
 }
@@ -161,7 +153,7 @@ Status UnsafeRecovery::begin(Instant now, std::vector<NodeId> nodes, WithoutCopi
   TRY(check_own_groups(nodes));
   // Whoever has not heard yet that these were given up earlier is to leave them out as well.
   for (const NodeId node : meta_.state().given_up()) {
-    if (!contains(nodes, node)) nodes.push_back(node);
+    if (!placement::contains(nodes, node)) nodes.push_back(node);
   }
   Attempt& attempt = attempt_.emplace();
   attempt.missing = others_without(nodes);

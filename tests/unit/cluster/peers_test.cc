@@ -69,6 +69,13 @@ class Net {
       peers->set_members(now, members);
     }
   }
+  // Two members with all their lines.
+  void begin_with_two() {
+    add(1);
+    add(2);
+    know_each_other();
+    run();
+  }
   // All connections are gone, and nobody is told.
   void lose_wires() { wires_.clear(); }
   // Lets everything happen that does not need time.
@@ -189,10 +196,7 @@ TEST(Peers, members_get_one_connection_a_lane_and_the_smaller_id_dials) {
 
 TEST(Peers, a_broken_connection_is_told_and_made_again) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.events_of(1);
   net.cut(2);
   net.run();
@@ -204,10 +208,7 @@ TEST(Peers, a_broken_connection_is_told_and_made_again) {
 
 TEST(Peers, a_line_that_says_nothing_any_more_is_made_anew) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.events_of(1);
   net.pass(60'000'000);
   EXPECT_EQ(net.events_of(1), Words{});
@@ -234,10 +235,7 @@ TEST(Peers, who_stood_still_itself_takes_nobody_for_dead) {
 
 TEST(Peers, what_came_before_the_end_of_its_connection_is_read) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.events_of(1);
   net.at(2).link(1, PeerLane::kData)->add(1, "last words");
   net.at(2).end_turn();
@@ -340,10 +338,7 @@ TEST(Peers, a_node_of_another_cluster_is_refused) {
 
 TEST(Peers, who_is_no_member_any_more_is_disconnected) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.at(1).set_members(net.now, {});
   net.at(2).set_members(net.now, {});
   net.run();
@@ -355,10 +350,7 @@ TEST(Peers, who_is_no_member_any_more_is_disconnected) {
 // It has given us up, for one, and dials no more.
 TEST(Peers, a_member_that_does_not_dial_is_called_until_it_does) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.at(1).set_members(net.now, {});
   net.run();
   EXPECT_EQ(net.wires(), 0u);
@@ -384,10 +376,7 @@ TEST(Peers, a_member_that_does_not_dial_is_called_until_it_does) {
 
 TEST(Peers, a_call_that_nobody_hears_any_more_is_made_again) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.at(1).set_members(net.now, {});
   net.pass(10'000'000);
   ASSERT_EQ(net.wires(), 1u);
@@ -400,10 +389,7 @@ TEST(Peers, a_call_that_nobody_hears_any_more_is_made_again) {
 
 TEST(Peers, who_is_called_and_is_not_there_is_called_again) {
   Net net;
-  net.add(1);
-  net.add(2);
-  net.know_each_other();
-  net.run();
+  net.begin_with_two();
   net.stop(1);
   net.pass(10'000'000);
   net.add(1, 2);

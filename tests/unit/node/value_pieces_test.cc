@@ -559,13 +559,18 @@ TEST(ValuePieces, APieceOfLargeElementsHasFew) {
   EXPECT_EQ(count, 15u);
 }
 
+// "member0", "member1" ... in database 0.
+void insert_set(World& world, const Key& key, int members) {
+  Set* const set = world.store.database(0).insert<Set>(key);
+  for (int number = 0; number < members; ++number) set->add("member" + std::to_string(number), world.settings);
+}
+
 // An RDB file has no place between the pieces: what writers hand over of others has to wait.
 TEST(ValuePieces, WhatWaitsBehindAnOpenValueIsBounded) {
   World world(1);
   Db& db = world.store.database(0);
   const Key key = world.store.make_key("large");
-  Set* set = db.insert<Set>(key);
-  for (int number = 0; number < 200'000; ++number) set->add("member" + std::to_string(number), world.settings);
+  insert_set(world, key, 200'000);
   const size_t bytes_of_set = 200'000 * 14;
   constexpr int kLists = 600;
   std::vector<const Entry*> lists;
@@ -607,8 +612,7 @@ TEST(ValuePieces, AreAsManyAsTheBudgetAsksFor) {
   World world(1);
   Db& db = world.store.database(0);
   const Key key = world.store.make_key("key");
-  Set* set = db.insert<Set>(key);
-  for (int number = 0; number < 20'000; ++number) set->add("member" + std::to_string(number), world.settings);
+  insert_set(world, key, 20'000);
   const Entry* entry = db.find(key);
   const EncodeOptions options;
   ASSERT_TRUE(ValuePieces::suit(*entry, world.settings, options));
