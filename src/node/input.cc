@@ -8,6 +8,7 @@
 #include "node/blocking.h"
 #include "node/execute.h"
 #include "node/followers.h"
+#include "node/node.h"
 #include "node/output.h"
 
 namespace quorate {
@@ -31,13 +32,13 @@ bool is_stopped(const NodeState& node, const Session& session) {
 void find_row(NodeState& node, size_t index, Args args) {
   Command* const row = node.commands.find(args[0]);
   node.batch_rows[index] = row;
-  const bool has_key = row != nullptr && row->has_first_key && args.size() >= 2;
-  node.batch_keys[index] = has_key ? node.store.make_key(args[1]) : Key{};
+  const bool takes_key = row != nullptr && row->has_first_key && args.size() >= 2;
+  node.batch_keys[index] = takes_key ? node.store.make_key(args[1]) : Key{};
 }
 
 bool has_key(const NodeState& node, size_t index) { return node.batch_keys[index].bytes.data() != nullptr; }
 
-// Requires: the buckets have been prefetched.
+// Requires: the buckets have been prefetched.  Looks at the keys' hashes only: their bytes may be gone.
 void prefetch_entries(const NodeState& node, const Db& db, size_t count) {
   for (size_t index = 0; index < count; ++index) {
     if (has_key(node, index)) db.prefetch_entry(node.batch_keys[index]);

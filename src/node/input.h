@@ -6,10 +6,11 @@
 #include <span>
 #include <string_view>
 
-#include "node/node.h"
 #include "node/state.h"
 
 namespace quorate {
+
+struct Received;
 
 // Takes over the time of an input.  The node's time is the wall clock as long as that runs as it should: it never runs back, and in company
 // it is not far ahead of the other nodes' clocks (REPLICATION 8).

@@ -105,7 +105,7 @@ class Node {
   // The same for each of them, in their order: what the first commands of all need is fetched into the cache together.
   void receive_all(Instant now, std::span<const Received> inputs);
   // Where to read the next bytes, if a big value is being received: straight into place instead of the shared read
-  // buffer.  Empty: use the shared buffer.  Valid until the next call with this session.
+  // buffer.  Empty: use the shared buffer.  Valid until the next call with this session, or perform().
   std::span<char> read_target(Session* session);
   // False while the session should not be read from (it is owed too much, or blocked with a full buffer).
   bool wants_input(const Session* session) const;

@@ -125,7 +125,8 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   std::vector<DiskReply> disk_replies_;
   std::array<std::unique_ptr<DiskLaneThread>, kDiskLaneCount> lanes_;
   std::array<char, kWaitingMax * kShortBytes + kReadBytes> read_buffer_;
-  // Short reads of this turn, one behind the other in front of read_buffer_; given to the node before any other input.
+  // Short reads of this turn, one behind the other at the front of read_buffer_; given to the node before any other input.
+  // Invariant: waiting_bytes_ <= waiting_count_ * kShortBytes.
   std::array<Received, kWaitingMax> waiting_;
   size_t waiting_count_ = 0;
   size_t waiting_bytes_ = 0;

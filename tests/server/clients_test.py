@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import socket
 import struct
 import threading
@@ -60,6 +61,35 @@ def test_a_big_value_in_small_pieces_costs_linear_time(setup):
     assert spent < 5, "%.1f s of CPU" % spent
     spent = send_in_pieces(server, 2 * MIB, 1)
     assert spent < 60, "%.1f s of CPU" % spent
+
+
+def test_what_many_send_at_once_is_answered_to_each(setup):
+    """All of it is there when the server looks: short requests of many, a long pipeline, a big value on its way, one who leaves."""
+    server = setup.server()
+    clients = [server.client() for _ in range(100)]
+    value = os.urandom(MIB)
+    big = encode("SET", "big", value)
+    with server.client() as giver:
+        own_id = giver.call("CLIENT", "ID")
+        giver.socket.sendall(big[:MIB // 2])
+        wait_until(lambda: b"qbuf=0 " not in clients[0].call("CLIENT", "LIST", "ID", own_id), "the value to be on its way")
+        server.signal(signal.SIGSTOP)
+        for number, client in enumerate(clients):
+            if number == 40:
+                client.socket.sendall(encode("APPEND", "text", "x" * 100) * 100)
+            elif number == 60:
+                giver.socket.sendall(big[MIB // 2:MIB // 2 + 400])
+            client.socket.sendall(encode("INCR", "count"))
+            if number == 80:
+                client.socket.shutdown(socket.SHUT_WR)
+        server.signal(signal.SIGCONT)
+        assert [clients[40].read() for _ in range(100)] == [100 * length for length in range(1, 101)]
+        assert sorted(client.read() for client in clients) == list(range(1, 101))
+        giver.socket.sendall(big[MIB // 2 + 400:])
+        assert giver.read() == "OK"
+        assert giver.call("GET", "big") == value
+    for client in clients:
+        client.close()
 
 
 def test_a_slow_reader_is_not_given_unbounded_memory(setup):
