@@ -1,7 +1,10 @@
 // A disk as the log and the snapshots see it: a flat directory of append-only files, with exactly
 // the promises of a real one.  Nothing survives a crash before sync(); a name survives only after
-// sync_directory(). The server implements it with system calls, the simulator with a model that
-// loses, tears and reorders what was not synced.
+// sync_directory(). What a sync() that failed was to make durable is lost though later ones succeed:
+// it may be read for a while, and is gone at any moment, at the latest when the power fails.  (A
+// sync_directory() that fails is fatal to the process; that a file system with a journal goes on
+// after it is not provided for.) The server implements it with system calls, the simulator with a
+// model that loses, tears and reorders what was not synced.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +31,10 @@ class Disk {
   virtual Status read(std::string_view file, uint64_t offset, size_t count, Buffer& out) = 0;
   virtual Status create(std::string_view file) = 0;  // empties an existing one
   virtual Status append(std::string_view file, std::string_view bytes) = 0;
+  // Writes what stands at `offset` once more, so that the next sync() makes it durable even if an
+  // earlier one has failed: the system takes what that one was to write for written.
+  // Requires: `bytes` is what read() gives there.
+  virtual Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) = 0;
   virtual Status truncate(std::string_view file, uint64_t size) = 0;
   virtual Status sync(std::string_view file) = 0;
   virtual Status rename(std::string_view from, std::string_view to) = 0;

@@ -57,6 +57,15 @@ Result<bool> SegmentReader::open() {
   return true;
 }
 
+Status SegmentReader::open_at(uint64_t offset, uint64_t sequence, uint64_t chain) {
+  TRY(size_, disk_.size(file_));
+  if (offset > size_) return Error(ErrorCode::kIo, file_ + ": shorter than it was");
+  offset_ = block_offset_ = offset;
+  next_sequence_ = sequence;
+  chain_ = chain;
+  return done();
+}
+
 Result<bool> SegmentReader::only_zeros_follow() {
   const uint64_t start = offset_;
   bool zeros = true;
@@ -73,7 +82,7 @@ Result<bool> SegmentReader::only_zeros_follow() {
 
 Result<SegmentReader::Outcome> SegmentReader::next(RecordHeader& record,
                                                    std::vector<LogEntry>& entries) {
-  body_ = {};
+  record_ = body_ = {};
   entries.clear();
   TRY(const std::string_view head, window(RecordHeader::kSize));
   const auto header = RecordHeader::decode(head);
@@ -99,6 +108,7 @@ Result<SegmentReader::Outcome> SegmentReader::next(RecordHeader& record,
     return Outcome::kDamage;
   }
   record = *header;
+  record_ = whole;
   body_ = body;
   chain_ = header->chain;
   ++next_sequence_;

@@ -13,7 +13,7 @@
 
 namespace quorate {
 
-// Calls: open, then next until it says something else than kRecord; then, for kDamage,
+// Calls: open or open_at, then next until it says something else than kRecord; then, for kDamage,
 // classify_damage. Memory: one block or one record, whichever is larger; no record may claim more
 // bytes than the file has.
 class SegmentReader {
@@ -34,6 +34,9 @@ class SegmentReader {
   // False: the segment's header is cut off or damaged (then only size() and classify_damage() may
   // be used).  kUnsupported: another version of the server has written it.
   Result<bool> open();
+  // Begins at a record in the middle instead.  Requires: another reader of the segment had checked
+  // all before `offset`, and stood at `sequence` and `chain` there.
+  Status open_at(uint64_t offset, uint64_t sequence, uint64_t chain);
   const SegmentHeader& header() const { return header_; }
 
   // `entries`: those of a turn; a record of another kind has none.  The views live until the next
@@ -41,6 +44,8 @@ class SegmentReader {
   Result<Outcome> next(RecordHeader& record, std::vector<LogEntry>& entries);
   // Of the last record.  Lives until the next call of next().
   std::string_view body() const { return body_; }
+  // The whole of it, header and body.
+  std::string_view record() const { return record_; }
 
   // Where the first byte stands that is no part of a valid record.
   uint64_t offset() const { return offset_; }
@@ -67,7 +72,8 @@ class SegmentReader {
   uint64_t chain_ = 0;
   Buffer block_;
   uint64_t block_offset_ = 0;  // of block_'s first byte in the file
-  std::string_view body_;      // in block_
+  std::string_view record_;    // in block_
+  std::string_view body_;      // in record_
 };
 
 // The entries of a record's body; false if it is malformed.  Any bytes are allowed.

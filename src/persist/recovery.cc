@@ -2,6 +2,7 @@
 #include "persist/recovery.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <utility>
 
@@ -19,6 +20,13 @@ class Recovery {
   Result<RecoveryResult> run();
 
  private:
+  // Between two records of a segment.
+  struct Place {
+    uint64_t offset = 0;
+    uint64_t sequence = 0;  // of the record that begins there
+    uint64_t chain = 0;     // of the record before
+  };
+
   Status list();
   Status load_snapshot();
   Status load_snapshot_file(uint64_t sequence);
@@ -31,8 +39,14 @@ class Recovery {
   Status bad_segment_header(SegmentReader& reader, size_t index);
   Status handle_damage(SegmentReader& reader, size_t index);
   Status cut(const SegmentReader& reader, size_t index, uint64_t offset);
+  void note_record(const RecordHeader& header, const Place& place);
+  Status rewrite_unproven();
+  Error changed_since(const std::string& file, const Place& place) const;
   Status clean();
 
+  static Place place_of(const SegmentReader& reader) {
+    return {.offset = reader.offset(), .sequence = reader.next_sequence(), .chain = reader.chain()};
+  }
   bool is_last(size_t index) const { return index + 1 == segments_.size(); }
   std::string name_of(size_t index) const { return segment_name(options_.shard, segments_[index]); }
   Error refuse(const std::string& file, uint64_t offset, const std::string& what) const;
@@ -49,6 +63,13 @@ class Recovery {
   std::vector<std::string> damaged_;  // snapshots
   uint64_t damaged_sequence_ = 0;     // of the newest of them: the log must reach it without them
   std::optional<Error> damage_;       // of the newest of them
+
+  // Of the segment that was read last: places in it, so many bytes apart, of which the first lies
+  // before all records that nothing proves to have been synced; and where it ends.
+  static constexpr uint64_t kPlaceBytes = 1 << 20;
+  std::deque<Place> places_;
+  Place end_;
+  uint64_t proven_ = 0;  // every record up to this one is durable
 };
 
 Error Recovery::refuse(const std::string& file, uint64_t offset, const std::string& what) const {
@@ -260,16 +281,19 @@ Status Recovery::replay_segment(size_t index) {
   TRY(const bool whole, reader.open());
   if (!whole) return bad_segment_header(reader, index);
   TRY(check_header(reader.header(), index));
+  places_.assign(1, place_of(reader));
   RecordHeader header;
   std::vector<LogEntry> entries;
   LogPosition& position = result_.position;
   while (true) {
+    const Place place = place_of(reader);
     TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
     if (outcome == SegmentReader::Outcome::kDamage) {
       TRY(handle_damage(reader, index));
       break;
     }
     if (outcome == SegmentReader::Outcome::kEnd) break;
+    note_record(header, place);
     if (header.sequence < position.next_sequence) continue;  // contained in the snapshot
     switch (header.kind) {
       case RecordHeader::Kind::kTurn:
@@ -283,8 +307,55 @@ Status Recovery::replay_segment(size_t index) {
     position.chain = header.chain;
     ++result_.records;
   }
-  result_.log_bytes += reader.offset();
+  end_ = place_of(reader);
+  result_.log_bytes += end_.offset;
   return done();
+}
+
+void Recovery::note_record(const RecordHeader& header, const Place& place) {
+  proven_ = std::max(proven_, header.synced);
+  while (places_.size() > 1 && places_[1].sequence <= proven_ + 1) places_.pop_front();
+  if (place.offset - places_.back().offset >= kPlaceBytes) places_.push_back(place);
+}
+
+// A process that ends since a sync has failed leaves records that are read and are not on the disk,
+// nor get there by another sync: the system takes them for written.  Once this process has told of
+// them they must stay, so what nothing proves to be durable is written once more, and synced by
+// clean().  Earlier segments were synced before the last one was made, and the segment's header
+// before its first record; without a record the writer makes the segment anew.
+//
+// The system may drop such pages at any moment, and then reads what the disk has.  So only bytes
+// that have just been checked are written over what is there, and what no longer reads as it was
+// replayed ends the start: nobody was told of it, and the next one finds the log as it is.
+Status Recovery::rewrite_unproven() {
+  if (segments_.empty()) return done();
+  const std::string file = name_of(segments_.size() - 1);
+  SegmentReader reader(disk_, file);
+  const Place& begin = places_.front();
+  TRY(reader.open_at(begin.offset, begin.sequence, begin.chain));
+  RecordHeader header;
+  std::vector<LogEntry> entries;
+  Buffer checked;
+  uint64_t offset = 0;  // of what was checked and is not written
+  while (reader.next_sequence() < end_.sequence) {
+    const Place place = place_of(reader);
+    TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
+    if (outcome != SegmentReader::Outcome::kRecord) return changed_since(file, place);
+    if (header.sequence <= proven_) continue;
+    if (checked.empty()) offset = place.offset;
+    checked.append(reader.record());
+    if (checked.size() < kPlaceBytes) continue;
+    TRY(disk_.rewrite(file, offset, checked.view()));
+    checked.clear();
+  }
+  if (reader.chain() != end_.chain) return changed_since(file, end_);
+  return disk_.rewrite(file, offset, checked.view());
+}
+
+Error Recovery::changed_since(const std::string& file, const Place& place) const {
+  return Error(ErrorCode::kIo, file + ": record " + std::to_string(place.sequence) + " at byte " +
+                                   std::to_string(place.offset) +
+                                   " was read once and cannot be read again; start again");
 }
 
 Status Recovery::replay() {
@@ -308,7 +379,8 @@ Status Recovery::replay() {
 
 Status Recovery::clean() {
   // Records were read, perhaps only from the system's cache: they must be as durable as what will
-  // follow.
+  // follow.  (The snapshot got its name after a sync that did not fail.)
+  TRY(rewrite_unproven());
   if (!segments_.empty()) TRY(disk_.sync(name_of(segments_.size() - 1)));
   TRY(disk_.sync_directory());
   for (const uint64_t sequence : snapshots_) {

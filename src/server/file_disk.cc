@@ -31,6 +31,19 @@ Error failure(std::string_view operation, std::string_view file, int error) {
 // Only log segments may end in zeros (persist/log_format.h).
 bool has_room_reserved(std::string_view file) { return file.ends_with(".log"); }
 
+// `offset` goes on to where the bytes that were written end, also if the rest fails.
+Status write_all(int fd, std::string_view name, uint64_t& offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return failure("write", name, errno);
+    if (put == 0) return failure("write", name, ENOSPC);
+    offset += static_cast<uint64_t>(put);
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+  return done();
+}
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -183,15 +196,12 @@ void FileDisk::reserve(OpenFile& file, size_t wanted) {
 Status FileDisk::append(std::string_view name, std::string_view bytes) {
   TRY(OpenFile * file, open(name));
   reserve(*file, bytes.size());
-  while (!bytes.empty()) {
-    const ssize_t put = ::pwrite(file->fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(file->end));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return failure("write", name, errno);
-    if (put == 0) return failure("write", name, ENOSPC);
-    file->end += static_cast<uint64_t>(put);
-    bytes.remove_prefix(static_cast<size_t>(put));
-  }
-  return done();
+  return write_all(file->fd.get(), name, file->end, bytes);
+}
+
+Status FileDisk::rewrite(std::string_view name, uint64_t offset, std::string_view bytes) {
+  TRY(OpenFile * file, open(name));
+  return write_all(file->fd.get(), name, offset, bytes);
 }
 
 Status FileDisk::truncate(std::string_view name, uint64_t size) {

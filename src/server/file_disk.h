@@ -46,6 +46,7 @@ class FileDisk : public Disk {
   Status read(std::string_view file, uint64_t offset, size_t count, Buffer& out) override;
   Status create(std::string_view file) override;
   Status append(std::string_view file, std::string_view bytes) override;
+  Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override;
   Status truncate(std::string_view file, uint64_t size) override;
   Status sync(std::string_view file) override;
   Status rename(std::string_view from, std::string_view to) override;

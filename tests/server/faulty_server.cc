@@ -39,6 +39,9 @@ class FaultyDisk : public quorate::Disk {
     (void)disk_.append(file, bytes.substr(0, bytes.size() / 2));  // a full disk takes what it can
     return named(fault, "write", file);
   }
+  Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override {
+    return disk_.rewrite(file, offset, bytes);
+  }
   Status truncate(std::string_view file, uint64_t size) override { return disk_.truncate(file, size); }
   Status sync(std::string_view file) override {
     const Status fault = fault_of("sync");

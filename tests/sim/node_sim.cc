@@ -66,6 +66,7 @@ class NodeWorld {
   explicit NodeWorld(const NodeSimOptions& options)
       : options_(options), prng_(options.seed), disk_(prng_.next()), workload_(prng_) {
     disk_.set_lying_directory_sync(options.planted == Planted::kNoDirectorySync);
+    disk_.set_lying_rewrite(options.planted == Planted::kCacheIsTrusted);
     policy_ = static_cast<Policy>(prng_.below(4) == 3 ? 1 + prng_.below(2) : 0);
     // The oracle goes on believing in `always`.
     if (options.planted == Planted::kReplyBeforeSync) policy_ = Policy::kNo;
@@ -271,7 +272,7 @@ void NodeWorld::take_made_answers(Client& client, std::vector<Made>& made) {
 
 // Whether the answer tells that a key is gone which still stands in the store: its time has come.
 // Only KEYS, which looks at every key, leaves such a key where it is.  One that has changed since
-// the look before may have come behind the answer.  SCAN takes away what it meets, which is a
+// the look before may have come behind the answer (SWAPDB, of another client).  SCAN takes away what it meets, which is a
 // change, and tells nothing of what it has not come to; neither tells of the fields of hashes.
 // While the log can't be written, the clock alone vouches for what has expired.
 bool NodeWorld::passed_over_expired(const Made& made, const Keys& changed) {
@@ -366,6 +367,11 @@ void NodeWorld::die(Death death) {
   disk_.heal();
   disk_is_full_ = false;
   if (death == Death::kPowerCut) disk_.crash();
+  // What a failed sync was to write may go at any moment; then it is as if the power had failed.
+  if (disk_.has_lost() && prng_.chance(0.3)) {
+    disk_.evict();
+    death = Death::kPowerCut;
+  }
   if (options_.log) std::printf("%s\n", death == Death::kKilled ? "killed" : "power cut");
   restart(death);
 }
@@ -448,7 +454,7 @@ SimResult NodeWorld::run() {
 
 bool node_sim_knows(Planted planted) {
   return planted == Planted::kReplyBeforeSync || planted == Planted::kNoDirectorySync ||
-         planted == Planted::kReplyBeforeExpiry;
+         planted == Planted::kReplyBeforeExpiry || planted == Planted::kCacheIsTrusted;
 }
 
 SimResult run_node_sim(const NodeSimOptions& options) { return NodeWorld(options).run(); }

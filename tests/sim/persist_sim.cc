@@ -43,6 +43,8 @@ const char* planted_name(Planted planted) {
       return "a held snapshot gets its name";
     case Planted::kReplyBeforeExpiry:
       return "reply before the expiry is durable";
+    case Planted::kCacheIsTrusted:
+      return "what a failed sync has left is not written again";
   }
   return "";
 }
@@ -130,6 +132,9 @@ class InterruptedDisk final : public Disk {
   Status append(std::string_view file, std::string_view bytes) override {
     return gate([&] { return disk_.append(file, bytes); });
   }
+  Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override {
+    return gate([&] { return disk_.rewrite(file, offset, bytes); });
+  }
   Status truncate(std::string_view file, uint64_t size) override {
     return gate([&] { return disk_.truncate(file, size); });
   }
@@ -162,6 +167,7 @@ class World {
   explicit World(const PersistSimOptions& options)
       : options_(options), prng_(options.seed), disk_(prng_.next()) {
     disk_.set_lying_directory_sync(options.planted == Planted::kNoDirectorySync);
+    disk_.set_lying_rewrite(options.planted == Planted::kCacheIsTrusted);
     segment_limit_ = 512 + prng_.below(1 << 16);
     big_chance_ = prng_.fraction() * 0.1;
     disk_eagerness_ = 0.2 + prng_.fraction() * 0.6;
@@ -539,6 +545,11 @@ void World::die(Death death) {
   }
   disk_.heal();
   if (death == Death::kPowerCut) disk_.crash();
+  // What a failed sync was to write may go at any moment; then it is as if the power had failed.
+  if (disk_.has_lost() && prng_.chance(0.3)) {
+    disk_.evict();
+    death = Death::kPowerCut;
+  }
   if (options_.log) log_death(death);
   restart(death);
 }
@@ -617,7 +628,7 @@ std::optional<World::Place> World::damage_snapshot() {
 void World::restart(Death death) {
   const RecoveryOptions recovery{.shard = 0, .partitions = kPartitions, .new_log_id = prng_.next()};
   if (prng_.chance(0.2)) {
-    InterruptedDisk interrupted(disk_, prng_.below(6));
+    InterruptedDisk interrupted(disk_, prng_.below(7));
     Target unused;
     const auto ignored = recover(interrupted, recovery, unused);
     (void)ignored;

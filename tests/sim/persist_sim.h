@@ -19,11 +19,12 @@ enum class Planted : uint8_t {
   kDamageIsCut,         // damage in the middle of the log is taken for a torn tail
   kHeldIsNamed,         // a snapshot that must wait gets its final name as soon as it is written
   kReplyBeforeExpiry,   // who is told that a key has expired is told before its end is durable
+  kCacheIsTrusted,      // what a failed sync has left in the cache is read and not written again
 };
 constexpr Planted kAllPlanted[] = {
     Planted::kReplyBeforeSync,    Planted::kNoDirectorySync,    Planted::kNoSnapshotSync,
     Planted::kLogRemovedTooEarly, Planted::kWriteBehindFailure, Planted::kDamageIsCut,
-    Planted::kHeldIsNamed,        Planted::kReplyBeforeExpiry};
+    Planted::kHeldIsNamed,        Planted::kReplyBeforeExpiry,  Planted::kCacheIsTrusted};
 const char* planted_name(Planted planted);
 // Mistakes that can be planted where no commands are.
 bool persist_sim_knows(Planted planted);

@@ -93,6 +93,17 @@ Status SimDisk::append(std::string_view file, std::string_view bytes) {
   return done();
 }
 
+Status SimDisk::rewrite(std::string_view file, uint64_t offset, std::string_view bytes) {
+  note("rewrite", file, offset);
+  Inode* inode = find(file);
+  if (inode == nullptr) return no_such_file(file);
+  CHECK(std::string_view(inode->visible).substr(static_cast<size_t>(offset), bytes.size()) == bytes);
+  rewritten_ += bytes.size();
+  if (bytes.empty() || lying_rewrite_) return done();
+  inode->changes.push_back({.offset = offset, .bytes = std::string(bytes)});
+  return done();
+}
+
 Status SimDisk::truncate(std::string_view file, uint64_t size) {
   note("truncate", file, size);
   Inode* inode = find(file);
@@ -109,15 +120,40 @@ Status SimDisk::sync(std::string_view file) {
   Inode* inode = find(file);
   if (inode == nullptr) return no_such_file(file);
   if (fail_next_sync_) {
-    // The kernel marks the pages clean: a later sync succeeds and what was lost stays lost.
+    // The kernel marks the pages clean: a later sync succeeds, and what was to be written is read
+    // until the pages are dropped.
     fail_next_sync_ = false;
+    has_lost_ = true;
     inode->changes.clear();
     return Error(ErrorCode::kIo, std::string(file) + ": input/output error");
   }
   if (lying_sync_) return done();
-  inode->durable = inode->visible;
+  // Not all that is visible: what a failed sync has lost is not written by this one.
+  apply_changes(*inode, inode->durable);
   inode->changes.clear();
   return done();
+}
+
+void SimDisk::apply_changes(const Inode& inode, std::string& content) {
+  for (const Inode::Change& change : inode.changes) {
+    const auto offset = static_cast<size_t>(change.offset);
+    if (!change.bytes.empty()) {
+      write_at(content, offset, change.bytes);
+    } else if (offset < content.size()) {
+      content.resize(offset);
+    }
+  }
+}
+
+void SimDisk::evict() {
+  note("evict", "", 0);
+  has_lost_ = false;
+  for (const auto& [name, inode] : names_) {
+    std::string left = inode->durable;
+    apply_changes(*inode, left);
+    left.resize(inode->visible.size(), '\0');  // the size is no page
+    inode->visible = std::move(left);
+  }
 }
 
 void SimDisk::apply(Names& names, const NameChange& change) {
@@ -208,6 +244,7 @@ void SimDisk::crash_inode(Inode& inode) {
 
 void SimDisk::crash() {
   note("crash", "", 0);
+  has_lost_ = false;
   const uint64_t mode = prng_.below(4);
   const size_t prefix = static_cast<size_t>(prng_.below(name_changes_.size() + 1));
   for (size_t index = 0; index < name_changes_.size(); ++index) {

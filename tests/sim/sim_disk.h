@@ -24,6 +24,7 @@ class SimDisk final : public Disk {
   Status read(std::string_view file, uint64_t offset, size_t count, Buffer& out) override;
   Status create(std::string_view file) override;
   Status append(std::string_view file, std::string_view bytes) override;
+  Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override;
   Status truncate(std::string_view file, uint64_t size) override;
   Status sync(std::string_view file) override;
   Status rename(std::string_view from, std::string_view to) override;
@@ -41,6 +42,10 @@ class SimDisk final : public Disk {
   uint64_t used() const;
   // The next sync fails with kIo, and what it should have made durable is lost in the next crash.
   void fail_next_sync() { fail_next_sync_ = true; }
+  // The system drops what it takes for written: what failed syncs were to write is gone from now on.
+  void evict();
+  // There is something that evict() would take away.
+  bool has_lost() const { return has_lost_; }
   void heal() {
     capacity_ = UINT64_MAX;
     fail_next_sync_ = false;
@@ -50,9 +55,13 @@ class SimDisk final : public Disk {
   // Planted bugs: the disk says it synced and did not.
   void set_lying_sync(bool lying) { lying_sync_ = lying; }
   void set_lying_directory_sync(bool lying) { lying_directory_sync_ = lying; }
+  // The same of rewrite().
+  void set_lying_rewrite(bool lying) { lying_rewrite_ = lying; }
 
   // What happened so far, as one number: two runs are equal if these are.
   uint64_t trace() const { return trace_; }
+  // Bytes that were written once more.
+  uint64_t rewritten() const { return rewritten_; }
   // The visible content.
   std::string content(std::string_view file) const;
   bool has(std::string_view file) const { return names_.find(file) != names_.end(); }
@@ -64,14 +73,12 @@ class SimDisk final : public Disk {
   struct Inode {
     std::string visible;
     std::string durable;
-    // Sectors changed since the last sync, in order of writing; kTruncated marks a change of size
-    // downwards.
+    // Sectors changed since the last sync, in order of writing, and changes of size downwards.
     struct Change {
       uint64_t offset = 0;
       std::string bytes;  // empty: the file was cut to `offset`
     };
     std::vector<Change> changes;
-    bool sync_failed = false;
   };
   using InodePtr =
       std::shared_ptr<Inode>;  // shared: a name in the directory, and names not yet durable
@@ -86,6 +93,7 @@ class SimDisk final : public Disk {
   Inode* find(std::string_view file);
   void note(std::string_view what, std::string_view file, uint64_t number);
   void crash_inode(Inode& inode);
+  static void apply_changes(const Inode& inode, std::string& content);
   static void apply(Names& names, const NameChange& change);
 
   Prng prng_;
@@ -94,9 +102,12 @@ class SimDisk final : public Disk {
   std::vector<NameChange> name_changes_;
   uint64_t capacity_ = UINT64_MAX;
   uint64_t trace_ = 0;
+  uint64_t rewritten_ = 0;
   bool fail_next_sync_ = false;
   bool lying_sync_ = false;
   bool lying_directory_sync_ = false;
+  bool lying_rewrite_ = false;
+  bool has_lost_ = false;
 };
 
 }  // namespace quorate

@@ -26,6 +26,9 @@ class DyingDisk final : public Disk {
   Status append(std::string_view file, std::string_view bytes) override {
     return may() ? disk_.append(file, bytes) : gone();
   }
+  Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override {
+    return may() ? disk_.rewrite(file, offset, bytes) : gone();
+  }
   Status truncate(std::string_view file, uint64_t size) override {
     return may() ? disk_.truncate(file, size) : gone();
   }

@@ -43,8 +43,11 @@ class TextTarget final : public RecoveryTarget {
 
 // A log that is written and read back on a disk in memory, without a crash in between.
 struct World {
-  World() : disk(1), executor(disk) { start({.log_id = 42}, {}); }
+  World() : disk(1) { start({.log_id = 42}, {}); }
+  // A process begins.
   void start(const LogPosition& position, std::vector<uint64_t> segments) {
+    executor.emplace(disk);
+    requests.clear();
     writer.emplace(LogWriter::Options{.shard = 0, .partitions = 4}, position, std::move(segments));
     writer->start_segment(requests);
     run();
@@ -53,7 +56,7 @@ struct World {
     while (!requests.empty()) {
       std::vector<DiskRequest> now;
       now.swap(requests);
-      for (DiskRequest& request : now) writer->on_reply(executor.execute(request), requests);
+      for (DiskRequest& request : now) writer->on_reply(executor->execute(request), requests);
     }
   }
   void add(std::string_view batch) {
@@ -78,7 +81,7 @@ struct World {
   std::string first_segment() const { return segment_name(0, 1); }
 
   SimDisk disk;
-  DiskExecutor executor;
+  std::optional<DiskExecutor> executor;
   std::optional<LogWriter> writer;
   std::vector<DiskRequest> requests;
 };
@@ -356,6 +359,114 @@ TEST(Log, AFailedSyncEndsTheProcess) {
   world.add_synced("one");
   EXPECT_TRUE(world.writer->must_stop());
   EXPECT_EQ(world.writer->synced(), 0u);
+}
+
+// The next process reads it from the system's cache; it is not on the disk and, being taken for
+// written, does not get there by itself.
+TEST(Log, WhatAFailedSyncHasLeftInTheCacheStaysOnceItWasRead) {
+  World world;
+  world.add_synced("one ");
+  world.disk.fail_next_sync();
+  world.add_synced("two ");
+  ASSERT_TRUE(world.writer->must_stop());
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(target.text, "one two ");
+  world.start(result.value().position, result.value().segments);
+  world.add_synced("three ");
+  world.disk.crash();
+  TextTarget again;
+  const auto recovered = world.recover_into(again);
+  ASSERT_TRUE(recovered.ok()) << recovered.error().detail();
+  EXPECT_EQ(again.text, "one two three ");
+}
+
+// The system drops it when it has been replayed and not yet written again.
+class EvictingTarget final : public RecoveryTarget {
+ public:
+  explicit EvictingTarget(SimDisk& disk) : disk_(disk) {}
+  void forget() override {}
+  Status snapshot_begin(const SnapshotHeader&) override { return done(); }
+  Status snapshot_groups(std::string_view) override { return done(); }
+  Status snapshot_block(std::string_view) override { return done(); }
+  Status record(const RecordHeader& header, std::span<const LogEntry>) override {
+    if (header.sequence == 2) disk_.evict();
+    return done();
+  }
+  Status group_record(const RecordHeader&, std::string_view) override { return done(); }
+
+ private:
+  SimDisk& disk_;
+};
+
+TEST(Log, WhatVanishesWhileItIsReadEndsTheStartAndChangesNothing) {
+  World world;
+  world.add_synced("one ");
+  world.disk.fail_next_sync();
+  world.add_synced("two ");
+  EvictingTarget evicting(world.disk);
+  const auto refused = recover(world.disk, {.shard = 0, .partitions = 4}, evicting);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kIo);
+  TextTarget target;
+  ASSERT_TRUE(world.recover_into(target).ok());
+  EXPECT_EQ(target.text, "one ");
+}
+
+// A sync that fails in a start refuses it, and the next one writes all of it again.
+TEST(Log, ASyncThatFailsInARecoveryLosesNothing) {
+  World world;
+  world.add_synced("one ");
+  world.disk.fail_next_sync();
+  world.add_synced("two ");
+  world.disk.fail_next_sync();
+  TextTarget refused;
+  ASSERT_FALSE(world.recover_into(refused).ok());
+  TextTarget target;
+  ASSERT_TRUE(world.recover_into(target).ok());
+  world.disk.crash();
+  TextTarget again;
+  ASSERT_TRUE(world.recover_into(again).ok());
+  EXPECT_EQ(again.text, "one two ");
+}
+
+// Only what no record proves to be durable is written again, however long the segment is.
+TEST(Log, RecordsThatAreProvenAreNotWrittenAgain) {
+  World world;
+  world.add_synced("one ");
+  world.add_synced("two ");
+  world.add_synced(std::string(3 << 20, 'x'));
+  world.add_synced("four ");
+  const std::string before = world.disk.content(world.first_segment());
+  TextTarget target;
+  ASSERT_TRUE(world.recover_into(target).ok());
+  const size_t entry = 1 + 1 + 1 + 1 + 5;  // four numbers, "four "
+  EXPECT_EQ(world.disk.rewritten(), RecordHeader::kSize + entry) << "records 1 to 3 are proven by record 4";
+  EXPECT_EQ(world.disk.content(world.first_segment()), before);
+}
+
+// A full disk has taken a part of the header.  Nothing that was asked for behind it gets to the
+// disk, so what is there is a segment that was being made.
+TEST(Log, BehindAHeaderThatDidNotFitNothingIsWritten) {
+  World world;
+  world.add_synced("one ");
+  world.disk.set_capacity(world.disk.used() + 10);
+  world.writer->start_segment(world.requests);
+  const LogEntry entry{.batch = "two "};
+  world.writer->append({&entry, 1}, kTime, world.requests);
+  DiskRequest behind = std::move(world.requests.back());
+  world.requests.pop_back();
+  for (DiskRequest& request : world.requests) (void)world.executor->execute(request);
+  world.disk.heal();
+  EXPECT_TRUE(world.executor->refuses(behind));
+  EXPECT_FALSE(world.executor->execute(behind).status.ok());
+  EXPECT_EQ(world.disk.content(segment_name(0, 2)).size(), 10u);
+  TextTarget target;
+  const auto result = world.recover_into(target);
+  ASSERT_TRUE(result.ok()) << result.error().detail();
+  EXPECT_EQ(target.text, "one ");
+  EXPECT_EQ(result.value().position.next_sequence, 2u);
 }
 
 TEST(Log, OneSyncIsUnderWayAtATime) {

@@ -53,6 +53,16 @@ TEST_F(FileDiskTest, what_is_appended_is_read_back) {
   EXPECT_TRUE(disk.list().value().empty());
 }
 
+TEST_F(FileDiskTest, what_is_written_once_more_stays_where_it_is) {
+  FileDisk disk(*directory_);
+  ASSERT_TRUE(disk.create("x.log").ok());
+  ASSERT_TRUE(disk.append("x.log", "hello world").ok());
+  ASSERT_TRUE(disk.rewrite("x.log", 6, "world").ok());
+  ASSERT_TRUE(disk.append("x.log", "!").ok());
+  EXPECT_EQ(disk.size("x.log").value(), 12u);
+  EXPECT_EQ(content(disk, "x.log").substr(0, 12), "hello world!");
+}
+
 TEST_F(FileDiskTest, a_log_has_room_ahead_and_only_its_bytes_when_it_is_closed) {
   {
     FileDisk disk(*directory_);
