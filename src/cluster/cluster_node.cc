@@ -498,7 +498,7 @@ void ClusterNode::look_at_dead(Instant now) {
   const std::optional<std::vector<NodeId>> dead = dead_.look(now, state(), members);
   if (!dead) return;
   for (const MemberBeats& member : members) {
-    const bool is_dead = std::find(dead->begin(), dead->end(), member.node) != dead->end();
+    const bool is_dead = placement::contains(*dead, member.node);
     if (is_dead == state().is_dead(member.node)) continue;
     note("member " + node_name(member.node) + (is_dead ? " is silent for node-dead-after -> dead until it is heard" : " is not dead any more -> gets its share"));
   }

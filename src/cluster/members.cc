@@ -325,7 +325,7 @@ void ClusterState::bury_removed() {
 
 Status ClusterState::give_up(const meta::GiveUp& command) {
   const auto is_named = [&](NodeId node) {
-    return std::find(command.nodes.begin(), command.nodes.end(), node) != command.nodes.end();
+    return placement::contains(command.nodes, node);
   };
   if (!command.empty.empty() && command.empty.back() >= partitions()) return refused("no such partition");
   const bool is_anybody_left = std::any_of(members_.begin(), members_.end(), [&](const MemberRecord& each) {
@@ -414,7 +414,7 @@ bool ClusterState::are_given_up(std::span<const NodeId> nodes) const {
 
 bool ClusterState::is_given_up(NodeId node) const { return std::binary_search(given_up_.begin(), given_up_.end(), node); }
 
-bool ClusterState::is_dead(NodeId node) const { return std::find(dead_.begin(), dead_.end(), node) != dead_.end(); }
+bool ClusterState::is_dead(NodeId node) const { return placement::contains(dead_, node); }
 
 std::vector<NodeId> ClusterState::replaced() const {
   const auto is_active = [](const MemberRecord& each) { return each.state == MemberState::kActive; };
@@ -484,7 +484,7 @@ std::vector<placement::Member> ClusterState::placement_members() const {
   const std::vector<NodeId> others_have = replaced();
   std::vector<placement::Member> all;
   for (const MemberRecord& member : members_) {
-    const bool is_replaced = std::find(others_have.begin(), others_have.end(), member.id) != others_have.end();
+    const bool is_replaced = placement::contains(others_have, member.id);
     all.push_back({.id = member.id,
                    .weight = member.weight,
                    .zone = member.zone,

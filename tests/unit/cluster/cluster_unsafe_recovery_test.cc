@@ -37,6 +37,23 @@ void write_all(World& world, const std::string& word) {
   }
 }
 
+// A cluster at rest, in which all nodes have heard of everything.
+void found_and_write(World& world, NodeId count) {
+  found(world, count, 3);
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(count, 3); }));
+  write_all(world, "second");
+  world.run(1'000'000);
+}
+
+// The same with so many copies.
+void found_and_write(World& world, NodeId count, size_t copies) {
+  found(world, count, 3);
+  world.at(1).propose(meta::SetSetting{"replication-n", std::to_string(copies)});
+  ASSERT_TRUE(world.run_until(60'000'000, [&] { return world.is_placed(copies); })) << world.notes;
+  write_all(world, "second");
+  world.run(1'000'000);
+}
+
 bool all_lead_unsafely(World& world, NodeId node) {
   for (uint32_t partition = 0; partition < kPartitions; ++partition) {
     const raft::Core* const core = world.at(node).partitions().core(partition);
@@ -47,10 +64,7 @@ bool all_lead_unsafely(World& world, NodeId node) {
 
 TEST(UnsafeRecovery, one_of_three_goes_on_alone_and_the_others_are_out) {
   World world;
-  found(world, 3, 3);
-  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(3, 3); }));
-  write_all(world, "second");
-  world.run(1'000'000);
+  found_and_write(world, 3);
   world.kill(1);
   world.kill(3);
   world.run(1'000'000);
@@ -90,10 +104,7 @@ TEST(UnsafeRecovery, one_of_three_goes_on_alone_and_the_others_are_out) {
 TEST(UnsafeRecovery, all_were_down_and_one_of_three_comes_back) {
   for (const NodeId left : {NodeId{1}, NodeId{2}, NodeId{3}}) {
     World world;
-    found(world, 3, 3);
-    ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(3, 3); }));
-    write_all(world, "second");
-    world.run(1'000'000);
+    found_and_write(world, 3);
     for (NodeId id = 1; id <= 3; ++id) world.kill(id);
     world.run(1'000'000);
     world.boot(left);
@@ -126,10 +137,7 @@ TEST(UnsafeRecovery, of_two_nodes_either_goes_on) {
 
 TEST(UnsafeRecovery, partitions_that_have_a_quorum_go_on_as_ever) {
   World world;
-  found(world, 5, 3);
-  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(5, 3); }));
-  write_all(world, "second");
-  world.run(1'000'000);
+  found_and_write(world, 5);
   world.kill(2);
   world.kill(4);
   world.run(1'000'000);
@@ -198,10 +206,7 @@ TEST(UnsafeRecovery, what_is_not_decided_in_time_never_is) {
 
 TEST(UnsafeRecovery, who_comes_back_before_it_is_decided_is_not_given_up) {
   World world;
-  found(world, 3, 3);
-  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_settled(3, 3); }));
-  write_all(world, "second");
-  world.run(1'000'000);
+  found_and_write(world, 3);
   world.kill(1);
   world.isolate(3);
   world.run(1'000'000);
@@ -302,11 +307,7 @@ TEST(UnsafeRecovery, two_halves_that_have_given_up_each_other_are_two_clusters) 
 
 TEST(UnsafeRecovery, a_replica_that_has_stopped_is_to_be_started_again_first) {
   World world;
-  found(world, 5, 3);
-  world.at(1).propose(meta::SetSetting{"replication-n", "5"});
-  ASSERT_TRUE(world.run_until(60'000'000, [&] { return world.is_placed(5); })) << world.notes;
-  write_all(world, "second");
-  world.run(1'000'000);
+  found_and_write(world, 5, 5);
   const NodeId leader = world.leader_of(5);
   const NodeId stopped = leader == 4 ? 5 : 4;
   contradict(world, leader, stopped);
@@ -325,11 +326,7 @@ TEST(UnsafeRecovery, a_replica_that_has_stopped_is_to_be_started_again_first) {
 
 TEST(UnsafeRecovery, partitions_without_a_copy_begin_with_nothing_if_that_is_wanted) {
   World world;
-  found(world, 4, 3);
-  world.at(1).propose(meta::SetSetting{"replication-n", "1"});
-  ASSERT_TRUE(world.run_until(60'000'000, [&] { return world.is_placed(1); })) << world.notes;
-  write_all(world, "second");
-  world.run(1'000'000);
+  found_and_write(world, 4, 1);
   std::set<uint32_t> lost;
   for (uint32_t partition = 0; partition < kPartitions; ++partition) {
     if (world.leader_of(partition) <= 2) lost.insert(partition);
@@ -431,11 +428,7 @@ TEST(UnsafeRecovery, who_is_refused_takes_nothing_from_another_one_who_asks) {
 // It has thrown its log away for a leader of a later epoch that is lost too, and is of that epoch: others would follow it into nothing.
 TEST(UnsafeRecovery, a_replica_that_holds_nothing_yet_is_not_taken_for_the_fullest) {
   World world;
-  found(world, 5, 3);
-  world.at(1).propose(meta::SetSetting{"replication-n", "5"});
-  ASSERT_TRUE(world.run_until(60'000'000, [&] { return world.is_placed(5); })) << world.notes;
-  write_all(world, "second");
-  world.run(1'000'000);
+  found_and_write(world, 5, 5);
   world.kill(1);
   world.kill(2);
   world.kill(3);
