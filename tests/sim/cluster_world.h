@@ -1,5 +1,5 @@
 // The world `cluster`: machines with clocks, disks and whole nodes, the network between them,
-// clients, and the queue of what happens next.  Faults are in cluster_faults.cc.
+// clients, and the queue of what happens next.  A source file for each subject, as the comments below say.
 #pragma once
 
 #include <array>
@@ -31,6 +31,8 @@ class Company;
 }
 
 namespace quorate::sim {
+
+Company& company_of(SimNode& node);
 
 enum class ClusterFault : uint8_t {
   kPartition,
@@ -120,6 +122,7 @@ class ClusterWorld final : private NetworkHost,
   uint64_t died() const { return died_; }
 
  private:
+  static constexpr int64_t kStartUs = 1'000'000;  // of the world's clock
   enum class EventKind : uint8_t {
     kWire,      // something arrives on wire `number`
     kTurn,      // a node's turn ends
@@ -208,6 +211,7 @@ class ClusterWorld final : private NetworkHost,
   };
 
   // ---- cluster_world.cc
+  static uint64_t mix(uint64_t hash, uint64_t value);
   void handle(Event& event);
   void wake(uint32_t client, int64_t at_us);
   void handle_node(Event& event);
@@ -217,34 +221,40 @@ class ClusterWorld final : private NetworkHost,
   void count_dead(uint32_t machine);
   void arm_timer(uint32_t machine);
   void start_disk(uint32_t machine);
-  void start_node(uint32_t machine);
-  void check_absence(uint32_t machine);
-  void look_again_at_absence(uint32_t machine);
-  void bury(uint32_t machine);
-  void check_losses(uint32_t machine);
-  void remember_losses(uint32_t machine);
+  void push(Event event) { queue_.push(std::move(event)); }
+  uint32_t size() const { return swarm_.nodes; }
+
+  // ---- cluster_machines.cc
+  // Of three machines two are in one zone, and commit what the other zone has not.
+  static uint32_t zone_of(uint32_t machine) { return machine % 2; }
   std::string config(uint32_t machine) const;
+  void start_node(uint32_t machine);
+  void remember_losses(uint32_t machine);
+  void bury(uint32_t machine);
   Instant clock(const Machine& machine) const;
   void show_clock(Machine& machine);
   int64_t world_us(const Machine& machine, int64_t steady_us) const;
-  void handle_client(Event& event);
+  void log(uint32_t machine, std::string_view text);
+
+  // ---- cluster_lines.cc
+  int64_t client_delay_us();
   void on_request(const Event& event);
   void on_hang_up(const Event& event);
   void collect_answers(uint32_t machine);
   void tell_closed(uint64_t number, Line& line);
-  int64_t client_delay_us();
-  void check_invariants(uint32_t machine);
+  void handle_client(Event& event);
+
+  // ---- cluster_judge.cc
   uint64_t first_replica_of(Company& company, const raft::Core& core) const;
+  void check_absence(uint32_t machine);
+  void look_again_at_absence(uint32_t machine);
+  void check_losses(uint32_t machine);
+  void check_invariants(uint32_t machine);
+  void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);
   void check_copies(uint32_t machine, const raft::Core& core);
   std::optional<std::vector<uint32_t>> holders_of(uint32_t partition, uint64_t index, raft::Term term) const;
-  // Of three machines two are in one zone, and commit what the other zone has not.
-  static uint32_t zone_of(uint32_t machine) { return machine % 2; }
-  void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);
   void compare_copies();
   std::string describe_partition(uint32_t partition);
-  void push(Event event) { queue_.push(std::move(event)); }
-  void log(uint32_t machine, std::string_view text);
-  uint32_t size() const { return swarm_.nodes; }
 
   // NetworkHost
   void wake_wire(uint64_t wire, int64_t at_us) override;

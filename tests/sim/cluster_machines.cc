@@ -1,0 +1,211 @@
+// Processes of the world `cluster`: how they begin and end, on which disk, by which clocks.
+#include "tests/sim/cluster_world.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <utility>
+
+#include "node/company.h"
+#include "node/state.h"
+
+namespace quorate::sim {
+
+namespace {
+
+constexpr int64_t kWallStartMs = 1'700'000'000'000;
+// A process is started again after this: one that has ended, and one that was killed.
+constexpr int64_t kRestartUs = 100'000;
+constexpr int64_t kQuickRestartUs = 5'000;
+
+}  // namespace
+
+std::string ClusterWorld::config(uint32_t number) const {
+  std::string text = swarm_.in_memory ? "appendonly no\n" : "appendonly yes\n";
+  text += "save \"\"\nprotected-mode no\ndatabases 1\nport 7001\n";
+  text += "appendfsync " + swarm_.appendfsync + "\n";
+  text += "partitions " + std::to_string(swarm_.partitions) + "\n";
+  text += "replication-n " + std::to_string(swarm_.replication) + "\n";
+  if (swarm_.min_zones > 0) {
+    text += "zone z" + std::to_string(zone_of(number)) + "\nmin-zones " + std::to_string(swarm_.min_zones) + "\n";
+  }
+  text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
+  if (swarm_.dead_after_ms > 0) text += "node-dead-after " + std::to_string(swarm_.dead_after_ms) + "\n";
+  text += "state-check-seconds " + std::to_string(swarm_.state_check_s) + "\n";
+  text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
+  if (machines_[number]->is_new) {
+    std::string all;
+    for (uint32_t other = 0; other < size(); ++other) {
+      if (other != number) all += (all.empty() ? "" : ",") + ClusterNetwork::host_of(other) + ":7001";
+    }
+    text += "join " + all + "\n";
+  } else if (number != 0) {
+    text += "join " + ClusterNetwork::host_of(0) + ":7001\n";
+  }
+  return text;
+}
+
+void ClusterWorld::start_node(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (!machine.has_power) {
+    machine.booted_us = now_us_;
+    ++machine.boots;
+  }
+  machine.has_power = true;
+  machine.started_us = now_us_;
+  ++machine.life;
+  machine.timer_at_us = INT64_MAX;
+  machine.has_turn = false;
+  machine.lane_is_busy = {};
+  machine.power_fails = false;
+  machine.shall_end = false;
+  machine.left_us.reset();
+  machine.own_line = -1;
+  log(number, "starts");
+  raft::Options group;
+  if (swarm_.append_bytes_max > 0) group.append_bytes_max = swarm_.append_bytes_max;
+  machine.node = std::make_unique<SimNode>(
+      machine.disk,
+      SimNode::Options{.seed = node_prng_.next(),
+                       .config = config(number),
+                       .now = clock(machine),
+                       .group = group,
+                       .mistakes = options_.mistakes,
+                       .start_facts = {.boot_id = {static_cast<char>(number + 1), static_cast<char>(machine.boots)},
+                                       .directory_inode = number + 1},
+                       .carrier = &machine.carrier,
+                       .on_log = [this, number](std::string_view line) { log(number, line); }});
+  const Status recovered = machine.node->recover();
+  if (!recovered.ok()) {
+    machine.node.reset();
+    return oracle_.fail("n" + std::to_string(number + 1) +
+                        " does not start: " + std::string(recovered.error().detail()));
+  }
+  check_losses(number);
+  machine.node->start();
+  machine.node_name = node_name(machine.node->node().state().identity.id);
+  input(number);
+}
+
+void ClusterWorld::remember_losses(uint32_t number) {
+  Machine& machine = *machines_[number];
+  Company& company = company_of(*machine.node);
+  // What has not got to the disk may be forgotten.
+  if (!company.loss_file().is_settled()) return;
+  machine.told_losses.clear();
+  company.losses().each([&](const Loss& loss) { machine.told_losses.push_back(loss); });
+}
+
+// The process is gone.
+void ClusterWorld::bury(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (machine.node == nullptr) return;
+  ++crashes_;
+  last_crash_us_ = now_us_;
+  log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
+  if (!machine.is_full) machine.node->tear_writes(node_prng_);
+  const bool has_left = swarm_.is_gentle && machine.shall_end && machine.node->has_ended_well();
+  if (has_left) machine.left_us = now_us_;
+  snapshots_ += machine.node->renames();
+  if (company_of(*machine.node).is_started()) state_checks_ += company_of(*machine.node).cluster().partitions().check().counts().rounds;
+  remember_losses(number);
+  const int64_t restart_us = machine.node->has_ended() ? kRestartUs : kQuickRestartUs;
+  machine.node.reset();
+  ++machine.life;
+  if (has_left) look_again_at_absence(number);
+  machine.paused_until_us = 0;
+  machine.disk.heal();
+  machine.is_full = machine.sync_fails = false;
+  if (machine.power_fails) {
+    machine.disk.crash();
+    machine.has_power = false;
+  }
+  network_.bury(number, machine.power_fails ? ClusterNetwork::Death::kPowerCut
+                                            : ClusterNetwork::Death::kKilled);
+  for (auto& [id, line] : lines_) {
+    // Without power nothing is closed: the client finds out.
+    if (line.machine == number && line.life != 0 && !machine.power_fails) tell_closed(id, line);
+  }
+  push({.at = now_us_ + std::max(machine.down_us, restart_us),
+        .kind = EventKind::kStart,
+        .machine = number});
+}
+
+// ---- clocks
+
+Instant ClusterWorld::clock(const Machine& machine) const {
+  const int64_t up_us = now_us_ - machine.booted_us;
+  return {.steady_us = up_us + up_us * machine.drift_ppm / 1'000'000,
+          .unix_ms = kWallStartMs + now_us_ / 1000 + machine.wall_offset_ms};
+}
+
+// Inputs carry the time at which their turn began; only its end sees what the clock shows by then.
+void ClusterWorld::show_clock(Machine& machine) {
+  const Instant now = clock(machine);
+  machine.node->set_clock(now.steady_us);
+  if (!machine.has_turn) machine.node->set_now(now);
+}
+
+// The first instant at which the machine's clock shows `steady_us`, or a little later.
+int64_t ClusterWorld::world_us(const Machine& machine, int64_t steady_us) const {
+  const int64_t rate = 1'000'000 + machine.drift_ppm;
+  return machine.booted_us + steady_us / rate * 1'000'000 + steady_us % rate * 1'000'000 / rate +
+         50;
+}
+
+void ClusterWorld::log(uint32_t number, std::string_view text) {
+  if (!options_.log) return;
+  std::printf("%10.3f ms  n%" PRIu32 " > %.*s\n", static_cast<double>(now_us_ - kStartUs) / 1000,
+              number + 1, static_cast<int>(text.size()), text.data());
+}
+
+// ---- new machines
+
+void ClusterWorld::replace(uint32_t number) {
+  Machine& machine = *machines_[number];
+  machine.power_fails = true;
+  machine.down_us = 0;
+  bury(number);
+  machine.disk = SimDisk(node_prng_.next());
+  machine.is_new = true;
+  machine.told_losses.clear();  // by another node
+}
+
+void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
+  for (const uint32_t number : lost) {
+    Machine& machine = *machines_[number];
+    machine.power_fails = true;
+    machine.down_us = INT64_MAX / 4;
+    bury(number);
+    machine.disk = SimDisk(node_prng_.next());
+    machine.is_new = true;
+    machine.told_losses.clear();
+  }
+  oracle_.note_lost();
+  copies_seen_.clear();
+}
+
+// ---- the end
+
+void ClusterWorld::heal() {
+  for (uint32_t number = 0; number < size(); ++number) check_absence(number);
+  healed_ = true;
+  network_.calm();
+  operator_.heal();
+  cuts_.clear();
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    machine.paused_until_us = std::min(machine.paused_until_us, now_us_);
+    machine.disk_stalled_until_us = std::min(machine.disk_stalled_until_us, now_us_);
+    machine.disk.heal();
+    machine.is_full = machine.sync_fails = false;
+    if (machine.node != nullptr) {
+      machine.node->die_after(UINT64_MAX);
+    } else {
+      push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(100'000)),
+            .kind = EventKind::kStart,
+            .machine = number});
+    }
+  }
+}
+
+}  // namespace quorate::sim
