@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "commands/errors.h"
-#include "node/apply.h"
 #include "node/changes.h"
 #include "node/cluster_settings.h"
 #include "node/effects.h"
@@ -21,9 +20,7 @@
 #include "node/state.h"
 #include "node/waits.h"
 #include "node/wishes.h"
-#include "store/partition_state.h"
 #include "util/check.h"
-#include "util/hash.h"
 #include "util/varint.h"
 
 namespace quorate {
@@ -43,38 +40,6 @@ Buffer batch_of(int64_t unix_ms, std::string_view effects) {
 // Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
 constexpr int64_t kTransferSettleUs = 1'000;
 
-
-// What is told of a partition to a replica that is too far behind: what was run for others, and the keys.
-//
-//   state = varint 2 (the form), sized rows (origin_rows.h), state of the entries (store/partition_state.h)
-// An earlier form was the entries' alone, which begins with 1.
-constexpr uint64_t kStateForm = 2;
-constexpr uint64_t kEntriesForm = 1;
-constexpr std::string_view kNoRows{"\0", 1};
-
-struct StateParts {
-  std::string_view rows;
-  std::string_view entries;
-};
-
-Result<StateParts> parts_of(std::string_view state) {
-  StateParts parts{.rows = kNoRows, .entries = state};
-  uint64_t form = 0;
-  const bool has_form = take_varint(state, form);
-  if (has_form && form == kEntriesForm) return parts;
-  if (has_form && form != kStateForm) {
-    return Error(ErrorCode::kUnsupported, "state of a partition: made by another version of the server");
-  }
-  if (!take_sized(state, parts.rows)) return Error(ErrorCode::kCorrupt, "state of a partition: it is cut off");
-  parts.entries = state;
-  return parts;
-}
-
-bool may_serve(const raft::RoleState& role, const NodeMistakes& mistakes) {
-  if (role.serving == raft::Serving::kYes) return true;
-  return mistakes.serves_before_applied && role.serving == raft::Serving::kStarting;
-}
-
 raft::Options options_of_groups(const NodeState& node) {
   raft::Options options = node.group_options;
   options.transfer_settle_us = node.mistakes.hands_over_in_turn ? 0 : kTransferSettleUs;
@@ -93,34 +58,6 @@ Company::Company(NodeState& node)
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
-
-Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
-  TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
-  if (!restored_) return done();
-  rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
-  const bool stays_bare = recovery.is_bare() && !node_.settings.appendonly;
-  keeping_ = stays_bare ? Keeping::kBare : Keeping::kAll;
-  whole_from_ = recovery.is_bare() && !stays_bare ? 1 : 0;
-  node_.persistence.rewrite_wanted = whole_from_ != 0;
-  for (auto& [group, found] : restored_->groups) {
-    // The meta group's log is synced in every mode.
-    const bool may_have_forgotten = start == raft::StartKind::kMayHaveForgotten && group != meta_group(node_.store.partition_count());
-    if (may_have_forgotten) found.restored.start = start;
-  }
-  for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
-    const auto found = restored_->groups.find(group_of_partition(partition));
-    if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
-      node_.store.clear_partition(partition);
-    } else if (found->second.state) {
-      TRY(install_state(partition, *found->second.state));
-      found->second.state.reset();
-    } else if (!node_.mistakes.forgets_numbers) {
-      TRY(rows_[partition].install(found->second.beside.empty() ? kNoRows : std::string_view(found->second.beside)));
-    }
-  }
-  node_.store.changes().clear();
-  return done();
-}
 
 Status Company::restore_losses(Disk& disk) {
   if (node_.mistakes.forgets_losses) return done();
@@ -568,259 +505,7 @@ void Company::tell_notes() {
   tell_restarts_together();
 }
 
-// ---- roles -------------------------------------------------------------------------------------------------
-
-void Company::on_role(uint32_t partition, const raft::RoleState& role) {
-  if (!may_serve(role, node_.mistakes)) {
-    stop_serving(partition);
-  } else if (!states_[partition].may_serve_soon) {
-    states_[partition].may_serve_soon = true;
-    ready_.push_back(partition);
-  }
-  if (role.role != raft::RoleName::kLeader) {
-    lose_reads(partition);
-    lose_copies(partition);
-  } else {
-    on_copies(partition);
-  }
-}
-
-void Company::serve_who_is_ready() {
-  if (ready_.empty()) [[likely]]
-    return;
-  look_at_clocks();
-  std::erase_if(ready_, [&](uint32_t partition) {
-    PartitionState& state = states_[partition];
-    const raft::Core* const core = cluster_->partitions().core(partition);
-    const bool is_still = core != nullptr && may_serve(core->role_state(), node_.mistakes);
-    const bool must_apply = is_still && !node_.mistakes.serves_before_applied;
-    if (must_apply && cluster_->partitions().state_index(partition) < core->last_index()) return false;
-    state.may_serve_soon = false;
-    if (is_still && !serves_no_more_) serve(partition);
-    return true;
-  });
-}
-
-// REPLICATION 5: an all-present restart, of all copies or of those that an operator has not given up, may discard what was acknowledged,
-// so it is said.
-void Company::note_restart_together(uint32_t partition) {
-  const raft::Core& core = *cluster_->partitions().core(partition);
-  const raft::RoleState role = core.role_state();
-  PartitionState& state = states_[partition];
-  const bool is_without_some = role.takeover == raft::Takeover::kUnsafeRecovery;
-  if (role.takeover != raft::Takeover::kAllPresentRestart && !is_without_some) return;
-  if (std::exchange(state.restart_told_term, role.term.value) == role.term.value) return;
-  losses_.add({.kind = is_without_some ? Loss::Kind::kRecovery : Loss::Kind::kRestart,
-               .partition = partition,
-               .term = role.term.value,
-               .last_index = core.last_index().value,
-               .unix_ms = node_.now.unix_ms});
-  loss_file_.want();
-  if (is_without_some) {
-    ++restarts_.given_up;
-    return;
-  }
-  ++restarts_.partitions;
-  // Its first entries say who leads, and who belongs to it.
-  constexpr uint64_t kOwnEntries = 2;
-  if (core.last_index().value <= kOwnEntries) ++restarts_.empty;
-}
-
-void Company::on_begun_anew(uint32_t partition) {
-  losses_.add({.kind = Loss::Kind::kRecovery,
-               .partition = partition,
-               .term = cluster_->partitions().core(partition)->term().value,
-               .unix_ms = node_.now.unix_ms});
-  loss_file_.want();
-  ++restarts_.begun_anew;
-}
-
-void Company::tell_restarts_together() {
-  const RestartsTogether restarts = std::exchange(restarts_, {});
-  if (restarts.begun_anew != 0) {
-    node_.host.log(LogLevel::kWarning, "nobody who is left has a copy of " + std::to_string(restarts.begun_anew) +
-                                           " partitions, and an operator wants them empty -> they begin with nothing; all that was in them is lost");
-  }
-  if (restarts.given_up != 0) {
-    node_.host.log(LogLevel::kWarning,
-                   std::to_string(restarts.given_up) + " partitions have too few voters without the nodes that an operator has given up -> they go "
-                   "on with what the fullest copy left holds; what was acknowledged beyond that is lost");
-  }
-  if (restarts.partitions == 0) return;
-  node_.host.log(LogLevel::kWarning,
-                 "all copies of " + std::to_string(restarts.partitions) + " partitions had been restarted and may have forgotten -> they go on with what "
-                 "the fullest copy holds; what was acknowledged beyond that is lost" +
-                     (restarts.empty == 0 ? std::string() : ", and " + std::to_string(restarts.empty) + " of them begin with nothing"));
-}
-
-void Company::serve(uint32_t partition) {
-  note_restart_together(partition);
-  PartitionState& state = states_[partition];
-  // What the log holds and is not committed yet was executed elsewhere: of unknown keys.
-  state.all_keys_write = state.last_write = cluster_->partitions().state_index(partition).value;
-  state.key_writes.fill(0);
-  const raft::Core& core = *cluster_->partitions().core(partition);
-  if (std::exchange(state.term, core.term().value) != core.term().value) {
-    state.weak_index = state.weak_noted = 0;
-    state.unacknowledged.clear();
-    if (core.role_state().takeover == raft::Takeover::kElection) {
-      losses_.add({.kind = Loss::Kind::kTakeover, .partition = partition, .term = state.term, .unix_ms = node_.now.unix_ms});
-      loss_file_.want();
-    }
-  }
-  state.serves = true;
-  ++serving_version_;
-  state.trusted_until_us = INT64_MIN;
-  key_versions_.begin(partition, state.term);
-  node_.store.set_led(partition, Led::kYes);
-}
-
-void Company::stop_serving(uint32_t partition) {
-  PartitionState& state = states_[partition];
-  if (!std::exchange(state.serves, false)) return;
-  ++serving_version_;
-  CHECK(!state.is_touched);
-  // What no entry says may have been run by what was old already.
-  rows_[partition].forget_news();
-  key_versions_.end(partition);
-  node_.store.set_led(partition, Led::kNo);
-  node_.forwarding->on_stop_serving(partition);
-  partition_is_left(node_, partition);
-}
-
-bool Company::is_trusted_again(uint32_t partition, int64_t now_us) {
-  if (node_.mistakes.read_without_lease) return true;
-  PartitionState& state = states_[partition];
-  state.trusted_until_us = cluster_->partitions().core(partition)->unrivalled_until_us();
-  return now_us < state.trusted_until_us;
-}
-
-void Company::set_draining(Draining draining) {
-  if (std::exchange(is_silent_, false)) mark_.go_on();
-  propose();
-  if (draining == Draining::kNo && serves_no_more_) {
-    serves_no_more_ = false;
-    for (uint32_t partition = 0; partition < states_.size(); ++partition) {
-      if (const raft::Core* const core = cluster_->partitions().core(partition)) on_role(partition, core->role_state());
-    }
-  }
-  beats::Health health = cluster_->groups().health();
-  health.is_draining = draining == Draining::kYes;
-  cluster_->set_health(wall_now(), health);
-}
-
-void Company::stop_serving_all() {
-  propose();
-  serves_no_more_ = true;
-  for (uint32_t partition = 0; partition < states_.size(); ++partition) stop_serving(partition);
-}
-
-// ---- data --------------------------------------------------------------------------------------------------
-
-Status Company::apply(uint32_t partition, std::string_view batch) {
-  uint64_t unix_ms = 0;
-  if (!take_varint(batch, unix_ms)) return Error(ErrorCode::kCorrupt, "it is empty");
-  // What has expired for one leader has expired for the next.
-  const auto stamp_ms = static_cast<int64_t>(unix_ms);
-  if (stamp_ms < states_[partition].stamp_ms) return Error(ErrorCode::kCorrupt, "its time is before that of an earlier one");  // I11
-  states_[partition].stamp_ms = stamp_ms;
-  raise_time(node_, stamp_ms);
-  if (node_.mistakes.applies_differently && hash64(batch, own_id()) % 16 == 0) return done();
-  Store& store = node_.store;
-  const bool collects = store.effects().collecting();
-  store.effects().set_collecting(false);
-  store.set_replaying(true);
-  EffectApplier effects(node_);
-  BatchApplier batches(store, effects);
-  Status applied = batches.apply(batch);
-  store.set_replaying(false);
-  store.effects().set_collecting(collects);
-  store.changes().clear();
-  return applied;
-}
-
-void Company::begin_sum(uint32_t partition) {
-  Buffer bytes;
-  append_little<uint64_t>(bytes, rows_digest(partition));
-  rows_summed_ = hash128(bytes.view(), 0);
-  summed_.emplace(node_.store, partition);
-}
-
-PartitionSummer::Summing Company::sum_some(Hash128& sum) {
-  const PartitionWalk::Progress progress = summed_->step();
-  if (progress == PartitionWalk::Progress::kMore) return Summing::kMore;
-  sum = summed_->sum();
-  sum += rows_summed_;
-  summed_.reset();
-  return progress == PartitionWalk::Progress::kDone ? Summing::kDone : Summing::kBroken;
-}
-
-PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
-  constexpr size_t kEntriesAStep = 1000;
-  constexpr size_t kBytesAStep = size_t{512} << 10;
-  if (!encoder_) {
-    raise_time(node_, node_.now.unix_ms);   // the state says it
-    Buffer head;
-    encode_head(partition, head);
-    encoder_.emplace(node_.store, partition, std::move(head));
-  }
-  const PartitionWalk::Progress progress = encoder_->step(kEntriesAStep, kBytesAStep);
-  if (progress == PartitionWalk::Progress::kMore) return Encoding::kMore;
-  if (progress == PartitionWalk::Progress::kDone) out = encoder_->take();
-  encoder_.reset();
-  return progress == PartitionWalk::Progress::kDone ? Encoding::kDone : Encoding::kBroken;
-}
-
-void Company::encode_head(uint32_t partition, Buffer& out) const {
-  Buffer rows;
-  rows_[partition].encode(rows);
-  append_varint(out, kStateForm);
-  append_sized(out, rows.view());
-}
-
-void Company::encode(uint32_t partition, Buffer& out) {
-  raise_time(node_, node_.now.unix_ms);
-  encode_head(partition, out);
-  encode_partition(node_.store, partition, out);
-}
-
-void Company::encode_beside(uint32_t partition, Buffer& out) const {
-  if (rows_[partition].size() != 0) rows_[partition].encode(out);
-}
-
-Status Company::check(uint32_t partition, std::string_view state) {
-  TRY(const StateParts parts, parts_of(state));
-  TRY(OriginRows::check(parts.rows));
-  return check_partition(node_.store, partition, parts.entries);
-}
-
-Status Company::install_state(uint32_t partition, std::string_view state) {
-  TRY(const StateParts parts, parts_of(state));
-  OriginRows rows;
-  TRY(rows.install(parts.rows));
-  TRY(const int64_t unix_ms, install_partition(node_.store, partition, parts.entries));
-  raise_time(node_, unix_ms);
-  rows_[partition] = node_.mistakes.forgets_numbers ? OriginRows() : std::move(rows);
-  return done();
-}
-
-Status Company::install(uint32_t partition, std::string_view state) {
-  states_[partition].freshness = Freshness();
-  states_[partition].stamp_ms = 0;
-  TRY(install_state(partition, state));
-  announce_changes(node_);
-  return done();
-}
-
-uint64_t Company::rows_digest(uint32_t partition) const {
-  // Who forgets them is to be found out by what clients are told.
-  return node_.mistakes.forgets_numbers ? 0 : rows_[partition].digest();
-}
-
-Status Company::apply_rows(uint32_t partition, std::string_view rows) {
-  if (rows_ == nullptr) return Error(ErrorCode::kCorrupt, "a node alone has nothing from others");
-  return node_.mistakes.forgets_numbers ? done() : rows_[partition].apply(rows);
-}
+// ---- what replies wait for -----------------------------------------------------------------------------------
 
 void Company::clear(uint32_t partition) {
   // What was executed here and is not committed may be lost with it.

@@ -1,0 +1,181 @@
+// What a node in company does to the data of its partitions: what the log held, applying batches, states as bytes.
+#include "node/company.h"
+
+#include <utility>
+
+#include "cluster/cluster_node.h"
+#include "node/apply.h"
+#include "node/changes.h"
+#include "node/input.h"
+#include "node/origin_rows.h"
+#include "node/state.h"
+#include "store/partition_state.h"
+#include "util/hash.h"
+#include "util/varint.h"
+
+namespace quorate {
+
+namespace {
+
+// What is told of a partition to a replica that is too far behind: what was run for others, and the keys.
+//
+//   state = varint 2 (the form), sized rows (origin_rows.h), state of the entries (store/partition_state.h)
+// An earlier form was the entries' alone, which begins with 1.
+constexpr uint64_t kStateForm = 2;
+constexpr uint64_t kEntriesForm = 1;
+constexpr std::string_view kNoRows{"\0", 1};
+
+struct StateParts {
+  std::string_view rows;
+  std::string_view entries;
+};
+
+Result<StateParts> parts_of(std::string_view state) {
+  StateParts parts{.rows = kNoRows, .entries = state};
+  uint64_t form = 0;
+  const bool has_form = take_varint(state, form);
+  if (has_form && form == kEntriesForm) return parts;
+  if (has_form && form != kStateForm) {
+    return Error(ErrorCode::kUnsupported, "state of a partition: made by another version of the server");
+  }
+  if (!take_sized(state, parts.rows)) return Error(ErrorCode::kCorrupt, "state of a partition: it is cut off");
+  parts.entries = state;
+  return parts;
+}
+
+}  // namespace
+
+Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
+  TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
+  if (!restored_) return done();
+  rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
+  const bool stays_bare = recovery.is_bare() && !node_.settings.appendonly;
+  keeping_ = stays_bare ? Keeping::kBare : Keeping::kAll;
+  whole_from_ = recovery.is_bare() && !stays_bare ? 1 : 0;
+  node_.persistence.rewrite_wanted = whole_from_ != 0;
+  for (auto& [group, found] : restored_->groups) {
+    // The meta group's log is synced in every mode.
+    const bool may_have_forgotten = start == raft::StartKind::kMayHaveForgotten && group != meta_group(node_.store.partition_count());
+    if (may_have_forgotten) found.restored.start = start;
+  }
+  for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
+    const auto found = restored_->groups.find(group_of_partition(partition));
+    if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
+      node_.store.clear_partition(partition);
+    } else if (found->second.state) {
+      TRY(install_state(partition, *found->second.state));
+      found->second.state.reset();
+    } else if (!node_.mistakes.forgets_numbers) {
+      TRY(rows_[partition].install(found->second.beside.empty() ? kNoRows : std::string_view(found->second.beside)));
+    }
+  }
+  node_.store.changes().clear();
+  return done();
+}
+
+Status Company::apply(uint32_t partition, std::string_view batch) {
+  uint64_t unix_ms = 0;
+  if (!take_varint(batch, unix_ms)) return Error(ErrorCode::kCorrupt, "it is empty");
+  // What has expired for one leader has expired for the next.
+  const auto stamp_ms = static_cast<int64_t>(unix_ms);
+  if (stamp_ms < states_[partition].stamp_ms) return Error(ErrorCode::kCorrupt, "its time is before that of an earlier one");  // I11
+  states_[partition].stamp_ms = stamp_ms;
+  raise_time(node_, stamp_ms);
+  if (node_.mistakes.applies_differently && hash64(batch, own_id()) % 16 == 0) return done();
+  Store& store = node_.store;
+  const bool collects = store.effects().collecting();
+  store.effects().set_collecting(false);
+  store.set_replaying(true);
+  EffectApplier effects(node_);
+  BatchApplier batches(store, effects);
+  Status applied = batches.apply(batch);
+  store.set_replaying(false);
+  store.effects().set_collecting(collects);
+  store.changes().clear();
+  return applied;
+}
+
+void Company::begin_sum(uint32_t partition) {
+  Buffer bytes;
+  append_little<uint64_t>(bytes, rows_digest(partition));
+  rows_summed_ = hash128(bytes.view(), 0);
+  summed_.emplace(node_.store, partition);
+}
+
+PartitionSummer::Summing Company::sum_some(Hash128& sum) {
+  const PartitionWalk::Progress progress = summed_->step();
+  if (progress == PartitionWalk::Progress::kMore) return Summing::kMore;
+  sum = summed_->sum();
+  sum += rows_summed_;
+  summed_.reset();
+  return progress == PartitionWalk::Progress::kDone ? Summing::kDone : Summing::kBroken;
+}
+
+PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
+  constexpr size_t kEntriesAStep = 1000;
+  constexpr size_t kBytesAStep = size_t{512} << 10;
+  if (!encoder_) {
+    raise_time(node_, node_.now.unix_ms);   // the state says it
+    Buffer head;
+    encode_head(partition, head);
+    encoder_.emplace(node_.store, partition, std::move(head));
+  }
+  const PartitionWalk::Progress progress = encoder_->step(kEntriesAStep, kBytesAStep);
+  if (progress == PartitionWalk::Progress::kMore) return Encoding::kMore;
+  if (progress == PartitionWalk::Progress::kDone) out = encoder_->take();
+  encoder_.reset();
+  return progress == PartitionWalk::Progress::kDone ? Encoding::kDone : Encoding::kBroken;
+}
+
+void Company::encode_head(uint32_t partition, Buffer& out) const {
+  Buffer rows;
+  rows_[partition].encode(rows);
+  append_varint(out, kStateForm);
+  append_sized(out, rows.view());
+}
+
+void Company::encode(uint32_t partition, Buffer& out) {
+  raise_time(node_, node_.now.unix_ms);
+  encode_head(partition, out);
+  encode_partition(node_.store, partition, out);
+}
+
+void Company::encode_beside(uint32_t partition, Buffer& out) const {
+  if (rows_[partition].size() != 0) rows_[partition].encode(out);
+}
+
+Status Company::check(uint32_t partition, std::string_view state) {
+  TRY(const StateParts parts, parts_of(state));
+  TRY(OriginRows::check(parts.rows));
+  return check_partition(node_.store, partition, parts.entries);
+}
+
+Status Company::install_state(uint32_t partition, std::string_view state) {
+  TRY(const StateParts parts, parts_of(state));
+  OriginRows rows;
+  TRY(rows.install(parts.rows));
+  TRY(const int64_t unix_ms, install_partition(node_.store, partition, parts.entries));
+  raise_time(node_, unix_ms);
+  rows_[partition] = node_.mistakes.forgets_numbers ? OriginRows() : std::move(rows);
+  return done();
+}
+
+Status Company::install(uint32_t partition, std::string_view state) {
+  states_[partition].freshness = Freshness();
+  states_[partition].stamp_ms = 0;
+  TRY(install_state(partition, state));
+  announce_changes(node_);
+  return done();
+}
+
+uint64_t Company::rows_digest(uint32_t partition) const {
+  // Who forgets them is to be found out by what clients are told.
+  return node_.mistakes.forgets_numbers ? 0 : rows_[partition].digest();
+}
+
+Status Company::apply_rows(uint32_t partition, std::string_view rows) {
+  if (rows_ == nullptr) return Error(ErrorCode::kCorrupt, "a node alone has nothing from others");
+  return node_.mistakes.forgets_numbers ? done() : rows_[partition].apply(rows);
+}
+
+}  // namespace quorate
