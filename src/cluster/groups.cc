@@ -86,14 +86,14 @@ void Groups::step(Instant now, GroupId group, const raft::Input& input) {
 }
 
 void Groups::run(Instant now, Slot& slot, const raft::Input& input) {
-  // A step may lead to another (support withdrawn from a leader), so each has an output of its own; the vectors of the outermost are
-  // kept.
-  raft::Output output = std::exchange(output_, raft::Output());
+  // A step may lead to another (support withdrawn from a leader), so each has an output of its own.
+  if (steps_under_way_ == outputs_.size()) outputs_.emplace_back();
+  raft::Output& output = outputs_[steps_under_way_++];
   slot.core.step(now, input, output);
   set_deadline(slot, slot.core.deadline());
   carry_out(now, slot, output);
   output.clear();
-  output_ = std::move(output);
+  --steps_under_way_;
 }
 
 // The order is that of the fields of raft::Output.
@@ -123,7 +123,6 @@ void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
     } else {
       std::move(output.write.then_send.begin(), output.write.then_send.end(), std::back_inserter(to_send_));
     }
-    output.write = {};
   }
   std::move(output.send.begin(), output.send.end(), std::back_inserter(to_send_));
   if (output.commit_index != slot.commit_told) {

@@ -215,7 +215,8 @@ class Groups {
   bool led_is_stale_ = false;
   uint64_t leaders_version_ = 0;
   bool round_wanted_ = false;
-  raft::Output output_;                         // of the running step; reused
+  std::deque<raft::Output> outputs_;            // of the steps under way, the outermost first; reused
+  size_t steps_under_way_ = 0;
   std::vector<raft::Message> to_send_;
   std::vector<GroupWrite> writes_;
   std::deque<PendingRecord> pending_;
