@@ -147,18 +147,6 @@ void Groups::step_all(Instant now, const raft::Input& input, Concerns&& concerns
   }
 }
 
-namespace {
-
-// The replica of the core's group on that node.
-std::optional<raft::Member> member_on(const raft::Core& core, NodeId node) {
-  for (const raft::Member& member : core.configuration().members()) {
-    if (member.node == node) return member;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
 // ---- beats ----------------------------------------------------------------------------------------------
 
 void Groups::set_members(Instant now, std::span<const NodeId> others) {
@@ -223,7 +211,7 @@ void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::In
   const bool leads_anew = output.peer_restarted || slot.pair.peer_led_version() != led_version;
   if (leads_anew || slot.pair.peer_is_heard() != was_heard) ++leaders_version_;
   if (output.peer_restarted) {
-    step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+    step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return core.configuration().find_on(node).has_value(); });
   }
   if (output.silent) {
     step_all(now, raft::in::PeerSilent{node, *output.silent},
@@ -237,19 +225,21 @@ void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::In
 
 // A beat has come: the leaders it lists were heard, those it does not list lead no longer.
 void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
-  std::vector<beats::Led> listed;
-  for (const beats::Led& led : slot.pair.peer_leads()) {
-    if (!led.is_hint()) listed.push_back(led);
-  }
-  for (const beats::Led& led : listed) {
-    if (find(led.group) == nullptr) continue;
+  // Only what it receives changes what the pair was told.
+  const std::span<const beats::Led> told = slot.pair.peer_leads();
+  for (const beats::Led& led : told) {
+    if (led.is_hint() || find(led.group) == nullptr) continue;
     run(now, *slots_[led.group.value],
         raft::in::LeaderHeard{.leader = led.leader, .term = led.term, .received_us = slot.pair.received_us()});
   }
+  // Both are sorted by group.
+  auto next = told.begin();
   step_all(now, raft::in::PeerSilent{node, raft::Silence::kLeadsNoLonger}, [&](const raft::Core& core) {
     if (!core.follows_leader_on(node)) return false;
     const GroupId group = core.options().group;
-    return std::none_of(listed.begin(), listed.end(), [&](const beats::Led& led) { return led.group == group; });
+    while (next != told.end() && next->group < group) ++next;
+    const bool is_listed = next != told.end() && next->group == group && !next->is_hint();
+    return !is_listed;
   });
 }
 
@@ -267,7 +257,7 @@ void Groups::tell_confirmed(Instant now, NodeId node, const beats::Confirmed& co
   const auto tell = [&](const beats::Led& led, bool is_confirmed) {
     raft::Core* const core = find(led.group);
     if (core == nullptr) return;
-    const auto voter = member_on(*core, node);
+    const auto voter = core->configuration().find_on(node);
     if (!voter) return;
     if (is_confirmed) {
       run(now, *slots_[led.group.value],
@@ -395,7 +385,7 @@ void Groups::peer_event(Instant now, const PeerEvent& event) {
   if (pair == pairs_.end()) return;
   if (event.kind == PeerEvent::Kind::kRestarted) {
     // Its beats say so too, but those of the process before may never have been heard, and what that one had stored counts no more.
-    step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+    step_all(now, raft::in::PeerRestarted{node}, [&](const raft::Core& core) { return core.configuration().find_on(node).has_value(); });
     return;
   }
   if (event.lane == PeerLane::kPubsub) return;
@@ -403,7 +393,7 @@ void Groups::peer_event(Instant now, const PeerEvent& event) {
     if (event.kind == PeerEvent::Kind::kUp) step_pair(now, node, *pair->second, beats::in::Connected{});
     if (event.kind == PeerEvent::Kind::kDown) step_pair(now, node, *pair->second, beats::in::Closed{});
   } else if (event.kind == PeerEvent::Kind::kUp) {
-    step_all(now, raft::in::PeerConnected{node}, [&](const raft::Core& core) { return member_on(core, node).has_value(); });
+    step_all(now, raft::in::PeerConnected{node}, [&](const raft::Core& core) { return core.configuration().find_on(node).has_value(); });
   } else if (event.kind == PeerEvent::Kind::kDown && !pair->second->pair.peer_is_heard()) {
     // A leader that was followed for its appends alone.
     silence(now, node);

@@ -18,6 +18,18 @@ void add_new(std::vector<Member>& members, const std::vector<Member>& more) {
   }
 }
 
+// In the order of members().
+template <class IsIt>
+std::optional<Member> first_member(const Configuration& configuration, IsIt is_it) {
+  const auto first_of = [&](const std::vector<Member>& members) -> std::optional<Member> {
+    const auto found = std::find_if(members.begin(), members.end(), is_it);
+    return found == members.end() ? std::nullopt : std::optional(*found);
+  };
+  std::optional<Member> found = first_of(configuration.incoming.voters);
+  if (!found && configuration.outgoing) found = first_of(configuration.outgoing->voters);
+  return found ? found : first_of(configuration.learners);
+}
+
 Status validate_members(const std::vector<Member>& members) {
   if (members.size() > kMembersMax) return Error(ErrorCode::kInvalidArgument, "too many members");
   for (size_t index = 0; index < members.size(); ++index) {
@@ -90,10 +102,11 @@ std::vector<Member> Configuration::members() const {
 }
 
 std::optional<Member> Configuration::find(ReplicaId replica) const {
-  for (const Member& member : members()) {
-    if (member.replica == replica) return member;
-  }
-  return std::nullopt;
+  return first_member(*this, [&](const Member& member) { return member.replica == replica; });
+}
+
+std::optional<Member> Configuration::find_on(NodeId node) const {
+  return first_member(*this, [&](const Member& member) { return member.node == node; });
 }
 
 uint32_t Configuration::rank(ReplicaId replica) const {

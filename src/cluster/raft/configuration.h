@@ -58,7 +58,9 @@ struct Configuration {
   bool is_voter(ReplicaId replica) const;
   // Voters of both halves and learners, each once: first incoming, then outgoing, then learners.
   std::vector<Member> members() const;
+  // The first of members() that it is.
   std::optional<Member> find(ReplicaId replica) const;
+  std::optional<Member> find_on(NodeId node) const;
   // Place in ring order among the voters (of both halves, incoming first); voters().size() if none.
   uint32_t rank(ReplicaId replica) const;
   std::vector<Member> voters() const;

@@ -33,18 +33,18 @@ int64_t Core::unrivalled_until_us() const {
   return sent_us + lease_us * (mistakes_.lease_longer_than_promise ? kMistakenLeaseFactor : 1);
 }
 
-// When the last beat left that L voters of every half confirmed; kNever: a lone voter asks nobody.
-int64_t Core::quorum_heard_us() const {
-  return agreed_time(configuration(), progress(), QuorumKind::kConfirmation,
-                     [&](const Progress& member) {
-                       return member.member() == options_.self ? kNever : member.heard_us;
-                     });
+// A row was heard, or there are others.  Each step asks what comes of it (deadline()), and few change it.
+void Core::note_heard() {
+  leader()->quorum_heard_us = agreed_time(
+      configuration(), progress(), QuorumKind::kConfirmation, [&](const Progress& member) {
+        return member.member() == options_.self ? kNever : member.heard_us;
+      });
 }
 
 // Without a quorum that confirms it, it stops serving but keeps its term: it may be needed to bring
 // up voters that restarted and cannot vote (REPLICATION.md 5).
 void Core::check_quorum() {
-  const int64_t heard_us = quorum_heard_us();
+  const int64_t heard_us = leader()->quorum_heard_us;
   leader()->suspended = heard_us != kNever && now_us_ >= heard_us + options_.suspicion_us;
 }
 
@@ -59,6 +59,7 @@ void Core::on(const in::LeadershipConfirmed& input, Output& out) {
     member->confirmed_sent_us = std::max(member->confirmed_sent_us, input.sent_us);
   }
   member->heard_us = std::max(member->heard_us, input.sent_us);
+  note_heard();
   if (member->is_silent) {
     member->is_silent = false;
     send_appends(*member, out);

@@ -275,7 +275,7 @@ int64_t Core::deadline() const {
   }
   if (leading->next_transfer_us > now_us_) deadline = std::min(deadline, leading->next_transfer_us);
   if (!leading->suspended) {
-    const int64_t heard_us = quorum_heard_us();
+    const int64_t heard_us = leading->quorum_heard_us;
     if (heard_us != kNever) deadline = std::min(deadline, heard_us + options_.suspicion_us);
   }
   for (const Progress& member : leading->progress) {

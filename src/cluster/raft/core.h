@@ -225,6 +225,9 @@ class Core {
     ReplicaId refused_last = {};
     int64_t lease_from_us =
         0;  // confirmations of earlier beats do not count: the configuration changed
+    // What the rows' heard_us come to: when the last beat left that L voters of every half
+    // confirmed; kNever: a lone voter asks nobody.
+    int64_t quorum_heard_us = INT64_MIN;
     bool lease_dropped = false;  // TimeoutNow left in this term
     bool suspended = false;
     int64_t notice_us = kNever;  // when followers are told the commit index
@@ -351,7 +354,7 @@ class Core {
   void on(const in::LeadershipRefused& input, Output& out);
   void answer_reads(Output& out);
   BeatNumber beat_confirmed_by(uint32_t voters) const;
-  int64_t quorum_heard_us() const;
+  void note_heard();
   void check_quorum();
 
   // transfer.cc, receive_timeout_now.cc

@@ -154,6 +154,7 @@ void Core::rebuild_progress() {
   }
   leading.progress = std::move(rows);
   leading.lease_from_us = now_us_;
+  note_heard();
 }
 
 Index Core::quorum_match() const {
