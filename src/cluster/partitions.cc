@@ -30,7 +30,8 @@ Partitions::Partitions(const PartitionsOptions& options, Groups& groups, Partiti
       groups_(groups),
       data_(data),
       check_(options.partitions, options.seed, groups, data),
-      replicas_(options.partitions) {}
+      replicas_(options.partitions),
+      due_(options.partitions) {}
 
 // ---- replicas come and go --------------------------------------------------------------------------------
 
@@ -62,6 +63,7 @@ void Partitions::add_empty(Instant now, uint32_t partition, raft::ReplicaId repl
   check_.forget(partition);
   data_.clear(partition);
   replicas_[partition] = Replica();
+  due_.erase(partition);
   bases_to_store_.push_back({.group = group, .replica = replica, .mark = restored.base, .state = std::nullopt});
   groups_.add(now, group, replica, std::move(restored));
 }
@@ -118,6 +120,7 @@ void Partitions::drop(Instant now, uint32_t partition) {
   data_.clear(partition);
   data_.on_role(partition, raft::RoleState());
   replicas_[partition] = Replica();
+  due_.erase(partition);
 }
 
 // ---- executing and applying --------------------------------------------------------------------------------
@@ -175,6 +178,7 @@ void Partitions::apply(Instant now, uint32_t partition) {
       facts_.emplace_back(partition, "entry " + std::to_string(entry.index.value) + " cannot be applied (" +
                                          std::string(applied.error().detail()) + ") -> stop this replica");
       replica.fault = Fault::kStopped;
+      replica.is_settled = false;
       break;
     }
     replica.state_index = entry.index;
@@ -221,7 +225,9 @@ void Partitions::on_install(raft::GroupId group, const raft::SnapshotMark& mark)
 }
 
 void Partitions::on_commit(raft::GroupId group, raft::Index commit) {
-  look_soon(partition_of(group));
+  // Under load that is nearly always, and a look costs more than what it applies.
+  if (!replicas_[partition_of(group)].is_settled) look_soon(partition_of(group));
+  due_.insert(partition_of(group));
   data_.on_commit(partition_of(group), commit);
 }
 
@@ -363,7 +369,7 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
 // ---- turns -------------------------------------------------------------------------------------------------
 
 void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers) {
-  replicas_[partition].needs_look = false;
+  replicas_[partition].needs_look = replicas_[partition].is_settled = false;
   const PlannedPartition& planned = state.plan()[partition];
   const auto own_plan = std::find_if(planned.replicas.begin(), planned.replicas.end(),
                                      [&](const PlannedReplica& each) { return each.node == options_.self; });
@@ -403,6 +409,18 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   const bool serves = core(partition)->role_state().serving == raft::Serving::kYes;
   if (!is_planned && !serves && plan == Plan::kCurrent) tell_of_own(kMayDrop, partition, planned, peers);
   if (is_planned && core(partition)->configuration().unknown()) tell_of_own(kHere, partition, planned, peers);
+  replicas_[partition].is_settled = is_planned && plan == Plan::kCurrent && is_settled(partition, planned);
+}
+
+// What would end this is told by an event, or a matter of time and of the next look at all.
+bool Partitions::is_settled(uint32_t partition, const PlannedPartition& planned) const {
+  const Replica& replica = replicas_[partition];
+  const raft::Core& own = *core(partition);
+  if (replica.is_astray || replica.fault != Fault::kNone || !replica.snapshot_wanted.empty() || own.configuration().unknown()) return false;
+  if (!leads(own)) return true;
+  const bool is_in_its_place = planned.replicas.front().node == options_.self && !groups_.should_not_lead();
+  const bool is_committed = own.configuration_at().index <= own.commit_index();
+  return is_in_its_place && is_committed && own.role_state().serving == raft::Serving::kYes && is_as_planned(own, planned);
 }
 
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
@@ -416,12 +434,23 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   // A little early in a turn that is there anyway, rather than in one of its own.
   const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_ - look_us / 4;
   plan_version_ = state.plan_version();
-  if (looks_at_all) commit_quorum_ = state.commit_quorum();
-  if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
-  for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
-    if (looks_at_all || replicas_[partition].needs_look) look_at(now, partition, state, plan, peers);
+  if (looks_at_all) {
+    commit_quorum_ = state.commit_quorum();
+    state_check_us_ = state.state_check_us();
+    due_.insert_all();
   }
-  check_copies(now, state, peers);
+  if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
+  for (size_t index = due_.next(0); index < options_.partitions; index = due_.next(index + 1)) {
+    const auto partition = static_cast<uint32_t>(index);
+    due_.erase(partition);
+    const Replica& replica = replicas_[partition];
+    if (looks_at_all || replica.needs_look || !replica.is_settled) {
+      look_at(now, partition, state, plan, peers);
+    } else {
+      apply(now, partition);
+    }
+  }
+  check_copies(now, peers);
 }
 
 }  // namespace quorate

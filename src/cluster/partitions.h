@@ -17,6 +17,7 @@
 #include "cluster/members.h"
 #include "cluster/peers.h"
 #include "cluster/state_check.h"
+#include "util/index_set.h"
 #include "util/result.h"
 #include "util/time.h"
 
@@ -182,6 +183,8 @@ class Partitions {
     raft::Index state_index;
     bool shares_votes_next = false;   // when it was looked at last: of this leader, the only voter
     bool needs_look = false;
+    // Found at the last look: there is nothing to do but to apply what is committed, until something is told or the time comes to look at all.
+    bool is_settled = false;
     // It has executed batches that the log has lost: only a snapshot can bring it back.
     bool is_astray = false;
     Fault fault = Fault::kNone;
@@ -216,10 +219,15 @@ class Partitions {
   };
 
   static uint32_t partition_of(raft::GroupId group) { return static_cast<uint32_t>(group.value - 1); }
-  void look_soon(uint32_t partition) { replicas_[partition].needs_look = true; }
+  void look_soon(uint32_t partition) {
+    replicas_[partition].needs_look = true;
+    due_.insert(partition);
+  }
   void add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored);
   void drop(Instant now, uint32_t partition);
   void look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers);
+  bool is_settled(uint32_t partition, const PlannedPartition& planned) const;
+  bool is_as_planned(const raft::Core& own, const PlannedPartition& planned) const;
   void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
   // Only this node votes, and others will as soon as it follows the plan, one of which could lead then.
   bool is_about_to_share_votes(uint32_t partition, const PlannedPartition& planned) const;
@@ -229,7 +237,7 @@ class Partitions {
   void mend(Instant now, uint32_t partition, Peers& peers);
   void answer_may_start_over(Instant now, NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
   void apply(Instant now, uint32_t partition);
-  void check_copies(Instant now, const ClusterState& state, Peers& peers);
+  void check_copies(Instant now, Peers& peers);
   void mark(Instant now, uint32_t partition);
   void tell_differing(const StateCheck::Finding& finding, Peers& peers);
   Status receive_sum(NodeId from, std::string_view bytes);
@@ -255,6 +263,7 @@ class Partitions {
   PartitionData& data_;
   StateCheck check_;
   std::vector<Replica> replicas_;
+  IndexSet due_;                      // partitions in which something is to be done in this turn, or the next
   uint64_t plan_version_ = 0;
   int64_t next_look_us_ = kNever;
   std::optional<ReceivedSnapshot> received_;
@@ -266,7 +275,9 @@ class Partitions {
   std::vector<Answer> answers_;
   size_t snapshots_begun_ = 0;     // in this turn
   std::optional<uint32_t> encoding_;  // the partition whose snapshot is being made
-  uint32_t commit_quorum_ = 0;        // as the cluster's setting was at the last look at all
+  // As the cluster's settings were at the last look at all.
+  uint32_t commit_quorum_ = 0;
+  int64_t state_check_us_ = 0;
   bool wants_step_ = false;           // of that, or another waits for it; or of a sum
   int64_t next_step_us_ = INT64_MIN;
   std::vector<GroupBase> bases_to_store_;

@@ -18,9 +18,9 @@ void Partitions::mark(Instant now, uint32_t partition) {
   check_.marked(now, partition, marker, encoding_ ? StateCheck::CanSum::kNo : StateCheck::CanSum::kYes);
 }
 
-void Partitions::check_copies(Instant now, const ClusterState& state, Peers& peers) {
+void Partitions::check_copies(Instant now, Peers& peers) {
   const bool is_free = !encoding_ && !check_.is_summing();
-  const auto due = is_free ? check_.next_due(now, state.state_check_us()) : std::nullopt;
+  const auto due = is_free ? check_.next_due(now, state_check_us_) : std::nullopt;
   if (due && replicas_[*due].fault == Fault::kNone) {
     apply(now, *due);
     groups_.step(now, group_of_partition(*due), raft::in::Propose{.payload = {}, .kind = raft::EntryKind::kMarker});

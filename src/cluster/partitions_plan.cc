@@ -36,6 +36,7 @@ uint32_t lower_commit_quorum(size_t voters, uint32_t wanted) {
 // taken with the replica that it has, unless that was a learner and the node says that it has a newer one.
 std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
                                                                   const PlannedPartition& planned) const {
+  if (is_as_planned(own, planned)) return std::nullopt;
   const raft::Configuration& current = own.configuration();
   // Nobody is given votes who is about to end.
   const auto has_caught_up = [&](const raft::Member& member) {
@@ -82,6 +83,19 @@ std::optional<raft::Configuration> Partitions::next_configuration(const raft::Co
   }
   if (target == current) return std::nullopt;
   return target;
+}
+
+// Is the configuration all that the plan wants, in its order?  As next_configuration() would find out, but without a copy of anything.
+bool Partitions::is_as_planned(const raft::Core& own, const PlannedPartition& planned) const {
+  const raft::Configuration& current = own.configuration();
+  const std::vector<raft::Member>& voters = current.incoming.voters;
+  const bool has_sizes = voters.size() == planned.voters && voters.size() + current.learners.size() == planned.replicas.size();
+  if (!has_sizes || voters.empty() || current.joint() || !replicas_[partition_of(own.options().group)].newer.empty()) return false;
+  for (size_t index = 0; index < planned.replicas.size(); ++index) {
+    const raft::Member& member = index < voters.size() ? voters[index] : current.learners[index - voters.size()];
+    if (member.node.value != planned.replicas[index].node) return false;
+  }
+  return current.incoming.commit_quorum == lower_commit_quorum(voters.size(), commit_quorum_);
 }
 
 void Partitions::follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned) {
