@@ -35,8 +35,8 @@ INCLUDES = {
 IMPURE = {"server", "client", "cli"}
 
 # Headers outside the C++ library that a pure layer may include.
-PURE_LIBRARIES = {"xxhash.h", "lzf.h", "liblzf/lzf.h", "jemalloc/jemalloc.h", "malloc.h", "immintrin.h", "nmmintrin.h",
-                  "emmintrin.h", "smmintrin.h", "tmmintrin.h", "x86intrin.h", "arm_neon.h", "lua.h",
+PURE_LIBRARIES = {"xxhash.h", "openssl/crypto.h", "openssl/evp.h", "openssl/hmac.h", "lzf.h",
+                  "liblzf/lzf.h", "jemalloc/jemalloc.h", "malloc.h", "immintrin.h", "nmmintrin.h", "emmintrin.h", "smmintrin.h", "tmmintrin.h", "x86intrin.h", "arm_neon.h", "lua.h",
                   "luajit.h", "lualib.h", "lauxlib.h", "lua.hpp"}
 C_HEADERS = {"assert.h", "errno.h", "math.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "stdio.h"}
 # Headers of the C++ library that would bring in time, threads, files or chance.

@@ -4,7 +4,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 PACKAGES_BUILD=(build-essential cmake ninja-build ccache pkg-config
-  libuv1-dev libhiredis-dev libxxhash-dev libjemalloc-dev liblzf-dev libgtest-dev libgmock-dev)
+  libuv1-dev libhiredis-dev libxxhash-dev libssl-dev libjemalloc-dev liblzf-dev libgtest-dev libgmock-dev)
 # redis-cli for the user and as the other half of the README; python3 for tools that are written in it.
 PACKAGES_RUN=(redis-tools)
 PACKAGES_TEST=(python3 tclsh redis-tools)

@@ -21,7 +21,9 @@ PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
   return {.partitions = options.partitions,
           .node = options.own.id,
           .incarnation = options.incarnation,
-          .seed = random.next()};
+          .seed = random.next(),
+          .secret = options.secret,
+          .nonce_key = options.nonce_key};
 }
 
 // Settings without which a node could not hold what the others hold.
@@ -375,7 +377,7 @@ void ClusterNode::take_events(Instant now) {
       tell_link(event);
     }
     if (event.kind == PeerEvent::Kind::kRefused) {
-      note("connection with " + node_name(event.node) + " refused: " + std::string(refusal_text(event.refusal)));
+      if (std::string line = refusal_notes_.line(now, event); !line.empty()) note(std::move(line));
     }
     if (event.kind == PeerEvent::Kind::kUp) turn_away(event);
     if (!is_looking()) continue;

@@ -16,6 +16,7 @@
 #include "cluster/meta_group.h"
 #include "cluster/partitions.h"
 #include "cluster/peers.h"
+#include "cluster/refusal_notes.h"
 #include "cluster/start_watch.h"
 #include "cluster/unsafe_recovery.h"
 #include "util/prng.h"
@@ -39,6 +40,8 @@ struct ClusterNodeOptions {
   std::vector<PeerAddress> join = {};  // empty: alone until somebody comes
   std::vector<meta::SetSetting> settings = {};  // of the cluster, if this node founds it
   uint64_t seed = 1;
+  std::optional<Bytes32> secret = {};  // link_secret() of what the other nodes have to know; nothing: none
+  Bytes32 nonce_key = {};              // NonceSource
   raft::Options group = {};
   raft::Mistakes mistakes = {};        // of tests
   int64_t knock_us = 500'000;          // how often a joining node asks again
@@ -251,6 +254,7 @@ class ClusterNode final : private GroupsClient {
   size_t followed_others_ = 0;
   OnMessage on_message_;
   OnLink on_link_;
+  RefusalNotes refusal_notes_;
   std::vector<std::string> notes_;
 };
 

@@ -32,11 +32,12 @@ struct Peers::Connection {
   int64_t up_since_unix_ms = 0;
   int64_t heard_us = 0;          // while is_up
   int64_t said_us = 0;
+  PeerAddress address;           // that was dialled
   bool is_call = false;          // of a member that does not dial us: made again after a while, if it says nothing
   Link link;
 };
 
-Peers::Peers(const PeersOptions& options) : options_(options), random_(options.seed) {}
+Peers::Peers(const PeersOptions& options) : options_(options), random_(options.seed), nonces_(options.nonce_key) {}
 Peers::~Peers() = default;
 
 Peers::Connection* Peers::find(ConnectionId id) const {
@@ -127,6 +128,8 @@ ConnectionId Peers::add_connection(PeerLane lane, uint64_t wanted) {
                                     .node = options_.node,
                                     .incarnation = options_.incarnation},
                             .wanted_node = wanted,
+                            .secret = options_.secret,
+                            .nonce = nonces_.next(),
                             .frame_size_max = lane == PeerLane::kEither ? options_.guest_frame_size_max : options_.frame_size_max};
   auto connection = std::make_unique<Connection>(id, options);
   connection->node = wanted;
@@ -139,7 +142,9 @@ void Peers::dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t
   line.connection = add_connection(lane, node);
   line.is_up = false;
   line.retry_at_us = kNever;
-  find(line.connection)->is_line = node != 0;
+  Connection& connection = *find(line.connection);
+  connection.is_line = node != 0;
+  connection.address = address;
   output_.dial.push_back({line.connection, address});
 }
 
@@ -287,7 +292,9 @@ void Peers::on_refusal(Connection& connection) {
                      .node = connection.node,
                      .is_line = connection.is_line,
                      .connection = connection.id,
-                     .refusal = connection.link.refusal()});
+                     .refusal = connection.link.refusal(),
+                     .address = connection.address,
+                     .version = connection.link.peer_version()});
 }
 
 // A greeted connection becomes the line to its member.  What was the line before is dead and nobody has told us yet.

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cluster/link/link.h"
+#include "util/mac.h"
 #include "util/prng.h"
 #include "util/time.h"
 
@@ -37,11 +39,13 @@ struct PeersOptions {
   uint64_t node = 0;
   uint64_t incarnation = 0;
   uint64_t seed = 1;                          // of the jitter between attempts
+  std::optional<Bytes32> secret = {};         // link_secret(); of new connections
+  Bytes32 nonce_key = {};                     // NonceSource
   uint32_t frame_size_max = FrameHeader::kBodyMax;
   int64_t retry_first_us = 20'000;            // doubles up to the last
   int64_t retry_last_us = 1'000'000;
   uint32_t guest_frame_size_max = 1 << 20;
-  int64_t greeting_us_max = 2'000'000;        // a connection that has not greeted by then is closed
+  int64_t greeting_us_max = 2'000'000;        // a connection whose handshake is not done by then is closed
   int64_t guest_us_max = 30'000'000;          // a guest that is none of the members by then too; it may come again
   // A line between members that has said nothing for so long says that it is there; one that was not heard of is dead, though no
   // closing was told (a machine that vanished, a lost RST), and is made anew.
@@ -67,6 +71,8 @@ struct PeerEvent {
   bool is_line = false;      // between members; else of a guest, who may say what it likes
   ConnectionId connection = 0;
   Refusal refusal = Refusal::kNone;
+  PeerAddress address = {};  // that was dialled; empty host: it was accepted
+  uint8_t version = 0;       // that the other side speaks; 0: not known
 };
 
 // What the driver is to do, in this order.
@@ -100,6 +106,8 @@ class Peers {
   void set_members(Instant now, std::span<const PeerTarget> members);
   // We belong to this cluster from now on.
   void set_cluster(const ClusterId& cluster) { options_.cluster = cluster; }
+  // Of connections that are made from here on; those that are there stay.
+  void set_secret(const std::optional<Bytes32>& secret) { options_.secret = secret; }
   // Dialled, whoever lives there, until clear_seeds().
   void add_seed(Instant now, const PeerAddress& address);
   void clear_seeds();
@@ -202,6 +210,7 @@ class Peers {
 
   PeersOptions options_;
   Prng random_;
+  NonceSource nonces_;
   Instant now_;
   ConnectionId next_connection_ = 1;
   std::map<uint64_t, Member> members_;

@@ -70,7 +70,19 @@ Status Company::restore_losses(Disk& disk) {
   return done();
 }
 
+void Company::follow_masterauth() {
+  if (masterauth_ == node_.settings.masterauth) [[likely]]
+    return;
+  masterauth_ = node_.settings.masterauth;
+  secret_ = masterauth_.empty() ? std::nullopt : std::optional(link_secret(masterauth_));
+  if (cluster_ == nullptr) return;
+  cluster_->peers().set_secret(secret_);
+  node_.host.log(LogLevel::kNotice, std::string("masterauth was ") + (secret_ ? "set" : "taken away") +
+                                        " -> connections with other nodes that are made from here on go by it");
+}
+
 Status Company::start() {
+  follow_masterauth();
   // Without an identity a node takes no part in a cluster (persist/identity.h); what it says of itself holds until it ends.
   const NodeId id = node_.identity.id != 0 ? node_.identity.id : node_.store.random().next() | 1;
   if (node_.identity.id == 0 && (restored_ || !node_.settings.join.empty())) {
@@ -92,6 +104,8 @@ Status Company::start() {
                              .join = std::move(join),
                              .settings = founding_settings(node_.configuration),
                              .seed = node_.store.random().next(),
+                             .secret = secret_,
+                             .nonce_key = node_.nonce_key,
                              .group = options_of_groups(node_),
                              .mistakes = node_.mistakes.core};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@
 #include "store/key.h"
 #include "store/partition_state.h"
 #include "store/partition_sum.h"
+#include "util/mac.h"
 #include "util/result.h"
 #include "util/time.h"
 
@@ -153,6 +155,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void distrust_disk();
   // What an orderly end leaves besides the log.  True once it is there, or cannot be.  Requires: as OwnMark::end().
   bool end_files();
+
+  // `masterauth` may have another value.  Called often.
+  void follow_masterauth();
 
   // ---- leaving (leaving.h) ------------------------------------------------------------------------------------
   // This node is going to end, or stays after all.
@@ -320,6 +325,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   NodeState& node_;
   std::optional<RestoredCluster> restored_;
   std::optional<PeerAddress> told_to_join_;
+  std::string masterauth_;          // as follow_masterauth() has seen it
+  std::optional<Bytes32> secret_;   // link_secret() of it
   std::unique_ptr<ClusterNode> cluster_;
   bool in_company_ = false;
   bool serves_no_more_ = false;

@@ -88,6 +88,13 @@ Status check_file_name(SettingValue& value) {
                                                                : "dbfilename can't be a path, just a filename");
 }
 
+// Nobody needs more, and the key that is made of it is made within a turn.
+Status check_masterauth(SettingValue& value) {
+  constexpr size_t kSizeMax = 4096;
+  if (value.text.size() <= kSizeMax) return done();
+  return Error(ErrorCode::kInvalidArgument, "argument is longer than 4096 bytes");
+}
+
 constexpr size_t kNameSizeMax = 255;
 
 // What stands in lines that others take apart at blanks.
@@ -229,7 +236,7 @@ constexpr Setting kTable[] = {
 
     // ---- security -----------------------------------------------------------------------------------------
     {.name = "requirepass", .assign = to<&NodeSettings::requirepass>},
-    {.name = "masterauth", .has_no_effect = true},
+    {.name = "masterauth", .check = check_masterauth, .assign = to<&NodeSettings::masterauth>},
     {.name = "masteruser", .has_no_effect = true},
     {.name = "aclfile", .immutable = true, .refusal = "access control lists are not part of this version"},
     {.name = "acl-pubsub-default", .type = kEnum, .initial = "resetchannels",

@@ -69,6 +69,7 @@ NodeState::NodeState(const NodeOptions& options)
       new_log_id(options.new_log_id),
       identity(options.identity),
       start_facts(options.start_facts),
+      nonce_key(options.nonce_key),
       run_id(make_run_id(options.seed)),
       store(options.store, options.store_settings),
       commands(all_command_families()),

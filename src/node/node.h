@@ -16,6 +16,7 @@
 #include "persist/disk.h"
 #include "persist/identity.h"
 #include "store/db.h"
+#include "util/mac.h"
 #include "util/result.h"
 #include "util/time.h"
 
@@ -61,6 +62,7 @@ struct NodeOptions {
   NodeIdentity identity = {};   // begin_incarnation(); without one the node stays alone
   StartFacts start_facts = {};  // of a node that may have company
   uint64_t seed = 1;            // of ids that must differ between processes (run_id)
+  Bytes32 nonce_key = {};       // of what other nodes must not be able to foresee (NonceSource); drawn anew by each process
   // A cheap monotonic clock in microseconds for slow log and command statistics; constant in simulation.
   // Never used to decide anything.
   int64_t (*clock_us)() = nullptr;

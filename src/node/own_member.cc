@@ -173,6 +173,11 @@ bool needs_machine_address(const ProcessSettings& settings) {
          bound_host(settings.bind).is_anywhere();
 }
 
+bool is_bound_beyond_loopback(const ProcessSettings& settings) {
+  const BoundHost bound = bound_host(settings.bind);
+  return bound.has_every || (!bound.host.empty() && !bound.is_loopback);
+}
+
 MemberRecord own_member(const NodeSettings& node, const ProcessSettings& process, NodeId id) {
   const int64_t port =
       process.cluster_announce_port != 0 ? process.cluster_announce_port : process.port;

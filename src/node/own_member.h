@@ -33,6 +33,9 @@ Status choose_ports(const NodeSettings& node, ProcessSettings& process);
 // (ProcessSettings::machine_address).
 bool needs_machine_address(const ProcessSettings& settings);
 
+// `bind` names more than this machine's own loopback.
+bool is_bound_beyond_loopback(const ProcessSettings& settings);
+
 // What is announced.  The host is cluster-announce-ip, or cluster-announce-hostname, or the first
 // address of `bind` that is more than this machine's own loopback (if there is none, the loopback),
 // or the machine's address.

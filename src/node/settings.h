@@ -49,6 +49,7 @@ struct NodeSettings {
   int64_t timeout = 0;  // seconds a client may be idle; 0 = for ever
   bool protected_mode = true;
   std::string requirepass;
+  std::string masterauth;  // what nodes prove to each other that they know; empty: nothing
   uint64_t client_query_buffer_limit = 1024ULL * 1024 * 1024;
   std::array<OutputLimit, 3> output_limits{  // by ClientClass
       OutputLimit{}, OutputLimit{256ULL << 20, 64ULL << 20, 60}, OutputLimit{32ULL << 20, 8ULL << 20, 60}};

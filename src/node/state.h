@@ -28,6 +28,7 @@
 #include "node/statistics.h"
 #include "node/waits.h"
 #include "store/db.h"
+#include "util/mac.h"
 #include "util/time.h"
 
 namespace quorate {
@@ -78,6 +79,7 @@ struct NodeState {
   const uint64_t new_log_id;
   const NodeIdentity identity;
   const StartFacts start_facts;
+  const Bytes32 nonce_key;
   std::string run_id;  // 40 hex digits
 
   // ---- the parts ----------------------------------------------------------------------------------

@@ -157,6 +157,7 @@ void settings_changed(NodeState& node) {
   set(kNodeExactTimes, (slow_us >= 0 && slow_us < 1000) || node.settings.latency_monitor_threshold > 0);
   node.slow_log.trim(node.settings.slowlog_max_len);
   node.company.level_settings_changed();
+  node.company.follow_masterauth();
   set(kNodeHasLevels, node.company.is_alone() && (!node.company.levels_are_plain() || node.settings.min_zones > 1));
   persistence_settings_changed(node);
   node.store.set_frozen(node.durability.refuses_writes());

@@ -38,6 +38,12 @@ uint64_t random_number() {
   return value;
 }
 
+Bytes32 random_bytes() {
+  Bytes32 bytes;
+  CHECK(::getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  return bytes;
+}
+
 // Memory that was freed goes back to the system on a thread of the allocator's.  Not before fork(): threads stay behind.
 // What lies together in more than 8 MB it would give back at once, in the thread that frees: milliseconds of a turn.
 void return_memory_in_background() {
@@ -130,6 +136,10 @@ Status Server::settle_in(const ServiceManager& service_manager) {
                                      own_member(node_settings_, process_settings_, 0).host +
                                      "; cluster-announce-ip names another address");
   }
+  const bool has_half_a_lock = !node_settings_.requirepass.empty() && node_settings_.masterauth.empty();
+  if (has_half_a_lock && process_settings_.cluster_port != 0 && is_bound_beyond_loopback(process_settings_))
+    log_.line(LogLevel::kWarning, "requirepass is set and masterauth is not -> clients need a password, but whoever reaches the port for other "
+                                  "nodes can be one of them; set masterauth to the same at all nodes");
   if (const Status adjusted = adjust_oom_score(process_settings_); !adjusted.ok())
     log_.line(LogLevel::kWarning, adjusted.error().detail());
   return done();
@@ -164,6 +174,7 @@ std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdenti
       .identity = node_identity,
       .start_facts = start_facts,
       .seed = random_number(),
+      .nonce_key = random_bytes(),
       .clock_us = read_steady_us,
       .settings = node_settings_,
       .store_settings = store_settings_,

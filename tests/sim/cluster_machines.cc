@@ -16,6 +16,7 @@ constexpr int64_t kWallStartMs = 1'700'000'000'000;
 // A process is started again after this: one that has ended, and one that was killed.
 constexpr int64_t kRestartUs = 100'000;
 constexpr int64_t kQuickRestartUs = 5'000;
+constexpr std::string_view kSecret = "known-to-all";
 
 }  // namespace
 
@@ -31,6 +32,7 @@ std::string ClusterWorld::config(uint32_t number) const {
   text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
   if (swarm_.dead_after_ms > 0) text += "node-dead-after " + std::to_string(swarm_.dead_after_ms) + "\n";
   text += "state-check-seconds " + std::to_string(swarm_.state_check_s) + "\n";
+  if (machines_[number]->has_secret) text += "masterauth " + std::string(kSecret) + "\n";
   text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
   if (machines_[number]->is_new) {
     std::string all;
@@ -42,6 +44,14 @@ std::string ClusterWorld::config(uint32_t number) const {
     text += "join " + ClusterNetwork::host_of(0) + ":7001\n";
   }
   return text;
+}
+
+// Where it is down, it starts with it.
+void ClusterWorld::set_secret(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (std::exchange(machine.has_secret, true) || machine.node == nullptr) return;
+  log(number, "masterauth is set");
+  machine.node->set_config("masterauth", kSecret);
 }
 
 void ClusterWorld::start_node(uint32_t number) {
@@ -198,6 +208,7 @@ void ClusterWorld::heal() {
     machine.disk_stalled_until_us = std::min(machine.disk_stalled_until_us, now_us_);
     machine.disk.heal();
     machine.is_full = machine.sync_fails = false;
+    if (swarm_.has_secret) set_secret(number);
     if (machine.node != nullptr) {
       machine.node->die_after(UINT64_MAX);
     } else {

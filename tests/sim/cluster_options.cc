@@ -121,6 +121,14 @@ void draw_dead(Prng& prng, ClusterSwarm& swarm) {
   swarm.kill.length_us = 4 * kSecond;
 }
 
+// Likewise.  While it is set at some only, a line that breaks does not come back.
+void draw_secret(Prng& prng, ClusterSwarm& swarm) {
+  swarm.has_secret = prng.chance(0.4);
+  const bool is_late = prng.chance(0.5);
+  const int64_t after_us = between(prng, 1 * kSecond, 10 * kSecond);
+  if (swarm.has_secret && is_late && !swarm.is_gentle) swarm.secret_after_us = after_us;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -147,6 +155,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_appends(append_prng, swarm);
   Prng dead_prng(seed ^ 0x64656164);
   draw_dead(dead_prng, swarm);
+  Prng secret_prng(seed ^ 0x736563726574);
+  draw_secret(secret_prng, swarm);
   return swarm;
 }
 
@@ -158,6 +168,8 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.min_zones > 0) add_line(text, "min-zones", swarm.min_zones);
   text += "  appendfsync " + swarm.appendfsync + "\n";
   if (swarm.in_memory) text += "  appendonly no\n";
+  if (swarm.has_secret) text += "  masterauth is set\n";
+  if (swarm.secret_after_us > 0) add_line(text, "masterauth-after-ms", static_cast<double>(swarm.secret_after_us / kMs));
   add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));
   add_line(text, "rewrite-min-bytes", static_cast<double>(swarm.rewrite_min_bytes));
   if (swarm.append_bytes_max > 0) add_line(text, "append-bytes", static_cast<double>(swarm.append_bytes_max));

@@ -24,6 +24,8 @@ struct ClusterSwarm {
   size_t append_bytes_max = 0;   // of the log in one message, or one entry; 0: as ever
   int64_t dead_after_ms = 0;   // node-dead-after; 0: longer than a lifetime
   int64_t state_check_s = 0;   // state-check-seconds: all copies are compared once in so long; 0: never
+  bool has_secret = false;     // masterauth
+  int64_t secret_after_us = 0; // it is set so late, at one node after the other; 0: they start with it
   bool saves() const { return rewrite_min_bytes < kRewriteNever; }
   // The network between nodes.
   int64_t delay_us = 200;

@@ -14,6 +14,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr uint64_t kTurnUsMax = 100;
+constexpr int64_t kSecretStepUs = 150'000;
 
 }  // namespace
 
@@ -47,6 +48,9 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
     push({.at = now_us_ + static_cast<int64_t>(number == 0 ? 0 : prng_.below(spread)),
           .kind = EventKind::kStart,
           .machine = number});
+    machine.has_secret = swarm.has_secret && swarm.secret_after_us == 0;
+    if (swarm.secret_after_us > 0)
+      push({.at = now_us_ + swarm.secret_after_us + number * kSecretStepUs, .kind = EventKind::kSecret, .machine = number});
   }
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault)
     schedule(static_cast<ClusterFault>(fault));
@@ -104,6 +108,8 @@ void ClusterWorld::handle(Event& event) {
       return schedule(static_cast<ClusterFault>(event.number));
     case EventKind::kMend:
       return mend(event.number);
+    case EventKind::kSecret:
+      return set_secret(event.machine);
     case EventKind::kDiskRoom: {
       Machine& machine = *machines_[event.machine];
       machine.disk.heal();
@@ -165,6 +171,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kFault:
     case EventKind::kMend:
     case EventKind::kDiskRoom:
+    case EventKind::kSecret:
     case EventKind::kAbsent:
       CHECK(false);
   }

@@ -141,6 +141,7 @@ class ClusterWorld final : private NetworkHost,
     kMend,      // cut `number` ends
     kDiskRoom,  // a full disk has room again
     kSave,      // somebody tells a node to write its log anew
+    kSecret,    // masterauth is set at a node
     kAbsent,    // a node that has ended in good order has been away for a while
   };
   struct Event {
@@ -190,6 +191,7 @@ class ClusterWorld final : private NetworkHost,
     std::array<bool, kDiskLaneCount> lane_is_busy{};
     bool is_full = false;
     bool is_new = false;       // in the place of one that was removed: whoever is there may let it in
+    bool has_secret = false;   // masterauth is set
     bool sync_fails = false;   // or has failed: the process may end by itself
     std::string node_name = {};
     bool power_fails = false;  // when it dies
@@ -228,6 +230,7 @@ class ClusterWorld final : private NetworkHost,
   // Of three machines two are in one zone, and commit what the other zone has not.
   static uint32_t zone_of(uint32_t machine) { return machine % 2; }
   std::string config(uint32_t machine) const;
+  void set_secret(uint32_t machine);
   void start_node(uint32_t machine);
   void remember_losses(uint32_t machine);
   void bury(uint32_t machine);

@@ -6,6 +6,7 @@
 
 #include "node/session.h"
 #include "node/state.h"
+#include "node/upkeep.h"
 #include "persist/identity.h"
 #include "persist/recovery.h"
 #include "util/check.h"
@@ -18,6 +19,14 @@ constexpr size_t kLogLinesMax = 200;
 constexpr int kSettleTurnsMax = 100'000;
 
 int64_t still_clock() { return 0; }
+
+// By a number of its own, so that what else a seed draws stays.
+Bytes32 nonce_key(uint64_t seed) {
+  Prng prng(seed ^ 0x6e6f6e6365);
+  Bytes32 key;
+  for (char& byte : key) byte = static_cast<char>(prng.below(256));
+  return key;
+}
 
 // The lines of `config` hold no includes.
 class NoFiles final : public ConfigFiles {
@@ -58,6 +67,7 @@ Status SimNode::recover() {
                   .identity = node_identity,
                   .start_facts = options_.start_facts,
                   .seed = prng_.next(),
+                  .nonce_key = nonce_key(options_.seed),
                   .clock_us = still_clock,
                   .settings = node_settings_,
                   .store_settings = store_settings_,
@@ -82,6 +92,12 @@ int SimNode::connect(ClientDoor door) {
                 .door = door};
   connection->session = node_->connect(now_, std::move(peer));
   return number;
+}
+
+void SimNode::set_config(std::string_view name, std::string_view value) {
+  const SettingPair pair{name, value};
+  CHECK(configuration_.set({&pair, 1}, this).ok());
+  quorate::settings_changed(node_->state());
 }
 
 void SimNode::disconnect(int number) {

@@ -79,6 +79,8 @@ class SimNode final : private Driver, private Host {
   bool take_disk_step(DiskLane lane);
   // Lets the client read some of what the node has given to the socket.
   void drain_socket(int connection);
+  // CONFIG SET.
+  void set_config(std::string_view name, std::string_view value);
   void shut_down();
   // Only so many outputs of the turns to come are carried out: then the process is dead.
   void die_after(uint64_t outputs) { outputs_left_ = outputs; }

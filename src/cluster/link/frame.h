@@ -1,6 +1,6 @@
-// The bytes between two nodes, version 1; docs/FORMATS.md is the prose.  Shared by Link and its tests only.
+// The bytes between two nodes, version 2; docs/FORMATS.md is the prose.  Shared by Link and its tests only.
 //
-//   connection = greeting, frame*                 in each direction
+//   connection = opening, greeting, proof, frame*   in each direction (handshake.h)
 //   frame      = frame header, body;  body = message*
 //   message    = varint kind, varint size, bytes
 //
@@ -14,9 +14,11 @@
 #include <string>
 #include <string_view>
 
+#include "util/mac.h"
+
 namespace quorate {
 
-constexpr uint8_t kPeerVersion = 1;
+constexpr uint8_t kPeerVersion = 2;
 
 using ClusterId = std::array<char, 16>;
 
@@ -24,7 +26,24 @@ using ClusterId = std::array<char, 16>;
 // publish.  kEither: said by the side that was called; it takes the caller's.
 enum class PeerLane : uint8_t { kEither = 0, kData = 1, kBeats = 2, kPubsub = 3 };
 
-// Who speaks.  Both sides send one first, without waiting for the other's.
+// Who has made the connection, and who has taken it.
+enum class LinkRole : uint8_t { kCaller = 1, kCalled = 2 };
+
+// What both sides send first, without waiting for the other's.  It tells nothing of the node.  Size, name, version and checksum stand where
+// they do in every version, so that one can tell another that it is another.
+struct Opening {
+  static constexpr size_t kSize = 80;
+  LinkRole role = LinkRole::kCaller;
+  bool has_secret = false;    // masterauth is set: it gives proof that it knows it, and wants that
+  Bytes32 nonce{};            // what the other side's proof is to be about
+  uint8_t version = kPeerVersion;
+
+  std::string encode() const;
+  // Of another version than ours nothing but that is decoded.  Nothing: no opening at all.
+  static std::optional<Opening> decode(std::string_view bytes);
+};
+
+// Who speaks.  A proof follows (handshake.h).
 struct Greeting {
   static constexpr size_t kSize = 80;
   PeerLane lane = PeerLane::kData;
@@ -35,9 +54,8 @@ struct Greeting {
   uint64_t incarnation = 0;   // of the sending process; only grows
 
   std::string encode() const;
-  // Another version than ours is decoded too, so that it can be refused by name.  Nothing: no greeting at all.
+  // Nothing: no greeting of our version.
   static std::optional<Greeting> decode(std::string_view bytes);
-  uint8_t version = kPeerVersion;
 };
 
 // Why a connection is refused; the number is on the wire.
@@ -53,13 +71,18 @@ enum class Refusal : uint8_t {
   kLane = 8,
   kDamaged = 9,          // a checksum, a size or an order is wrong
   kTooLarge = 10,
+  kSecretDiffers = 11,   // its proof is not what masterauth here would make it
+  kSecretMissing = 12,   // it has no masterauth, we have
+  kSecretUnknown = 13,   // it has a masterauth, we have none
 };
+constexpr size_t kRefusalCount = static_cast<size_t>(Refusal::kSecretUnknown) + 1;
 // "another cluster", for log lines and INFO.
 std::string_view refusal_text(Refusal refusal);
 
 struct FrameHeader {
   static constexpr size_t kSize = 32;
   static constexpr uint32_t kBodyMax = uint32_t{1} << 30;
+  static constexpr char kMark = 'F';   // the first byte; no greeting begins with it
   uint32_t body_size = 0;
   uint64_t number = 0;        // of this frame: the one before plus one, from 1 on
   uint64_t acknowledged = 0;  // the receiver's frames up to this number were dealt with; counts after the messages of this frame

@@ -1,4 +1,4 @@
-// Greeting, framing, acknowledging.
+// Framing, acknowledging.
 #include "cluster/link/link.h"
 
 #include <algorithm>
@@ -15,14 +15,8 @@ constexpr size_t kInputKeptMax = 1024 * 1024;
 
 }  // namespace
 
-Link::Link(const LinkOptions& options) : options_(options), frame_size_max_(options.frame_size_max) {
-  const Greeting greeting{.lane = options.own.lane,
-                          .partitions = options.own.partitions,
-                          .cluster = options.own.cluster,
-                          .node = options.own.node,
-                          .wanted_node = options.wanted_node,
-                          .incarnation = options.own.incarnation};
-  output_.append(greeting.encode());
+Link::Link(const LinkOptions& options) : options_(options), handshake_(options_), frame_size_max_(options.frame_size_max) {
+  output_.append(handshake_.opening());
 }
 
 // ---- out ---------------------------------------------------------------------------------------------
@@ -88,42 +82,26 @@ void Link::refuse(Refusal why) {
   close_frame();
 }
 
-Refusal Link::judge(const Greeting& greeting) const {
-  const LinkIdentity& own = options_.own;
-  if (greeting.version != kPeerVersion) return Refusal::kVersion;
-  const PeerLane lane = own.lane == PeerLane::kEither ? greeting.lane : own.lane;
-  if (lane < PeerLane::kData || lane > PeerLane::kPubsub) return Refusal::kLane;
-  if (greeting.lane != lane && greeting.lane != PeerLane::kEither) return Refusal::kLane;
-  constexpr ClusterId kNone{};
-  // Who has no cluster yet may speak to anyone, and be spoken to.
-  if (greeting.cluster != own.cluster && greeting.cluster != kNone && own.cluster != kNone) {
-    return Refusal::kOtherCluster;
-  }
-  if (greeting.partitions != own.partitions) return Refusal::kPartitions;
-  if (greeting.node == own.node) return Refusal::kSameNode;
-  if (options_.wanted_node != 0 && greeting.node != options_.wanted_node) return Refusal::kOtherNode;
-  if (greeting.wanted_node != 0 && greeting.wanted_node != own.node) return Refusal::kOtherNode;
-  return Refusal::kNone;
-}
-
-// False if it has not arrived, or is refused.
-bool Link::read_greeting() {
-  const std::string_view bytes = input_.view();
-  if (bytes.size() < Greeting::kSize) return false;
-  const auto greeting = Greeting::decode(bytes);
-  if (!greeting) {
-    refuse(Refusal::kNotAPeer);
-    return false;
-  }
-  const Refusal why = judge(*greeting);
+// False: the handshake needs more, or is refused.
+bool Link::meet() {
+  Refusal why = handshake_.read(input_.view_from(read_), output_);
+  read_ += handshake_.take_count();
+  if (why == Refusal::kNone && is_overfull_) why = Refusal::kDamaged;
   if (why != Refusal::kNone) {
     refuse(why);
     return false;
   }
-  peer_ = *greeting;
-  read_ = Greeting::kSize;
-  greeted_ = true;
-  return true;
+  if (handshake_.is_done()) return true;
+  // It may be the other side that refuses, in the place of its greeting.
+  const std::string_view bytes = input_.view_from(read_);
+  return handshake_.has_opened() && bytes.starts_with(FrameHeader::kMark) && hear_refusal();
+}
+
+// False: whatever it is, nothing follows.
+bool Link::hear_refusal() {
+  PeerMessage message;
+  if (enter_frame(kRefusalBodyMax) && (read_ == frame_end_ || read_message(message))) refuse(Refusal::kNotAPeer);
+  return false;
 }
 
 void Link::receive(std::string_view bytes) {
@@ -136,11 +114,17 @@ void Link::receive(std::string_view bytes) {
     input_.drop_front(read_);
     read_ = 0;
   }
+  if (!handshake_.is_done() && options_.own.role() == LinkRole::kCalled) {
+    // More it can only have to say once it has heard that we believe it.
+    const size_t room = Handshake::kSize - std::min(Handshake::kSize, input_.size());
+    is_overfull_ = is_overfull_ || bytes.size() > room;
+    bytes = bytes.substr(0, room);
+  }
   input_.append(bytes);
 }
 
 // Begins to read the next frame once all of it is there.
-bool Link::enter_frame() {
+bool Link::enter_frame(uint32_t size_max) {
   const std::string_view bytes = input_.view_from(read_);
   if (bytes.size() < FrameHeader::kSize) return false;
   const auto header = FrameHeader::decode(bytes);
@@ -148,7 +132,7 @@ bool Link::enter_frame() {
     refuse(Refusal::kDamaged);
     return false;
   }
-  if (header->body_size > frame_size_max_) {
+  if (header->body_size > size_max) {
     refuse(Refusal::kTooLarge);
     return false;
   }
@@ -182,7 +166,7 @@ bool Link::read_message(PeerMessage& message) {
   message.frame = arrived_;
   if (message.kind != kRefusalKind) return true;
   const uint8_t reason = message.bytes.empty() ? 0 : static_cast<uint8_t>(message.bytes[0]);
-  const bool is_known = reason > 0 && reason <= static_cast<uint8_t>(Refusal::kTooLarge);
+  const bool is_known = reason > 0 && reason < kRefusalCount;
   refused_by_peer_ = is_known ? static_cast<Refusal>(reason) : Refusal::kDamaged;
   refusal_ = refused_by_peer_;
   return false;
@@ -190,9 +174,9 @@ bool Link::read_message(PeerMessage& message) {
 
 bool Link::next(PeerMessage& message) {
   if (refusal_ != Refusal::kNone) return false;
-  if (!greeted_ && !read_greeting()) return false;
+  if (!handshake_.is_done() && !meet()) return false;
   while (true) {
-    if (!in_frame_ && !enter_frame()) return false;
+    if (!in_frame_ && !enter_frame(frame_size_max_)) return false;
     if (read_ < frame_end_) return read_message(message);
     leave_frame();
   }

@@ -1,4 +1,4 @@
-// One connection between two nodes: greeting, numbered frames, acknowledgement by number.  Pure: bytes in, messages out, and
+// One connection between two nodes: handshake, numbered frames, acknowledgement by number.  Pure: bytes in, messages out, and
 // the other way round.  Not for what the messages say, nor for reconnecting.
 #pragma once
 
@@ -7,26 +7,11 @@
 #include <string_view>
 
 #include "cluster/link/frame.h"
+#include "cluster/link/handshake.h"
+#include "cluster/link/options.h"
 #include "util/buffer.h"
 
 namespace quorate {
-
-// What the two ends must agree on, and what this end demands of the other.
-struct LinkIdentity {
-  PeerLane lane = PeerLane::kData;
-  ClusterId cluster{};
-  uint32_t partitions = 0;
-  uint64_t node = 0;
-  uint64_t incarnation = 0;
-};
-
-struct LinkOptions {
-  LinkIdentity own;
-  uint64_t wanted_node = 0;              // 0: whoever it is
-  uint32_t frame_size_max = FrameHeader::kBodyMax;
-  // A frame that has grown so far is closed; what follows in the turn comes in the next.
-  size_t frame_size_aim = 256 * 1024;
-};
 
 // One message as it arrived; views into the link's buffer.
 struct PeerMessage {
@@ -36,17 +21,20 @@ struct PeerMessage {
 };
 
 // Lives as long as its connection.  Owned by the node's list of peers.
-// Calls: construction puts our greeting into output(); then receive and next (until it says no) as bytes arrive; add and
+// Calls: construction puts our opening into output(); then receive and next (until it says no) as bytes arrive; add and
 // end_turn as there is something to say.  After refusal() != kNone nothing more happens: what is in output() tells the other
 // side why, then the connection is to be closed.
 // Invariants: 1. Messages come out in the order they were added, each once, and only after their frame proved whole.
-// 2. acknowledged() <= frames sent, and grows.  3. No message comes out before the greetings have matched.
+// 2. acknowledged() <= frames sent, and grows.  3. No message comes out before the handshake is done.  4. What a caller sends before that
+// takes no more room than a handshake.
 class Link {
  public:
   // One message at most.
   static constexpr size_t kMessageMax = FrameHeader::kBodyMax / 2;
 
   explicit Link(const LinkOptions& options);
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
 
   // ---- out -----------------------------------------------------------------------------------------
   // Adds a message to the frame under construction.  Requires: is_open(), its size <= kMessageMax.
@@ -79,26 +67,31 @@ class Link {
   void set_frame_size_max(uint32_t bytes) { frame_size_max_ = bytes; }
   // Ends the connection for a reason that only the owner knows; the last words are in output().
   void refuse(Refusal why);
-  bool is_open() const { return greeted_ && refusal_ == Refusal::kNone; }
+  bool is_open() const { return handshake_.is_done() && refusal_ == Refusal::kNone; }
   Refusal refusal() const { return refusal_; }
   // The other side told why it refuses us.
   Refusal refused_by_peer() const { return refused_by_peer_; }
   // Requires: is_open().
-  const Greeting& peer() const { return peer_; }
+  const Greeting& peer() const { return handshake_.other(); }
+  // Of the bytes that the other side speaks; 0: not known.
+  uint8_t peer_version() const { return handshake_.version(); }
 
  private:
   static constexpr uint64_t kRefusalKind = 0;
   static constexpr size_t kNoFrame = SIZE_MAX;
+  // The body of a frame that refuses has less.
+  static constexpr uint32_t kRefusalBodyMax = 16;
 
-  bool read_greeting();
-  Refusal judge(const Greeting& greeting) const;
+  bool meet();
+  bool hear_refusal();
   void begin_frame();
   void close_frame();
-  bool enter_frame();
+  bool enter_frame(uint32_t size_max);
   void leave_frame();
   bool read_message(PeerMessage& message);
 
   const LinkOptions options_;
+  Handshake handshake_;
   uint32_t frame_size_max_;
 
   // ---- out ----
@@ -115,8 +108,7 @@ class Link {
   size_t frame_end_ = 0;            // while in_frame_: where its body ends in input_
   uint64_t frame_acknowledges_ = 0;
   bool in_frame_ = false;
-  bool greeted_ = false;
-  Greeting peer_;
+  bool is_overfull_ = false;        // a caller has sent more than a handshake before it was done
   uint64_t arrived_ = 0;
   uint64_t acknowledged_ = 0;
   Refusal refusal_ = Refusal::kNone;

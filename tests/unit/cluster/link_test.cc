@@ -12,6 +12,7 @@
 namespace quorate {
 namespace {
 
+// Of one that calls.
 LinkOptions options(uint64_t node, uint64_t wanted = 0) {
   LinkOptions made;
   made.own.cluster = {'c', 'l', 'u', 's', 't', 'e', 'r'};
@@ -19,6 +20,13 @@ LinkOptions options(uint64_t node, uint64_t wanted = 0) {
   made.own.node = node;
   made.own.incarnation = 1;
   made.wanted_node = wanted;
+  return made;
+}
+
+// Of one that was called.
+LinkOptions called(uint64_t node) {
+  LinkOptions made = options(node);
+  made.own.lane = PeerLane::kEither;
   return made;
 }
 
@@ -36,7 +44,7 @@ std::vector<std::pair<uint64_t, std::string>> read_all(Link& link) {
 }
 
 struct Pair {
-  explicit Pair(const LinkOptions& left_options = options(1, 2), const LinkOptions& right_options = options(2))
+  explicit Pair(const LinkOptions& left_options = options(1, 2), const LinkOptions& right_options = called(2))
       : left(left_options), right(right_options) {}
   // Carries what both have to say across, whole.
   void carry() {
@@ -45,11 +53,13 @@ struct Pair {
     right.receive(to_right);
     left.receive(to_left);
   }
-  // Both have greeted and looked at the other's greeting.
-  void greet() {
-    carry();
-    EXPECT_TRUE(read_all(left).empty());
-    EXPECT_TRUE(read_all(right).empty());
+  // Lets both say and hear all that comes before the first frame.
+  void meet() {
+    for (int step = 0; step < 3; ++step) {
+      carry();
+      EXPECT_TRUE(read_all(left).empty());
+      EXPECT_TRUE(read_all(right).empty());
+    }
   }
   Link left;
   Link right;
@@ -57,7 +67,7 @@ struct Pair {
 
 TEST(Link, messages_arrive_in_order_with_the_frame_they_came_in) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   ASSERT_TRUE(pair.left.is_open());
   EXPECT_EQ(pair.right.peer().node, 1u);
   pair.left.add(7, "one");
@@ -82,7 +92,7 @@ TEST(Link, messages_arrive_in_order_with_the_frame_they_came_in) {
 
 TEST(Link, an_acknowledgement_counts_after_the_messages_of_its_frame) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   pair.left.add(1, "store this");
   pair.left.end_turn();
   pair.carry();
@@ -101,7 +111,7 @@ TEST(Link, an_acknowledgement_counts_after_the_messages_of_its_frame) {
 
 TEST(Link, an_acknowledgement_needs_no_message) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   pair.left.add(1, "x");
   pair.left.end_turn();
   pair.carry();
@@ -119,10 +129,17 @@ TEST(Link, an_acknowledgement_needs_no_message) {
 
 TEST(Link, bytes_may_come_one_at_a_time) {
   Pair pair;
-  std::string bytes = take_output(pair.left);
-  pair.right.receive(bytes);
-  pair.left.receive(take_output(pair.right));
-  read_all(pair.left);
+  const auto spell = [](Link& from, Link& to) {
+    for (const char byte : take_output(from)) {
+      to.receive({&byte, 1});
+      EXPECT_TRUE(read_all(to).empty());
+    }
+  };
+  spell(pair.right, pair.left);
+  spell(pair.left, pair.right);
+  spell(pair.right, pair.left);
+  ASSERT_TRUE(pair.left.is_open());
+  ASSERT_TRUE(pair.right.is_open());
   for (int turn = 0; turn < 3; ++turn) {
     pair.left.add(5, std::string(1000, static_cast<char>('a' + turn)));
     pair.left.end_turn();
@@ -140,7 +157,7 @@ TEST(Link, bytes_may_come_one_at_a_time) {
 
 TEST(Link, a_turn_with_much_to_say_makes_several_frames) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   const std::string part(100 * 1024, 'p');
   for (int index = 0; index < 6; ++index) pair.left.add(1, part);
   pair.left.end_turn();
@@ -149,67 +166,16 @@ TEST(Link, a_turn_with_much_to_say_makes_several_frames) {
   EXPECT_EQ(read_all(pair.right).size(), 6u);
 }
 
-TEST(Link, nothing_is_heard_before_the_greetings_have_matched) {
-  struct Case {
-    LinkOptions left;
-    LinkOptions right;
-    Refusal why;
-  };
-  LinkOptions other_cluster = options(2);
-  other_cluster.own.cluster = {'o', 't', 'h', 'e', 'r'};
-  LinkOptions other_partitions = options(2);
-  other_partitions.own.partitions = 64;
-  LinkOptions other_lane = options(2);
-  other_lane.own.lane = PeerLane::kBeats;
-  const Case cases[] = {
-      {options(1), other_cluster, Refusal::kOtherCluster}, {options(1), other_partitions, Refusal::kPartitions},
-      {options(1), other_lane, Refusal::kLane},            {options(1), options(1), Refusal::kSameNode},
-      {options(1, 3), options(2), Refusal::kOtherNode},
-  };
-  for (const Case& each : cases) {
-    Pair pair(each.left, each.right);
-    pair.carry();
-    EXPECT_TRUE(read_all(pair.right).empty());
-    EXPECT_EQ(pair.right.refusal(), each.why);
-    EXPECT_FALSE(pair.right.is_open());
-  }
-}
-
-TEST(Link, one_without_a_cluster_may_speak_to_anyone) {
-  LinkOptions stranger = options(2);
-  stranger.own.cluster = {};
-  Pair pair(options(1), stranger);
-  pair.greet();
-  EXPECT_TRUE(pair.left.is_open());
-  EXPECT_TRUE(pair.right.is_open());
-}
-
-TEST(Link, who_is_refused_hears_why) {
-  LinkOptions other = options(2);
-  other.own.cluster = {'o', 't', 'h', 'e', 'r'};
-  Link old_version(options(1));
-  std::string bytes = Greeting{.partitions = 128, .cluster = other.own.cluster, .node = 2, .version = 9}.encode();
-  old_version.receive(bytes);
-  EXPECT_TRUE(read_all(old_version).empty());
-  EXPECT_EQ(old_version.refusal(), Refusal::kVersion);
-  // The other end: our greeting, then the refusal.
-  Link refused(options(3));
-  refused.receive(take_output(old_version));
-  EXPECT_TRUE(read_all(refused).empty());
-  EXPECT_EQ(refused.refused_by_peer(), Refusal::kVersion);
-  EXPECT_FALSE(refused.is_open());
-}
-
-TEST(Link, what_is_no_greeting_is_refused) {
-  Link link(options(1));
-  link.receive(std::string(Greeting::kSize, 'G'));
+TEST(Link, what_is_no_opening_is_refused) {
+  Link link(called(1));
+  link.receive(std::string(Opening::kSize, 'G'));
   EXPECT_TRUE(read_all(link).empty());
   EXPECT_EQ(link.refusal(), Refusal::kNotAPeer);
 }
 
 TEST(Link, a_replayed_frame_is_refused) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   pair.left.add(1, "once");
   pair.left.end_turn();
   const std::string frame = take_output(pair.left);
@@ -221,10 +187,10 @@ TEST(Link, a_replayed_frame_is_refused) {
 }
 
 TEST(Link, a_frame_over_the_limit_is_refused_before_it_is_taken_in) {
-  LinkOptions narrow = options(2);
+  LinkOptions narrow = called(2);
   narrow.frame_size_max = 1000;
   Pair pair(options(1), narrow);
-  pair.greet();
+  pair.meet();
   pair.left.add(1, std::string(2000, 'x'));
   pair.left.end_turn();
   pair.right.receive(take_output(pair.left).substr(0, FrameHeader::kSize));
@@ -234,7 +200,7 @@ TEST(Link, a_frame_over_the_limit_is_refused_before_it_is_taken_in) {
 
 TEST(Link, an_acknowledgement_of_what_was_never_sent_is_refused) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   std::string frame(FrameHeader::kSize, '\0');
   FrameHeader{.body_size = 0, .number = 1, .acknowledged = 5}.encode(frame.data(), {});
   pair.right.receive(frame);
@@ -245,14 +211,14 @@ TEST(Link, an_acknowledgement_of_what_was_never_sent_is_refused) {
 // Every bit counts: whatever single bit is flipped, no message comes out that was not sent.
 TEST(Link, a_flipped_bit_is_noticed) {
   Pair pair;
-  pair.greet();
+  pair.meet();
   pair.left.add(1, "first");
   pair.left.add(2, "second");
   pair.left.end_turn();
   const std::string frame = take_output(pair.left);
   for (size_t bit = 0; bit < frame.size() * 8; ++bit) {
     Pair fresh;
-    fresh.greet();
+    fresh.meet();
     std::string flipped = frame;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
     fresh.right.receive(flipped);
@@ -261,17 +227,10 @@ TEST(Link, a_flipped_bit_is_noticed) {
   }
 }
 
-TEST(Link, version_1_bytes_stay_readable) {
-  const std::string greeting = Greeting{.partitions = 128, .cluster = {'c'}, .node = 1, .wanted_node = 2,
-                                        .incarnation = 3}.encode();
-  ASSERT_EQ(greeting.size(), 80u);
-  EXPECT_EQ(greeting.substr(0, 17), std::string("QRTPEER\1\1\0\0\0\x80\0\0\0c", 17));
-  EXPECT_EQ(greeting[32], 1);
-  EXPECT_EQ(greeting[40], 2);
-  EXPECT_EQ(greeting[48], 3);
+TEST(Link, version_2_frames_stay_readable) {
   std::string frame(FrameHeader::kSize, '\0');
   FrameHeader{.body_size = 3, .number = 1, .acknowledged = 2}.encode(frame.data(), "abc");
-  EXPECT_EQ(frame.substr(0, 4), std::string("F\1\0\0", 4));
+  EXPECT_EQ(frame.substr(0, 4), std::string("F\2\0\0", 4));
   EXPECT_EQ(frame.substr(8, 16), std::string("\3\0\0\0\1\0\0\0\0\0\2\0\0\0\0\0", 16));
 }
 

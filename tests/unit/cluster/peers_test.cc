@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,16 @@ constexpr ClusterId kCluster = {'c'};
 class Net {
  public:
   Peers& add(uint64_t node, uint64_t incarnation = 1, const ClusterId& cluster = kCluster) {
-    nodes_[node] = std::make_unique<Peers>(PeersOptions{
-        .cluster = cluster, .partitions = 16, .node = node, .incarnation = incarnation, .seed = node});
+    Bytes32 nonce_key{};
+    nonce_key[0] = static_cast<char>(node);
+    nonce_key[1] = static_cast<char>(incarnation);
+    nodes_[node] = std::make_unique<Peers>(PeersOptions{.cluster = cluster,
+                                                        .partitions = 16,
+                                                        .node = node,
+                                                        .incarnation = incarnation,
+                                                        .seed = node,
+                                                        .secret = secret,
+                                                        .nonce_key = nonce_key});
     return *nodes_[node];
   }
   Peers& at(uint64_t node) { return *nodes_.at(node); }
@@ -111,6 +120,7 @@ class Net {
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 0};
   bool is_listening = true;
+  std::optional<Bytes32> secret;   // of nodes that are added
 
  private:
   using End = std::pair<uint64_t, ConnectionId>;
@@ -334,6 +344,64 @@ TEST(Peers, a_node_of_another_cluster_is_refused) {
   ASSERT_FALSE(events.empty());
   EXPECT_EQ(events[0], "2 refused data: another cluster");
   EXPECT_GE(net.at(1).refusals(), 1u);
+}
+
+TEST(Peers, who_knows_another_secret_is_refused_until_it_knows_ours) {
+  Net net;
+  net.secret = link_secret("ours");
+  net.add(1);
+  net.secret = link_secret("theirs");
+  net.add(2);
+  net.know_each_other();
+  net.run();
+  EXPECT_EQ(net.wires(), 0u);
+  const Words events = net.events_of(1);
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(events[0], "2 refused data: masterauth differs");
+  const Words events_there = net.events_of(2);
+  ASSERT_FALSE(events_there.empty());
+  EXPECT_EQ(events_there[0], "0 refused: masterauth differs");
+  EXPECT_GE(net.at(1).refusals(), 1u);
+  EXPECT_GE(net.at(2).refusals(), 1u);
+  net.at(2).set_secret(link_secret("ours"));
+  net.pass(2'000'000);
+  EXPECT_EQ(net.wires(), 3u);
+  EXPECT_NE(net.at(2).link(1, PeerLane::kBeats), nullptr);
+}
+
+TEST(Peers, lines_that_stand_stay_when_a_secret_is_set) {
+  Net net;
+  net.begin_with_two();
+  net.events_of(1);
+  net.at(1).set_secret(link_secret("new"));
+  net.pass(20'000'000);
+  EXPECT_EQ(net.wires(), 3u);
+  EXPECT_EQ(net.events_of(1), Words());
+  // Set at one of them only, a line that breaks does not come back.
+  net.cut(2);
+  net.pass(5'000'000);
+  EXPECT_EQ(net.wires(), 0u);
+  EXPECT_NE(net.events_of(1).back().find("refused data: it has no masterauth"), std::string::npos);
+  EXPECT_EQ(net.events_of(2).back(), "0 refused: it has a masterauth and this node has none");
+  net.at(2).set_secret(link_secret("new"));
+  net.pass(2'000'000);
+  EXPECT_EQ(net.wires(), 3u);
+}
+
+TEST(Peers, a_guest_and_who_calls_a_member_prove_it_too) {
+  Net net;
+  net.secret = link_secret("ours");
+  net.add(1);
+  net.add(2);
+  net.know_each_other();
+  net.secret = std::nullopt;
+  net.add(9, 1, ClusterId{});
+  net.at(9).add_seed(net.now, Net::address(1));
+  net.run();
+  EXPECT_EQ(net.events_of(9).front(), "0 refused data: it has a masterauth and this node has none");
+  net.at(9).set_secret(link_secret("ours"));
+  net.pass(2'000'000);
+  EXPECT_EQ(net.events_of(9).back(), "1 up data");
 }
 
 TEST(Peers, who_is_no_member_any_more_is_disconnected) {

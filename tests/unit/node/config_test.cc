@@ -243,6 +243,20 @@ TEST(Config, where_a_node_cannot_be_is_refused) {
             "an address is one word of less than 256 characters");
 }
 
+TEST(Config, masterauth_is_kept_as_it_is_given) {
+  Fixture f;
+  EXPECT_EQ(f.get({"masterauth"}), "masterauth=;");
+  EXPECT_EQ(f.load("masterauth 'two words'"), "");
+  EXPECT_TRUE(f.config.notes().empty());
+  EXPECT_EQ(f.node.masterauth, "two words");
+  EXPECT_EQ(f.set({{"masterauth", std::string(4096, 'x')}}), "OK");
+  EXPECT_EQ(f.set({{"masterauth", std::string(4097, 'x')}}),
+            "CONFIG SET failed (possibly related to argument 'masterauth') - argument is longer than 4096 bytes");
+  EXPECT_EQ(f.node.masterauth, std::string(4096, 'x'));
+  EXPECT_EQ(f.set({{"masterauth", ""}}), "OK");
+  EXPECT_EQ(f.node.masterauth, "");
+}
+
 TEST(Config, directives_without_effect_are_noted_when_they_differ_from_the_default) {
   Fixture f;
   EXPECT_EQ(f.load("io-threads 4\nrdbchecksum yes\nactiverehashing no\n"), "");

@@ -134,6 +134,14 @@ TEST(OwnMember, without_a_door_for_cluster_clients_none_is_told) {
   EXPECT_EQ(own_member({}, process, 7).client_port, 0);
 }
 
+TEST(OwnMember, others_can_reach_more_than_the_loopback) {
+  EXPECT_FALSE(is_bound_beyond_loopback(bound_to({})));
+  EXPECT_FALSE(is_bound_beyond_loopback(bound_to({"127.0.0.1", "-::1", "localhost", "127.1.2.3"})));
+  for (const char* address : {"*", "-::*", "0.0.0.0", "-10.0.0.1", "db.example.com"}) {
+    EXPECT_TRUE(is_bound_beyond_loopback(bound_to({"127.0.0.1", address}))) << address;
+  }
+}
+
 TEST(OwnMember, is_found_at_the_first_address_that_is_bound_for_others) {
   EXPECT_EQ(host_of({"127.0.0.1", "-::1"}), "127.0.0.1");
   EXPECT_EQ(host_of({"-::1"}), "::1");
