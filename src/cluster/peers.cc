@@ -314,6 +314,14 @@ void Peers::take_line(Connection& connection) {
   member.call = Line();
 }
 
+// What is still on its way from a process that is gone speaks of what went with it: that it has stored something, for one.
+void Peers::close_lines_before(const Connection& newest) {
+  for (const Line& line : members_.at(newest.node).lines) {
+    const Connection* const other = line.is_up ? find(line.connection) : nullptr;
+    if (other != nullptr && other->link.peer().incarnation < newest.link.peer().incarnation) close(other->id);
+  }
+}
+
 void Peers::on_greeting(Connection& connection) {
   const Greeting& peer = connection.link.peer();
   const uint64_t known = incarnation_of(peer.node);
@@ -332,7 +340,10 @@ void Peers::on_greeting(Connection& connection) {
   const bool wants_line = was_accepted ? peer.wanted_node != 0 : connection.is_line;
   if (wants_line && members_.find(peer.node) != members_.end()) {
     take_line(connection);
-    if (known != 0 && peer.incarnation > known) tell(PeerEvent::Kind::kRestarted);
+    if (known != 0 && peer.incarnation > known) {
+      close_lines_before(connection);
+      tell(PeerEvent::Kind::kRestarted);
+    }
     // Of members only: guests may call themselves anything.
     incarnations_[peer.node] = peer.incarnation;
   }

@@ -95,7 +95,8 @@ struct PeersOutput {
 // answered on its connection.  So does a member that has waited in vain for one with a smaller id: that is how it hears that it was
 // removed.
 // Calls: inputs in any order, next() until it says no, end_turn(); then the driver takes output() and the node events().
-// Invariants: 1. At most one connection a node and lane is up.  2. Incarnations of a node only grow.
+// Invariants: 1. At most one connection a node and lane is up.  2. Incarnations of a node only grow.  3. All lines of a node are of its newest
+// process: nothing that one before it has sent comes out behind kRestarted.
 class Peers {
  public:
   explicit Peers(const PeersOptions& options);
@@ -207,6 +208,7 @@ class Peers {
   int64_t says_next_at(const Connection& connection) const;
   void on_refusal(Connection& connection);
   void take_line(Connection& connection);
+  void close_lines_before(const Connection& newest);
 
   PeersOptions options_;
   Prng random_;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace quorate {
@@ -84,6 +85,20 @@ class Net {
     add(2);
     know_each_other();
     run();
+  }
+  // The process is gone; what it has sent comes with deliver_late(), and nobody is told.
+  void vanish(uint64_t node) {
+    at(node).end_turn();
+    for (const ConnectionId id : std::exchange(at(node).output().flush, {})) {
+      const auto wire = wires_.find({node, id});
+      if (wire == wires_.end()) continue;
+      late_.emplace_back(wire->second, std::string(at(node).output_of(id).view()));
+    }
+    std::erase_if(wires_, [&](const auto& wire) { return wire.first.first == node || wire.second.first == node; });
+    nodes_.erase(node);
+  }
+  void deliver_late() {
+    for (const auto& [to, bytes] : std::exchange(late_, {})) at(to.first).received(now, to.second, bytes);
   }
   // All connections are gone, and nobody is told.
   void lose_wires() { wires_.clear(); }
@@ -176,6 +191,7 @@ class Net {
 
   std::map<uint64_t, std::unique_ptr<Peers>> nodes_;
   std::map<End, End> wires_;
+  std::vector<std::pair<End, std::string>> late_;
   std::map<uint64_t, std::vector<std::string>> events_;
   std::map<uint64_t, std::vector<std::string>> messages_;
 };
@@ -296,6 +312,33 @@ TEST(Peers, a_restarted_node_is_told_before_it_is_up_and_its_past_is_refused) {
   ASSERT_FALSE(events.empty());
   EXPECT_NE(events[0].find(": an old incarnation"), std::string::npos) << events[0];
   EXPECT_EQ(net.at(1).link(2, PeerLane::kData), nullptr);
+}
+
+// What one before it had stored, say.
+TEST(Peers, nothing_that_a_process_has_said_is_heard_once_another_one_is) {
+  Net net;
+  net.add(1);
+  net.add(2, 5);
+  net.know_each_other();
+  net.run();
+  net.at(2).link(1, PeerLane::kData)->add(1, "stored");
+  net.vanish(2);
+  net.add(2, 6);
+  net.know_each_other();
+  net.run();
+  net.events_of(1);
+  // Of its connections with the process before only that of beats is known to be gone.
+  constexpr ConnectionId kBeats = 2;
+  net.at(1).closed(net.now, kBeats);
+  net.pass(15'000);
+  EXPECT_EQ(net.events_of(1), Words{"2 down beats"});
+  net.pass(20'000);
+  EXPECT_EQ(net.events_of(1), (Words{"2 down data", "2 down pub/sub", "2 restarted beats", "2 up beats"}));
+  net.deliver_late();
+  net.run();
+  EXPECT_EQ(net.messages_of(1), Words());
+  net.pass(50'000);
+  EXPECT_EQ(sorted(net.events_of(1)), (Words{"2 up data", "2 up pub/sub"}));
 }
 
 TEST(Peers, a_stranger_speaks_as_a_guest_and_gets_answers) {
