@@ -79,6 +79,8 @@ struct PartitionsOptions {
   int64_t start_over_again_us_max = 64'000'000;
   // For so long the answer counts, and after twice that the leader may allow it to another one.
   int64_t may_start_over_us = 2'000'000;
+  // Between two partitions for which another leader is elected only since a copy that was left out is in a later term.
+  int64_t outgrow_us = 300'000;
   int64_t newest_us = 1'000'000;   // then who knows the newest configuration is asked for again
   uint64_t seed = 1;
 };
@@ -206,6 +208,7 @@ class Partitions {
     std::optional<HeldSnapshot> snapshot;
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
+    raft::Term handed_over_in;   // the last in which this leader was to be followed by one of a later term
     // Some of its members were given up and nobody leads it: who of the others has said, since all were asked, that it knows no newer
     // configuration, and whose replica has stopped.
     std::optional<int64_t> newest_asked_us;
@@ -256,6 +259,7 @@ class Partitions {
   void tell_of_own(uint64_t kind, uint32_t partition, const PlannedPartition& planned, Peers& peers);
   void note_newer(NodeId node, const raft::Core& own, raft::ReplicaId replica);
   Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
+  void outgrow(Instant now, const raft::Core& own, raft::Member left_out, raft::Term term);
   void answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
 
   const PartitionsOptions options_;
@@ -266,6 +270,7 @@ class Partitions {
   IndexSet due_;                      // partitions in which something is to be done in this turn, or the next
   uint64_t plan_version_ = 0;
   int64_t next_look_us_ = kNever;
+  int64_t next_outgrown_us_ = INT64_MIN;
   std::optional<ReceivedSnapshot> received_;
   struct Answer {
     NodeId to = 0;

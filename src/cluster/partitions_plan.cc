@@ -248,8 +248,7 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     if (own->options().self.replica == replica && term >= own->term()) drop(now, partition_of(group));
   } else if (kind == kMayDrop) {
     if (has_left(*own, replica) && term > own->term()) {
-      facts_.emplace_back(partition_of(group), "a replica that was left out is in term " + std::to_string(term.value) + " -> step down, and lead a later one");
-      groups_.step(now, group, raft::in::Receive{shown_term(*own, {.replica = replica, .node = {from}}, term)});
+      outgrow(now, *own, {.replica = replica, .node = {from}}, term);
     } else {
       answer_may_drop(from, *own, replica, named);
     }
@@ -270,6 +269,23 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
     groups_.step(now, group, raft::in::TransferLeadership{replica});
   }
   return done();
+}
+
+// Whoever leads next has a later term.  Where one more is enough a hand-over brings it, and hardly anybody notices; unless that has failed.
+// Else nobody serves the partition until there is another leader: so one goes after the other, and who is not dealt with asks again.
+void Partitions::outgrow(Instant now, const raft::Core& own, raft::Member left_out, raft::Term term) {
+  if (now.steady_us < next_outgrown_us_) return;
+  const raft::GroupId group = own.options().group;
+  const uint32_t partition = partition_of(group);
+  const std::string fact = "a replica that was left out is in term " + std::to_string(term.value);
+  const bool was_tried = std::exchange(replicas_[partition].handed_over_in, own.term()) == own.term();
+  if (term == raft::next(own.term()) && !was_tried && groups_.hand_over(now, group, {})) {
+    facts_.emplace_back(partition, fact + " -> hand over to one that leads in it");
+    return;
+  }
+  next_outgrown_us_ = now.steady_us + options_.outgrow_us;
+  facts_.emplace_back(partition, fact + " -> step down, and lead a later one");
+  groups_.step(now, group, raft::in::Receive{shown_term(own, left_out, term)});
 }
 
 // The plan may have taken the partition from the node and given it back while the leader saw neither: then what the leader made a learner is
