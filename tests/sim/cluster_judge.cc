@@ -96,6 +96,7 @@ void ClusterWorld::check_invariants(uint32_t number) {
                    " has stopped by a contradiction");
     if (is_elected || core.lease_until_us() > steady_us) check_rivals(number, group, core);
   });
+  note_known(number);
   const StateCheck::Counts& checks = company.cluster().partitions().check().counts();
   if (checks.differing + checks.undecided != 0 && !swarm_.copies_may_differ)
     oracle_.fail("I6: n" + std::to_string(number + 1) + " has compared the copies of a partition, and they are not equal");
@@ -146,7 +147,7 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
     if (told == 0) continue;
     uint64_t& seen = copies_seen_[{number, partition, count}];
     if (std::exchange(seen, told) == told || now_us_ < last_crash_us_ + kQuietUs) continue;
-    const auto holders = holders_of(partition, told, core.term());
+    const auto holders = holders_of(number, partition, told, core.term());
     if (!holders) return;
     if (holders->size() >= count) continue;
     oracle_.fail("I7: n" + std::to_string(number + 1) + " says that " + std::to_string(count) + " copies of partition " +
@@ -155,7 +156,7 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
   const uint64_t told = company.copies_told(partition, LevelStreams::kOfZones);
   uint64_t& seen = copies_seen_[{number, partition, LevelStreams::kOfZones}];
   if (std::exchange(seen, told) == told || told == 0 || now_us_ < last_crash_us_ + kQuietUs) return;
-  const auto holders = holders_of(partition, told, core.term());
+  const auto holders = holders_of(number, partition, told, core.term());
   if (!holders) return;
   std::set<uint32_t> zones;
   for (const uint32_t holder : *holders) zones.insert(zone_of(holder));
@@ -164,20 +165,44 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
                std::to_string(told) + " of partition " + std::to_string(partition) + ", and " + std::to_string(zones.size()) + " do");
 }
 
-// Machines that hold this index of the partition's log, or may do.  Nothing: somebody has a later term already.
-std::optional<std::vector<uint32_t>> ClusterWorld::holders_of(uint32_t partition, uint64_t index, raft::Term term) const {
+// Machines that hold this index of the partition's log, or held it as far as its leader can know.  Nothing: somebody has a later term
+// already.
+std::optional<std::vector<uint32_t>> ClusterWorld::holders_of(uint32_t leader, uint32_t partition, uint64_t index,
+                                                              raft::Term term) const {
   std::vector<uint32_t> holders;
   for (uint32_t other = 0; other < size(); ++other) {
     Machine& machine = *machines_[other];
     const bool is_down = machine.node == nullptr || !company_of(*machine.node).is_started();
-    if (is_down) holders.push_back(other);   // it may have stored it before
-    const raft::Core* const its = is_down ? nullptr : company_of(*machine.node).cluster().partitions().core(partition);
+    // The process before may have stored it and said so, which comes late if the way was cut.
+    if (is_down || is_unknown_to(leader, other)) {
+      holders.push_back(other);
+      continue;
+    }
+    const raft::Core* const its = company_of(*machine.node).cluster().partitions().core(partition);
     if (its == nullptr) continue;
     if (its->term() > term) return std::nullopt;
     const bool has_snapshot = its->log().base().index.value >= index;
     if (has_snapshot || its->stored_index().value >= index) holders.push_back(other);
   }
   return holders;
+}
+
+// Before its last turn the machine had not heard of the process that runs on the other one.
+bool ClusterWorld::is_unknown_to(uint32_t number, uint32_t other) const {
+  const Machine& machine = *machines_[number];
+  return number != other && (machine.known_lives.size() <= other || machine.known_lives[other] != machines_[other]->life);
+}
+
+void ClusterWorld::note_known(uint32_t number) {
+  Machine& machine = *machines_[number];
+  machine.known_lives.resize(size());
+  const Peers& peers = company_of(*machine.node).cluster().peers();
+  for (uint32_t other = 0; other < size(); ++other) {
+    SimNode* const node = machines_[other]->node.get();
+    if (node == nullptr || other == number) continue;
+    const auto& identity = node->node().state().identity;
+    if (peers.incarnation_of(identity.id) == identity.incarnation) machine.known_lives[other] = machines_[other]->life;
+  }
 }
 
 void ClusterWorld::compare_copies() {

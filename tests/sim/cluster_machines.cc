@@ -69,6 +69,7 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.power_fails = false;
   machine.shall_end = false;
   machine.left_us.reset();
+  machine.known_lives.clear();
   machine.own_line = -1;
   log(number, "starts");
   raft::Options group;

@@ -194,6 +194,7 @@ class ClusterWorld final : private NetworkHost,
     bool has_secret = false;   // masterauth is set
     bool sync_fails = false;   // or has failed: the process may end by itself
     std::string node_name = {};
+    std::vector<uint64_t> known_lives = {};   // of each other machine: the life whose process this one has heard of, before its last turn
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
     int64_t down_us = 0;       // how long, once it has died
@@ -255,7 +256,9 @@ class ClusterWorld final : private NetworkHost,
   void check_invariants(uint32_t machine);
   void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);
   void check_copies(uint32_t machine, const raft::Core& core);
-  std::optional<std::vector<uint32_t>> holders_of(uint32_t partition, uint64_t index, raft::Term term) const;
+  std::optional<std::vector<uint32_t>> holders_of(uint32_t leader, uint32_t partition, uint64_t index, raft::Term term) const;
+  bool is_unknown_to(uint32_t machine, uint32_t other) const;
+  void note_known(uint32_t machine);
   void compare_copies();
   std::string describe_partition(uint32_t partition);
 
