@@ -292,6 +292,10 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
   log(number, "is told to end");
   machine.down_us = down_us;
   machine.shall_end = true;
+  if (swarm_.is_gentle && !machine.told_us) {
+    machine.told_us = now_us_;
+    look_again_at_absence(number);
+  }
   show_clock(machine);
   machine.node->shut_down();
   input(number);

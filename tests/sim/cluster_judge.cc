@@ -53,21 +53,24 @@ uint64_t ClusterWorld::first_replica_of(Company& company, const raft::Core& core
   return core.options().self.replica.value >= first ? first : 0;
 }
 
-// Who ends in good order leaves everything to others that can go on without it.
+// Who ends in good order leaves everything to others that can go on without it, from the moment in which it was told on.
 void ClusterWorld::check_absence(uint32_t number) {
   constexpr int64_t kTakenOverUs = 1'000'000;
   const Machine& machine = *machines_[number];
-  if (!machine.left_us || machine.node != nullptr || healed_) return;
+  if (!machine.told_us || healed_) return;
   for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
-    if (std::max(served_us_[partition], *machine.left_us) + kTakenOverUs >= now_us_) continue;
-    oracle_.fail("n" + std::to_string(number + 1) + " has ended in good order, and nobody serves partition " + std::to_string(partition) +
-                 describe_partition(partition));
+    if (std::max(served_us_[partition], *machine.told_us) + kTakenOverUs >= now_us_) continue;
+    oracle_.fail("n" + std::to_string(number + 1) + (machine.node == nullptr ? " has ended in good order" : " was told to end") +
+                 ", and nobody serves partition " + std::to_string(partition) + describe_partition(partition));
   }
 }
 
 void ClusterWorld::look_again_at_absence(uint32_t number) {
   constexpr int64_t kAgainUs = 250'000;
-  push({.at = now_us_ + kAgainUs, .kind = EventKind::kAbsent, .machine = number, .life = machines_[number]->life});
+  push({.at = now_us_ + kAgainUs,
+        .kind = EventKind::kAbsent,
+        .machine = number,
+        .number = static_cast<uint64_t>(*machines_[number]->told_us)});
 }
 
 // What has been told of losses is told for ever.

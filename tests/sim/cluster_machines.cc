@@ -68,7 +68,7 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.lane_is_busy = {};
   machine.power_fails = false;
   machine.shall_end = false;
-  machine.left_us.reset();
+  machine.told_us.reset();
   machine.known_lives.clear();
   machine.own_line = -1;
   log(number, "starts");
@@ -114,15 +114,13 @@ void ClusterWorld::bury(uint32_t number) {
   last_crash_us_ = now_us_;
   log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
   if (!machine.is_full) machine.node->tear_writes(node_prng_);
-  const bool has_left = swarm_.is_gentle && machine.shall_end && machine.node->has_ended_well();
-  if (has_left) machine.left_us = now_us_;
+  if (!machine.node->has_ended_well()) machine.told_us.reset();
   snapshots_ += machine.node->renames();
   if (company_of(*machine.node).is_started()) state_checks_ += company_of(*machine.node).cluster().partitions().check().counts().rounds;
   remember_losses(number);
   const int64_t restart_us = machine.node->has_ended() ? kRestartUs : kQuickRestartUs;
   machine.node.reset();
   ++machine.life;
-  if (has_left) look_again_at_absence(number);
   machine.paused_until_us = 0;
   machine.disk.heal();
   machine.is_full = machine.sync_fails = false;

@@ -94,7 +94,7 @@ void ClusterWorld::handle(Event& event) {
       if (machines_[event.machine]->life == event.life) bury(event.machine);
       return;
     case EventKind::kAbsent:
-      if (machines_[event.machine]->life != event.life) return;
+      if (machines_[event.machine]->told_us != static_cast<int64_t>(event.number)) return;
       check_absence(event.machine);
       return look_again_at_absence(event.machine);
     case EventKind::kClient:

@@ -142,7 +142,7 @@ class ClusterWorld final : private NetworkHost,
     kDiskRoom,  // a full disk has room again
     kSave,      // somebody tells a node to write its log anew
     kSecret,    // masterauth is set at a node
-    kAbsent,    // a node that has ended in good order has been away for a while
+    kAbsent,    // a node was told to end at `number`, or has ended since
   };
   struct Event {
     int64_t at = 0;
@@ -198,7 +198,7 @@ class ClusterWorld final : private NetworkHost,
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
     int64_t down_us = 0;       // how long, once it has died
-    std::optional<int64_t> left_us = {};   // when it has ended in good order, while nothing else fails; until it starts again
+    std::optional<int64_t> told_us = {};   // to end, while nothing else fails; until it starts again
     int own_line = -1;  // a connection of the machine itself
   };
   // A connection of a client.
