@@ -237,7 +237,7 @@ class ClusterNode final : private GroupsClient {
   ProposalToken plan_token_ = 0;   // of a plan that was proposed and is not decided
   uint64_t planned_version_ = 0;   // of the members that the plan is known to fit
   int64_t next_plan_us_ = INT64_MIN;
-  DeadMembers dead_;
+  DeadMembers dead_{options_.mistakes};
   int64_t next_dead_look_us_ = kNever;   // kNever: it did not lead the meta group when it looked last
   int64_t next_meta_transfer_us_ = INT64_MIN;  // while this node drains
   Membership membership_ = Membership::kAlone;

@@ -9,7 +9,8 @@ namespace quorate {
 bool DeadMembers::may_die(Instant now, const ClusterState& state, const MemberBeats& member) {
   int64_t& since_us = silent_since_us_.try_emplace(member.node, now.steady_us).first->second;
   since_us = std::max(since_us, member.received_us);
-  return !state.is_dead(member.node) && now.steady_us - since_us >= state.dead_after_us();
+  const int64_t wait_us = mistakes_.takes_living_for_dead ? 0 : state.dead_after_us();
+  return !state.is_dead(member.node) && now.steady_us - since_us >= wait_us;
 }
 
 std::optional<std::vector<NodeId>> DeadMembers::look(Instant now, const ClusterState& state, std::span<const MemberBeats> members) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cluster/members.h"
+#include "cluster/raft/mistakes.h"
 #include "util/time.h"
 
 namespace quorate {
@@ -29,6 +30,8 @@ class DeadMembers {
  public:
   static constexpr int64_t kLookUs = 1'000'000;
 
+  explicit DeadMembers(const raft::Mistakes& mistakes = {}) : mistakes_(mistakes) {}
+
   // `members` are all of them; this node hears itself.  Nothing: it is as `state` says.
   std::optional<std::vector<NodeId>> look(Instant now, const ClusterState& state, std::span<const MemberBeats> members);
 
@@ -36,6 +39,7 @@ class DeadMembers {
   // Silent for so long; it has not died yet.
   bool may_die(Instant now, const ClusterState& state, const MemberBeats& member);
 
+  const raft::Mistakes mistakes_;
   std::map<NodeId, int64_t> silent_since_us_;
   int64_t last_look_us_ = INT64_MIN;
 };

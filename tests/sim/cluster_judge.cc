@@ -73,6 +73,51 @@ void ClusterWorld::look_again_at_absence(uint32_t number) {
         .number = static_cast<uint64_t>(*machines_[number]->told_us)});
 }
 
+// Whom the machine has heard, as its beats say.
+void ClusterWorld::note_heard(uint32_t number) {
+  Machine& machine = *machines_[number];
+  const Company& company = company_of(*machine.node);
+  if (!company.is_started() || company.is_alone()) return;
+  machine.heard.resize(size());
+  for (uint32_t other = 0; other < size(); ++other) {
+    const beats::Pair* const pair = company.cluster().groups().pair({machines_[other]->node_id});
+    Machine::Heard& heard = machine.heard[other];
+    if (pair == nullptr || pair->received_us() == std::exchange(heard.received_us, pair->received_us())) continue;
+    if (pair->received_us() == INT64_MIN) continue;   // another process, which has heard nobody yet
+    if (now_us_ - heard.at_us >= silence_us_least()) heard.was_silent_us = now_us_;
+    heard.at_us = now_us_;
+  }
+}
+
+// As whoever leads the members knows it.
+void ClusterWorld::count_dead(uint32_t number) {
+  Company& company = company_of(*machines_[number]->node);
+  if (!company.is_started() || company.is_alone() || !company.cluster().meta().may_decree({})) return;
+  const std::vector<NodeId>& dead = company.cluster().state().dead();
+  if (dead == dead_) return;
+  for (const NodeId node : dead) {
+    if (std::find(dead_.begin(), dead_.end(), node) != dead_.end()) continue;
+    ++died_;
+    if (!was_silent(node)) oracle_.fail(node_name(node) + " is dead, and everybody has heard it within node-dead-after");
+  }
+  dead_ = dead;
+}
+
+// To somebody who may have decided that it is dead: it need not be the one who leads the members by now, and it may have heard it since.
+bool ClusterWorld::was_silent(uint64_t node_id) const {
+  constexpr int64_t kDecidedUs = 10'000'000;
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (machines_[other]->node_id != node_id) continue;
+    for (const auto& machine : machines_) {
+      if (machine->heard.size() <= other || machine->node_id == node_id) continue;
+      const Machine::Heard& heard = machine->heard[other];
+      if (now_us_ - heard.at_us >= silence_us_least() || now_us_ - heard.was_silent_us < kDecidedUs) return true;
+    }
+    return false;
+  }
+  return true;   // one that was replaced
+}
+
 // What has been told of losses is told for ever.
 void ClusterWorld::check_losses(uint32_t number) {
   const Losses& losses = company_of(*machines_[number]->node).losses();

@@ -93,7 +93,8 @@ void ClusterWorld::start_node(uint32_t number) {
   }
   check_losses(number);
   machine.node->start();
-  machine.node_name = node_name(machine.node->node().state().identity.id);
+  machine.node_id = machine.node->node().state().identity.id;
+  machine.node_name = node_name(machine.node_id);
   input(number);
 }
 

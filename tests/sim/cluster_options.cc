@@ -110,11 +110,13 @@ void draw_appends(Prng& prng, ClusterSwarm& swarm) {
   if (prng.chance(0.2)) swarm.append_bytes_max = static_cast<size_t>(between(prng, 1, 300));
 }
 
-// Likewise.  Nodes are away for longer than that, and there are more of them than copies.
+// Likewise.  Nodes are away for longer than that, there are more of them than copies, and operators move shares as well.
 void draw_dead(Prng& prng, ClusterSwarm& swarm) {
-  const bool is_drawn = prng.chance(0.15);
+  const bool is_drawn = prng.chance(0.4);
   const int64_t after_ms = between(prng, 1'000, 2'000);
+  const FaultRate churn{.every_us = between(prng, 2 * kSecond, 10 * kSecond)};
   if (!is_drawn || swarm.is_gentle) return;
+  if (!swarm.churn.on()) swarm.churn = churn;
   swarm.dead_after_ms = after_ms;
   swarm.nodes = std::max(swarm.nodes, swarm.replication + 1);
   swarm.kill.every_us = std::max(swarm.kill.every_us, 4 * kSecond);

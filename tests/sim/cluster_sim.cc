@@ -316,6 +316,14 @@ void write_in_zones(ClusterSwarm& swarm) {
   swarm.jitter_us = 20 * kMs;
 }
 
+// Nodes are not heard for a while, again and again, and never for so long that others are to get what they hold.
+void lose_touch_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.nodes = 4;
+  swarm.dead_after_ms = 3'000;
+  swarm.lonely = {.every_us = 300 * kMs, .length_us = 400 * kMs};
+}
+
 constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>, provoked<cut_off_often>, 24},
     {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>, provoked<ask_who_is_cut_off>, 24},
@@ -357,6 +365,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"TimeoutNow under a lease", 200, of_core<&raft::Mistakes::timeout_now_under_lease>, provoked<end_far_away>, 24},
     {"state before commit", 200, of_core<&raft::Mistakes::snapshot_before_commit>, provoked<replace_often>, 24},
     {"single-step membership", 200, of_core<&raft::Mistakes::single_step_membership>, provoked<replace_often>, 24},
+    {"takes the living for dead", 200, of_core<&raft::Mistakes::takes_living_for_dead>, provoked<lose_touch_often>, 24},
     {"beats confirm all groups", 200, of_core<&raft::Mistakes::beats_confirm_all_groups>,
      provoked<cut_off_often>, 24},
 };

@@ -214,19 +214,9 @@ void ClusterWorld::after_turn(uint32_t number) {
   start_disk(number);
   arm_timer(number);
   check_invariants(number);
-  if (swarm_.dead_after_ms > 0) count_dead(number);
-}
-
-// As whoever leads the members knows it.
-void ClusterWorld::count_dead(uint32_t number) {
-  Company& company = company_of(*machines_[number]->node);
-  if (!company.is_started() || company.is_alone() || !company.cluster().meta().may_decree({})) return;
-  const std::vector<NodeId>& dead = company.cluster().state().dead();
-  if (dead == dead_) return;
-  for (const NodeId node : dead) {
-    if (std::find(dead_.begin(), dead_.end(), node) == dead_.end()) ++died_;
-  }
-  dead_ = dead;
+  if (swarm_.dead_after_ms == 0) return;
+  note_heard(number);
+  count_dead(number);
 }
 
 void ClusterWorld::start_disk(uint32_t number) {

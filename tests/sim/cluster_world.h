@@ -194,6 +194,14 @@ class ClusterWorld final : private NetworkHost,
     bool has_secret = false;   // masterauth is set
     bool sync_fails = false;   // or has failed: the process may end by itself
     std::string node_name = {};
+    uint64_t node_id = 0;      // 0: it was never started
+    // Of each other machine: what this one has of its beats.
+    struct Heard {
+      int64_t received_us = INT64_MIN;   // by its own clock
+      int64_t at_us = kStartUs;
+      int64_t was_silent_us = INT64_MIN / 2;   // when a silence ended that was long enough
+    };
+    std::vector<Heard> heard = {};
     std::vector<uint64_t> known_lives = {};   // of each other machine: the life whose process this one has heard of, before its last turn
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
@@ -221,7 +229,6 @@ class ClusterWorld final : private NetworkHost,
   void input(uint32_t machine);
   void end_turn(uint32_t machine);
   void after_turn(uint32_t machine);
-  void count_dead(uint32_t machine);
   void arm_timer(uint32_t machine);
   void start_disk(uint32_t machine);
   void push(Event event) { queue_.push(std::move(event)); }
@@ -252,6 +259,11 @@ class ClusterWorld final : private NetworkHost,
   uint64_t first_replica_of(Company& company, const raft::Core& core) const;
   void check_absence(uint32_t machine);
   void look_again_at_absence(uint32_t machine);
+  void note_heard(uint32_t machine);
+  void count_dead(uint32_t machine);
+  bool was_silent(uint64_t node_id) const;
+  // node-dead-after, by a clock that is fast.
+  int64_t silence_us_least() const { return swarm_.dead_after_ms * 900; }
   void check_losses(uint32_t machine);
   void check_invariants(uint32_t machine);
   void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);

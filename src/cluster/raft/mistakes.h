@@ -18,6 +18,7 @@ struct Mistakes {
       false;  // an echo stands for groups it does not confirm (cluster/beats.h)
   bool lone_voter_restarts_all = false;  // "all present" is said by one voter for all
   bool snapshot_before_commit = false;   // a snapshot of uncommitted state may leave
+  bool takes_living_for_dead = false;    // who is silent is dead at once (cluster/dead_members.h)
   bool unsafe_recovery_keeps_epoch = false;  // a leader without nodes that were given up leads on in the old epoch
 };
 
