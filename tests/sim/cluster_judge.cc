@@ -137,7 +137,7 @@ void ClusterWorld::check_invariants(uint32_t number) {
   if (!company.is_started() || company.is_alone()) return;
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
-    const bool is_elected = oracle_.look_at(number, core, first_replica_of(company, core)) == ClusterOracle::Seen::kNewLeader;
+    const bool is_elected = oracle_.look_at(number, machine.life, core, first_replica_of(company, core)) == ClusterOracle::Seen::kNewLeader;
     check_copies(number, core);
     if (core.failed())
       oracle_.fail("a replica of group " + std::to_string(group.value) +

@@ -33,7 +33,7 @@ ClusterOracle::History ClusterOracle::history_of(const raft::Core& core, uint64_
 
 void ClusterOracle::note_lost() { is_lost_ = true; }
 
-ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& core, uint64_t first) {
+ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, const raft::Core& core, uint64_t first) {
   const History history = history_of(core, first);
   const Place led{history, core.term().value};
   Seen seen = Seen::kNothingNew;
@@ -50,7 +50,7 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, const raft::Core& c
   if (commit > core.last_index())
     fail("I4: " + name_of(core) + " has committed more than it holds");
   note_stored(core);
-  look_at_memory(machine, core);
+  look_at_memory(machine, life, core);
   look_at_base(machine, core, history);
   if (core.role() == raft::RoleName::kLeader) look_at_configuration(machine, core, led);
   if (core.role() == raft::RoleName::kLeader) {
@@ -124,9 +124,15 @@ void ClusterOracle::note_stored(const raft::Core& core) {
 }
 
 // I10.  Who counts as full holds all that it has ever acknowledged, or what a later leader has put in its place.
-void ClusterOracle::look_at_memory(uint32_t machine, const raft::Core& core) {
-  raft::Position& acknowledged = acknowledged_[{core.options().group.value, core.options().self.replica.value}];
-  if (core.standing() == raft::Standing::kFull && core.position() < acknowledged) {
+// That may be of an earlier term at first: what it has alone gives way, entry by entry, to what others hold.
+void ClusterOracle::look_at_memory(uint32_t machine, uint64_t life, const raft::Core& core) {
+  Memory& memory = memories_[{core.options().group.value, core.options().self.replica.value}];
+  raft::Position& acknowledged = memory.acknowledged;
+  const bool is_full = core.standing() == raft::Standing::kFull;
+  const bool goes_on = memory.life == life && memory.was_full && core.commit_index() >= memory.commit;
+  memory = {.acknowledged = acknowledged, .life = life, .was_full = is_full, .commit = core.commit_index()};
+  if (is_full && goes_on && core.position() < acknowledged) acknowledged = {};
+  if (is_full && core.position() < acknowledged) {
     fail("I10: " + name_of(machine) + " may vote in " + name_of(core) + ", and has forgotten what it had stored between " +
          std::to_string(core.last_index().value) + " and " + std::to_string(acknowledged.index.value));
   }

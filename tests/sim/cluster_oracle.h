@@ -17,9 +17,9 @@ namespace quorate::sim {
 class ClusterOracle {
  public:
   // A replica as it is after a turn of its node: I1 to I5, I9.  kNewLeader: of a term that nobody has
-  // been seen to lead.  `first`: the replica that has begun its group with nothing, since all copies were lost; 0: that has not happened.
+  // been seen to lead.  `life` is another one for each process of the machine.  `first`: the replica that has begun its group with nothing, since all copies were lost; 0: that has not happened.
   enum class Seen : uint8_t { kNewLeader, kNothingNew };
-  Seen look_at(uint32_t machine, const raft::Core& core, uint64_t first = 0);
+  Seen look_at(uint32_t machine, uint64_t life, const raft::Core& core, uint64_t first = 0);
   // The data of a replica that stands for its log up to `index`: I6.
   void compare(uint32_t machine, const raft::Core& core, raft::Index index, uint64_t digest);
   // Copies are lost for good, and an operator will let those that are left go on: what is committed in recovery epochs that nobody has seen
@@ -47,7 +47,7 @@ class ClusterOracle {
   // Has a commit quorum stored the log up to its base?
   bool holds_committed_base(const raft::Core& core, const History& history) const;
   void note_stored(const raft::Core& core);
-  void look_at_memory(uint32_t machine, const raft::Core& core);
+  void look_at_memory(uint32_t machine, uint64_t life, const raft::Core& core);
   void look_at_configuration(uint32_t machine, const raft::Core& core, const Place& led);
 
   bool is_lost_ = false;
@@ -59,8 +59,14 @@ class ClusterOracle {
   // Who has ever stored an entry, and with which chain, by group and index; and how far that is noted of a replica, by group and replica.
   std::map<std::pair<uint64_t, uint64_t>, std::set<std::pair<uint64_t, uint64_t>>> stored_;
   std::map<std::pair<uint64_t, uint64_t>, std::pair<uint64_t, uint64_t>> stored_noted_;
-  // How far the log of a replica reached that said that it had stored it, by group and replica.
-  std::map<std::pair<uint64_t, uint64_t>, raft::Position> acknowledged_;
+  struct Memory {
+    raft::Position acknowledged;   // how far its log reached when it said that it had stored it
+    // As it was when it was looked at last.
+    uint64_t life = 0;
+    bool was_full = false;
+    raft::Index commit;
+  };
+  std::map<std::pair<uint64_t, uint64_t>, Memory> memories_;   // by group and replica
   struct Copy {
     uint32_t machine = 0;
     uint64_t chain = 0;
