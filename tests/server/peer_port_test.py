@@ -18,7 +18,7 @@ GREETING_BYTES, GREETING_SEED, HEADER_SEED = 80, 0x706565726772746E, 0x706565726
 PROOF_BYTES, FRAME_HEADER_BYTES, GUEST_FRAME_MAX = 32, 32, 1 << 20
 VERSION, CALLER, CALLED = 2, 1, 2
 LANE_DATA, LANE_BEATS = 1, 2
-GUEST = 12345
+GUEST, WELCOME = 12345, 19
 KEYS = ["key:%d" % number for number in range(200)]
 
 
@@ -253,11 +253,16 @@ def test_repeated_and_broken_frames_are_refused(setup):
     refuses(node, guest, frame(2, b""))                                         # one is missing
     refuses(node, guest, frame(1, b"", acknowledged=5))                         # of what was never sent
     refuses(node, guest, frame(1, b"", size=GUEST_FRAME_MAX + 1))
-    refuses(node, guest, frame(1, message(1, b"x"), size=5))                    # a wrong checksum
+    refuses(node, guest, frame(1, message(1, b"x"))[:-1] + b"y")                # a wrong checksum
     refuses(node, guest, frame(1, b"\xff" * 20))                                # a body that is no messages
     for kind in range(1, 40):
         # Words of members, of an owner of links, of nobody, from a guest; a knock that makes no sense.
-        refuses(node, guest, frame(1, message(kind, chance.randbytes(50))))
+        if kind != WELCOME:
+            refuses(node, guest, frame(1, message(kind, chance.randbytes(50))))
+    welcomes = Stranger(node)
+    welcomes.meet(guest)
+    welcomes.greeting()
+    welcomes.send(frame(1, message(WELCOME, chance.randbytes(50))))             # nobody has asked for it, and nobody looks at it
     still_good(cluster)
 
 
