@@ -136,9 +136,11 @@ Status Server::settle_in(const ServiceManager& service_manager) {
                                      own_member(node_settings_, process_settings_, 0).host +
                                      "; cluster-announce-ip names another address");
   }
-  const bool has_half_a_lock = !node_settings_.requirepass.empty() && node_settings_.masterauth.empty();
+  // Clients from elsewhere are kept out; protected mode knows nothing of the port for other nodes.
+  const bool keeps_clients_out = !node_settings_.requirepass.empty() || node_settings_.protected_mode;
+  const bool has_half_a_lock = keeps_clients_out && node_settings_.masterauth.empty();
   if (has_half_a_lock && process_settings_.cluster_port != 0 && is_bound_beyond_loopback(process_settings_))
-    log_.line(LogLevel::kWarning, "requirepass is set and masterauth is not -> clients need a password, but whoever reaches the port for other "
+    log_.line(LogLevel::kWarning, "masterauth is not set -> clients are asked for a password or kept out, but whoever reaches the port for other "
                                   "nodes can be one of them; set masterauth to the same at all nodes");
   if (const Status adjusted = adjust_oom_score(process_settings_); !adjusted.ok())
     log_.line(LogLevel::kWarning, adjusted.error().detail());

@@ -458,12 +458,13 @@ def test_masterauth_is_rolled_out_while_all_serve(setup):
     still_good(cluster)
 
 
-def test_a_password_for_clients_only_is_warned_of(setup):
-    warning = "requirepass is set and masterauth is not"
+def test_a_lock_for_clients_only_is_warned_of(setup):
+    warning = "masterauth is not set"
     for settings, is_warned in ((("--bind", "0.0.0.0", "--requirepass", "x"), True), (("--requirepass", "x"), False),
                                 (("--bind", "0.0.0.0", "--requirepass", "x", "--masterauth", "y"), False),
                                 (("--bind", "0.0.0.0", "--requirepass", "x", "--cluster-port", "0"), False),
-                                (("--bind", "0.0.0.0"), False)):
+                                (("--bind", "0.0.0.0"), True),
+                                (("--bind", "0.0.0.0", "--protected-mode", "no"), False)):
         server = setup.server(*settings)
         assert (warning in server.log()[server.log_start:]) == is_warned, server.log()
         server.stop()

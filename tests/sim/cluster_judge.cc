@@ -89,6 +89,17 @@ void ClusterWorld::note_heard(uint32_t number) {
   }
 }
 
+// A process that ends may have decided by what it had not heard; the next one begins to count anew.
+void ClusterWorld::end_silences(uint32_t number) {
+  for (Machine::Heard& heard : machines_[number]->heard) {
+    if (now_us_ - heard.at_us >= silence_us_least()) heard.was_silent_us = now_us_;
+  }
+}
+
+void ClusterWorld::begin_to_hear(uint32_t number) {
+  for (Machine::Heard& heard : machines_[number]->heard) heard.at_us = now_us_;
+}
+
 // As whoever leads the members knows it.
 void ClusterWorld::count_dead(uint32_t number) {
   Company& company = company_of(*machines_[number]->node);
@@ -111,7 +122,8 @@ bool ClusterWorld::was_silent(uint64_t node_id) const {
     for (const auto& machine : machines_) {
       if (machine->heard.size() <= other || machine->node_id == node_id) continue;
       const Machine::Heard& heard = machine->heard[other];
-      if (now_us_ - heard.at_us >= silence_us_least() || now_us_ - heard.was_silent_us < kDecidedUs) return true;
+      const bool is_silent = machine->node != nullptr && now_us_ - heard.at_us >= silence_us_least();
+      if (is_silent || now_us_ - heard.was_silent_us < kDecidedUs) return true;
     }
     return false;
   }

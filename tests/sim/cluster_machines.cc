@@ -70,6 +70,7 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.shall_end = false;
   machine.told_us.reset();
   machine.known_lives.clear();
+  begin_to_hear(number);
   machine.own_line = -1;
   log(number, "starts");
   raft::Options group;
@@ -119,6 +120,7 @@ void ClusterWorld::bury(uint32_t number) {
   snapshots_ += machine.node->renames();
   if (company_of(*machine.node).is_started()) state_checks_ += company_of(*machine.node).cluster().partitions().check().counts().rounds;
   remember_losses(number);
+  end_silences(number);
   const int64_t restart_us = machine.node->has_ended() ? kRestartUs : kQuickRestartUs;
   machine.node.reset();
   ++machine.life;

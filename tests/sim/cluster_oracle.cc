@@ -131,7 +131,8 @@ void ClusterOracle::look_at_memory(uint32_t machine, uint64_t life, const raft::
   const bool is_full = core.standing() == raft::Standing::kFull;
   const bool goes_on = memory.life == life && memory.was_full && core.commit_index() >= memory.commit;
   memory = {.acknowledged = acknowledged, .life = life, .was_full = is_full, .commit = core.commit_index()};
-  if (is_full && goes_on && core.position() < acknowledged) acknowledged = {};
+  // A leader never replaces entries of its own term.
+  if (is_full && goes_on && core.term() > acknowledged.term && core.position() < acknowledged) acknowledged = {};
   if (is_full && core.position() < acknowledged) {
     fail("I10: " + name_of(machine) + " may vote in " + name_of(core) + ", and has forgotten what it had stored between " +
          std::to_string(core.last_index().value) + " and " + std::to_string(acknowledged.index.value));

@@ -260,6 +260,8 @@ class ClusterWorld final : private NetworkHost,
   void check_absence(uint32_t machine);
   void look_again_at_absence(uint32_t machine);
   void note_heard(uint32_t machine);
+  void end_silences(uint32_t machine);
+  void begin_to_hear(uint32_t machine);
   void count_dead(uint32_t machine);
   bool was_silent(uint64_t node_id) const;
   // node-dead-after, by a clock that is fast.
