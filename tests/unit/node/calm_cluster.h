@@ -36,6 +36,9 @@ class CalmCluster {
     for (int step = 0; step < 400 && !(step > 0 && world_.is_settled()); ++step) pass(kSecondUs / 20);
     EXPECT_EQ(world_.describe_unsettled(), "");
     pass(2 * kSecondUs);   // those that learned vote by then
+    for (int step = 0; step < 400 && !is_led_as_planned(swarm.nodes); ++step) pass(kSecondUs / 20);
+    EXPECT_TRUE(is_led_as_planned(swarm.nodes));   // else leaders go on handing over
+    pass(kSecondUs / 5);
     for (uint32_t machine = 0; machine < swarm.nodes; ++machine) clients_.push_back(node(machine).connect());
   }
   ClusterWorld& world() { return world_; }
@@ -49,6 +52,17 @@ class CalmCluster {
   }
   void set_wall_offset(uint32_t machine, int64_t ms) { world_.set_wall_offset(machine, ms); }
   void restart(uint32_t machine) { world_.kill(machine, kSecondUs / 10); }
+  bool is_led_as_planned(uint32_t nodes) {
+    for (uint32_t machine = 0; machine < nodes; ++machine) {
+      ClusterNode& cluster = company(machine).cluster();
+      const auto& plan = cluster.state().plan();
+      for (uint32_t partition = 0; partition < plan.size(); ++partition) {
+        const NodeId planned = plan[partition].replicas.front().node;
+        if (company(machine).serves(partition) != (cluster.own().id == planned)) return false;
+      }
+    }
+    return true;
+  }
   size_t count_led(uint32_t machine) {
     size_t count = 0;
     for (uint32_t partition = 0; partition < kCalmPartitions; ++partition) count += company(machine).serves(partition) ? 1 : 0;
