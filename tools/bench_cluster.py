@@ -255,7 +255,7 @@ class Bench:
     def forwarded(self, cluster, goals):
         """Keys of sixteen partitions that the second node leads, asked for there and at the first node."""
         leaders = cluster.leaders()
-        there, tags = ("127.0.0.1", cluster.nodes[1].port), {}
+        there, tags = cluster.address_among_leaders(1), {}
         number = 0
         while len(tags) < PIPELINE:
             tag = b"t%d" % number

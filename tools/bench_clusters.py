@@ -100,6 +100,14 @@ class Cluster:
                 out[slot] = (leader[0].decode(), leader[1])
         return out
 
+    def address_among_leaders(self, index):
+        """The (host, port) by which leaders() names the node, if it leads something; it need not be the port of its clients."""
+        own = self.ask(index, "CLUSTER", "MYID")
+        for _, _, leader, *_ in self.ask(index, "CLUSTER", "SLOTS"):
+            if leader[2] == own:
+                return leader[0].decode(), leader[1]
+        raise RuntimeError("node %d of %s leads nothing" % (index, self.name))
+
     def knows(self, *words):
         """Does the server have this command?"""
         return self.ask(0, "COMMAND", "INFO", "|".join(words)) != [None]
