@@ -1,7 +1,10 @@
 """A free port for a server that a test or a measurement starts."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 
 # What a server opens beside its port, above it: for cluster-aware clients, for HTTP, for other nodes.
 STEPS = (0, 1000, 2000, 10000)
@@ -11,11 +14,31 @@ STEPS = (0, 1000, 2000, 10000)
 RANGES = (range(10500, 11500), range(13500, 14500), range(16500, 17500))
 
 
+TRIES_MAX = 10_000
+
+_held = []      # locked files of this process's ports
+
+
 def free_port():
-    while True:
+    """Nobody else who asks here gets it while this process lives, also while no server listens there."""
+    for _ in range(TRIES_MAX):
         port = random.SystemRandom().choice(random.SystemRandom().choice(RANGES))
-        if all(_is_free(port + step) for step in STEPS):
+        if all(_is_free(port + step) for step in STEPS) and _hold(port):
             return port
+    raise RuntimeError("no free port was found in %d tries" % TRIES_MAX)
+
+
+def _hold(port):
+    folder = os.path.join(tempfile.gettempdir(), "quorate-ports-%d" % os.getuid())
+    os.makedirs(folder, exist_ok=True)
+    file = open(os.path.join(folder, str(port)), "w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _held.append(file)
+    return True
 
 
 def _is_free(port):
