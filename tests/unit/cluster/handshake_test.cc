@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cluster/link/link.h"
+#include "tests/unit/hex.h"
 
 namespace quorate {
 namespace {
@@ -351,16 +352,6 @@ TEST(Handshake, another_version_is_refused_by_name_and_hears_it) {
     ASSERT_TRUE(header.has_value());
     EXPECT_EQ(said.substr(Opening::kSize + FrameHeader::kSize), std::string("\0\1\2", 3));
   }
-}
-
-std::string hex(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const char byte : bytes) {
-    text += kDigits[static_cast<uint8_t>(byte) >> 4];
-    text += kDigits[static_cast<uint8_t>(byte) & 15];
-  }
-  return text;
 }
 
 TEST(Handshake, version_2_bytes_stay_readable) {

@@ -7,32 +7,24 @@
 #include <set>
 #include <string>
 
+#include "tests/unit/hex.h"
+
 namespace quorate {
 namespace {
-
-std::string hex(const Bytes32& bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const char byte : bytes) {
-    text += kDigits[static_cast<uint8_t>(byte) >> 4];
-    text += kDigits[static_cast<uint8_t>(byte) & 15];
-  }
-  return text;
-}
 
 TEST(Mac, the_first_example_of_rfc_4231) {
   Bytes32 key{};  // a shorter key is one that ends with zeros
   std::fill_n(key.begin(), 20, '\x0b');
-  EXPECT_EQ(hex(hmac_sha256(key, "Hi There")),
+  EXPECT_EQ(hex(view_of(hmac_sha256(key, "Hi There"))),
             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
   EXPECT_NE(hmac_sha256(key, "Hi there"), hmac_sha256(key, "Hi There"));
   EXPECT_NE(hmac_sha256(key, ""), hmac_sha256({}, ""));
 }
 
 TEST(Mac, a_key_of_a_password_takes_as_many_rounds_as_are_asked_for) {
-  EXPECT_EQ(hex(key_of_password("password", "salt", 1)),
+  EXPECT_EQ(hex(view_of(key_of_password("password", "salt", 1))),
             "120fb6cffcf8b32c43e7225256c4f837a86548c92ccc35480805987cb70be17b");
-  EXPECT_EQ(hex(key_of_password("password", "salt", 4096)),
+  EXPECT_EQ(hex(view_of(key_of_password("password", "salt", 4096))),
             "c5e478d59288c841aa530db6845c4c8d962893a001ce4e11a4963873aa98134a");
   EXPECT_NE(key_of_password("", "salt", 1), key_of_password(std::string(1, '\1'), "salt", 1));
 }
