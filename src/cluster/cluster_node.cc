@@ -163,10 +163,12 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   if (membership_ == Membership::kAlone) found(now);
   const Link* const line = peers_.link(incoming.node, PeerLane::kData);
   if (guest != nullptr && line != nullptr && line->peer().incarnation != guest->peer().incarnation) {
-    // Two processes with one id: one of them runs on a copy of the other's directory.
-    guest->add(kNotWelcome, "a node with this id is running");
+    // Two processes with one id: one of them runs on a copy of the other's directory.  Or the one with the line is gone, which nobody has
+    // told us yet; then the guest asks again.
+    if (is_alive_beside(now, incoming.node)) guest->add(kNotWelcome, "a node with this id is running");
     return done();
   }
+  doubted_.erase(incoming.node);
   const auto known = std::find_if(knocks_.begin(), knocks_.end(),
                                   [&](const Knock& each) { return each.node == incoming.node; });
   if (known != knocks_.end()) {
@@ -176,6 +178,13 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   const ProposalToken token = meta_.propose(command);
   if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token});
   return done();
+}
+
+// The member is heard still, though another process with its id has asked to be let in.
+bool ClusterNode::is_alive_beside(Instant now, NodeId node) {
+  const int64_t since_us = doubted_.try_emplace(node, now.steady_us).first->second;
+  const beats::Pair* const pair = groups_.pair({node});
+  return pair != nullptr && pair->received_us() > since_us + options_.knock_us;
 }
 
 // Every proposal was made for somebody: the plan, our address, a guest, the owner.

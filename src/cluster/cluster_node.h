@@ -203,6 +203,7 @@ class ClusterNode final : private GroupsClient {
   Status on_welcome(Instant now, const Peers::Incoming& incoming);
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
+  bool is_alive_beside(Instant now, NodeId node);
   void take_recovery_outcome();
   void note_given_up();
   void look_at_balance();
@@ -248,6 +249,7 @@ class ClusterNode final : private GroupsClient {
   std::string seed_names_;                 // whom it was told to join
   int64_t next_complaint_us_ = kNever;     // that nobody answers there
   std::vector<Knock> knocks_;
+  std::map<NodeId, int64_t> doubted_;   // members whose id another process has: since when
   std::vector<ProposalToken> wishes_;             // of propose(), not decided
   std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken
   uint64_t followed_version_ = 0;

@@ -184,10 +184,12 @@ void MetaGroup::apply_committed() {
     has_applied = true;
   }
   if (has_applied) core->note_applied(applied_);
-  if (expected_ && (applied_ >= expected_index_ || core->last_index() < expected_index_)) {
-    expected_.reset();
-    ++version_;
-  }
+  if (!expected_ || (applied_ < expected_index_ && core->last_index() >= expected_index_)) return;
+  // What is left of a tail whose end was truncated may be committed, and more than this process has applied again.
+  std::vector<raft::Entry> tail;
+  for (raft::Index index = raft::next(applied_); core->log().has(index); index = raft::next(index)) tail.push_back(core->log().at(index));
+  expect(tail);
+  ++version_;
 }
 
 void MetaGroup::apply(const raft::Entry& entry) {

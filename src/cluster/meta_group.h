@@ -170,7 +170,7 @@ class MetaGroup {
   const MetaGroupOptions options_;
   Groups& groups_;
   ClusterState state_;
-  std::optional<ClusterState> expected_;   // state_ with the log's tail; until that is applied or gone
+  std::optional<ClusterState> expected_;   // state_ with the tail that the log had at the start; until what is left of that is applied
   raft::Index expected_index_;
   std::optional<Book> told_by_member_;     // newer than both
   std::optional<Book> told_by_stranger_;   // newer than all three

@@ -187,6 +187,14 @@ void ClusterWorld::fail_sync(uint32_t number, int64_t down_us) {
   machine.disk.fail_next_sync();
 }
 
+// Who met the error may have become the only voter since it was drawn.
+void ClusterWorld::spare_sync_that_counts(uint32_t number) {
+  Machine& machine = *machines_[number];
+  if (!machine.disk.will_fail_a_sync() || others_remember(number)) return;
+  machine.sync_fails = false;
+  machine.disk.spare_next_sync();
+}
+
 bool ClusterWorld::company_joined(uint32_t number) const {
   const Company& company = machines_[number]->node->node().state().company;
   return company.is_started() && !company.is_alone() &&

@@ -285,7 +285,7 @@ void ClusterWorld::compare_copies() {
       const raft::Core* const core = partitions.core(partition);
       if (core == nullptr || partitions.is_astray(partition)) continue;
       const uint64_t digest = digests[partition] + company.rows_digest(partition);
-      oracle_.compare(number, *core, partitions.state_index(partition), digest);
+      oracle_.compare(number, *core, first_replica_of(company, *core), partitions.state_index(partition), digest);
     }
   }
 }

@@ -38,6 +38,7 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, cons
   const Place led{history, core.term().value};
   Seen seen = Seen::kNothingNew;
   if (core.role() == raft::RoleName::kLeader) {
+    chosen_.try_emplace({core.options().group.value, core.epoch().value}, core.last_index().value);
     const auto [leader, is_new] = leaders_.try_emplace(led, machine);
     if (is_new) seen = Seen::kNewLeader;
     if (!is_new && leader->second != machine) {
@@ -83,6 +84,9 @@ void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core, const
   if (last == committed_.begin() || (--last)->first.first != history) return;
   const uint64_t base = core.log().base().index.value;
   if (base <= last->first.second || core.stored_index().value < base || holds_committed_base(core, history)) return;
+  // All voters have chosen this log when it was elected: nobody is elected with less.
+  const auto chosen = chosen_.find({core.options().group.value, core.epoch().value});
+  if (core.epoch().value != 0 && chosen != chosen_.end() && base <= chosen->second) return;
   fail("I3: " + name_of(core) + " of " + name_of(machine) + " stands on a state up to " +
        std::to_string(base) + ", and nobody has committed more than " + std::to_string(last->first.second));
 }
@@ -134,11 +138,12 @@ void ClusterOracle::look_at_memory(uint32_t machine, uint64_t life, const raft::
   // A leader never replaces entries of its own term.
   if (is_full && goes_on && core.term() > acknowledged.term && core.position() < acknowledged) acknowledged = {};
   if (is_full && core.position() < acknowledged) {
-    fail("I10: " + name_of(machine) + " may vote in " + name_of(core) + ", and has forgotten what it had stored between " +
+    fail("I10: " + name_of(machine) + " may vote in " + name_of(core) + " as replica " + std::to_string(core.options().self.replica.value) + ", and has forgotten what it had stored between " +
          std::to_string(core.last_index().value) + " and " + std::to_string(acknowledged.index.value));
   }
   const auto term = core.log().term_at(core.stored_index());
-  if (!term) return;
+  // A replica that holds nothing has acknowledged nothing, whatever the epoch that it has heard of.
+  if (!term || core.stored_index().none()) return;
   acknowledged = std::max(acknowledged, raft::Position{.epoch = core.epoch(), .term = *term, .index = core.stored_index()});
 }
 
@@ -152,11 +157,10 @@ void ClusterOracle::look_at_configuration(uint32_t machine, const raft::Core& co
   fail("I9: " + name_of(machine) + " has changed the voters of " + name_of(core) + " in one step");
 }
 
-void ClusterOracle::compare(uint32_t machine, const raft::Core& core, raft::Index index,
-                            uint64_t digest) {
+void ClusterOracle::compare(uint32_t machine, const raft::Core& core, uint64_t first, raft::Index index, uint64_t digest) {
   const auto chain = core.log().chain_at(index);
   if (!chain) return;
-  const std::pair place(core.options().group.value, index.value);
+  const Place place({.group = core.options().group.value, .first = first}, index.value);
   const auto [copy, is_new] = copies_.try_emplace(place, Copy{machine, chain->value, digest});
   if (is_new) return;
   // What is not committed may differ.

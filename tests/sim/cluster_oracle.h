@@ -20,8 +20,8 @@ class ClusterOracle {
   // been seen to lead.  `life` is another one for each process of the machine.  `first`: the replica that has begun its group with nothing, since all copies were lost; 0: that has not happened.
   enum class Seen : uint8_t { kNewLeader, kNothingNew };
   Seen look_at(uint32_t machine, uint64_t life, const raft::Core& core, uint64_t first = 0);
-  // The data of a replica that stands for its log up to `index`: I6.
-  void compare(uint32_t machine, const raft::Core& core, raft::Index index, uint64_t digest);
+  // The data of a replica that stands for its log up to `index`: I6.  `first` as above.
+  void compare(uint32_t machine, const raft::Core& core, uint64_t first, raft::Index index, uint64_t digest);
   // Copies are lost for good, and an operator will let those that are left go on: what is committed in recovery epochs that nobody has seen
   // yet may contradict what was committed before.
   void note_lost();
@@ -55,6 +55,8 @@ class ClusterOracle {
   std::map<Place, uint32_t> leaders_;     // by term
   std::map<Place, raft::Configuration> configurations_;   // of the leader, by term
   std::map<Place, uint64_t> found_committed_;   // by term: what the leader had committed when it was first seen
+  // By group and recovery epoch: what the epoch's first leader held when it was elected.
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> chosen_;
   std::map<Place, uint64_t> committed_;   // by index: the chain of hashes of everything up to there, as somebody has said it
   // Who has ever stored an entry, and with which chain, by group and index; and how far that is noted of a replica, by group and replica.
   std::map<std::pair<uint64_t, uint64_t>, std::set<std::pair<uint64_t, uint64_t>>> stored_;
@@ -72,7 +74,7 @@ class ClusterOracle {
     uint64_t chain = 0;
     uint64_t digest = 0;
   };
-  std::map<std::pair<uint64_t, uint64_t>, Copy> copies_;   // by group and index
+  std::map<Place, Copy> copies_;   // by index; of any epoch
   uint64_t comparisons_ = 0;
   std::string wrong_;
 };

@@ -147,6 +147,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kDisk: {
       const auto lane = static_cast<DiskLane>(event.number);
       machine.lane_is_busy[event.number] = false;
+      spare_sync_that_counts(event.machine);
       machine.node->take_disk_step(lane);
       break;
     }

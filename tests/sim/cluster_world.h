@@ -314,6 +314,7 @@ class ClusterWorld final : private NetworkHost,
   void cut_one_way();
   void cut_off(uint32_t machine);
   void fail_sync(uint32_t machine, int64_t down_us);
+  void spare_sync_that_counts(uint32_t machine);
   bool company_joined(uint32_t machine) const;
   void gather_clients(uint32_t machine, int64_t length_us);
   void cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);

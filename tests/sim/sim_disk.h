@@ -42,6 +42,8 @@ class SimDisk final : public Disk {
   uint64_t used() const;
   // The next sync fails with kIo, and what it should have made durable is lost in the next crash.
   void fail_next_sync() { fail_next_sync_ = true; }
+  bool will_fail_a_sync() const { return fail_next_sync_; }
+  void spare_next_sync() { fail_next_sync_ = false; }
   // The system drops what it takes for written: what failed syncs were to write is gone from now on.
   void evict();
   // There is something that evict() would take away.

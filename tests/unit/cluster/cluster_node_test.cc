@@ -171,6 +171,18 @@ TEST(ClusterNode, all_killed_at_once_come_back_with_what_was_agreed) {
   EXPECT_EQ(world.at(1).state().setting("a"), "b");
 }
 
+// It has lost its power before it had stored that it was let in, and nobody knows of that yet.
+TEST(ClusterNode, who_asks_again_is_let_in_once_its_former_line_is_found_dead) {
+  World world;
+  world.boot(1);
+  world.boot(2, {1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(2); })) << world.notes;
+  world.vanish(2);
+  world.boot(2, {1});
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(2); })) << world.notes;
+  EXPECT_EQ(world.at(2).membership(), Membership::kMember);
+}
+
 TEST(ClusterNode, a_removed_node_is_told_and_never_let_in_again) {
   World world;
   for (NodeId id = 1; id <= 4; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});

@@ -146,6 +146,13 @@ class World {
     machine.node.reset();
     cut(id);
   }
+  // It and its disk are gone; nobody is told.
+  void vanish(NodeId id) {
+    machines_.at(id).node.reset();
+    machines_.at(id).disk.clear();
+    machines_.at(id).stored_at.clear();
+    std::erase_if(wires_, [&](const auto& wire) { return wire.first.first == id || wire.second.first == id; });
+  }
   ClusterNode& at(NodeId id) { return *machines_.at(id).node; }
   bool is_running(NodeId id) { return machines_.contains(id) && machines_.at(id).node != nullptr; }
   // Its connections break and no new ones can be made; 0: they can again.
