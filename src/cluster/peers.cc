@@ -45,9 +45,9 @@ Peers::Connection* Peers::find(ConnectionId id) const {
   return found == connections_.end() ? nullptr : found->second.get();
 }
 
-// What was not heard while this process itself stood still says nothing about the others: there is a tick each keep_alive_us.
+// What was not heard while this process itself stood still says nothing about the others: with lines, beats keep it busy.
 void Peers::begin(Instant now) {
-  const int64_t stood_still_us = now.steady_us - now_.steady_us - options_.keep_alive_us;
+  const int64_t stood_still_us = now.steady_us - now_.steady_us - options_.beat_silence_us_max / 4;
   now_ = now;
   if (stood_still_us <= 0) return;
   for (const auto& [id, connection] : connections_) connection->heard_us += stood_still_us;
@@ -138,8 +138,20 @@ ConnectionId Peers::add_connection(PeerLane lane, uint64_t wanted) {
   return id;
 }
 
+int64_t Peers::greeting_us(const Line& line) const {
+  int64_t limit_us = options_.greeting_us_max;
+  // The longest one of a round comes last.
+  uint32_t steps = 0;
+  while (limit_us / 2 >= options_.greeting_first_us_max) {
+    limit_us /= 2;
+    ++steps;
+  }
+  return limit_us << (line.failures % (steps + 1));
+}
+
 void Peers::dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t node) {
   line.connection = add_connection(lane, node);
+  find(line.connection)->greets_until_us = now_.steady_us + greeting_us(line);
   line.is_up = false;
   line.retry_at_us = kNever;
   Connection& connection = *find(line.connection);
@@ -179,6 +191,7 @@ void Peers::dial_due() {
 void Peers::retry_later(Line& line) {
   line.connection = 0;
   line.is_up = false;
+  ++line.failures;
   line.retry_wait_us = line.retry_wait_us == 0 ? options_.retry_first_us
                                                : std::min(line.retry_wait_us * 2, options_.retry_last_us);
   const auto jitter = random_.below(static_cast<uint64_t>(line.retry_wait_us) / 2 + 1);
@@ -191,6 +204,7 @@ void Peers::remove(ConnectionId id) {
   if (Line* const line = line_of(*connection)) {
     const bool was_data = line->is_up && connection->is_line && connection->lane == PeerLane::kData;
     if (was_data) members_.at(connection->node).down_since_us = now_.steady_us;
+    if (line->is_up && connection->lane == PeerLane::kBeats) members_.at(connection->node).beats_heard_us = connection->heard_us;
     retry_later(*line);
   }
   if (connection->counts_as_guest) --guest_count_;
@@ -240,13 +254,17 @@ void Peers::closed(Instant now, ConnectionId id) {
 // When it is closed unless something happens to it.
 int64_t Peers::end_of(const Connection& connection) const {
   if (!connection.is_up) return connection.greets_until_us;
-  if (connection.is_line) return connection.heard_us + options_.silence_us_max;
+  if (connection.is_line) {
+    return connection.heard_us + (connection.lane == PeerLane::kBeats ? options_.beat_silence_us_max : options_.silence_us_max);
+  }
   return connection.counts_as_guest || connection.is_call ? connection.greets_until_us + options_.guest_us_max : kNever;
 }
 
 // When it is to say that it is there, unless it says something before.
 int64_t Peers::says_next_at(const Connection& connection) const {
-  return connection.is_up && connection.is_line ? connection.said_us + options_.keep_alive_us : kNever;
+  if (!connection.is_up || !connection.is_line) return kNever;
+  const bool is_of_beats = connection.lane == PeerLane::kBeats;
+  return connection.said_us + (is_of_beats ? options_.beat_silence_us_max / 4 : options_.keep_alive_us);
 }
 
 void Peers::tick(Instant now) {
@@ -302,16 +320,26 @@ void Peers::take_line(Connection& connection) {
   Member& member = members_.at(connection.node);
   Line& line = member.lines[index_of(connection.lane)];
   const ConnectionId before = line.connection == connection.id ? 0 : line.connection;
+  const int64_t heard_us = line.is_up && before != 0 ? find(before)->heard_us : member.beats_heard_us;
   line = {.connection = connection.id, .is_up = true, .retry_at_us = kNever, .retry_wait_us = 0};
   connection.is_line = true;
   connection.link.set_frame_size_max(options_.frame_size_max);
   if (connection.counts_as_guest) --guest_count_;
   connection.counts_as_guest = false;
   if (before != 0) close(before);
+  if (connection.lane == PeerLane::kBeats) close_silent_lines(member, heard_us);
   if (connection.lane != PeerLane::kData) return;
   member.down_since_us = kNever;
   if (member.call.connection != 0) close(member.call.connection);
   member.call = Line();
+}
+
+void Peers::close_silent_lines(const Member& member, int64_t silent_since_us) {
+  if (now_.steady_us - silent_since_us < options_.beat_silence_us_max / 2) return;
+  for (const Line& line : member.lines) {
+    const Connection* const other = line.is_up ? find(line.connection) : nullptr;
+    if (other != nullptr && other->lane != PeerLane::kBeats && other->heard_us <= silent_since_us) close(other->id);
+  }
 }
 
 // What is still on its way from a process that is gone speaks of what went with it: that it has stored something, for one.

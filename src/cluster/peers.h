@@ -43,14 +43,20 @@ struct PeersOptions {
   Bytes32 nonce_key = {};                     // NonceSource
   uint32_t frame_size_max = FrameHeader::kBodyMax;
   int64_t retry_first_us = 20'000;            // doubles up to the last
-  int64_t retry_last_us = 1'000'000;
+  int64_t retry_last_us = 300'000;
   uint32_t guest_frame_size_max = 1 << 20;
   int64_t greeting_us_max = 2'000'000;        // a connection whose handshake is not done by then is closed
+  // One that is dialled is given this long first, then twice as long and so on up to greeting_us_max, then this long again: a path
+  // that carries again is found by what is sent anew, and TCP sends what was lost ever more seldom.
+  int64_t greeting_first_us_max = 500'000;
   int64_t guest_us_max = 30'000'000;          // a guest that is none of the members by then too; it may come again
   // A line between members that has said nothing for so long says that it is there; one that was not heard of is dead, though no
   // closing was told (a machine that vanished, a lost RST), and is made anew.
   int64_t keep_alive_us = 1'000'000;
   int64_t silence_us_max = 5'000'000;
+  // The line of beats hears of the other side twenty times a second.  Once it has been made anew, lines that have heard nothing since the
+  // one before it fell silent are as well: their bytes may wait for TCP's next attempt for seconds.
+  int64_t beat_silence_us_max = 1'000'000;
   // A member that is to dial us and has had no line of data for so long is called: it may not know our address, or have given us up.
   // Longer than it takes the other side to find out that a line is dead.
   int64_t call_us = 6'000'000;
@@ -177,12 +183,14 @@ class Peers {
     bool is_up = false;
     int64_t retry_at_us = kNever;
     int64_t retry_wait_us = 0;
+    uint32_t failures = 0;        // attempts in a row that came to nothing
   };
   struct Member {
     PeerAddress address;
     std::array<Line, 3> lines;    // by lane
     int64_t down_since_us = 0;    // the line of data; kNever: it is up
     Line call;                    // as a guest, while that is so
+    int64_t beats_heard_us = INT64_MIN;  // on the last line of beats that is gone
   };
   struct Seed {
     PeerAddress address;
@@ -197,6 +205,8 @@ class Peers {
   Connection* find(ConnectionId id) const;
   Line* line_of(const Connection& connection);
   ConnectionId add_connection(PeerLane lane, uint64_t wanted);
+  // How long the next attempt may take.
+  int64_t greeting_us(const Line& line) const;
   void dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t node);
   void dial_due();
   void retry_later(Line& line);
@@ -209,6 +219,7 @@ class Peers {
   void on_refusal(Connection& connection);
   void take_line(Connection& connection);
   void close_lines_before(const Connection& newest);
+  void close_silent_lines(const Member& member, int64_t silent_since_us);
 
   PeersOptions options_;
   Prng random_;

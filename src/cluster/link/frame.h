@@ -81,7 +81,7 @@ std::string_view refusal_text(Refusal refusal);
 
 struct FrameHeader {
   static constexpr size_t kSize = 32;
-  static constexpr uint32_t kBodyMax = uint32_t{1} << 30;
+  static constexpr uint32_t kBodyMax = uint32_t{15} << 28;
   static constexpr char kMark = 'F';   // the first byte; no greeting begins with it
   uint32_t body_size = 0;
   uint64_t number = 0;        // of this frame: the one before plus one, from 1 on
