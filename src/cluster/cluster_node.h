@@ -85,7 +85,7 @@ class ClusterNode final : private GroupsClient {
   void start(Instant now, std::optional<RestoredCluster> restored);
 
   // ---- inputs: connections (cluster/peers.h), time, the disk -----------------------------------------------
-  ConnectionId accepted(Instant now) { return peers_.accepted(now); }
+  ConnectionId accepted(Instant now, const PeerAddress& from) { return peers_.accepted(now, from); }
   void dialled(Instant now, ConnectionId connection) { peers_.dialled(now, connection); }
   void closed(Instant now, ConnectionId connection) { peers_.closed(now, connection); }
   // What it brings is dealt with by take_messages(), or work() at the latest.

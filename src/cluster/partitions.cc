@@ -225,8 +225,7 @@ void Partitions::on_install(raft::GroupId group, const raft::SnapshotMark& mark)
 }
 
 void Partitions::on_commit(raft::GroupId group, raft::Index commit) {
-  // Under load that is nearly always, and a look costs more than what it applies.
-  if (!replicas_[partition_of(group)].is_settled) look_soon(partition_of(group));
+  // Under load that is nearly always, and a look costs more than what it applies: so what is settled stays so.
   due_.insert(partition_of(group));
   data_.on_commit(partition_of(group), commit);
 }
@@ -369,7 +368,8 @@ Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view b
 // ---- turns -------------------------------------------------------------------------------------------------
 
 void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers) {
-  replicas_[partition].needs_look = replicas_[partition].is_settled = false;
+  ++looks_;
+  replicas_[partition].is_settled = false;
   const PlannedPartition& planned = state.plan()[partition];
   const auto own_plan = std::find_if(planned.replicas.begin(), planned.replicas.end(),
                                      [&](const PlannedReplica& each) { return each.node == options_.self; });
@@ -409,7 +409,9 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
   const bool serves = core(partition)->role_state().serving == raft::Serving::kYes;
   if (!is_planned && !serves && plan == Plan::kCurrent) tell_of_own(kMayDrop, partition, planned, peers);
   if (is_planned && core(partition)->configuration().unknown()) tell_of_own(kHere, partition, planned, peers);
-  replicas_[partition].is_settled = is_planned && plan == Plan::kCurrent && is_settled(partition, planned);
+  // What was told meanwhile wants a look of its own.
+  const bool is_due = due_.contains(partition);
+  replicas_[partition].is_settled = !is_due && is_planned && plan == Plan::kCurrent && is_settled(partition, planned);
 }
 
 // What would end this is told by an event, or a matter of time and of the next look at all.
@@ -420,7 +422,8 @@ bool Partitions::is_settled(uint32_t partition, const PlannedPartition& planned)
   if (!leads(own)) return true;
   const bool is_in_its_place = planned.replicas.front().node == options_.self && !groups_.should_not_lead();
   const bool is_committed = own.configuration_at().index <= own.commit_index();
-  return is_in_its_place && is_committed && own.role_state().serving == raft::Serving::kYes && is_as_planned(own, planned);
+  const bool serves = own.role_state().serving == raft::Serving::kYes;
+  return is_in_its_place && is_committed && serves && !own.configuration().joint() && own.configuration() == planned_configuration(own, planned);
 }
 
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
@@ -443,8 +446,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   for (size_t index = due_.next(0); index < options_.partitions; index = due_.next(index + 1)) {
     const auto partition = static_cast<uint32_t>(index);
     due_.erase(partition);
-    const Replica& replica = replicas_[partition];
-    if (looks_at_all || replica.needs_look || !replica.is_settled) {
+    if (looks_at_all || !replicas_[partition].is_settled) {
       look_at(now, partition, state, plan, peers);
     } else {
       apply(now, partition);

@@ -81,6 +81,8 @@ struct PartitionsOptions {
   int64_t may_start_over_us = 2'000'000;
   // Between two partitions for which another leader is elected only since a copy that was left out is in a later term.
   int64_t outgrow_us = 300'000;
+  // So long it waits for somebody who can take over, before that.
+  int64_t outgrow_patience_us = 2'000'000;
   int64_t newest_us = 1'000'000;   // then who knows the newest configuration is asked for again
   uint64_t seed = 1;
 };
@@ -157,6 +159,8 @@ class Partitions {
   int64_t deadline() const { return std::min(next_look_us_, wants_step_ ? next_step_us_ : check_.deadline()); }
   // The comparison of copies.
   const StateCheck& check() const { return check_; }
+  // How often a partition was looked through, which a settled one is not when something is committed.
+  uint64_t looks() const { return looks_; }
   // Replicas of this node that were known to be wrong and begun anew.
   uint64_t started_over() const { return started_over_; }
   // "fact -> decision" since the last call, by partition.
@@ -181,10 +185,15 @@ class Partitions {
     raft::SnapshotMark mark;
     Buffer state;
   };
+  // This leader is to be followed by one of a later term, since a copy that was left out is in one.
+  struct Outgrowing {
+    raft::Term in;   // the last of its terms in which that was so
+    int64_t hands_over_until_us = 0;
+    bool has_handed_over = false;
+  };
   struct Replica {
     raft::Index state_index;
     bool shares_votes_next = false;   // when it was looked at last: of this leader, the only voter
-    bool needs_look = false;
     // Found at the last look: there is nothing to do but to apply what is committed, until something is told or the time comes to look at all.
     bool is_settled = false;
     // It has executed batches that the log has lost: only a snapshot can bring it back.
@@ -208,7 +217,7 @@ class Partitions {
     std::optional<HeldSnapshot> snapshot;
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
-    raft::Term handed_over_in;   // the last in which this leader was to be followed by one of a later term
+    Outgrowing outgrowing;
     // Some of its members were given up and nobody leads it: who of the others has said, since all were asked, that it knows no newer
     // configuration, and whose replica has stopped.
     std::optional<int64_t> newest_asked_us;
@@ -223,14 +232,15 @@ class Partitions {
 
   static uint32_t partition_of(raft::GroupId group) { return static_cast<uint32_t>(group.value - 1); }
   void look_soon(uint32_t partition) {
-    replicas_[partition].needs_look = true;
+    replicas_[partition].is_settled = false;
     due_.insert(partition);
   }
   void add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored);
   void drop(Instant now, uint32_t partition);
   void look_at(Instant now, uint32_t partition, const ClusterState& state, Plan plan, Peers& peers);
   bool is_settled(uint32_t partition, const PlannedPartition& planned) const;
-  bool is_as_planned(const raft::Core& own, const PlannedPartition& planned) const;
+  raft::Configuration planned_configuration(const raft::Core& own, const PlannedPartition& planned) const;
+  bool can_vote(const raft::Core& own, const std::vector<raft::Member>& voters) const;
   void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
   // Only this node votes, and others will as soon as it follows the plan, one of which could lead then.
   bool is_about_to_share_votes(uint32_t partition, const PlannedPartition& planned) const;
@@ -289,6 +299,7 @@ class Partitions {
   std::vector<raft::GroupId> gone_to_store_;
   std::vector<std::pair<uint32_t, std::string>> facts_;
   uint64_t started_over_ = 0;
+  uint64_t looks_ = 0;
 };
 
 }  // namespace quorate

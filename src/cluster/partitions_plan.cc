@@ -31,17 +31,10 @@ uint32_t lower_commit_quorum(size_t voters, uint32_t wanted) {
 
 }  // namespace
 
-// The next step from the configuration to the plan: first every planned replica learns, then, once those that shall vote have caught up, the
-// voters change in one joint step, and who is not planned goes.  A node that left the plan and came back before its replica had gone is
+// All that the plan wants, in its order, as far as that is known now.  A node that left the plan and came back before its replica had gone is
 // taken with the replica that it has, unless that was a learner and the node says that it has a newer one.
-std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
-                                                                  const PlannedPartition& planned) const {
-  if (is_as_planned(own, planned)) return std::nullopt;
+raft::Configuration Partitions::planned_configuration(const raft::Core& own, const PlannedPartition& planned) const {
   const raft::Configuration& current = own.configuration();
-  // Nobody is given votes who is about to end.
-  const auto has_caught_up = [&](const raft::Member& member) {
-    return member.node.value == options_.self || groups_.could_succeed(own, member, kCaughtUpWithin);
-  };
   const std::map<NodeId, raft::ReplicaId>& newer = replicas_[partition_of(own.options().group)].newer;
   const auto has_gone = [&](const raft::Member& member) {
     const auto known = newer.find(member.node.value);
@@ -53,49 +46,45 @@ std::optional<raft::Configuration> Partitions::next_configuration(const raft::Co
     }
     return raft::Member{.replica = {each.replica}, .node = {each.node}};
   };
-  std::vector<raft::Member> voters;
-  std::vector<raft::Member> learners;
-  bool are_ready = true;
-  for (size_t index = 0; index < planned.replicas.size(); ++index) {
-    const raft::Member member = planned_member(planned.replicas[index]);
-    if (index >= planned.voters) {
-      learners.push_back(member);
-      continue;
-    }
-    voters.push_back(member);
-    if (!current.incoming.has(member.replica) && !has_caught_up(member)) are_ready = false;
-  }
-  // Fewer or other voters must be able to go on by themselves.
-  const bool all_can_vote = std::all_of(voters.begin(), voters.end(), has_caught_up);
-  if (voters.size() < current.incoming.voters.size() && !all_can_vote) are_ready = false;
   raft::Configuration target = current;
-  if (are_ready) {
-    target.incoming.voters = voters;
-    target.incoming.commit_quorum = lower_commit_quorum(voters.size(), commit_quorum_);
-    target.learners = learners;
-  } else {
-    target.learners.clear();
-    for (const std::vector<raft::Member>& list : {voters, learners}) {
-      for (const raft::Member& member : list) {
-        if (!current.incoming.has(member.replica)) target.learners.push_back(member);
-      }
-    }
+  target.incoming.voters.clear();
+  target.learners.clear();
+  for (size_t index = 0; index < planned.replicas.size(); ++index) {
+    std::vector<raft::Member>& list = index < planned.voters ? target.incoming.voters : target.learners;
+    list.push_back(planned_member(planned.replicas[index]));
   }
-  if (target == current) return std::nullopt;
+  target.incoming.commit_quorum = lower_commit_quorum(target.incoming.voters.size(), commit_quorum_);
   return target;
 }
 
-// Is the configuration all that the plan wants, in its order?  As next_configuration() would find out, but without a copy of anything.
-bool Partitions::is_as_planned(const raft::Core& own, const PlannedPartition& planned) const {
+// Nobody is given votes who has not caught up, or is about to end.  Fewer or other voters must be able to go on by themselves.
+bool Partitions::can_vote(const raft::Core& own, const std::vector<raft::Member>& voters) const {
+  const std::vector<raft::Member>& current = own.configuration().incoming.voters;
+  const bool are_fewer = voters.size() < current.size();
+  return std::all_of(voters.begin(), voters.end(), [&](const raft::Member& member) {
+    if (!are_fewer && own.configuration().incoming.has(member.replica)) return true;
+    return member.node.value == options_.self || groups_.could_succeed(own, member, kCaughtUpWithin);
+  });
+}
+
+// The next step from the configuration to the plan: first every planned replica learns, then, once those that shall vote have caught up, the
+// voters change in one joint step, and who is not planned goes.
+std::optional<raft::Configuration> Partitions::next_configuration(const raft::Core& own,
+                                                                  const PlannedPartition& planned) const {
   const raft::Configuration& current = own.configuration();
-  const std::vector<raft::Member>& voters = current.incoming.voters;
-  const bool has_sizes = voters.size() == planned.voters && voters.size() + current.learners.size() == planned.replicas.size();
-  if (!has_sizes || voters.empty() || current.joint() || !replicas_[partition_of(own.options().group)].newer.empty()) return false;
-  for (size_t index = 0; index < planned.replicas.size(); ++index) {
-    const raft::Member& member = index < voters.size() ? voters[index] : current.learners[index - voters.size()];
-    if (member.node.value != planned.replicas[index].node) return false;
+  raft::Configuration target = planned_configuration(own, planned);
+  if (!can_vote(own, target.incoming.voters)) {
+    std::vector<raft::Member> learners;
+    for (const std::vector<raft::Member>& list : {target.incoming.voters, target.learners}) {
+      for (const raft::Member& member : list) {
+        if (!current.incoming.has(member.replica)) learners.push_back(member);
+      }
+    }
+    target.incoming = current.incoming;
+    target.learners = std::move(learners);
   }
-  return current.incoming.commit_quorum == lower_commit_quorum(voters.size(), commit_quorum_);
+  if (target == current) return std::nullopt;
+  return target;
 }
 
 void Partitions::follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned) {
@@ -237,9 +226,7 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   const bool has_term = kind == kMayDrop || kind == kDrop || kind == kStartOver;
   const bool is_named = take_varint(bytes, group.value) && take_little<uint64_t>(bytes, replica.value);
   const std::string_view named = whole.substr(0, whole.size() - bytes.size());
-  // Who is of an earlier build asks without a term.
-  const bool lacks_term = kind == kMayDrop && bytes.empty();
-  const bool is_whole = is_named && (!has_term || lacks_term || take_varint(bytes, term.value)) && bytes.empty();
+  const bool is_whole = is_named && (!has_term || take_varint(bytes, term.value)) && bytes.empty();
   if (!is_whole || group.none() || group.value > options_.partitions) return damaged("a wish cannot be read");
   const raft::Core* const own = groups_.find(group);
   if (own == nullptr) return done();
@@ -271,17 +258,20 @@ Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_
   return done();
 }
 
-// Whoever leads next has a later term.  Where one more is enough a hand-over brings it, and hardly anybody notices; unless that has failed.
-// Else nobody serves the partition until there is another leader: so one goes after the other, and who is not dealt with asks again.
+// Whoever leads next has a later term.  Where one more is enough a hand-over brings it, and hardly anybody notices; who cannot hand over at this
+// moment tries again when it is asked again, for a while.  Unless that has failed: else nobody serves the partition until there is another
+// leader, so one goes after the other, and who is not dealt with asks again.
 void Partitions::outgrow(Instant now, const raft::Core& own, raft::Member left_out, raft::Term term) {
   if (now.steady_us < next_outgrown_us_) return;
   const raft::GroupId group = own.options().group;
   const uint32_t partition = partition_of(group);
   const std::string fact = "a replica that was left out is in term " + std::to_string(term.value);
-  const bool was_tried = std::exchange(replicas_[partition].handed_over_in, own.term()) == own.term();
-  if (term == raft::next(own.term()) && !was_tried && groups_.hand_over(now, group, {})) {
-    facts_.emplace_back(partition, fact + " -> hand over to one that leads in it");
-    return;
+  Outgrowing& outgrowing = replicas_[partition].outgrowing;
+  if (outgrowing.in != own.term()) outgrowing = {.in = own.term(), .hands_over_until_us = now.steady_us + options_.outgrow_patience_us};
+  if (term == raft::next(own.term()) && !outgrowing.has_handed_over) {
+    outgrowing.has_handed_over = groups_.hand_over(now, group, {});
+    if (outgrowing.has_handed_over) facts_.emplace_back(partition, fact + " -> hand over to one that leads in it");
+    if (outgrowing.has_handed_over || (groups_.has_successor(group) && now.steady_us < outgrowing.hands_over_until_us)) return;
   }
   next_outgrown_us_ = now.steady_us + options_.outgrow_us;
   facts_.emplace_back(partition, fact + " -> step down, and lead a later one");

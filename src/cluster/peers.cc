@@ -2,6 +2,7 @@
 #include "cluster/peers.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "util/check.h"
 
@@ -10,6 +11,8 @@ namespace quorate {
 namespace {
 
 constexpr PeerLane kLanes[] = {PeerLane::kData, PeerLane::kBeats, PeerLane::kPubsub};
+// And one that looks for a cluster, or calls.
+constexpr size_t kNodeConnections = std::size(kLanes) + 1;
 size_t index_of(PeerLane lane) { return static_cast<size_t>(lane) - static_cast<size_t>(PeerLane::kData); }
 
 }  // namespace
@@ -18,12 +21,14 @@ struct Peers::Connection {
   Connection(ConnectionId id_in, const LinkOptions& options)
       : id(id_in), is_dialled_here(options.own.lane != PeerLane::kEither), lane(options.own.lane), link(options) {}
 
+  // Accepted and no line, or none yet: nobody knows whose it is before it has greeted.
+  bool is_guest() const { return !is_dialled_here && !is_line; }
+
   const ConnectionId id;
   const bool is_dialled_here;    // else accepted
   PeerLane lane;                 // kEither until an accepted one has been greeted
   uint64_t node = 0;             // who greeted, or is expected to; 0: not known
   bool is_line = false;          // of a line between members; else a guest's, or ours at a seed
-  bool counts_as_guest = false;  // accepted and no line
   bool is_connected = false;     // the socket is there
   bool is_up = false;            // greeted and let in
   bool is_closed = false;        // the socket is gone; what has come before is still to be read
@@ -32,7 +37,7 @@ struct Peers::Connection {
   int64_t up_since_unix_ms = 0;
   int64_t heard_us = 0;          // while is_up
   int64_t said_us = 0;
-  PeerAddress address;           // that was dialled
+  PeerAddress address;           // of the other side
   bool is_call = false;          // of a member that does not dial us: made again after a while, if it says nothing
   Link link;
 };
@@ -97,7 +102,7 @@ void Peers::set_members(Instant now, std::span<const PeerTarget> members) {
   // Members that have called us before we knew them were taken for guests; they dial again.
   std::vector<ConnectionId> mistaken;
   for (const auto& [id, connection] : connections_) {
-    const bool wanted_us = connection->is_up && connection->counts_as_guest && connection->link.peer().wanted_node != 0;
+    const bool wanted_us = connection->is_up && connection->is_guest() && connection->link.peer().wanted_node != 0;
     if (wanted_us && members_.find(connection->node) != members_.end()) mistaken.push_back(id);
   }
   for (const ConnectionId id : mistaken) close(id);
@@ -207,7 +212,6 @@ void Peers::remove(ConnectionId id) {
     if (line->is_up && connection->lane == PeerLane::kBeats) members_.at(connection->node).beats_heard_us = connection->heard_us;
     retry_later(*line);
   }
-  if (connection->counts_as_guest) --guest_count_;
   if (connection->is_up) {
     events_.push_back({.kind = PeerEvent::Kind::kDown,
                        .lane = connection->lane,
@@ -225,15 +229,16 @@ void Peers::close(ConnectionId id) {
   remove(id);
 }
 
-ConnectionId Peers::accepted(Instant now) {
+ConnectionId Peers::accepted(Instant now, const PeerAddress& from) {
   begin(now);
-  if (guest_count_ >= options_.guests_max) {
+  // What gives way is closed at the turn's end.
+  if (output_.close.size() >= options_.guests_max) {
     ++refusals_;
     return 0;
   }
-  ++guest_count_;
+  make_room(GuestStage::kNotGreeted);
   const ConnectionId id = add_connection(PeerLane::kEither, 0);
-  find(id)->counts_as_guest = true;
+  find(id)->address = from;
   find(id)->is_connected = true;
   return id;
 }
@@ -257,7 +262,7 @@ int64_t Peers::end_of(const Connection& connection) const {
   if (connection.is_line) {
     return connection.heard_us + (connection.lane == PeerLane::kBeats ? options_.beat_silence_us_max : options_.silence_us_max);
   }
-  return connection.counts_as_guest || connection.is_call ? connection.greets_until_us + options_.guest_us_max : kNever;
+  return connection.is_guest() || connection.is_call ? connection.greets_until_us + options_.guest_us_max : kNever;
 }
 
 // When it is to say that it is there, unless it says something before.
@@ -278,7 +283,7 @@ void Peers::tick(Instant now) {
     }
   }
   for (const ConnectionId id : late) {
-    if (find(id)->counts_as_guest && !find(id)->is_up) ++refusals_;
+    if (find(id)->is_guest() && !find(id)->is_up) ++refusals_;
     close(id);
   }
   dial_due();
@@ -311,8 +316,31 @@ void Peers::on_refusal(Connection& connection) {
                      .is_line = connection.is_line,
                      .connection = connection.id,
                      .refusal = connection.link.refusal(),
+                     .was_accepted = !connection.is_dialled_here,
                      .address = connection.address,
                      .version = connection.link.peer_version()});
+}
+
+// Whoever comes is heard, and none that sits there in silence, or comes again and again, keeps others out for long: the oldest one gives way,
+// of the host that has most if that has more than a node needs.
+void Peers::make_room(GuestStage stage) {
+  size_t count = 0;
+  std::map<std::string_view, std::vector<Connection*>> by_host;   // oldest first
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->is_guest() || connection->is_up != (stage == GuestStage::kGreeted)) continue;
+    by_host[connection->address.host].push_back(connection.get());
+    ++count;
+  }
+  if (count < options_.guests_max) return;
+  const auto most = std::max_element(by_host.begin(), by_host.end(), [](const auto& left, const auto& right) {
+    const size_t left_size = std::max(left.second.size(), kNodeConnections);
+    const size_t right_size = std::max(right.second.size(), kNodeConnections);
+    return left_size != right_size ? left_size < right_size : left.second.front()->id > right.second.front()->id;
+  });
+  Connection& oldest = *most->second.front();
+  oldest.link.refuse(Refusal::kTooMany);
+  on_refusal(oldest);
+  close(oldest.id);
 }
 
 // A greeted connection becomes the line to its member.  What was the line before is dead and nobody has told us yet.
@@ -324,8 +352,6 @@ void Peers::take_line(Connection& connection) {
   line = {.connection = connection.id, .is_up = true, .retry_at_us = kNever, .retry_wait_us = 0};
   connection.is_line = true;
   connection.link.set_frame_size_max(options_.frame_size_max);
-  if (connection.counts_as_guest) --guest_count_;
-  connection.counts_as_guest = false;
   if (before != 0) close(before);
   if (connection.lane == PeerLane::kBeats) close_silent_lines(member, heard_us);
   if (connection.lane != PeerLane::kData) return;
@@ -375,6 +401,7 @@ void Peers::on_greeting(Connection& connection) {
     // Of members only: guests may call themselves anything.
     incarnations_[peer.node] = peer.incarnation;
   }
+  if (connection.is_guest()) make_room(GuestStage::kGreeted);
   connection.is_up = true;
   connection.up_since_unix_ms = now_.unix_ms;
   connection.heard_us = connection.said_us = now_.steady_us;

@@ -60,7 +60,9 @@ struct PeersOptions {
   // A member that is to dial us and has had no line of data for so long is called: it may not know our address, or have given us up.
   // Longer than it takes the other side to find out that a line is dead.
   int64_t call_us = 6'000'000;
-  size_t guests_max = 64;                     // accepted connections that are no line between members
+  // Accepted connections that are no line between members: so many that have greeted, and as many that have not.  One more takes the place
+  // of another.
+  size_t guests_max = 64;
 };
 
 // What happened to the connection with a node on a lane.
@@ -77,7 +79,8 @@ struct PeerEvent {
   bool is_line = false;      // between members; else of a guest, who may say what it likes
   ConnectionId connection = 0;
   Refusal refusal = Refusal::kNone;
-  PeerAddress address = {};  // that was dialled; empty host: it was accepted
+  bool was_accepted = false; // else dialled
+  PeerAddress address = {};  // of the other side
   uint8_t version = 0;       // that the other side speaks; 0: not known
 };
 
@@ -120,8 +123,8 @@ class Peers {
   void clear_seeds();
 
   // ---- inputs of the driver -------------------------------------------------------------------------
-  // Somebody has connected to our port for `lane`: one port serves all, the greeting tells.  0: too many guests, close it.
-  ConnectionId accepted(Instant now);
+  // Somebody has connected to our port, `from` there: one port serves all lanes, the greeting tells.  0: too many in one turn, close it.
+  ConnectionId accepted(Instant now, const PeerAddress& from);
   void dialled(Instant now, ConnectionId connection);
   // Dialling failed, or the connection is gone: known once next() has given what had come on it.  Unknown numbers are ignored.
   void closed(Instant now, ConnectionId connection);
@@ -213,6 +216,8 @@ class Peers {
   // Forgets the connection; if it was up, that is told.
   void remove(ConnectionId id);
   void close(ConnectionId id);
+  enum class GuestStage : uint8_t { kNotGreeted, kGreeted };
+  void make_room(GuestStage stage);
   void on_greeting(Connection& connection);
   int64_t end_of(const Connection& connection) const;
   int64_t says_next_at(const Connection& connection) const;
@@ -231,7 +236,6 @@ class Peers {
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   std::map<uint64_t, uint64_t> incarnations_;   // of nodes that are or were members: the newest that was seen
   std::vector<ConnectionId> readable_;          // have bytes that next() has not looked at
-  size_t guest_count_ = 0;
   PeersOutput output_;
   std::vector<PeerEvent> events_;
   uint64_t refusals_ = 0;

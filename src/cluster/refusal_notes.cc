@@ -31,24 +31,49 @@ std::string_view advice_on(Refusal refusal) {
     case Refusal::kLane:
     case Refusal::kDamaged:
     case Refusal::kTooLarge:
+    case Refusal::kTooMany:
+    case Refusal::kNoCluster:
       return {};
   }
   return {};
 }
 
+std::string text_of(const PeerAddress& address) {
+  const bool has_colons = address.host.find(':') != std::string::npos;
+  return (has_colons ? "[" + address.host + "]" : address.host) + ":" +
+         std::to_string(address.port);
+}
+
 std::string other_of(const PeerEvent& event) {
   const std::string name = event.node != 0 ? node_name(event.node) : "a node";
-  return event.address.host.empty()
-             ? name
-             : name + " at " + event.address.host + ":" + std::to_string(event.address.port);
+  if (event.address.host.empty()) return name;
+  return name + (event.was_accepted ? " from " : " at ") + text_of(event.address);
 }
 
 }  // namespace
 
+// Of a place of its own if there is room for it.
+RefusalNotes::Told& RefusalNotes::told_of(Instant now, const PeerEvent& event) {
+  Way& way = event.was_accepted ? taken_ : made_;
+  // Who connects does so from another port each time.
+  const std::pair key(event.refusal,
+                      event.was_accepted ? event.address.host : text_of(event.address));
+  const auto known = way.places.find(key);
+  if (known != way.places.end()) return known->second;
+  if (way.places.size() >= kPlacesMax) {
+    std::erase_if(way.places, [&](const auto& place) {
+      if (now.steady_us < place.second.next_us) return false;
+      way.elsewhere[static_cast<size_t>(place.first.first)].untold += place.second.untold;
+      return true;
+    });
+  }
+  if (way.places.size() >= kPlacesMax) return way.elsewhere[static_cast<size_t>(event.refusal)];
+  return way.places[key];
+}
+
 std::string RefusalNotes::line(Instant now, const PeerEvent& event) {
   CHECK(event.kind == PeerEvent::Kind::kRefused);
-  const size_t way = event.address.host.empty() ? 0 : 1;
-  Told& told = told_[static_cast<size_t>(event.refusal)][way];
+  Told& told = told_of(now, event);
   if (now.steady_us < told.next_us) {
     ++told.untold;
     return {};

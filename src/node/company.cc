@@ -287,10 +287,10 @@ bool Company::may_have_company() const {
   return node_.durability.takes_writes() && log_counts;
 }
 
-ConnectionId Company::accepted() {
+ConnectionId Company::accepted(const PeerAddress& from) {
   if (!may_have_company()) return 0;
   has_input_ = true;
-  return cluster_->accepted(wall_now());
+  return cluster_->accepted(wall_now(), from);
 }
 
 void Company::dialled(ConnectionId connection) {

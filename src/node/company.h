@@ -169,7 +169,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void fall_silent() { is_silent_ = true; }
 
   // ---- inputs: connections with other nodes, time ------------------------------------------------------------
-  ConnectionId accepted();
+  ConnectionId accepted(const PeerAddress& from);
   void dialled(ConnectionId connection);
   // What it brings is dealt with by work().
   void received(ConnectionId connection, std::string_view bytes);

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "node/redact.h"
+
 namespace quorate {
 
 namespace {
@@ -185,7 +187,7 @@ std::string directive_error(const Directive& directive, std::string_view reason)
     out = "Reading the configuration file " + directive.origin + ", at line " + std::to_string(directive.line) +
           "\n>>> '";
   }
-  out += directive.text;
+  out += shown_line(directive.text);
   out += "'\n";
   out += reason;
   return out;

@@ -54,7 +54,7 @@ Status read_directives(std::string_view text, std::string_view origin, ConfigFil
 // --name value... --name value...: a word that begins with "--" starts a directive.
 Result<std::vector<Directive>> command_line_directives(std::span<const std::string> args);
 
-// The message of a bad line, in Redis' shape.
+// The message of a bad line, in Redis' shape.  Passwords are not in it.
 std::string directive_error(const Directive& directive, std::string_view reason);
 
 }  // namespace quorate

@@ -183,9 +183,9 @@ void Node::tick(Instant now) {
   state_->company.tick();
 }
 
-ConnectionId Node::peer_accepted(Instant now) {
+ConnectionId Node::peer_accepted(Instant now, const PeerAddress& from) {
   begin_input(*state_, now);
-  return state_->company.accepted();
+  return state_->company.accepted(from);
 }
 
 void Node::peer_dialled(Instant now, ConnectionId connection) {

@@ -115,9 +115,9 @@ class Node {
   // Bytes that Driver::send had taken over without writing them at once have left.
   void sent(Instant now, Session* session, size_t bytes);
   void disk_reply(Instant now, DiskReply&& reply);
-  // Connections with other nodes (cluster/peers.h).  Somebody has connected to the cluster's port: the number of the
-  // connection; 0: close it.
-  ConnectionId peer_accepted(Instant now);
+  // Connections with other nodes (cluster/peers.h).  Somebody has connected to the cluster's port, `from` there: the number of
+  // the connection; 0: close it.
+  ConnectionId peer_accepted(Instant now, const PeerAddress& from);
   void peer_dialled(Instant now, ConnectionId connection);
   void peer_received(Instant now, ConnectionId connection, std::string_view bytes);
   // Dialling failed, or the connection is gone.

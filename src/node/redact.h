@@ -1,6 +1,7 @@
-// Secrets do not belong in the slow log or in MONITOR.
+// Secrets do not belong in the slow log, in MONITOR, or in what is said of a bad line of the configuration.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,5 +13,8 @@ namespace quorate {
 // The arguments as they may be shown: passwords (AUTH, HELLO ... AUTH, CONFIG SET of a secret setting) are
 // replaced.  The views are those of `args`, or literals.
 std::vector<std::string_view> shown_args(const CommandSpec& spec, Args args);
+
+// A line of the configuration as it may be shown: of one that sets a password, or seems to be meant to, only the name.
+std::string shown_line(std::string_view line);
 
 }  // namespace quorate

@@ -1,6 +1,7 @@
 // libuv streams between nodes.
 #include "server/peer_sockets.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <memory>
@@ -27,6 +28,22 @@ class PeerSockets::Socket {
     if (uv_accept(listener, stream()) != 0) return false;
     start();
     return true;
+  }
+
+  // An empty host: it has gone already.
+  PeerAddress other_end() const {
+    sockaddr_storage storage{};
+    int size = sizeof storage;
+    char host[INET6_ADDRSTRLEN] = {};
+    if (uv_tcp_getpeername(&handle_, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+    if (storage.ss_family == AF_INET6) {
+      const auto* const address = reinterpret_cast<const sockaddr_in6*>(&storage);
+      uv_ip6_name(address, host, sizeof host);
+      return {.host = host, .port = ntohs(address->sin6_port)};
+    }
+    const auto* const address = reinterpret_cast<const sockaddr_in*>(&storage);
+    uv_ip4_name(address, host, sizeof host);
+    return {.host = host, .port = ntohs(address->sin_port)};
   }
 
   void dial(const PeerAddress& address) {
@@ -211,7 +228,7 @@ void PeerSockets::lost(ConnectionId connection) {
 
 void PeerSockets::accept(uv_stream_t* listener) {
   Socket* const socket = Socket::create(*this);
-  const ConnectionId id = socket->accept(listener) ? owner_.peer_accepted() : 0;
+  const ConnectionId id = socket->accept(listener) ? owner_.peer_accepted(socket->other_end()) : 0;
   if (id == 0) {
     socket->close({});
     return;

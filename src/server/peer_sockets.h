@@ -19,8 +19,8 @@ namespace quorate {
 class PeerSocketsOwner {
  public:
   virtual ~PeerSocketsOwner() = default;
-  // Somebody has connected: the number of the connection, 0 to refuse it.
-  virtual ConnectionId peer_accepted() = 0;
+  // Somebody has connected from there: the number of the connection, 0 to refuse it.
+  virtual ConnectionId peer_accepted(const PeerAddress& from) = 0;
   virtual void peer_dialled(ConnectionId connection) = 0;
   // `bytes` are borrowed for the call.
   virtual void peer_received(ConnectionId connection, std::string_view bytes) = 0;

@@ -94,7 +94,7 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   void report_broken();
   void end_turn_soon();
 
-  ConnectionId peer_accepted() override { return node_->peer_accepted(now()); }
+  ConnectionId peer_accepted(const PeerAddress& from) override { return node_->peer_accepted(now(), from); }
   void peer_dialled(ConnectionId connection) override { node_->peer_dialled(now(), connection); }
   void peer_received(ConnectionId connection, std::string_view bytes) override {
     node_->peer_received(now(), connection, bytes);

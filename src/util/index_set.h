@@ -26,6 +26,7 @@ class IndexSet {
   void insert_all() {
     for (size_t index = 0; index < size_; ++index) insert(index);
   }
+  bool contains(size_t index) const { return next(index) == index && index < size_; }
   // The least one that is at least `from`; the size if there is none.
   size_t next(size_t from) const {
     if (from >= size_) return size_;

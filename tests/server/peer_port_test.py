@@ -1,5 +1,6 @@
 """What strangers send to the port for other nodes: refused, counted, and nobody notices otherwise."""
 
+import collections
 import ctypes
 import ctypes.util
 import hashlib
@@ -9,6 +10,8 @@ import random
 import resource
 import socket
 import struct
+import threading
+import time
 
 from cluster import Cluster, answer, check, cluster_info, connected, wait_whole, write
 from harness import Skip, run, wait_until
@@ -55,7 +58,7 @@ def changed(greeting, **fields):
     """A greeting with other fields and a right checksum."""
     data = bytearray(greeting[:GREETING_BYTES - 8])
     for name, value in fields.items():
-        at, form = {"version": (7, "<B"), "lane": (8, "<B"), "partitions": (12, "<I"), "cluster": (16, "<Q"), "node": (32, "<Q"),
+        at, form = {"version": (7, "<B"), "lane": (8, "<B"), "partitions": (12, "<I"), "cluster": (16, "<Q"), "cluster_end": (24, "<Q"), "node": (32, "<Q"),
                     "wanted": (40, "<Q"), "incarnation": (48, "<Q")}[name]
         struct.pack_into(form, data, at, value)
     return sealed(data)
@@ -225,6 +228,9 @@ def test_who_is_somebody_else_is_refused(setup):
     refuses(node, as_caller(own))                                               # itself
     refuses(node, changed(other, cluster=field(other, 16) ^ 1))                 # another cluster
     refuses(node, changed(other, partitions=64))
+    nowhere = changed(other, cluster=0, cluster_end=0)
+    refuses(node, changed(nowhere, wanted=field(own, 32)))                      # a member that knows no cluster
+    wait_until(lambda: "one of the two has not joined yet" in node.log(), "the log to say so")
     refuses(node, changed(other, lane=7))
     refuses(node, changed(other, lane=0))
     refuses(node, changed(other, wanted=field(other, 32)))                      # looks for somebody else
@@ -240,6 +246,7 @@ def test_another_version_is_told_so_and_named_in_the_log(setup):
     assert said[:8] == b"QRTPEER" + bytes([VERSION]) and said[GREETING_BYTES:][:1] == b"F" and said[-3:] == b"\x00\x01\x02", said
     line = "refused: another version of what nodes say to each other (1 there, %d here) -> run the same release at all nodes" % VERSION
     wait_until(lambda: line in node.log(), "the log to name the versions")
+    wait_until(lambda: "connection with a node from 127.0.0.1:" in node.log(), "the log to say from where")
     refuses_bytes(node, opening(version=VERSION + 1))
     still_good(cluster)
 
@@ -315,7 +322,7 @@ def test_a_thousand_silent_connections(setup):
         except OSError:
             pass                    # refused at once
     check(cluster.nodes[1], KEYS, "before")
-    # Those beyond the limit were closed at once, the others in a while.
+    # With each one beyond the limit another was closed, the others in a while.
     wait_until(lambda: refused(node) >= before + len(strangers), "all silent connections to be refused")
     assert all(stranger.closes() for stranger in strangers)
     for stranger in strangers:
@@ -323,6 +330,40 @@ def test_a_thousand_silent_connections(setup):
     if not has_sanitizer(node):
         assert resident_mb(node) < memory + 64, "%d MB, then %d MB" % (memory, resident_mb(node))
     still_good(cluster)
+
+
+def test_strangers_who_come_again_and_again_keep_nobody_out(setup):
+    cluster = Cluster(setup, 2)
+    node = cluster.nodes[0]
+    line = "too many connections that are no member's"
+    before, is_over = refused(node), threading.Event()
+
+    def crowd():
+        strangers = collections.deque()
+        while not is_over.is_set():
+            try:
+                strangers.append(Stranger(node))
+            except OSError:
+                pass
+            if len(strangers) > 64:
+                strangers.popleft().close()
+            time.sleep(0.002)
+        for stranger in strangers:
+            stranger.close()
+
+    thread = threading.Thread(target=crowd)
+    thread.start()
+    try:
+        wait_until(lambda: refused(node) > before + 200 and line in node.log(), "the crowd to be there")
+        third = setup.server("--join", "127.0.0.1:%d" % node.port, directory=os.path.join(setup.folder, "third"))
+        wait_until(lambda: "-> member of a cluster of 3" in third.log(), "the third node to be let in")
+        cluster.nodes.append(third)
+        cluster.kill(1)
+        cluster.start(1)
+        still_good(cluster)
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def test_a_node_joins_beside_a_crowd(setup):

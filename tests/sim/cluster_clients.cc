@@ -278,6 +278,7 @@ void ClusterClients::ask_for_level(Call& call) {
 
 void ClusterClients::begin(uint32_t number) {
   Client& client = clients_[number];
+  if (is_paused_) return sleep(number, kRetryUs);
   if (verifies_) {
     if (!take_verification(client)) return sleep(number, kRetryUs);
   } else if (prng_.chance(kPrivateCalls)) {

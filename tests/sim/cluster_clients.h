@@ -46,6 +46,10 @@ class ClusterClients {
     flock_ = machine;
     flock_until_us_ = until_us;
   }
+  // Nothing new is asked for until go_on(); what was asked for comes to its end.
+  void pause() { is_paused_ = true; }
+  void go_on() { is_paused_ = false; }
+  bool is_idle() const;
   void on_timer(uint32_t client, int64_t at_us);
   void on_bytes(uint32_t client, std::string_view bytes);
   // The node has closed the connection, or nobody is there.
@@ -175,7 +179,6 @@ class ClusterClients {
   void fail(std::string text) {
     if (wrong_.empty()) wrong_ = std::move(text);
   }
-  bool is_idle() const;
   static bool left_a_trace(const KeyHistory& history, const Operation& operation);
   // A counter whose powers of two are used up.
   static bool is_used_up(const KeyHistory& history, uint32_t adds_max);
@@ -198,6 +201,7 @@ class ClusterClients {
   uint64_t moved_ = 0;
   uint32_t flock_ = 0;
   int64_t flock_until_us_ = 0;
+  bool is_paused_ = false;
   bool verifies_ = false;
   std::map<size_t, Verification> to_verify_;
   std::string wrong_;

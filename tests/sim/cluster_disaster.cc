@@ -11,8 +11,8 @@ namespace quorate::sim {
 
 namespace {
 
-// By then everybody has what was acknowledged, in a network that is at rest.
-constexpr int64_t kOnItsWayUs = kSecond;
+// So long clients are at work again before machines are lost.
+constexpr int64_t kAtWorkUs = kSecond / 2;
 constexpr int64_t kAnswerUs = 8 * kSecond;
 constexpr int64_t kPatienceUs = 60 * kSecond;
 constexpr int64_t kStepUs = 10 * kMs;
@@ -23,8 +23,10 @@ class Disaster {
 
   std::string run() {
     const int64_t began_us = world_.now_us();
+    world_.clients().go_on();
+    world_.run(began_us + kAtWorkUs);
+    if (!world_.wrong().empty()) return world_.wrong();
     while (lost_.size() < swarm_.nodes / 2) lose_another();
-    const int64_t lost_us = world_.now_us();
     std::string answer;
     while (answer != "+OK\r\n") {
       if (world_.now_us() > began_us + kPatienceUs) return "those that are left do not go on: " + answer;
@@ -36,8 +38,8 @@ class Disaster {
       if (lost_.size() + 1 == swarm_.nodes) return "one machine of all is enough: " + answer;
       lose_another();
     }
-    // Of those that were lost later others had what was acknowledged meanwhile.
-    world_.clients().forget_since(begins_empty_ ? 0 : lost_us - kOnItsWayUs);
+    // Everybody had what was acknowledged before; and of those that were lost later others had what was acknowledged meanwhile.
+    world_.clients().forget_since(begins_empty_ ? 0 : began_us);
     world_.run(world_.now_us() + 3 * kSecond);
     return world_.wrong();
   }

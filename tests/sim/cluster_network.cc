@@ -139,13 +139,14 @@ void ClusterNetwork::run_side(uint64_t number, size_t which) {
 }
 
 void ClusterNetwork::arrive(uint64_t number, size_t which, const Parcel& parcel) {
-  Side& side = wires_.at(number).sides[which];
+  Wire& wire = wires_.at(number);
+  Side& side = wire.sides[which];
   const size_t sender = 1 - which;
   switch (parcel.kind) {
     case Parcel::Kind::kDial: {
       if (!host_.has_power(side.machine)) return;
       side.life = host_.life_of(side.machine);
-      side.connection = side.life == 0 ? 0 : host_.accept(side.machine);
+      side.connection = side.life == 0 ? 0 : host_.accept(side.machine, {.host = host_of(wire.sides[sender].machine)});
       if (side.connection == 0) return send(number, sender, Parcel::Kind::kEnd, "");
       side.is_open = true;
       ends_[{side.machine, side.connection}] = {number, which};

@@ -32,7 +32,7 @@ class NetworkHost {
   // Not before then does the process do anything.
   virtual int64_t paused_until_us(uint32_t machine) = 0;
   // Inputs of the process that runs there.
-  virtual ConnectionId accept(uint32_t machine) = 0;
+  virtual ConnectionId accept(uint32_t machine, const PeerAddress& from) = 0;
   virtual void dialled(uint32_t machine, ConnectionId connection) = 0;
   virtual void received(uint32_t machine, ConnectionId connection, std::string_view bytes) = 0;
   virtual void lost(uint32_t machine, ConnectionId connection) = 0;

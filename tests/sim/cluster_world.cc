@@ -258,11 +258,11 @@ uint64_t ClusterWorld::life_of(uint32_t machine) {
   return machines_[machine]->node == nullptr ? 0 : machines_[machine]->life;
 }
 
-ConnectionId ClusterWorld::accept(uint32_t number) {
+ConnectionId ClusterWorld::accept(uint32_t number, const PeerAddress& from) {
   Machine& machine = *machines_[number];
   show_clock(machine);
   input(number);
-  return machine.node->node().peer_accepted(machine.node->now());
+  return machine.node->node().peer_accepted(machine.node->now(), from);
 }
 
 void ClusterWorld::dialled(uint32_t number, ConnectionId connection) {

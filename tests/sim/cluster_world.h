@@ -281,7 +281,7 @@ class ClusterWorld final : private NetworkHost,
   bool has_power(uint32_t machine) override { return machines_[machine]->has_power; }
   uint64_t life_of(uint32_t machine) override;
   int64_t paused_until_us(uint32_t machine) override { return machines_[machine]->paused_until_us; }
-  ConnectionId accept(uint32_t machine) override;
+  ConnectionId accept(uint32_t machine, const PeerAddress& from) override;
   void dialled(uint32_t machine, ConnectionId connection) override;
   void received(uint32_t machine, ConnectionId connection, std::string_view bytes) override;
   void lost(uint32_t machine, ConnectionId connection) override;

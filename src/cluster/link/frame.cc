@@ -117,6 +117,8 @@ std::string_view refusal_text(Refusal refusal) {
     case Refusal::kSecretDiffers: return "masterauth differs";
     case Refusal::kSecretMissing: return "it has no masterauth";
     case Refusal::kSecretUnknown: return "it has a masterauth and this node has none";
+    case Refusal::kTooMany: return "too many connections that are no member's";
+    case Refusal::kNoCluster: return "one of the two has not joined yet";
   }
   return "unknown";
 }

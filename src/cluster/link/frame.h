@@ -74,8 +74,10 @@ enum class Refusal : uint8_t {
   kSecretDiffers = 11,   // its proof is not what masterauth here would make it
   kSecretMissing = 12,   // it has no masterauth, we have
   kSecretUnknown = 13,   // it has a masterauth, we have none
+  kTooMany = 14,         // connections that are no member's; another took its place
+  kNoCluster = 15,       // called or calls as a member, and has not joined yet
 };
-constexpr size_t kRefusalCount = static_cast<size_t>(Refusal::kSecretUnknown) + 1;
+constexpr size_t kRefusalCount = static_cast<size_t>(Refusal::kNoCluster) + 1;
 // "another cluster", for log lines and INFO.
 std::string_view refusal_text(Refusal refusal);
 

@@ -77,7 +77,7 @@ Refusal Handshake::judge(const Greeting& greeting) const {
       (greeting.lane < PeerLane::kData || greeting.lane > PeerLane::kPubsub))
     return Refusal::kLane;
   constexpr ClusterId kNone{};
-  // Who has no cluster yet may speak to anyone, and be spoken to.
+  // Who has no cluster yet may speak to anyone, and be spoken to, as a guest.
   if (greeting.cluster != own.cluster && greeting.cluster != kNone && own.cluster != kNone) {
     return Refusal::kOtherCluster;
   }
@@ -86,6 +86,8 @@ Refusal Handshake::judge(const Greeting& greeting) const {
   if (options_.wanted_node != 0 && greeting.node != options_.wanted_node)
     return Refusal::kOtherNode;
   if (greeting.wanted_node != 0 && greeting.wanted_node != own.node) return Refusal::kOtherNode;
+  const bool is_line = options_.wanted_node != 0 || greeting.wanted_node != 0;
+  if (is_line && greeting.cluster == kNone) return Refusal::kNoCluster;
   return Refusal::kNone;
 }
 

@@ -193,9 +193,8 @@ TEST(ClusterPartitions, a_node_that_left_the_plan_and_is_back_in_it_while_it_was
   EXPECT_EQ(world.at(3).partitions().core(0)->options().self.replica.value, planned_at_3(world));
 }
 
-// Node 3 comes back with a copy of partition 0 that is left out, and that has seen so many terms more than the leader.  Whoever has stood in
-// vain takes no leader's word of an earlier term, and nobody of its group asks it any more.
-void let_come_back(World& world, uint64_t terms_ahead) {
+// Node 3 goes, and partition 0 is led without its copy.
+void leave_out_3(World& world) {
   world.kill(3);
   ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.leader() != 0 && world.leader_of(0) != 0; })) << world.notes;
   const raft::ReplicaId replica{planned_at_3(world)};
@@ -206,6 +205,11 @@ void let_come_back(World& world, uint64_t terms_ahead) {
     return leader != 0 && !world.at(leader).partitions().core(0)->committed_configuration().configuration.find(replica);
   };
   ASSERT_TRUE(world.run_until(5'000'000, is_out)) << world.notes;
+}
+
+// Node 3 comes back with a copy of partition 0 that is left out, and that has seen so many terms more than the leader.  Whoever has stood in
+// vain takes no leader's word of an earlier term, and nobody of its group asks it any more.
+void boot_3_ahead(World& world, uint64_t terms_ahead) {
   const raft::Term led = world.at(world.leader_of(0)).partitions().core(0)->term();
   world.boot(3);
   const raft::Core& own = *world.at(3).partitions().core(0);
@@ -217,6 +221,22 @@ void let_come_back(World& world, uint64_t terms_ahead) {
                                                             .epoch = own.epoch(),
                                                             .body = raft::AppendAnswer{}}});
 }
+
+void let_come_back(World& world, uint64_t terms_ahead) {
+  leave_out_3(world);
+  boot_3_ahead(world, terms_ahead);
+}
+
+// Of nodes 1 and 2 the one that does not lead partition 0 has a bad disk.
+NodeId make_the_other_ill(World& world) {
+  const NodeId other = 3 - world.leader_of(0);
+  beats::Health health = world.at(other).groups().health();
+  health.disk_is_healthy = false;
+  world.at(other).set_health(world.now, health);
+  return other;
+}
+
+bool is_whole_again(World& world) { return world.agree(3) && world.is_placed(3); }
 
 TEST(ClusterPartitions, a_copy_that_was_left_out_goes_though_it_is_in_a_later_term) {
   World world;
@@ -239,6 +259,140 @@ TEST(ClusterPartitions, for_a_copy_that_was_left_out_and_is_one_term_ahead_the_l
   EXPECT_TRUE(is_done) << world.notes;
   EXPECT_NE(world.notes.find("hand over to one that leads in it"), std::string::npos) << world.notes;
   EXPECT_LT(unserved_us_max, 50'000) << world.notes;
+}
+
+size_t looks_of(World& world, NodeId id) { return world.at(id).partitions().looks(); }
+
+// Runs until the node has just looked at all partitions, and will not for another 75 ms at least.
+void wait_for_look(World& world, NodeId id) {
+  const size_t before = looks_of(world, id);
+  ASSERT_TRUE(world.run_until(200'000, [&] { return looks_of(world, id) >= before + kPartitions; }));
+}
+
+// Of three nodes that have found their places.
+void found_and_settle(World& world) {
+  found(world, 3, 3);
+  const auto is_in_its_place = [&](uint32_t partition) {
+    const NodeId leader = world.leader_of(partition);
+    return leader != 0 && leader == world.at(1).state().plan()[partition].replicas.front().node;
+  };
+  ASSERT_TRUE(world.run_until(60'000'000, [&] {
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      if (!is_in_its_place(partition)) return false;
+    }
+    return true;
+  })) << world.notes;
+  world.run(1'000'000);
+}
+
+TEST(ClusterPartitions, what_is_as_planned_is_not_looked_through_at_a_commit) {
+  World world;
+  found_and_settle(world);
+  for (NodeId id = 1; id <= 3; ++id) {
+    wait_for_look(world, id);
+    const size_t before = looks_of(world, id);
+    int written = 0;
+    for (const int64_t end = world.now.steady_us + 60'000; world.now.steady_us < end; ++written) {
+      ASSERT_TRUE(world.write(5, "word", std::to_string(id * 1000 + static_cast<NodeId>(written))));
+    }
+    EXPECT_GT(written, 5);
+    EXPECT_EQ(looks_of(world, id), before) << id;
+    ASSERT_TRUE(world.run_until(200'000, [&] { return world.is_placed(3); }));
+    EXPECT_EQ(world.data(id).words[5]["word"], std::to_string(id * 1000 + static_cast<NodeId>(written) - 1));
+  }
+}
+
+// Each of these is told in the middle of the time in which nothing is looked at by itself.
+TEST(ClusterPartitions, what_is_as_planned_is_looked_through_when_something_is_told) {
+  World world;
+  found_and_settle(world);
+  const auto looks_within = [&](NodeId id, auto&& happens) {
+    wait_for_look(world, id);
+    const size_t before = looks_of(world, id);
+    happens();
+    world.run_until(60'000, [&] { return looks_of(world, id) > before; });
+    return looks_of(world, id) - before;
+  };
+  const NodeId leader = world.leader_of(5);
+  const NodeId follower = leader % 3 + 1;
+  EXPECT_EQ(looks_within(leader, [] {}), 0u);
+  // Another leader; it goes back by itself.
+  EXPECT_GT(looks_within(leader, [&] { world.at(follower).take_over(world.now); }), 0u);
+  world.at(leader).rebalance();
+  world.run(2'000'000);
+  ASSERT_EQ(world.leader_of(5), leader);
+  // One that should not lead.
+  const beats::Health health = world.at(leader).groups().health();
+  beats::Health ill = health;
+  ill.disk_is_healthy = false;
+  EXPECT_GT(looks_within(leader, [&] { world.at(leader).set_health(world.now, ill); }), 0u);
+  ASSERT_TRUE(world.run_until(1'000'000, [&] { return world.leader_of(5) != leader && world.leader_of(5) != 0; }));
+  world.at(leader).set_health(world.now, health);
+  ASSERT_TRUE(world.run_until(70'000'000, [&] { return world.leader_of(5) == leader; }));
+  world.run(1'000'000);
+  // A plan, where it is decided; and the members without one of them.
+  const NodeId decides = world.leader();
+  const uint64_t version = world.at(decides).state().plan_version();
+  EXPECT_GE(looks_within(decides, [&] { world.at(decides).meta().propose(meta::SetPlan{version, plan_without_3(world)}); }), size_t{kPartitions});
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.is_placed(3); })) << world.notes;
+  world.run(1'000'000);
+  world.boot(4, {1});
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.agree(4) && world.is_placed(3); })) << world.notes;
+  world.run(1'000'000);
+  const NodeId meta = world.leader();
+  EXPECT_GE(looks_within(meta, [&] { world.at(meta).meta().propose(meta::SetState{meta % 3 + 1, MemberState::kDraining}); }), size_t{kPartitions});
+}
+
+TEST(ClusterPartitions, a_wish_that_is_cut_off_or_too_long_is_refused) {
+  World world;
+  found(world, 2, 2);
+  Partitions& partitions = world.at(1).partitions();
+  for (const uint64_t kind : {Partitions::kMayDrop, Partitions::kDrop, Partitions::kStartOver, Partitions::kTakeOver, Partitions::kHere}) {
+    Buffer whole;
+    append_varint(whole, 1);
+    append_little<uint64_t>(whole, 12345);
+    if (kind != Partitions::kTakeOver && kind != Partitions::kHere) append_varint(whole, 7);
+    EXPECT_TRUE(partitions.receive(world.now, 2, kind, whole.view()).ok()) << kind;
+    for (size_t size = 0; size < whole.size(); ++size) {
+      EXPECT_FALSE(partitions.receive(world.now, 2, kind, whole.view().substr(0, size)).ok()) << kind << ' ' << size;
+    }
+    whole.append("x");
+    EXPECT_FALSE(partitions.receive(world.now, 2, kind, whole.view()).ok()) << kind;
+  }
+}
+
+TEST(ClusterPartitions, for_a_copy_that_was_left_out_the_leader_waits_for_one_that_can_take_over) {
+  World world;
+  found(world, 3, 3);
+  leave_out_3(world);
+  const NodeId other = make_the_other_ill(world);
+  world.run(500'000);
+  const NodeId leader = world.leader_of(0);
+  ASSERT_EQ(leader, 3 - other);
+  boot_3_ahead(world, 1);
+  const raft::Term led = world.at(leader).partitions().core(0)->term();
+  for (const int64_t end = world.now.steady_us + 1'000'000; world.now.steady_us < end;) {
+    world.run(kStepUs);
+    ASSERT_EQ(world.leader_of(0), leader) << world.notes;
+  }
+  EXPECT_EQ(world.at(leader).partitions().core(0)->term(), led);
+  beats::Health health = world.at(other).groups().health();
+  health.disk_is_healthy = true;
+  world.at(other).set_health(world.now, health);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return is_whole_again(world); })) << world.notes;
+  EXPECT_NE(world.notes.find("hand over to one that leads in it"), std::string::npos) << world.notes;
+  EXPECT_EQ(world.notes.find("step down, and lead a later one"), std::string::npos) << world.notes;
+}
+
+TEST(ClusterPartitions, for_a_copy_that_was_left_out_the_leader_does_not_wait_for_ever) {
+  World world;
+  found(world, 3, 3);
+  leave_out_3(world);
+  make_the_other_ill(world);
+  world.run(500'000);
+  boot_3_ahead(world, 1);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return is_whole_again(world); })) << world.notes;
+  EXPECT_NE(world.notes.find("step down, and lead a later one"), std::string::npos) << world.notes;
 }
 
 // As a process does that is told to end: it hands over, in two seconds at most, and is gone.

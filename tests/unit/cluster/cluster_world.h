@@ -372,7 +372,7 @@ class World {
     const auto target = machines_.find(dial.address.port);
     ConnectionId accepted = 0;
     const bool is_cut = side_.count(id) != side_.count(dial.address.port);
-    if (!is_cut && target != machines_.end() && target->second.node != nullptr) accepted = target->second.node->accepted(now);
+    if (!is_cut && target != machines_.end() && target->second.node != nullptr) accepted = target->second.node->accepted(now, {.host = "host", .port = static_cast<uint16_t>(id)});
     if (accepted == 0) return at(id).closed(now, dial.connection);
     wires_[{id, dial.connection}] = {target->first, accepted};
     wires_[{target->first, accepted}] = {id, dial.connection};

@@ -336,6 +336,20 @@ TEST(Handshake, one_without_a_cluster_may_speak_to_anyone) {
   EXPECT_TRUE(meeting.right.is_open());
 }
 
+// Else who knows the ids of two members would be heard as one of them.
+TEST(Handshake, a_member_has_a_cluster) {
+  LinkOptions stranger = caller(1, kSecret, 2);
+  stranger.own.cluster = {};
+  const Meeting called_by_one(stranger, called(2));
+  EXPECT_EQ(called_by_one.right.refusal(), Refusal::kNoCluster);
+  EXPECT_EQ(called_by_one.left.refused_by_peer(), Refusal::kNoCluster);
+  LinkOptions newcomer = called(2);
+  newcomer.own.cluster = {};
+  const Meeting calls_one(caller(1, kSecret, 2), newcomer);
+  EXPECT_EQ(calls_one.left.refusal(), Refusal::kNoCluster);
+  EXPECT_FALSE(calls_one.left.is_open());
+}
+
 // Version 1 began with its greeting, which stands where the opening does now.
 TEST(Handshake, another_version_is_refused_by_name_and_hears_it) {
   for (const uint8_t version : {uint8_t{1}, uint8_t{3}}) {

@@ -182,7 +182,7 @@ class Net {
     const auto target = nodes_.find(dial.address.port);
     ConnectionId accepted = 0;
     if (is_silent) return;
-    if (target != nodes_.end() && is_listening) accepted = target->second->accepted(now);
+    if (target != nodes_.end() && is_listening) accepted = target->second->accepted(now, {.host = "host", .port = static_cast<uint16_t>(50'000 + node)});
     if (accepted == 0) {
       at(node).closed(now, dial.connection);
       return;
@@ -425,6 +425,24 @@ TEST(Peers, a_node_of_another_cluster_is_refused) {
   EXPECT_GE(net.at(1).refusals(), 1u);
 }
 
+TEST(Peers, a_member_that_has_not_joined_yet_is_called_until_it_has) {
+  Net net;
+  net.add(1);
+  net.add(2, 1, ClusterId{});
+  const PeerTarget second{2, Net::address(2)};
+  net.at(1).set_members(net.now, {&second, 1});
+  net.pass(1'000'000);
+  EXPECT_EQ(net.at(1).link(2, PeerLane::kData), nullptr);
+  const Words events = net.events_of(1);
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(events[0], "2 refused data: one of the two has not joined yet");
+  net.at(2).set_cluster(kCluster);
+  net.know_each_other();
+  net.pass(2'000'000);
+  EXPECT_NE(net.at(1).link(2, PeerLane::kData), nullptr);
+  EXPECT_NE(net.at(2).link(1, PeerLane::kBeats), nullptr);
+}
+
 TEST(Peers, who_knows_another_secret_is_refused_until_it_knows_ours) {
   Net net;
   net.secret = link_secret("ours");
@@ -551,15 +569,84 @@ TEST(Peers, who_is_called_and_is_not_there_is_called_again) {
 TEST(Peers, guests_are_limited_and_the_silent_ones_go) {
   Net net;
   Peers& peers = net.add(1);
-  size_t let_in = 0;
-  for (int index = 0; index < 200; ++index) let_in += peers.accepted(net.now) != 0 ? 1 : 0;
-  EXPECT_EQ(let_in, 64u);
+  std::vector<ConnectionId> guests;
+  for (int index = 0; index < 200; ++index) guests.push_back(peers.accepted(net.now, Net::address(9)));
+  // 64 had to give way, and then the turn had enough to close.
+  EXPECT_EQ(std::count(guests.begin(), guests.end(), 0u), 72);
+  EXPECT_EQ(peers.output().close.size(), 64u);
+  EXPECT_EQ(peers.output().close.front().connection, guests.front());
   EXPECT_EQ(peers.refusals(), 136u);
+  EXPECT_EQ(net.events_of(1), Words());
+  net.run();
+  EXPECT_EQ(net.events_of(1), Words(64, "0 refused: too many connections that are no member's"));
   net.now.steady_us += 2'000'000;
   peers.tick(net.now);
   EXPECT_EQ(peers.output().close.size(), 64u);
   EXPECT_EQ(peers.refusals(), 200u);
-  EXPECT_NE(peers.accepted(net.now), 0u);
+  EXPECT_NE(peers.accepted(net.now, Net::address(9)), 0u);
+}
+
+// Again and again, each at once when it is closed.
+TEST(Peers, silent_connections_keep_nobody_out) {
+  Net net;
+  Peers& peers = net.add(1);
+  net.add(2);
+  for (int index = 0; index < 100; ++index) peers.accepted(net.now, Net::address(9));
+  net.run();
+  net.know_each_other();
+  net.add(3, 1, ClusterId{});
+  net.at(3).add_seed(net.now, Net::address(1));
+  net.run();
+  EXPECT_NE(peers.link(2, PeerLane::kData), nullptr);
+  EXPECT_EQ(net.events_of(3), Words{"1 up data"});
+}
+
+TEST(Peers, a_crowd_from_one_place_does_not_drive_others_out) {
+  Net net;
+  Peers& peers = net.add(1);
+  const ConnectionId first = peers.accepted(net.now, {.host = "slow", .port = 1});
+  for (int index = 0; index < 500; ++index) {
+    peers.accepted(net.now, {.host = "crowd", .port = 1});
+    for (const PeersOutput::Close& close : peers.output().close) EXPECT_NE(close.connection, first);
+    peers.output() = {};
+  }
+  EXPECT_EQ(peers.refusals(), 437u);
+}
+
+// Nor does one with many addresses those that have a few connections each.
+TEST(Peers, of_a_crowd_from_everywhere_the_oldest_goes) {
+  Net net;
+  Peers& peers = net.add(1);
+  for (int index = 0; index < 64; ++index) peers.accepted(net.now, {.host = "crowd" + std::to_string(index), .port = 1});
+  std::vector<ConnectionId> lines;
+  for (int lane = 0; lane < 4; ++lane) lines.push_back(peers.accepted(net.now, {.host = "a node", .port = 1}));
+  for (int index = 64; index < 120; ++index) {
+    peers.accepted(net.now, {.host = "crowd" + std::to_string(index), .port = 1});
+    for (const PeersOutput::Close& close : peers.output().close) EXPECT_EQ(std::count(lines.begin(), lines.end(), close.connection), 0);
+    peers.output() = {};
+  }
+  EXPECT_EQ(peers.refusals(), 60u);
+}
+
+// Nor do guests that have greeted and stay.
+TEST(Peers, of_too_many_guests_the_oldest_goes) {
+  Net net;
+  Peers& peers = net.add(1);
+  for (uint64_t node = 100; node < 170; ++node) {
+    net.add(node, 1, ClusterId{});
+    net.at(node).add_seed(net.now, Net::address(1));
+    net.run();
+  }
+  EXPECT_EQ(net.wires(), 64u);
+  EXPECT_EQ(peers.refusals(), 6u);
+  EXPECT_EQ(net.events_of(100), (Words{"1 up data", "1 refused data: too many connections that are no member's", "1 down data"}));
+  EXPECT_EQ(net.events_of(169), Words{"1 up data"});
+  const PeerTarget first{1, Net::address(1)};
+  const PeerTarget second{2, Net::address(2)};
+  net.add(2).set_members(net.now, {&first, 1});
+  peers.set_members(net.now, {&second, 1});
+  net.run();
+  EXPECT_NE(peers.link(2, PeerLane::kBeats), nullptr);
 }
 
 }  // namespace

@@ -198,6 +198,25 @@ TEST(Config, bad_values_are_refused) {
   EXPECT_NE(f.load("unixsocketperm 888").find("octal"), std::string::npos);
 }
 
+TEST(Config, a_bad_line_with_a_password_is_refused_without_it) {
+  Fixture f;
+  const std::string secret = "hunter2" + std::string(4096, 'x');
+  EXPECT_EQ(f.load("port 1\nmasterauth " + secret),
+            "Reading the configuration file test.conf, at line 2\n>>> 'masterauth (redacted)'\nargument is longer than 4096 bytes");
+  EXPECT_EQ(f.load_args({"--masterauth", secret}),
+            "Reading the command line\n>>> 'masterauth (redacted)'\nargument is longer than 4096 bytes");
+  for (const char* const line : {"MasterAuth hunter2 hunter2", "masterauth \"hunter2", "'masterauth' 'hunter2", "masterauth\"hunter2\"", "mastreauth hunter2",
+                                 "masterauth=hunter2", "masterauth='hunter2'", "reqirepass hunter2", "user alice on >hunter2", "requirepass\thunter2 hunter2",
+                                 "sentinel auth-pass main hunter2"}) {
+    const std::string error = f.load(line);
+    EXPECT_NE(error, "") << line;
+    EXPECT_EQ(error.find("hunter2"), std::string::npos) << error;
+  }
+  // What is no password is shown.
+  EXPECT_NE(f.load("users 5").find(">>> 'users 5'"), std::string::npos);
+  EXPECT_NE(f.load("tls-key-file a b").find(">>> 'tls-key-file a b'"), std::string::npos);
+}
+
 TEST(Config, what_does_not_exist_yet_is_refused_with_the_reason) {
   Fixture f;
   EXPECT_NE(f.load("tls-port 6380").find("TLS is not part"), std::string::npos);

@@ -61,7 +61,10 @@ class End : public PeerSocketsOwner {
     sockets_.close_all();
   }
 
-  ConnectionId peer_accepted() override { return peers_.accepted(now()); }
+  ConnectionId peer_accepted(const PeerAddress& from) override {
+    accepted_from = from;
+    return peers_.accepted(now(), from);
+  }
   void peer_dialled(ConnectionId connection) override { peers_.dialled(now(), connection); }
   void peer_received(ConnectionId connection, std::string_view bytes) override {
     peers_.received(now(), connection, bytes);
@@ -86,6 +89,7 @@ class End : public PeerSocketsOwner {
 
   std::string received;
   int closed = 0;
+  PeerAddress accepted_from;
 
  private:
   static Instant now() { return {.steady_us = read_steady_us(), .unix_ms = 0}; }
@@ -120,6 +124,9 @@ TEST(PeerSockets, members_meet_and_talk) {
     return one.received.size() == large.size() && two.received.size() == large.size();
   }));
   EXPECT_EQ(one.received, large);
+  EXPECT_EQ(two.accepted_from.host, "127.0.0.1");
+  EXPECT_NE(two.accepted_from.port, 0);
+  EXPECT_NE(two.accepted_from.port, one.address().port);
   one.stop();
   two.stop();
 }

@@ -25,6 +25,11 @@ TEST(IndexSet, IsWalkedUpwardsWhateverTheOrderOfInsertion) {
   set.erase(64);
   set.erase(5);
   EXPECT_EQ(members_of(set, 130), (std::vector<size_t>{0, 63, 129}));
+  EXPECT_TRUE(set.contains(63));
+  EXPECT_FALSE(set.contains(64));
+  EXPECT_FALSE(set.contains(128));
+  EXPECT_TRUE(set.contains(129));
+  EXPECT_FALSE(set.contains(130));
 }
 
 TEST(IndexSet, HoldsAllBelowItsSizeAndNoMore) {
