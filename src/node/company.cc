@@ -505,6 +505,7 @@ void Company::flush() {
   if (!has_turn()) [[likely]]
     return;
   has_input_ = false;
+  if (in_company_) node_.forwarding->send_new();
   cluster_->flush(wall_now());
 }
 

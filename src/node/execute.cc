@@ -290,16 +290,19 @@ void reply_error(NodeState& node, Session& session, std::string_view line) {
 
 void execute(NodeState& node, Session& session, Command* row, Args args, const Key& first_key,
              BatchClock& clock) {
-  if (((session.flags & kLookCloser) | (node.flags & kNodeLookCloser)) == 0) [[likely]] {
+  const size_t start = session.out.size();
+  const auto note_reply = [&] {
+    if (session.has(kForwarded) && session.out.size() != start) node.forwarding->note_reply(session, session.out.view_from(start));
+  };
+  if (((session.flags & (kLookCloser & ~kForwarded)) | (node.flags & kNodeLookCloser)) == 0) [[likely]] {
     if (row != nullptr && !row->has_subcommands() && arity_fits(*row->spec, args.size())) [[likely]] {
-      if ((node.flags & kNodeInCompany) && route(node, session, *row, args, first_key) == Road::kHandled) return;
+      if ((node.flags & kNodeInCompany) && route(node, session, *row, args, first_key) == Road::kHandled) return note_reply();
       run(node, session, *row, args, first_key, clock);
-      return;
+      return note_reply();
     }
     execute_closely(node, session, row, args, first_key, clock);
-    return;
+    return note_reply();
   }
-  const size_t start = session.out.size();
   const GapId first_gap = session.holds.next_gap();
   const bool was_in_multi = session.has(kInMulti);
   if (session.has(kReplySkipNext)) {
@@ -307,7 +310,7 @@ void execute(NodeState& node, Session& session, Command* row, Args args, const K
     session.set(kReplySkipNow);
   }
   execute_closely(node, session, row, args, first_key, clock);
-  if (session.has(kForwarded) && session.out.size() != start) node.forwarding->note_reply(session, session.out.view_from(start));
+  note_reply();
   if (session.once_levels.is_set() && row != nullptr) [[unlikely]] {
     const bool is_data = (row->spec->flags & (kReadonly | kWrite)) != 0 && !was_in_multi;
     // What waits for its key, or for the end of a pause, is not over yet.

@@ -45,7 +45,7 @@ ForwardedUnit::Kind kind_of(uint32_t flags) {
 }  // namespace
 
 void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition) {
-  Buffer requests;
+  Buffer& requests = node.forwarding->scratch();
   append_request(requests, args);
   const auto kind = spec.flags & kBlocking ? ForwardedUnit::Kind::kBlocks : kind_of(spec.flags);
   node.forwarding->forward(session, {.partition = partition, .requests = requests.view(), .kind = kind});
@@ -94,6 +94,12 @@ ForwardLimits Forwarding::limits() const {
   return {.partitions = node_.store.partition_count(), .databases = static_cast<uint32_t>(node_.store.database_count())};
 }
 
+Buffer& Forwarding::scratch() {
+  scratch_.clear();
+  if (scratch_.capacity() > kScratchKept) scratch_.release();
+  return scratch_;
+}
+
 // ---- commands of clients ------------------------------------------------------------------------------------
 
 void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
@@ -101,42 +107,51 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
     reply_error(node_, session, error_line(errors::forwarded_request_too_large()));
     return;
   }
-  add(session, unit, {.gap = open_gap(node_, session)});
+  WaitingUnit& waiting = add(session, unit);
+  waiting.gap = open_gap(node_, session);
   if (unit.kind == ForwardedUnit::Kind::kBlocks) {
     session.set(kBlockedElsewhere);
-    blocked_[session.id] = {unit.partition, last_number_};
+    blocked_[session.id] = {unit.partition, waiting.number};
   }
   // What it sends next is not older than what it watches.
   if (unit.kind == ForwardedUnit::Kind::kWatches) session.set(kWaiting);
-  send_new(unit.partition, session);
+  note_new(unit.partition, session);
 }
 
-// What the session has just added; who goes beyond the bound is not read from.
-void Forwarding::send_new(uint32_t index, Session& session) {
-  send_unsent(index);
+// The session has just added something; who goes beyond the bound is not read from.
+void Forwarding::note_new(uint32_t index, Session& session) {
   Partition& partition = partitions_[index];
-  if (partition.waiting.size() >= kWaitingMax || partition.bytes >= kWaitingBytesMax) stop(partition, session);
+  if (!std::exchange(partition.has_new, true)) new_.push_back(index);
+  if (partition.waiting.count() >= kWaitingMax || partition.waiting.bytes() >= kWaitingBytesMax) stop(partition, session);
 }
 
-// `waiting` says where the reply goes.
-void Forwarding::add(const Session& session, const ForwardedUnit& unit, Waiting&& waiting) {
+void Forwarding::send_new() {
+  for (const uint32_t index : new_) {
+    partitions_[index].has_new = false;
+    send_unsent(index);
+  }
+  new_.clear();
+}
+
+// Where the reply goes is the caller's to say.
+WaitingUnit& Forwarding::add(const Session& session, const ForwardedUnit& unit) {
   Partition& partition = partitions_[unit.partition];
-  const uint64_t number = ++last_number_;
+  WaitingUnit& waiting = partition.waiting.add(unit.requests);
   waiting.session_id = session.id;
   waiting.kind = unit.kind;
   waiting.flags = flags_of(session, unit.kind);
   waiting.levels = levels_at_leader(session.once_levels.or_else(session.levels));
   waiting.database = static_cast<uint32_t>(session.database);
   waiting.request_count = unit.request_count;
-  waiting.requests = unit.requests;
-  waiting.watched = unit.watched;
-  if (!unit.watched.empty()) waiting.flags |= kForwardWatched;
+  if (!unit.watched.empty()) {
+    partition.waiting.set_watched(waiting, unit.watched);
+    waiting.flags |= kForwardWatched;
+  }
   waiting.asked_us = node_.now.steady_us - unit.waited_us;
   waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
-  partition.waiting.emplace_hint(partition.waiting.end(), number, std::move(waiting));
-  partition.bytes += unit.requests.size() + unit.watched.size();
   if (++waiting_count_ == 1) next_look_us_ = node_.now.steady_us + kLookUs;
-  if (partition.first_unsent == kNothing) partition.first_unsent = number;
+  if (partition.first_unsent == kNothing) partition.first_unsent = waiting.number;
+  return waiting;
 }
 
 void Forwarding::gather(Session& session, Gathering&& gathering) {
@@ -147,16 +162,15 @@ void Forwarding::gather(Session& session, Gathering&& gathering) {
     reply_error(node_, session, error_line(errors::forwarded_request_too_large()));
     return;
   }
-  const uint64_t id = last_number_ + 1;
+  const uint64_t id = ++last_gathering_;
   const auto kind = gathering.writes ? ForwardedUnit::Kind::kWrites : ForwardedUnit::Kind::kReads;
   for (size_t part = 0; part < gathering.parts.size(); ++part) {
-    const Gathering::Part& each = gathering.parts[part];
-    add(session, {.partition = each.partition, .requests = each.request, .kind = kind}, {.gathering = id, .part = part});
-  }
-  std::vector<uint32_t> partitions;
-  for (Gathering::Part& each : gathering.parts) {
-    partitions.push_back(each.partition);
+    Gathering::Part& each = gathering.parts[part];
+    WaitingUnit& waiting = add(session, {.partition = each.partition, .requests = each.request, .kind = kind});
+    waiting.gathering = id;
+    waiting.part = part;
     each.request.clear();
+    note_new(each.partition, session);
   }
   const size_t count = gathering.parts.size();
   gathered_.emplace(id, Gathered{.session_id = session.id,
@@ -164,7 +178,6 @@ void Forwarding::gather(Session& session, Gathering&& gathering) {
                                  .protocol = session.protocol,
                                  .gathering = std::move(gathering),
                                  .missing = count});
-  for (const uint32_t partition : partitions) send_new(partition, session);
 }
 
 void Forwarding::take_part(uint64_t id, size_t part, std::string_view reply) {
@@ -181,8 +194,12 @@ void Forwarding::take_part(uint64_t id, size_t part, std::string_view reply) {
 }
 
 bool Forwarding::is_waiting(uint32_t partition, const Session& session) const {
-  const Queue& waiting = partitions_[partition].waiting;
-  return std::any_of(waiting.begin(), waiting.end(), [&](const auto& each) { return each.second.session_id == session.id; });
+  const WaitingUnits& waiting = partitions_[partition].waiting;
+  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+    const WaitingUnit& unit = waiting.at(place);
+    if (!unit.is_over && unit.session_id == session.id) return true;
+  }
+  return false;
 }
 
 void Forwarding::forget(Session& session) {
@@ -190,9 +207,8 @@ void Forwarding::forget(Session& session) {
   if (blocked == blocked_.end()) return;
   const auto [index, number] = blocked->second;
   blocked_.erase(blocked);
-  const auto at = partitions_[index].waiting.find(number);
-  if (at == partitions_[index].waiting.end()) return;
-  finish(index, at, std::string_view());
+  const WaitingUnits& waiting = partitions_[index].waiting;
+  if (const size_t place = waiting.find(number); place != waiting.end()) finish(index, place, std::string_view());
 }
 
 void Forwarding::cancel(NodeId sent_to, uint32_t index, uint64_t number) {
@@ -215,7 +231,7 @@ void Forwarding::stop(Partition& partition, Session& session) {
 void Forwarding::let_go_on(Partition& partition) {
   if (partition.stopped.empty()) [[likely]]
     return;
-  if (partition.waiting.size() > kWaitingMax / 2 || partition.bytes > kWaitingBytesMax / 2) return;
+  if (partition.waiting.count() > kWaitingMax / 2 || partition.waiting.bytes() > kWaitingBytesMax / 2) return;
   for (const uint64_t id : std::exchange(partition.stopped, {})) {
     Session* const session = node_.sessions.find(id);
     if (session == nullptr) continue;
@@ -232,49 +248,57 @@ void Forwarding::begin_attempt(Partition& partition, NodeId target) {
   partition.not_before_us = 0;
 }
 
-void Forwarding::take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why) {
-  if (why != TakenBack::kNotRun) waiting.may_have_run = true;
-  const bool may_block = waiting.kind == ForwardedUnit::Kind::kBlocks;
+void Forwarding::take_back(Partition& partition, WaitingUnit& unit, TakenBack why) {
+  if (why != TakenBack::kNotRun) unit.may_have_run = true;
+  const bool may_block = unit.kind == ForwardedUnit::Kind::kBlocks;
   // It has not waited for a leader until now.
-  if (may_block) waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
+  if (may_block) unit.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
   // What waits for a key is not what kills a leader.
-  if (why == TakenBack::kLost && !may_block) waiting.lost_with.emplace_back(waiting.sent_to, waiting.incarnation);
-  waiting.was_at = std::exchange(waiting.sent_to, 0);
-  partition.first_unsent = std::min(partition.first_unsent, number);
+  if (why == TakenBack::kLost && !may_block) unit.lost_with.emplace_back(unit.sent_to, unit.incarnation);
+  unit.was_at = std::exchange(unit.sent_to, 0);
+  partition.first_unsent = std::min(partition.first_unsent, unit.number);
   partition.has_taken_back = true;
 }
 
 void Forwarding::take_all_back(Partition& partition, NodeId node) {
-  for (auto& [number, waiting] : partition.waiting) {
-    if (waiting.sent_to == 0) continue;
-    if (node == 0 || waiting.sent_to == node) take_back(partition, number, waiting, TakenBack::kLost);
+  WaitingUnits& waiting = partition.waiting;
+  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+    WaitingUnit& unit = waiting.at(place);
+    if (unit.is_over || unit.sent_to == 0) continue;
+    if (node == 0 || unit.sent_to == node) take_back(partition, unit, TakenBack::kLost);
   }
 }
 
 void Forwarding::note_order(Partition& partition) {
   if (!std::exchange(partition.has_taken_back, false)) return;
+  WaitingUnits& waiting = partition.waiting;
   std::map<uint64_t, uint64_t> writes;  // by session: the first behind
-  for (auto at = partition.waiting.rbegin(); at != partition.waiting.rend(); ++at) {
-    Waiting& waiting = at->second;
-    if (waiting.kind == ForwardedUnit::Kind::kReads) {
-      const auto behind = writes.find(waiting.session_id);
-      waiting.write_number = behind == writes.end() ? 0 : behind->second;
-    } else if (waiting.write_number != 0) {
-      writes[waiting.session_id] = waiting.write_number;
+  for (size_t place = waiting.end(); place > waiting.begin(); --place) {
+    WaitingUnit& unit = waiting.at(place - 1);
+    if (unit.is_over) continue;
+    if (unit.kind == ForwardedUnit::Kind::kReads) {
+      const auto behind = writes.find(unit.session_id);
+      unit.write_number = behind == writes.end() ? 0 : behind->second;
+    } else if (unit.write_number != 0) {
+      writes[unit.session_id] = unit.write_number;
     }
   }
 }
 
 uint64_t Forwarding::lowest_wanted(const Partition& partition) {
-  for (const auto& [number, waiting] : partition.waiting) {
-    if (waiting.kind == ForwardedUnit::Kind::kWrites && waiting.write_number != 0) return waiting.write_number;
+  const WaitingUnits& waiting = partition.waiting;
+  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+    const WaitingUnit& unit = waiting.at(place);
+    if (!unit.is_over && unit.kind == ForwardedUnit::Kind::kWrites && unit.write_number != 0) return unit.write_number;
   }
   return partition.last_write_number + 1;
 }
 
 uint64_t Forwarding::lowest_token(const Partition& partition) {
-  for (const auto& [number, waiting] : partition.waiting) {
-    if (waiting.kind == ForwardedUnit::Kind::kBlocks) return number;
+  const WaitingUnits& waiting = partition.waiting;
+  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+    const WaitingUnit& unit = waiting.at(place);
+    if (!unit.is_over && unit.kind == ForwardedUnit::Kind::kBlocks) return unit.number;
   }
   return 0;
 }
@@ -282,7 +306,8 @@ uint64_t Forwarding::lowest_token(const Partition& partition) {
 // In order, up to the first that cannot be sent.
 void Forwarding::send_unsent(uint32_t index) {
   Partition& partition = partitions_[index];
-  if (partition.waiting.empty()) return;
+  WaitingUnits& waiting = partition.waiting;
+  if (waiting.empty()) return;
   const NodeId leader = peers_.leader_of(index);
   if (leader != 0 && leader != partition.target) {
     take_all_back(partition, 0);
@@ -291,162 +316,208 @@ void Forwarding::send_unsent(uint32_t index) {
   if (partition.first_unsent == kNothing || leader == 0 || node_.now.steady_us < partition.not_before_us) return;
   note_order(partition);
   const uint64_t incarnation = peers_.incarnation_of(leader);
-  auto at = partition.waiting.lower_bound(partition.first_unsent);
-  while (at != partition.waiting.end()) {
-    Waiting& waiting = at->second;
-    if (waiting.sent_to == 0 && is_dangerous(waiting, leader, incarnation)) {
-      finish(index, at++, errors::uncertain_leaders_lost(index));
-      continue;
+  size_t place = waiting.place_of(partition.first_unsent);
+  while (place < waiting.end()) {
+    const WaitingUnit& unit = waiting.at(place);
+    if (unit.is_over || unit.sent_to != 0) {
+      ++place;
+    } else if (is_dangerous(unit, leader, incarnation)) {
+      finish(index, place++, errors::uncertain_leaders_lost(index));
+    } else {
+      const uint32_t count = count_alike(waiting, place);
+      if (!send(index, place, count, leader)) break;
+      place += count;
     }
-    if (waiting.sent_to == 0 && !send(index, at->first, waiting, leader)) break;
-    ++at;
   }
-  partition.first_unsent = at == partition.waiting.end() ? kNothing : at->first;
+  partition.first_unsent = place < waiting.end() ? waiting.at(place).number : kNothing;
 }
 
-bool Forwarding::is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation) const {
-  if (waiting.lost_with.size() < kLeadersLostMax) [[likely]]
+bool Forwarding::is_dangerous(const WaitingUnit& unit, NodeId to, uint64_t incarnation) const {
+  if (unit.lost_with.size() < kLeadersLostMax) [[likely]]
     return false;
   // Who lives has handed over, and answers once it comes to it.
   const auto is_lost = [&](const std::pair<NodeId, uint64_t>& process) {
     if (process == std::pair(to, incarnation)) return false;
     return !peers_.is_heard(process.first) || peers_.incarnation_of(process.first) != process.second;
   };
-  return static_cast<size_t>(std::count_if(waiting.lost_with.begin(), waiting.lost_with.end(), is_lost)) >= kLeadersLostMax;
+  return static_cast<size_t>(std::count_if(unit.lost_with.begin(), unit.lost_with.end(), is_lost)) >= kLeadersLostMax;
 }
 
-bool Forwarding::send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to) {
+uint32_t Forwarding::count_alike(const WaitingUnits& waiting, size_t place) {
+  const WaitingUnit& first = waiting.at(place);
+  const bool writes = first.kind == ForwardedUnit::Kind::kWrites;
+  const bool is_common = writes || (first.kind == ForwardedUnit::Kind::kReads && first.write_number == 0);
+  if (!is_common || first.request_count != 1 || !first.watched.empty() || !first.lost_with.empty()) return 1;
+  size_t bytes = first.requests_size;
+  uint32_t count = 1;
+  for (; count < ForwardCommand::kUnitsMax && place + count < waiting.end(); ++count) {
+    const WaitingUnit& unit = waiting.at(place + count);
+    bytes += unit.requests_size;
+    if (unit.is_over || unit.number != first.number + count || bytes > kMessageBytesMax) break;
+    if (unit.kind != first.kind || unit.flags != first.flags || unit.levels != first.levels || unit.database != first.database) break;
+    if (unit.sent_to != 0 || unit.request_count != 1 || !unit.watched.empty() || !unit.lost_with.empty()) break;
+    // A number of its own it has if it was sent before.
+    if (unit.write_number != (first.write_number == 0 ? 0 : first.write_number + count)) break;
+  }
+  return count;
+}
+
+bool Forwarding::send(uint32_t index, size_t place, uint32_t count, NodeId to) {
   Partition& partition = partitions_[index];
-  const bool writes = waiting.kind == ForwardedUnit::Kind::kWrites;
-  const bool may_block = waiting.kind == ForwardedUnit::Kind::kBlocks;
-  if (writes && waiting.write_number == 0) waiting.write_number = ++partition.last_write_number;
+  WaitingUnits& waiting = partition.waiting;
+  WaitingUnit& first = waiting.at(place);
+  const bool writes = first.kind == ForwardedUnit::Kind::kWrites;
+  const bool may_block = first.kind == ForwardedUnit::Kind::kBlocks;
+  if (writes && first.write_number == 0) {
+    for (uint32_t unit = 0; unit < count; ++unit) waiting.at(place + unit).write_number = ++partition.last_write_number;
+  }
   ForwardCommand command{.partition = index,
-                         .number = number,
+                         .number = first.number,
+                         .unit_count = count,
                          .attempt = partition.attempt,
-                         .request_count = waiting.request_count,
-                         .database = waiting.database,
-                         .flags = waiting.flags,
-                         .levels = waiting.levels,
+                         .request_count = first.request_count,
+                         .database = first.database,
+                         .flags = first.flags,
+                         .levels = first.levels,
                          .incarnation = peers_.incarnation_of(peers_.own_id()),
-                         .write_number = waiting.write_number,
+                         .write_number = first.write_number,
                          .lowest_wanted = writes ? lowest_wanted(partition) : may_block ? lowest_token(partition) : 0,
-                         .waited_ms = static_cast<uint64_t>(node_.now.steady_us - waiting.asked_us) / 1000,
-                         .watched = waiting.watched};
+                         .waited_ms = static_cast<uint64_t>(node_.now.steady_us - first.asked_us) / 1000,
+                         .watched = first.watched};
+  const std::string_view requests = waiting.requests(place, count);
   if (to == peers_.own_id()) {
     // It has come to lead what it was asked for meanwhile.
-    command.requests = waiting.requests;
+    command.requests = requests;
     links_.take(to, command);
   } else {
-    Buffer head;
-    encode_head(command, head);
-    if (!peers_.send(to, static_cast<uint64_t>(ForwardKind::kCommand), head.view(), waiting.requests)) return false;
+    head_.clear();
+    encode_head(command, head_);
+    if (!peers_.send(to, static_cast<uint64_t>(ForwardKind::kCommand), head_.view(), requests)) return false;
   }
-  waiting.sent_to = to;
-  waiting.incarnation = peers_.incarnation_of(to);
-  std::erase(waiting.lost_with, std::pair(to, waiting.incarnation));
-  waiting.attempt = partition.attempt;
-  waiting.send_order = ++last_sending_;
+  const uint64_t incarnation = peers_.incarnation_of(to);
+  for (uint32_t at = 0; at < count; ++at) {
+    WaitingUnit& unit = waiting.at(place + at);
+    unit.sent_to = to;
+    unit.incarnation = incarnation;
+    if (!unit.lost_with.empty()) std::erase(unit.lost_with, std::pair(to, incarnation));
+    unit.attempt = partition.attempt;
+    unit.send_order = ++last_sending_;
+  }
   return true;
 }
 
 // ---- answers --------------------------------------------------------------------------------------------------
 
-void Forwarding::finish(uint32_t index, Queue::iterator at, std::string_view reply) {
+void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
   Partition& partition = partitions_[index];
-  const auto node = partition.waiting.extract(at);
-  const Waiting& waiting = node.mapped();
-  partition.bytes -= waiting.requests.size() + waiting.watched.size();
+  const WaitingUnit& unit = partition.waiting.at(place);
   if (--waiting_count_ == 0) next_look_us_ = kNever;
-  if (partition.waiting.empty()) partition.first_unsent = kNothing;
-  if (waiting.gathering != 0) {
-    take_part(waiting.gathering, waiting.part, reply);
-  } else if (waiting.kind == ForwardedUnit::Kind::kWatches) {
-    end_watch(waiting, reply);
+  if (unit.gathering != 0) {
+    take_part(unit.gathering, unit.part, reply);
+  } else if (unit.kind == ForwardedUnit::Kind::kWatches) {
+    end_watch(unit, partition.waiting.requests(place), reply);
   } else {
-    fill_gap(node_, waiting.session_id, waiting.gap, reply);
+    fill_gap(node_, unit.session_id, unit.gap, reply);
   }
-  if (waiting.kind == ForwardedUnit::Kind::kBlocks) {
-    cancel(waiting.sent_to, index, node.key());
-    if (waiting.was_at != waiting.sent_to) cancel(waiting.was_at, index, node.key());
+  if (unit.kind == ForwardedUnit::Kind::kBlocks) {
+    cancel(unit.sent_to, index, unit.number);
+    if (unit.was_at != unit.sent_to) cancel(unit.was_at, index, unit.number);
   }
-  if (waiting.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(waiting.session_id) != 0) {
-    if (Session* const session = node_.sessions.find(waiting.session_id)) {
+  if (unit.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(unit.session_id) != 0) {
+    if (Session* const session = node_.sessions.find(unit.session_id)) {
       session->clear(kBlockedElsewhere);
       resume_later(node_, *session);
     }
   }
+  partition.waiting.remove(place);
+  if (partition.waiting.empty()) partition.first_unsent = kNothing;
   let_go_on(partition);
 }
 
-// The session watches from here on what the leader has said, or was told why not.
-void Forwarding::end_watch(const Waiting& waiting, std::string_view reply) {
-  Session* const session = node_.sessions.find(waiting.session_id);
+// The session watches `keys` from here on as the leader has said, or was told why not.
+void Forwarding::end_watch(const WaitingUnit& unit, std::string_view keys, std::string_view reply) {
+  Session* const session = node_.sessions.find(unit.session_id);
   if (session == nullptr) return;
   session->clear(kWaiting);
   resume_later(node_, *session);
-  if (reply.starts_with('-')) return fill_gap(node_, waiting.session_id, waiting.gap, reply);
-  watch_elsewhere(*session, static_cast<int>(waiting.database), waiting.requests, reply.starts_with('$') ? text_of_bulk(reply) : std::string_view());
+  if (reply.starts_with('-')) return fill_gap(node_, unit.session_id, unit.gap, reply);
+  watch_elsewhere(*session, static_cast<int>(unit.database), keys, reply.starts_with('$') ? text_of_bulk(reply) : std::string_view());
   Buffer ok;
   Reply(ok, session->protocol).ok();
-  fill_gap(node_, waiting.session_id, waiting.gap, ok.view());
+  fill_gap(node_, unit.session_id, unit.gap, ok.view());
 }
 
-void Forwarding::finish(uint32_t index, Queue::iterator at, const Error& error) {
+void Forwarding::finish(uint32_t index, size_t place, const Error& error) {
   const std::string line = error_line(error);
   node_.statistics.count_error(line);
   Buffer reply;
   Reply(reply, Protocol::kResp2).error(line);  // the same in both
-  finish(index, at, reply.view());
+  finish(index, place, reply.view());
 }
 
-void Forwarding::note_place(const Waiting& waiting, const ForwardAnswer& answer) {
+void Forwarding::note_place(const WaitingUnit& unit, const ForwardAnswer& answer) {
   if (answer.term == 0) return;
-  Session* const session = node_.sessions.find(waiting.session_id);
+  Session* const session = node_.sessions.find(unit.session_id);
   if (session == nullptr) return;
   session->places.note({.partition = answer.partition, .term = answer.term, .index = answer.index});
 }
 
 // Whoever it was sent to since may run it all the same: a write without effect stands in no log.
-bool Forwarding::is_last_word(const Waiting& waiting, NodeId from, const ForwardAnswer& answer) {
-  if (waiting.kind != ForwardedUnit::Kind::kWrites || answer.outcome != ForwardOutcome::kReply) return false;
-  return waiting.sent_to == 0 && waiting.was_at == from && waiting.attempt == answer.attempt;
+bool Forwarding::is_last_word(const WaitingUnit& unit, NodeId from, const ForwardAnswer& answer) {
+  if (unit.kind != ForwardedUnit::Kind::kWrites || answer.outcome != ForwardOutcome::kReply) return false;
+  return unit.sent_to == 0 && unit.was_at == from && unit.attempt == answer.attempt;
 }
 
 void Forwarding::on_answer(NodeId from, const ForwardAnswer& answer) {
+  ForwardAnswer one = answer;
+  std::string_view replies = answer.reply;
+  for (one.unit_count = 1; one.number < answer.number + answer.unit_count; ++one.number) {
+    if (answer.unit_count != 1) {
+      one.reply = replies.substr(0, value_size(replies));
+      replies.remove_prefix(one.reply.size());
+    }
+    take_answer(from, one);
+  }
+  if (partitions_[answer.partition].first_unsent != kNothing) send_unsent(answer.partition);
+}
+
+void Forwarding::take_answer(NodeId from, const ForwardAnswer& answer) {
   Partition& partition = partitions_[answer.partition];
-  const auto at = partition.waiting.find(answer.number);
-  if (at == partition.waiting.end()) return;  // it was answered otherwise
-  Waiting& waiting = at->second;
-  std::erase_if(waiting.lost_with, [&](const auto& lost) { return lost.first == from; });
-  const bool is_current = waiting.sent_to == from && waiting.attempt == answer.attempt;
-  if (!is_current && !is_last_word(waiting, from, answer)) return;
+  const size_t place = partition.waiting.find(answer.number);
+  if (place == partition.waiting.end()) return;  // it was answered otherwise
+  WaitingUnit& unit = partition.waiting.at(place);
+  if (!unit.lost_with.empty()) std::erase_if(unit.lost_with, [&](const auto& lost) { return lost.first == from; });
+  const bool is_current = unit.sent_to == from && unit.attempt == answer.attempt;
+  if (!is_current && !is_last_word(unit, from, answer)) return;
   switch (answer.outcome) {
     case ForwardOutcome::kReply:
-      note_place(at->second, answer);
-      finish(answer.partition, at, answer.reply);
+      note_place(unit, answer);
+      finish(answer.partition, place, answer.reply);
       break;
     case ForwardOutcome::kNotRun:
-      on_refusal(from, answer.partition, answer.number, answer.attempt);
+      on_refusal(from, answer.partition, unit);
       break;
     case ForwardOutcome::kUnknown:
-      take_back(partition, answer.number, waiting, TakenBack::kUnknown);
+      take_back(partition, unit, TakenBack::kUnknown);
       // This node is ending the session, and would say so again in this turn.
       if (from == peers_.own_id()) partition.not_before_us = node_.now.steady_us + kLookUs;
       break;
     case ForwardOutcome::kNotKept:
-      finish(answer.partition, at, errors::uncertain_reply_not_kept(answer.partition));
+      finish(answer.partition, place, errors::uncertain_reply_not_kept(answer.partition));
       break;
   }
-  send_unsent(answer.partition);
 }
 
-void Forwarding::on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt) {
+void Forwarding::on_refusal(NodeId from, uint32_t index, const WaitingUnit& refused) {
   Partition& partition = partitions_[index];
+  WaitingUnits& waiting = partition.waiting;
   // What was sent before it, whatever its number, may have run.
-  const uint64_t refused = partition.waiting.at(number).send_order;
-  for (auto& [each, waiting] : partition.waiting) {
-    const bool is_behind = waiting.sent_to == from && waiting.attempt == attempt && waiting.send_order >= refused;
-    if (is_behind) take_back(partition, each, waiting, TakenBack::kNotRun);
+  const uint64_t first = refused.send_order;
+  const uint64_t attempt = refused.attempt;
+  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+    WaitingUnit& unit = waiting.at(place);
+    const bool is_behind = !unit.is_over && unit.sent_to == from && unit.attempt == attempt && unit.send_order >= first;
+    if (is_behind) take_back(partition, unit, TakenBack::kNotRun);
   }
   if (partition.target != from || partition.attempt != attempt) return;
   begin_attempt(partition, from);
@@ -455,10 +526,10 @@ void Forwarding::on_refusal(NodeId from, uint32_t index, uint64_t number, uint64
 
 void Forwarding::send_answer(NodeId to, const ForwardAnswer& answer) {
   if (to == peers_.own_id()) return on_answer(to, answer);
-  Buffer head;
-  encode_head(answer, head);
+  head_.clear();
+  encode_head(answer, head_);
   // Without a link there is nobody to hear it: the other side gives it up as well.
-  peers_.send(to, static_cast<uint64_t>(ForwardKind::kAnswer), head.view(), answer.reply);
+  peers_.send(to, static_cast<uint64_t>(ForwardKind::kAnswer), head_.view(), answer.reply);
 }
 
 // ---- what happens elsewhere ----------------------------------------------------------------------------------
@@ -506,22 +577,21 @@ void Forwarding::on_leader(uint32_t index) {
 }
 
 void Forwarding::end_overdue(uint32_t index) {
-  Queue& queue = partitions_[index].waiting;
-  for (auto at = queue.begin(); at != queue.end();) {
-    const auto overdue = at++;
-    if (overdue->second.deadline_us > node_.now.steady_us) continue;
-    const Waiting& waiting = overdue->second;
-    const bool is_sent = waiting.sent_to != 0;
-    const bool may_have_run = is_sent || waiting.may_have_run;
-    if (is_sent && waiting.kind == ForwardedUnit::Kind::kBlocks) continue;
-    if (may_have_run && waiting.kind == ForwardedUnit::Kind::kBlocks) {
-      finish(index, overdue, errors::uncertain_connection_lost(index));
-    } else if (may_have_run && waiting.kind == ForwardedUnit::Kind::kWrites) {
-      finish(index, overdue, errors::uncertain_timed_out(index));
+  const WaitingUnits& waiting = partitions_[index].waiting;
+  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+    const WaitingUnit& unit = waiting.at(place);
+    if (unit.is_over || unit.deadline_us > node_.now.steady_us) continue;
+    const bool is_sent = unit.sent_to != 0;
+    const bool may_have_run = is_sent || unit.may_have_run;
+    if (is_sent && unit.kind == ForwardedUnit::Kind::kBlocks) continue;
+    if (may_have_run && unit.kind == ForwardedUnit::Kind::kBlocks) {
+      finish(index, place, errors::uncertain_connection_lost(index));
+    } else if (may_have_run && unit.kind == ForwardedUnit::Kind::kWrites) {
+      finish(index, place, errors::uncertain_timed_out(index));
     } else if (!is_sent && peers_.leader_of(index) == 0) {
-      finish(index, overdue, errors::no_leader(index));
+      finish(index, place, errors::no_leader(index));
     } else {
-      finish(index, overdue, errors::forwarding_timed_out(index));
+      finish(index, place, errors::forwarding_timed_out(index));
     }
   }
 }

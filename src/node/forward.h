@@ -14,8 +14,8 @@
 #include "node/forward_message.h"
 #include "node/forwarding_peers.h"
 #include "node/gathering.h"
-#include "node/holds.h"
 #include "node/link_sessions.h"
+#include "node/waiting_units.h"
 #include "resp/request_parser.h"
 #include "util/result.h"
 #include "util/time.h"
@@ -32,12 +32,7 @@ struct ForwardedUnit {
   uint32_t partition = 0;
   std::string_view requests;    // as RESP; only the last one's reply counts
   uint32_t request_count = 1;
-  enum class Kind : uint8_t {
-    kReads,
-    kWrites,
-    kBlocks,  // may wait for a key; writes.  Its number is its token (origin_rows.h)
-    kWatches, // WATCH: `requests` are its keys (watch_message.h)
-  };
+  using Kind = UnitKind;
   Kind kind = Kind::kWrites;
   int64_t waited_us = 0;          // kBlocks: at this node, before
   std::string_view watched = {};  // of a transaction: what its EXEC goes by (watch_message.h)
@@ -59,6 +54,7 @@ void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
 // Commands of a partition are sent in the order in which they came, under an attempt.  A node that does not lead refuses one and all
 // that the attempt sends behind it; they are sent again, in order, under the next attempt.  So are all whose leader is lost, or is another:
 // writes have numbers, by which a leader knows what has been run (origin_rows.h).
+// What the sessions of a turn add is sent at its end: neighbours that ask for the same go in one message, and are answered in one.
 // Invariants: 1. Every unit is answered, by request-timeout-ms at the latest (one that blocks: when its node or its client goes).
 // 2. A unit that writes is run once at most.
 // 3. Numbers ascend in the order of coming, and all between the lowest that is wanted and the last are under way or were answered.
@@ -68,10 +64,12 @@ class Forwarding {
   Forwarding(NodeState& node, ForwardingPeers& peers);
 
   // ---- commands of clients -----------------------------------------------------------------------------------
-  // Leaves a gap for the reply.  What was bound to the session before holds it back, so a session that gathers binds first.
+  // Leaves a gap for the reply; it leaves with send_new().  What was bound to the session before holds it back, so a session that gathers binds first.
   void forward(Session& session, const ForwardedUnit& unit);
   // The same for all parts; one gap.
   void gather(Session& session, Gathering&& gathering);
+  // Sends what was added since the last call.
+  void send_new();
   // Something of the session waits in this partition: what it sends behind it must not overtake it.
   bool is_waiting(uint32_t partition, const Session& session) const;
   // The session is going away.
@@ -82,8 +80,11 @@ class Forwarding {
   // ---- what happens elsewhere -------------------------------------------------------------------------------
   // Requires: is_forward_kind(kind).  Commands are kept until run().  kCorrupt: the link should be refused.
   Status receive(NodeId from, uint64_t kind, std::string_view bytes);
-  // Runs the commands that have arrived.
-  void run() { links_.run(); }
+  // Sends what was added, and runs the commands that have arrived.
+  void run() {
+    send_new();
+    links_.run();
+  }
   void on_link_up(NodeId node);
   void on_link_down(NodeId node);
   void on_stop_serving(uint32_t partition) { links_.on_stop_serving(partition); }
@@ -94,6 +95,8 @@ class Forwarding {
 
   // Units that have no answer yet.
   size_t waiting_count() const { return waiting_count_; }
+  // For who makes the bytes of a request: empty, and free until the next call.
+  Buffer& scratch();
 
  private:
   static constexpr uint64_t kNothing = UINT64_MAX;
@@ -103,40 +106,18 @@ class Forwarding {
   // Between two looks at what waits: for a leader, for too long.
   static constexpr int64_t kLookUs = 10'000;
   static constexpr size_t kLeadersLostMax = 2;
+  // Requests that go in one message, unless it is a single one.
+  static constexpr size_t kMessageBytesMax = 64 * 1024;
+  static constexpr size_t kScratchKept = 64 * 1024;
 
-  struct Waiting {
-    uint64_t session_id = 0;
-    GapId gap = 0;
-    uint64_t gathering = 0;     // it is a part of this one, not a gap's; 0: none
-    size_t part = 0;
-    ForwardedUnit::Kind kind = ForwardedUnit::Kind::kWrites;
-    uint8_t flags = 0;
-    Levels levels = {};
-    uint32_t database = 0;
-    uint32_t request_count = 1;
-    std::string requests = {};
-    std::string watched = {};
-    uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
-    bool may_have_run = false;  // before it was taken back
-    NodeId sent_to = 0;         // 0: not under way
-    NodeId was_at = 0;          // whom it was taken back from last; what may block may still wait there
-    uint64_t incarnation = 0;   // of whom it was sent to
-    uint64_t attempt = 0;       // that sent it
-    uint64_t send_order = 0;    // grows with every sending
-    // Processes that it was under way to, and that have said nothing of it since.
-    std::vector<std::pair<NodeId, uint64_t>> lost_with = {};
-    int64_t deadline_us = 0;    // kBlocks: from the last time on that it was taken back
-    int64_t asked_us = 0;
-  };
-  using Queue = std::map<uint64_t, Waiting>;  // by number, which is the order of coming
   struct Partition {
-    Queue waiting;
-    size_t bytes = 0;
+    WaitingUnits waiting;
     uint64_t first_unsent = kNothing;  // numbers below are sent
     NodeId target = 0;          // whom the attempt sends to
     uint64_t attempt = 1;
     uint64_t last_write_number = 0;
     bool has_taken_back = false;  // since the last sending
+    bool has_new = false;         // stands in new_
     int64_t not_before_us = 0;  // the target has refused: it may not know yet that it leads
     std::vector<uint64_t> stopped;  // sessions that are not read from
   };
@@ -150,12 +131,14 @@ class Forwarding {
     size_t missing = 0;
   };
 
-  void add(const Session& session, const ForwardedUnit& unit, Waiting&& waiting);
+  WaitingUnit& add(const Session& session, const ForwardedUnit& unit);
   void take_part(uint64_t gathering, size_t part, std::string_view reply);
-  void end_watch(const Waiting& waiting, std::string_view reply);
-  void send_new(uint32_t index, Session& session);
+  void end_watch(const WaitingUnit& unit, std::string_view keys, std::string_view reply);
+  void note_new(uint32_t index, Session& session);
   void send_unsent(uint32_t index);
-  bool send(uint32_t index, uint64_t number, Waiting& waiting, NodeId to);
+  // How many units from that place on go in one message.
+  static uint32_t count_alike(const WaitingUnits& waiting, size_t place);
+  bool send(uint32_t index, size_t place, uint32_t count, NodeId to);
   static void begin_attempt(Partition& partition, NodeId target);
   // Why a unit is to be sent again.
   enum class TakenBack : uint8_t {
@@ -163,7 +146,7 @@ class Forwarding {
     kUnknown,  // whom it was sent to says so
     kLost,     // nobody says anything
   };
-  void take_back(Partition& partition, uint64_t number, Waiting& waiting, TakenBack why);
+  void take_back(Partition& partition, WaitingUnit& unit, TakenBack why);
   // All that are under way to the node (0: to any).
   void take_all_back(Partition& partition, NodeId node);
   // What only reads must not be overtaken by a write that its session sent behind it.
@@ -173,15 +156,17 @@ class Forwarding {
   // A command that may block is answered, or its client gone: whoever has it need not know of it any more.
   void cancel(NodeId sent_to, uint32_t index, uint64_t number);
   // It was lost with as many others than this one as it may be.
-  bool is_dangerous(const Waiting& waiting, NodeId to, uint64_t incarnation) const;
+  bool is_dangerous(const WaitingUnit& unit, NodeId to, uint64_t incarnation) const;
   // It speaks of the last sending, and the unit will not be sent again.
-  static bool is_last_word(const Waiting& waiting, NodeId from, const ForwardAnswer& answer);
-  void note_place(const Waiting& waiting, const ForwardAnswer& answer);
+  static bool is_last_word(const WaitingUnit& unit, NodeId from, const ForwardAnswer& answer);
+  void note_place(const WaitingUnit& unit, const ForwardAnswer& answer);
   void on_answer(NodeId from, const ForwardAnswer& answer);
-  void on_refusal(NodeId from, uint32_t index, uint64_t number, uint64_t attempt);
+  // Of one unit.
+  void take_answer(NodeId from, const ForwardAnswer& answer);
+  void on_refusal(NodeId from, uint32_t index, const WaitingUnit& refused);
   void end_overdue(uint32_t index);
-  void finish(uint32_t index, Queue::iterator at, std::string_view reply);
-  void finish(uint32_t index, Queue::iterator at, const Error& error);
+  void finish(uint32_t index, size_t place, std::string_view reply);
+  void finish(uint32_t index, size_t place, const Error& error);
   void stop(Partition& partition, Session& session);
   void let_go_on(Partition& partition);
   void send_answer(NodeId to, const ForwardAnswer& answer);
@@ -197,10 +182,13 @@ class Forwarding {
     uint64_t number = 0;
   };
   std::map<uint64_t, Blocked> blocked_;  // by session: it waits for this alone
-  uint64_t last_number_ = 0;
   uint64_t last_sending_ = 0;
-  std::map<uint64_t, Gathered> gathered_;   // by the number of their first part
+  std::map<uint64_t, Gathered> gathered_;   // in the order of coming
+  uint64_t last_gathering_ = 0;
   size_t waiting_count_ = 0;
+  std::vector<uint32_t> new_;  // partitions that have units which were added since the last send_new()
+  Buffer scratch_;
+  Buffer head_;                // of the message that is being sent
 };
 
 }  // namespace quorate

@@ -1,6 +1,8 @@
 // The heads of forwarded commands and their answers.
 #include "node/forward_message.h"
 
+#include <algorithm>
+
 #include "cluster/wire.h"
 #include "node/origin_rows.h"
 #include "node/reply_shape.h"
@@ -15,6 +17,25 @@ Error corrupt(std::string_view what) { return Error(ErrorCode::kCorrupt, std::st
 
 uint32_t partition(wire::Reader& reader, const ForwardLimits& limits) {
   return static_cast<uint32_t>(reader.varint_at_most(uint64_t{limits.partitions} - 1));
+}
+
+bool is_unit_count(uint64_t number, uint64_t count) { return count != 0 && count <= UINT64_MAX - number; }
+
+// Units that have a message in common have nothing of their own but a request, and a number of each kind.
+bool fits_units(const ForwardCommand& command) {
+  if (!is_unit_count(command.number, command.unit_count)) return false;
+  if (command.unit_count == 1) return true;
+  if (command.request_count != 1 || command.watches() || command.goes_by_watched() || command.may_block()) return false;
+  return command.writes() ? command.unit_count <= OriginRows::kNumberMax - command.write_number : command.write_number == 0;
+}
+
+bool holds_replies(std::string_view bytes, uint32_t count) {
+  for (; count > 0; --count) {
+    const size_t size = value_size(bytes);
+    if (size == 0) return false;
+    bytes.remove_prefix(size);
+  }
+  return bytes.empty();
 }
 
 // So many requests, each an array of at least one word, and nothing else: then so many replies will be made.
@@ -43,6 +64,7 @@ bool fits_watching(const ForwardCommand& command, const ForwardLimits& limits) {
 void encode_head(const ForwardCommand& command, Buffer& out) {
   append_varint(out, command.partition);
   append_varint(out, command.number);
+  append_varint(out, command.unit_count);
   append_varint(out, command.attempt);
   append_varint(out, command.request_count);
   append_varint(out, command.database);
@@ -60,6 +82,7 @@ void encode_head(const ForwardCommand& command, Buffer& out) {
 void encode_head(const ForwardAnswer& answer, Buffer& out) {
   append_varint(out, answer.partition);
   append_varint(out, answer.number);
+  append_varint(out, answer.unit_count);
   append_varint(out, answer.attempt);
   wire::write_byte(answer.outcome, out);
   append_varint(out, answer.term);
@@ -76,6 +99,7 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   ForwardCommand command;
   command.partition = partition(reader, limits);
   command.number = reader.varint();
+  command.unit_count = static_cast<uint32_t>(reader.varint_at_most(ForwardCommand::kUnitsMax));
   command.attempt = reader.varint();
   command.request_count = static_cast<uint32_t>(reader.varint_at_most(ForwardCommand::kRequestsMax));
   command.database = static_cast<uint32_t>(reader.varint_at_most(uint64_t{limits.databases} - 1));
@@ -91,9 +115,10 @@ Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimit
   if (command.goes_by_watched()) command.watched = reader.sized();
   command.requests = reader.rest();
   const bool is_numbered = !command.writes() || (command.lowest_wanted != 0 && !command.may_block());
+  const uint32_t requests = std::max(command.request_count, command.unit_count);
   const bool makes_sense = (command.flags & ~kForwardFlags) == 0 && command.number != 0 && command.request_count != 0 && write &&
-                           read && is_numbered && fits_watching(command, limits) &&
-                           (command.watches() || holds_requests(command.requests, command.request_count));
+                           read && is_numbered && fits_units(command) && fits_watching(command, limits) &&
+                           (command.watches() || holds_requests(command.requests, requests));
   if (!reader.good() || !makes_sense) return corrupt("a forwarded command");
   return command;
 }
@@ -103,12 +128,15 @@ Result<ForwardAnswer> decode_answer(std::string_view bytes, const ForwardLimits&
   ForwardAnswer answer;
   answer.partition = partition(reader, limits);
   answer.number = reader.varint();
+  answer.unit_count = static_cast<uint32_t>(reader.varint_at_most(ForwardCommand::kUnitsMax));
   answer.attempt = reader.varint();
   answer.outcome = reader.one_of(ForwardOutcome::kReply, ForwardOutcome::kNotKept);
   answer.term = reader.varint();
   answer.index = reader.varint();
   answer.reply = reader.rest();
-  const bool makes_sense = answer.reply.empty() == (answer.outcome != ForwardOutcome::kReply);
+  const bool has_reply = answer.outcome == ForwardOutcome::kReply;
+  const bool makes_sense = is_unit_count(answer.number, answer.unit_count) && answer.reply.empty() == !has_reply &&
+                           (!has_reply || answer.unit_count == 1 || holds_replies(answer.reply, answer.unit_count));
   if (!reader.good() || !makes_sense) return corrupt("the answer of a forwarded command");
   return answer;
 }

@@ -1,11 +1,12 @@
-// What nodes say to each other about commands that one runs for the other, version 3.  Heads only: the requests of a
+// What nodes say to each other about commands that one runs for the other, version 4.  Heads only: the requests of a
 // command and the bytes of a reply follow as they are.
 //
-//   command = varint partition, varint number, varint attempt, varint requests, varint database, u8 flags,
+//   command = varint partition, varint number, varint units, varint attempt, varint requests, varint database, u8 flags,
 //             varint write level, varint read level (levels.h), varint incarnation, varint write number,
 //             [varint lowest wanted, if it writes or may block], [varint ms it has waited, if it may block],
 //             [sized watched keys, if EXEC goes by some], RESP requests, or the keys of a WATCH (watch_message.h)
-//   answer  = varint partition, varint number, varint attempt, u8 outcome, varint term, varint index, RESP reply (kReply)
+//   answer  = varint partition, varint number, varint units, varint attempt, u8 outcome, varint term, varint index,
+//             RESP reply * (kReply)
 //   cancel  = varint partition, varint number
 #pragma once
 
@@ -39,12 +40,15 @@ enum ForwardFlag : uint8_t {
 constexpr uint8_t kForwardFlags =
     kForwardResp3 | kForwardNoTouch | kForwardMayBlock | kForwardWrites | kForwardWatches | kForwardWatched;
 
-// A unit that is to be run: all requests one behind the other, the reply of the last is the answer.
+// A unit that is to be run: all requests one behind the other, the reply of the last is the answer.  Or several units of a request each,
+// whose numbers follow one another, as do their write numbers; all else is the same for all of them.
 struct ForwardCommand {
   static constexpr uint32_t kRequestsMax = 1 << 20;
+  static constexpr uint32_t kUnitsMax = 1 << 12;
   static constexpr uint64_t kWaitedMsMax = uint64_t{1} << 50;
   uint32_t partition = 0;
-  uint64_t number = 0;          // of the sender, from 1 on; never used again
+  uint64_t number = 0;          // of the sender on this partition, from 1 on; never used again
+  uint32_t unit_count = 1;
   uint64_t attempt = 1;         // of the sender to have commands of this partition run; see Forwarding
   uint32_t request_count = 1;
   uint32_t database = 0;
@@ -72,15 +76,17 @@ enum class ForwardOutcome : uint8_t {
   kNotKept = 4,  // it was run, by an earlier sending; what it was told is not known any more
 };
 
+// To one unit, or to several whose numbers follow one another.
 struct ForwardAnswer {
   uint32_t partition = 0;
   uint64_t number = 0;
+  uint32_t unit_count = 1;
   uint64_t attempt = 1;
   ForwardOutcome outcome = ForwardOutcome::kReply;
   // kReply: an entry of the partition's log that the unit's writes, and what it has read, are not behind; term 0: not known.
   uint64_t term = 0;
   uint64_t index = 0;
-  std::string_view reply = {};
+  std::string_view reply = {};  // of all units, one behind the other
 };
 
 // Of a command that may block: its client has gone, or has its answer, and will not ask again.

@@ -2,6 +2,7 @@
 #include "node/input.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "commands/errors.h"
@@ -38,13 +39,22 @@ void find_row(NodeState& node, size_t index, Args args) {
 
 bool has_key(const NodeState& node, size_t index) { return node.batch_keys[index].bytes.data() != nullptr; }
 
+// Of a batch those whose keys are likely to be looked at here, a bit each: what another node leads runs there.
+using Lookups = uint32_t;
+static_assert(NodeState::kBatchMax <= 32);
+
+bool may_look_up(const NodeState& node, const Session& session, size_t index) {
+  if (!has_key(node, index)) return false;
+  if ((node.flags & kNodeInCompany) == 0 || node.company.serves(node.store.partition_of(node.batch_keys[index].slot))) return true;
+  return session.has(kHasLevels | kReadonlyReplica) || !node.company.levels_are_plain();
+}
+
 // Requires: the buckets have been prefetched.  Looks at the keys' hashes only: their bytes may be gone.
-void prefetch_entries(const NodeState& node, const Db& db, size_t count) {
-  for (size_t index = 0; index < count; ++index) {
-    if (has_key(node, index)) db.prefetch_entry(node.batch_keys[index]);
-  }
-  for (size_t index = 0; index < count; ++index) {
-    if (has_key(node, index) && node.batch_rows[index]->removes_key) db.prefetch_removal(node.batch_keys[index]);
+void prefetch_entries(const NodeState& node, const Db& db, Lookups lookups) {
+  for (Lookups left = lookups; left != 0; left &= left - 1) db.prefetch_entry(node.batch_keys[static_cast<size_t>(std::countr_zero(left))]);
+  for (Lookups left = lookups; left != 0; left &= left - 1) {
+    const auto index = static_cast<size_t>(std::countr_zero(left));
+    if (node.batch_rows[index]->removes_key) db.prefetch_removal(node.batch_keys[index]);
   }
 }
 
@@ -53,17 +63,19 @@ void prefetch_entries(const NodeState& node, const Db& db, size_t count) {
 void look_ahead(NodeState& node, const Session& session) {
   const Db& db = node.store.database(session.database);
   const size_t count = node.requests.size();
+  Lookups lookups = 0;
   for (size_t index = 0; index < count; ++index) {
     find_row(node, index, node.requests[index].args);
-    if (count > 1 && has_key(node, index)) db.prefetch_bucket(node.batch_keys[index]);
+    if (count == 1 || !may_look_up(node, session, index)) continue;
+    lookups |= Lookups{1} << index;
+    db.prefetch_bucket(node.batch_keys[index]);
   }
-  if (count == 1) return;
-  prefetch_entries(node, db, count);
-  for (size_t index = 0; index < count; ++index) {
-    const Command* const row = node.batch_rows[index];
+  prefetch_entries(node, db, lookups);
+  for (Lookups left = lookups; left != 0; left &= left - 1) {
+    const auto index = static_cast<size_t>(std::countr_zero(left));
+    const size_t member_at = node.batch_rows[index]->spec->member_at;
     const Args args = node.requests[index].args;
-    if (row == nullptr || row->spec->member_at == 0 || row->spec->member_at >= args.size()) continue;
-    db.prefetch_member(node.batch_keys[index], args[row->spec->member_at]);
+    if (member_at != 0 && member_at < args.size()) db.prefetch_member(node.batch_keys[index], args[member_at]);
   }
 }
 
@@ -71,6 +83,7 @@ void look_ahead(NodeState& node, const Session& session) {
 void look_ahead(NodeState& node, std::span<const Received> inputs) {
   const Db& db = node.store.database(inputs.front().session->database);
   size_t count = 0;
+  Lookups lookups = 0;
   for (const auto& [session, bytes] : inputs) {
     if (!session->in.empty() || is_stopped(node, *session)) continue;
     size_t consumed = 0;
@@ -80,11 +93,11 @@ void look_ahead(NodeState& node, std::span<const Received> inputs) {
       continue;
     }
     find_row(node, count, node.requests.front().args);
-    if (!has_key(node, count)) continue;
+    if (!may_look_up(node, *session, count)) continue;
     db.prefetch_bucket(node.batch_keys[count]);
-    ++count;
+    lookups |= Lookups{1} << count++;
   }
-  prefetch_entries(node, db, count);
+  prefetch_entries(node, db, lookups);
 }
 
 // Runs the parsed requests; returns how many (fewer if the session has to stop).

@@ -28,7 +28,7 @@ NumberedWrite write_of(NodeId from, const ForwardCommand& command) {
 
 // To be sent back once it says what became of the command.
 ForwardAnswer answer_to(const ForwardCommand& command) {
-  return {.partition = command.partition, .number = command.number, .attempt = command.attempt};
+  return {.partition = command.partition, .number = command.number, .unit_count = command.unit_count, .attempt = command.attempt};
 }
 
 }  // namespace
@@ -204,13 +204,13 @@ void LinkSessions::run_batch(Lane& lane, Batch& batch) {
   batch.last_write = 0;
   if (link == nullptr) return;
   lane.stalled = link;
-  const Buffer requests = std::exchange(batch.requests, {});
-  take_input(node_, *link->session, requests.view());
+  const std::string requests = std::exchange(batch.requests, {});
+  take_input(node_, *link->session, requests);
   if (link->session->has(kBlocked)) shorten_wait(node_, *link->session, static_cast<int64_t>(batch.waited_ms));
 }
 
 void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
-  const Arrived arrived = std::move(lane.arrived.front());
+  Arrived arrived = std::move(lane.arrived.front());
   lane.arrived.pop_front();
   const ForwardCommand& command = arrived.command;
   if (command.attempt <= lane.refused_attempt || !peers_.serves(command.partition)) {
@@ -244,7 +244,10 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
     case OriginRows::Place::kNext:
       return add_to_batch(key, lane, batch, arrived);
     case OriginRows::Place::kBehind:
-      return answer_again(key.first, command);
+      if (command.unit_count == 1) return answer_again(key.first, command);
+      answer_again(key.first, take_first_unit(arrived).command);
+      lane.arrived.push_front(std::move(arrived));
+      return;
     case OriginRows::Place::kTooEarly:
       return refuse(key.first, lane, command);
     case OriginRows::Place::kOutdated:
@@ -252,19 +255,37 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
   }
 }
 
-void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, const Arrived& arrived) {
+// The others are left.
+LinkSessions::Arrived LinkSessions::take_first_unit(Arrived& arrived) {
+  Arrived first{.command = arrived.command, .requests = arrived.requests.substr(0, value_size(arrived.requests)), .watched = {}};
+  first.command.unit_count = 1;
+  arrived.requests.erase(0, first.requests.size());
+  --arrived.command.unit_count;
+  ++arrived.command.number;
+  ++arrived.command.write_number;
+  return first;
+}
+
+void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, Arrived& arrived) {
   const ForwardCommand& command = arrived.command;
   Link* const link = link_for(key.first, command);
   if (link == nullptr) return refuse(key.first, lane, command);
   CHECK(batch.link == nullptr || batch.link == link);
   batch.link = link;
-  batch.requests.append(arrived.requests);
+  if (batch.requests.empty()) {
+    batch.requests = std::move(arrived.requests);
+  } else {
+    batch.requests += arrived.requests;
+  }
   if (command.goes_by_watched()) watch_as_elsewhere(node_, *link->session, arrived.watched);
   if (command.writes()) {
-    batch.last_write = command.write_number;
+    batch.last_write = command.write_number + command.unit_count - 1;
     batch.incarnation = command.incarnation;
   }
   link->asked.push_back({.answer = answer_to(command),
+                         .units = command.unit_count,
+                         .units_to_run = command.unit_count,
+                         .requests_each = command.request_count,
                          .requests_left = command.request_count,
                          .replies_left = command.request_count,
                          .write = command.writes() || command.may_block() ? write_of(key.first, command) : NumberedWrite()});
@@ -281,7 +302,7 @@ void LinkSessions::answer_again(NodeId from, const ForwardCommand& command) {
     return say(from, answer_to(command), reply ? ForwardOutcome::kUnknown : ForwardOutcome::kNotKept);
   }
   CHECK(link->ran == link->asked.size());
-  link->asked.push_back({.answer = answer_to(command), .requests_left = 0, .replies_left = 1});
+  link->asked.push_back({.answer = answer_to(command), .units = 1});
   ++link->ran;
   Session& session = *link->session;
   bind_needs(node_, session);
@@ -311,39 +332,72 @@ void LinkSessions::note_reply(Session& session, std::string_view reply) {
   if (link.ran == link.asked.size()) return;  // more was said than was asked
   Asked& asked = link.asked[link.ran];
   if (--asked.requests_left != 0) return;
-  ++link.ran;
+  asked.requests_left = asked.requests_each;
+  if (--asked.units_to_run == 0) ++link.ran;
   if (asked.write.number == 0) return;
+  NumberedWrite write = asked.write;
+  ++asked.write.number;
   OriginRows& rows = peers_.rows(link.key.partition);
-  if (link.key.only_command != 0) return rows.note_wait(asked.write, reply);
-  if (node_.mistakes.runs_numbers_again && rows.place_of(asked.write) != OriginRows::Place::kNext) return;
-  rows.note(asked.write, reply);
+  if (link.key.only_command != 0) return rows.note_wait(write, reply);
+  if (node_.mistakes.runs_numbers_again && rows.place_of(write) != OriginRows::Place::kNext) return;
+  rows.note(write, reply);
 }
 
 // ---- what they say ------------------------------------------------------------------------------------------
 
-void LinkSessions::answer_next(Link& link, std::string_view reply) {
+void LinkSessions::answer_next(Link& link, Saying& saying, std::string_view reply) {
   if (link.asked.empty()) return;  // more was said than was asked: the requests were not what they should be
   Asked& asked = link.asked.front();
-  if (--asked.replies_left != 0) return;
+  if (--asked.replies_left != 0) return say(link, saying);
   ForwardAnswer answer = asked.answer;
-  link.asked.pop_front();
+  answer.unit_count = 1;
+  answer.reply = reply;
+  asked.replies_left = asked.requests_each;
+  ++asked.answer.number;
   // Whose time was over has not run.
-  if (link.ran != 0) --link.ran;
-  Buffer instead;
-  if (reply.size() > quorate::Link::kMessageMax / 2) {
-    Reply(instead, link.session->protocol).error(error_line(errors::forwarded_reply_too_large()));
-    reply = instead.view();
+  if (asked.units_to_run == asked.units) {
+    --asked.units_to_run;
+    asked.requests_left = asked.requests_each;
+    if (asked.write.number != 0) ++asked.write.number;
   }
+  if (--asked.units == 0) {
+    link.asked.pop_front();
+    if (link.ran != 0) --link.ran;
+  }
+  const ForwardAnswer& said = saying.answer;
+  const bool goes_on = saying.units != 0 && saying.units < ForwardCommand::kUnitsMax && said.number + saying.units == answer.number &&
+                       said.attempt == answer.attempt && said.reply.data() + said.reply.size() == reply.data() &&
+                       said.reply.size() + reply.size() <= kMessageBytesMax;
+  if (goes_on) {
+    ++saying.units;
+    saying.answer.reply = {said.reply.data(), said.reply.size() + reply.size()};
+    return;
+  }
+  say(link, saying);
+  Buffer instead;
+  saying = {.answer = answer, .units = 1};
+  if (reply.size() <= quorate::Link::kMessageMax / 2) return;
+  Reply(instead, link.session->protocol).error(error_line(errors::forwarded_reply_too_large()));
+  saying.answer.reply = instead.view();
+  say(link, saying);
+}
+
+// What is left of it is nothing.
+void LinkSessions::say(Link& link, Saying& saying) {
+  if (saying.units == 0) return;
+  ForwardAnswer answer = saying.answer;
+  answer.unit_count = std::exchange(saying.units, 0);
   const LogPlace place = peers_.place_of(link.key.partition);
   answer.term = place.term;
   answer.index = place.index;
-  say(link.key.origin, answer, ForwardOutcome::kReply, reply);
-  if (link.key.only_command != 0) end(link);
+  say(link.key.origin, answer, ForwardOutcome::kReply, answer.reply);
 }
 
 size_t LinkSessions::send(void* connection, std::string_view bytes) {
   Link& link = *static_cast<Link*>(connection);
-  take_values(link.said, bytes, [&](std::string_view reply) { answer_next(link, reply); });
+  Saying saying;
+  take_values(link.said, bytes, [&](std::string_view reply) { answer_next(link, saying, reply); }, [&] { say(link, saying); });
+  if (link.key.only_command != 0 && link.asked.empty()) end(link);
   return bytes.size();
 }
 
@@ -352,12 +406,18 @@ void LinkSessions::close(void* connection, CloseMode) {
   const auto lane = lanes_.find({link.key.origin, link.key.partition});
   for (size_t index = 0; index < link.asked.size(); ++index) {
     const Asked& asked = link.asked[index];
-    const bool was_run = index < link.ran || link.key.only_command != 0;
+    ForwardAnswer answer = asked.answer;
+    const uint32_t not_run = link.key.only_command != 0 ? 0 : asked.units_to_run;
+    answer.unit_count = asked.units - not_run;
+    if (answer.unit_count != 0) say(link.key.origin, answer, ForwardOutcome::kUnknown);
+    if (not_run == 0) continue;
     // What its sender has sent behind one that was not run must not run either.
-    if (!was_run && lane != lanes_.end()) {
-      lane->second.refused_attempt = std::max(lane->second.refused_attempt, asked.answer.attempt);
+    if (lane != lanes_.end()) {
+      lane->second.refused_attempt = std::max(lane->second.refused_attempt, answer.attempt);
     }
-    say(link.key.origin, asked.answer, was_run ? ForwardOutcome::kUnknown : ForwardOutcome::kNotRun);
+    answer.number += answer.unit_count;
+    answer.unit_count = not_run;
+    say(link.key.origin, answer, ForwardOutcome::kNotRun);
   }
   if (lane != lanes_.end() && lane->second.stalled == &link) lane->second.stalled = nullptr;
   count_no_more(link);

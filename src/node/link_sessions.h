@@ -55,6 +55,8 @@ class LinkSessions final : private SessionDriver {
  private:
   // Of an origin on a partition; beyond that those go that have nothing to do.
   static constexpr size_t kSharedMax = 64;
+  // Replies that leave in one message, unless it is a single one.
+  static constexpr size_t kMessageBytesMax = 256 * 1024;
 
   struct Key {
     NodeId origin = 0;
@@ -66,22 +68,30 @@ class LinkSessions final : private SessionDriver {
     uint64_t only_command = 0;  // the number of the one that may block; else 0
     friend auto operator<=>(const Key&, const Key&) = default;
   };
-  // A unit whose answer has not left.
+  // Units of one command whose answers have not left.
   struct Asked {
-    ForwardAnswer answer;        // but for what became of it
-    uint32_t requests_left = 0;  // to run
-    uint32_t replies_left = 0;   // to leave; the last is the answer
-    NumberedWrite write = {};    // of number 0: it is none.  Of a command that may block: its token
+    ForwardAnswer answer;        // to the first of them, but for what became of it
+    uint32_t units = 0;
+    uint32_t units_to_run = 0;   // the last ones
+    uint32_t requests_each = 1;
+    uint32_t requests_left = 1;  // of the first unit that is to run
+    uint32_t replies_left = 1;   // of the first unit; the last of them is the answer
+    NumberedWrite write = {};    // the first unit that is to run.  Of number 0: it is none.  Of a command that may block: its token
   };
   struct Link {
     Key key;
     Session* session = nullptr;
     std::deque<Asked> asked;
-    size_t ran = 0;              // of those asked
+    size_t ran = 0;              // of those asked; they have no unit to run
     Buffer said;                 // the beginning of a reply
     bool is_shared = false;      // is counted in its lane
 
     bool has_more_to_run() const { return ran < asked.size() && key.only_command == 0; }
+  };
+  // Answers that leave as one.
+  struct Saying {
+    ForwardAnswer answer;        // to units whose replies follow one another
+    uint32_t units = 0;
   };
   struct Arrived {
     ForwardCommand command;      // without requests
@@ -100,7 +110,7 @@ class LinkSessions final : private SessionDriver {
   // Commands that one session runs at one go.
   struct Batch {
     Link* link = nullptr;
-    Buffer requests;
+    std::string requests;
     uint64_t last_write = 0;       // the number of the last one in it, and whose
     uint64_t incarnation = 0;
     uint64_t waited_ms = 0;        // of a command that may block
@@ -119,12 +129,14 @@ class LinkSessions final : private SessionDriver {
   void run_batch(Lane& lane, Batch& batch);
   bool joins(const LaneKey& key, const Lane& lane, const ForwardCommand& command, const Batch& batch) const;
   void take_next(const LaneKey& key, Lane& lane, Batch& batch);
-  void add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, const Arrived& arrived);
+  void add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, Arrived& arrived);
+  static Arrived take_first_unit(Arrived& arrived);
   void answer_again(NodeId from, const ForwardCommand& command);
   void answer_watch(NodeId from, const ForwardCommand& command, std::string_view keys);
   void refuse(NodeId from, Lane& lane, const ForwardCommand& command);
   void say(NodeId to, ForwardAnswer answer, ForwardOutcome outcome, std::string_view reply = {});
-  void answer_next(Link& link, std::string_view reply);
+  void answer_next(Link& link, Saying& saying, std::string_view reply);
+  void say(Link& link, Saying& saying);
   void end(Link& link);
 
   NodeState& node_;

@@ -7,33 +7,63 @@
 
 namespace quorate {
 
+namespace {
+
+// The number that the line at `at` is, and moves `at` behind the line.  What is none counts as -2; false: the line is not whole.
+bool take_number(std::string_view bytes, size_t& at, int64_t& number) {
+  // Nearly always few digits.
+  constexpr size_t kDigitsMax = 9;
+  size_t end = at;
+  int64_t sum = 0;
+  while (end < bytes.size() && end - at < kDigitsMax && bytes[end] >= '0' && bytes[end] <= '9') sum = 10 * sum + (bytes[end++] - '0');
+  const bool is_plain = end - at == 1 || (end > at && bytes[at] != '0');
+  if (is_plain && end + 1 < bytes.size() && bytes[end] == '\r' && bytes[end + 1] == '\n') [[likely]] {
+    at = end + 2;
+    number = sum;
+    return true;
+  }
+  const size_t line_end = bytes.find("\r\n", at);
+  if (line_end == std::string_view::npos) return false;
+  number = parse_int(bytes.substr(at, line_end - at)).value_or(-2);
+  at = line_end + 2;
+  return true;
+}
+
+bool pass_line(std::string_view bytes, size_t& at) {
+  const size_t line_end = bytes.find("\r\n", at);
+  at = line_end + 2;
+  return line_end != std::string_view::npos;
+}
+
+}  // namespace
+
 size_t value_size(std::string_view bytes) {
   size_t at = 0;
   uint64_t wanted = 1;
   while (wanted > 0) {
     if (at >= bytes.size()) return 0;
-    const char type = bytes[at];
-    const size_t line_end = bytes.find("\r\n", at);
-    if (line_end == std::string_view::npos) return 0;
-    const std::string_view line = bytes.substr(at + 1, line_end - at - 1);
-    at = line_end + 2;
+    const char type = bytes[at++];
     --wanted;
-    const int64_t count = parse_int(line).value_or(-2);
+    int64_t count = 0;
     switch (type) {
       case '*':
       case '~':
       case '>':
+        if (!take_number(bytes, at, count)) return 0;
         if (count > 0) wanted += static_cast<uint64_t>(count);
         break;
       case '%':
+        if (!take_number(bytes, at, count)) return 0;
         if (count > 0) wanted += 2 * static_cast<uint64_t>(count);
         break;
       case '|':
+        if (!take_number(bytes, at, count)) return 0;
         if (count >= 0) wanted += 2 * static_cast<uint64_t>(count) + 1;  // an attribute is not the value
         break;
       case '$':
       case '=':
       case '!':
+        if (!take_number(bytes, at, count)) return 0;
         if (count >= 0) at += static_cast<size_t>(count) + 2;
         break;
       case '+':
@@ -43,6 +73,7 @@ size_t value_size(std::string_view bytes) {
       case '#':
       case ',':
       case '(':
+        if (!pass_line(bytes, at)) return 0;
         break;
       default:
         return 0;

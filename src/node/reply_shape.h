@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string_view>
+#include <utility>
 
 #include "util/buffer.h"
 
@@ -15,17 +16,29 @@ bool is_one_value(std::string_view bytes);
 // The text of an encoded bulk string, and nothing else.
 std::string_view text_of_bulk(std::string_view value);
 
-// `said` goes on with `bytes`: visit(value) gets each value that is whole, and what is left is the beginning of the next.
+// `said` goes on with `bytes`: visit(value) gets each value that is whole, done() comes behind the last of them while they still stand there, and
+// what is left is the beginning of the next.
+template <class Visit, class Done>
+void take_values(Buffer& said, std::string_view bytes, Visit&& visit, Done&& done) {
+  const bool goes_on = !said.empty();
+  if (goes_on) said.append(bytes);
+  const std::string_view all = goes_on ? said.view() : bytes;
+  size_t taken = 0;
+  while (const size_t size = value_size(all.substr(taken))) {
+    visit(all.substr(taken, size));
+    taken += size;
+  }
+  done();
+  if (goes_on) {
+    said.drop_front(taken);
+  } else {
+    said.append(all.substr(taken));
+  }
+}
+
 template <class Visit>
 void take_values(Buffer& said, std::string_view bytes, Visit&& visit) {
-  said.append(bytes);
-  const std::string_view all = said.view();
-  size_t done = 0;
-  while (const size_t size = value_size(all.substr(done))) {
-    visit(all.substr(done, size));
-    done += size;
-  }
-  said.drop_front(done);
+  take_values(said, bytes, std::forward<Visit>(visit), [] {});
 }
 
 }  // namespace quorate

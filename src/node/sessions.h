@@ -1,6 +1,7 @@
 // All sessions of a node, by id, and the pool that lends them buffers.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -44,12 +45,16 @@ class Sessions {
   Session* add(PeerInfo peer) { return add_to(by_id_, std::move(peer)); }
   Session* add_link(PeerInfo peer) { return add_to(links_, std::move(peer)); }
   void remove(const Session* session) {
+    Session*& recent = recent_of(session->id);
+    if (recent == session) recent = nullptr;
     if (by_id_.erase(session->id) == 0) links_.erase(session->id);
   }
   Session* find(uint64_t id) {
-    if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second.get();
-    const auto found = links_.find(id);
-    return found == links_.end() ? nullptr : found->second.get();
+    Session*& recent = recent_of(id);
+    if (recent != nullptr && recent->id == id) return recent;
+    Session* const found = find_in(by_id_, id);
+    if (found == nullptr) return find_in(links_, id);
+    return recent = found;
   }
   size_t size() const { return by_id_.size(); }
 
@@ -78,6 +83,11 @@ class Sessions {
  private:
   using ById = std::map<uint64_t, std::unique_ptr<Session>>;
 
+  Session*& recent_of(uint64_t id) { return recent_[id % kRecent]; }
+  static Session* find_in(ById& map, uint64_t id) {
+    const auto found = map.find(id);
+    return found == map.end() ? nullptr : found->second.get();
+  }
   Session* add_to(ById& map, PeerInfo peer) {
     const uint64_t id = next_id_++;
     auto session = std::make_unique<Session>(id, std::move(peer));
@@ -86,6 +96,9 @@ class Sessions {
     return added;
   }
 
+  // Those that find() has found, by id: who gets answers from other nodes gets many.
+  static constexpr size_t kRecent = 256;
+  std::array<Session*, kRecent> recent_{};
   ById by_id_;
   ById links_;
   uint64_t next_id_ = 1;

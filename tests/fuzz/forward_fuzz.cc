@@ -28,6 +28,8 @@ void try_command(std::string_view input) {
   const auto again = decode_command(bytes.view(), kLimits);
   CHECK(again.ok());
   CHECK(again.value().number == command.number);
+  CHECK(again.value().unit_count == command.unit_count);
+  CHECK(command.unit_count != 0 && (command.unit_count == 1 || command.request_count == 1));
   CHECK(again.value().attempt == command.attempt);
   CHECK(again.value().request_count == command.request_count);
   CHECK(again.value().levels == command.levels);
@@ -65,6 +67,7 @@ void try_answer(std::string_view input) {
   const auto again = decode_answer(bytes.view(), kLimits);
   CHECK(again.ok());
   CHECK(again.value().number == answer.number);
+  CHECK(again.value().unit_count == answer.unit_count);
   CHECK(again.value().outcome == answer.outcome);
   CHECK(again.value().term == answer.term);
   CHECK(again.value().index == answer.index);

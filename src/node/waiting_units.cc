@@ -1,0 +1,90 @@
+// Units stand in one vector and their requests in one buffer; what is over is left behind until it is more than what is not.
+#include "node/waiting_units.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "util/check.h"
+
+namespace quorate {
+
+WaitingUnit& WaitingUnits::add(std::string_view requests) {
+  constexpr size_t kOverMin = 64;
+  constexpr size_t kGoneBytesMin = 4096;
+  if (units_.size() - count_ > count_ + kOverMin) forget_units();
+  if (bytes_.size() - live_requests_ > live_requests_ + kGoneBytesMin) forget_bytes();
+  WaitingUnit& unit = units_.emplace_back();
+  unit.number = ++last_number_;
+  unit.requests_at = bytes_.size();
+  unit.requests_size = requests.size();
+  bytes_.append(requests);
+  live_requests_ += requests.size();
+  live_bytes_ += requests.size();
+  ++count_;
+  return unit;
+}
+
+void WaitingUnits::set_watched(WaitingUnit& unit, std::string_view watched) {
+  live_bytes_ += watched.size() - unit.watched.size();
+  unit.watched = watched;
+}
+
+void WaitingUnits::remove(size_t place) {
+  WaitingUnit& unit = units_[place];
+  CHECK(!unit.is_over);
+  unit.is_over = true;
+  live_requests_ -= unit.requests_size;
+  live_bytes_ -= unit.requests_size + unit.watched.size();
+  if (!unit.watched.empty()) unit.watched = std::string();
+  if (--count_ != 0) {
+    while (units_[front_].is_over) ++front_;
+    return;
+  }
+  CHECK(live_bytes_ == 0);
+  front_ = 0;
+  units_.clear();
+  if (units_.capacity() > kUnitsKept) units_.shrink_to_fit();
+  bytes_.clear();
+  if (bytes_.capacity() > kBytesKept) bytes_.release();
+}
+
+void WaitingUnits::forget_units() {
+  std::erase_if(units_, [](const WaitingUnit& unit) { return unit.is_over; });
+  front_ = 0;
+}
+
+void WaitingUnits::forget_bytes() {
+  size_t end = 0;
+  for (WaitingUnit& unit : units_) {
+    if (unit.is_over) continue;
+    std::memmove(bytes_.data() + end, bytes_.data() + unit.requests_at, unit.requests_size);
+    unit.requests_at = end;
+    end += unit.requests_size;
+  }
+  bytes_.truncate(end);
+}
+
+size_t WaitingUnits::place_of(uint64_t number) const {
+  if (front_ == units_.size() || units_[front_].number >= number) return front_;
+  // Seldom does one go before those in front of it, and then it stays where it is for a while.
+  const size_t guess = front_ + static_cast<size_t>(number - units_[front_].number);
+  if (guess < units_.size() && units_[guess].number == number) [[likely]]
+    return guess;
+  const auto found = std::lower_bound(units_.begin() + static_cast<std::ptrdiff_t>(front_), units_.end(), number,
+                                      [](const WaitingUnit& unit, uint64_t wanted) { return unit.number < wanted; });
+  return static_cast<size_t>(found - units_.begin());
+}
+
+size_t WaitingUnits::find(uint64_t number) const {
+  const size_t place = place_of(number);
+  const bool is_there = place < units_.size() && units_[place].number == number && !units_[place].is_over;
+  return is_there ? place : units_.size();
+}
+
+std::string_view WaitingUnits::requests(size_t place, size_t count) const {
+  const WaitingUnit& last = units_[place + count - 1];
+  const size_t begin = units_[place].requests_at;
+  return bytes_.view().substr(begin, last.requests_at + last.requests_size - begin);
+}
+
+}  // namespace quorate

@@ -1,0 +1,99 @@
+// The units of one partition that were sent, or are to be sent, to its leader and have no answer yet, in the order of coming, with the
+// bytes of their requests.  Not for what becomes of them: forward.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cluster/members.h"
+#include "node/holds.h"
+#include "node/levels.h"
+#include "util/buffer.h"
+
+namespace quorate {
+
+// What a unit does, which decides how it may be sent again.
+enum class UnitKind : uint8_t {
+  kReads,
+  kWrites,
+  kBlocks,   // may wait for a key; writes.  Its number is its token (origin_rows.h)
+  kWatches,  // WATCH: its requests are keys (watch_message.h)
+};
+
+struct WaitingUnit {
+  uint64_t number = 0;
+  uint64_t session_id = 0;
+  GapId gap = 0;
+  uint64_t gathering = 0;     // it is a part of this one, not a gap's; 0: none
+  size_t part = 0;
+  UnitKind kind = UnitKind::kWrites;
+  uint8_t flags = 0;
+  bool is_over = false;       // it was removed
+  bool may_have_run = false;  // before it was taken back
+  Levels levels = {};
+  uint32_t database = 0;
+  uint32_t request_count = 1;
+  std::string watched = {};
+  uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
+  NodeId sent_to = 0;         // 0: not under way
+  NodeId was_at = 0;          // whom it was taken back from last; what may block may still wait there
+  uint64_t incarnation = 0;   // of whom it was sent to
+  uint64_t attempt = 0;       // that sent it
+  uint64_t send_order = 0;    // grows with every sending
+  // Processes that it was under way to, and that have said nothing of it since.
+  std::vector<std::pair<NodeId, uint64_t>> lost_with = {};
+  int64_t deadline_us = 0;    // kBlocks: from the last time on that it was taken back
+  int64_t asked_us = 0;
+  size_t requests_at = 0;     // in the bytes of all
+  size_t requests_size = 0;
+};
+
+// Numbers ascend by one, from 1 on, and are never used again.
+// Places do not change until the next add(), so that who walks over them, from begin() to end(), may remove any; some are over already.
+// Invariant: the requests of units whose numbers follow one another stand one behind the other in memory.
+class WaitingUnits {
+ public:
+  WaitingUnit& add(std::string_view requests);
+  // Views of its requests end here.
+  void remove(size_t place);
+
+  bool empty() const { return count_ == 0; }
+  size_t count() const { return count_; }
+  // Of requests, and of what is watched.
+  size_t bytes() const { return live_bytes_; }
+  uint64_t last_number() const { return last_number_; }
+
+  size_t begin() const { return front_; }
+  size_t end() const { return units_.size(); }
+  WaitingUnit& at(size_t place) { return units_[place]; }
+  const WaitingUnit& at(size_t place) const { return units_[place]; }
+  // Of the first unit whose number is not less; end(): there is none.  It may be over.
+  size_t place_of(uint64_t number) const;
+  // end(): it is over.
+  size_t find(uint64_t number) const;
+  // Of so many units from that place on.  Requires: none is over.
+  std::string_view requests(size_t place, size_t count = 1) const;
+  void set_watched(WaitingUnit& unit, std::string_view watched);
+
+ private:
+  // What is empty keeps room for so much.
+  static constexpr size_t kUnitsKept = 512;
+  static constexpr size_t kBytesKept = 64 * 1024;
+
+  void forget_units();
+  void forget_bytes();
+
+  std::vector<WaitingUnit> units_;
+  size_t front_ = 0;       // those before it are over
+  size_t count_ = 0;       // that are not over
+  Buffer bytes_;
+  size_t live_requests_ = 0;   // bytes of requests of units that are not over
+  size_t live_bytes_ = 0;
+  uint64_t last_number_ = 0;
+};
+
+}  // namespace quorate
