@@ -48,7 +48,7 @@ NEWER = {
     "client|no-touch", "client|setinfo", "hexpire", "hexpireat", "hexpiretime", "hgetdel", "hgetex", "hpersist",
     "hpexpire", "hpexpireat", "hpexpiretime", "hpttl", "hsetex", "httl", "waitaof",
     "client|quorum", "cluster|myshardid", "quorum", "quorum|drain", "quorum|explain", "quorum|help", "quorum|rebalance", "quorum|remove",
-    "quorum|lost", "quorum|status", "quorum|undrain", "quorum|unsafe-recover", "cluster|unsafe-recover",
+    "quorum|lost", "quorum|move", "quorum|status", "quorum|undrain", "quorum|unsafe-recover", "cluster|unsafe-recover",
 }
 # Subcommands that wait for a later part of the project; modules there will never be.
 LATER = {"client|caching", "client|tracking", "module|load", "module|loadex", "module|unload"}

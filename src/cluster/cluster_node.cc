@@ -268,6 +268,14 @@ void ClusterNode::tell_address() {
   address_token_ = meta_.propose(meta::Enrol{options_.own});
 }
 
+void ClusterNode::set_own_share(std::string_view zone, uint32_t weight) {
+  MemberRecord& own = options_.own;
+  if (own.zone == zone && own.weight == weight) return;
+  own.zone = zone;
+  own.weight = weight;
+  note("zone is '" + own.zone + "', node-weight is " + std::to_string(weight) + " -> the members are told");
+}
+
 // Who was removed while it was away hears it when it comes back.
 void ClusterNode::turn_away(const PeerEvent& event) {
   const MemberRecord* const known = meta_.is_started() ? state().find(event.node) : nullptr;
@@ -522,13 +530,20 @@ void ClusterNode::keep_plan(Instant now) {
   if (core == nullptr || core->role_state().serving != raft::Serving::kYes) return;
   if (plan_token_ != 0 || meta_.version() == planned_version_ || now.steady_us < next_plan_us_) return;
   next_plan_us_ = now.steady_us + options_.plan_us;
+  // What an operator has moved stays where it is until something else changes.
+  if (state().plan_fit() == PlanFit::kByHand) {
+    planned_version_ = meta_.version();
+    return;
+  }
   placement::PlacementInput input{.members = state().placement_members(),
                                   .replication = state().replication(),
                                   .partitions = options_.partitions,
                                   .current = state().placement_plan()};
   placement::Plan plan = placement::propose(input);
   const bool is_all = keep_unborn(input.current, plan);
-  if (plan == input.current) {
+  // One that fits as it is has to be said to do so: from then on operators may move something.
+  const bool is_to_be_said = state().plan_fit() == PlanFit::kDue && is_all;
+  if (plan == input.current && !is_to_be_said) {
     if (is_all) planned_version_ = meta_.version();
     return;
   }

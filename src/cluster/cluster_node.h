@@ -161,6 +161,8 @@ class ClusterNode final : private GroupsClient {
   // Groups whose leadership this node still has to hand over (Partitions::count_to_hand_over), the members' own included.  While it drains
   // they become fewer.
   size_t count_to_hand_over() const;
+  // This node is in another zone, or is to have another share: the members hear of it.
+  void set_own_share(std::string_view zone, uint32_t weight);
   // All members look again whether the plan fits them, and hand over to preferred leaders without waiting.
   void rebalance();
 
@@ -224,7 +226,7 @@ class ClusterNode final : private GroupsClient {
   void keep_plan(Instant now);
   void note(std::string line) { notes_.push_back(std::move(line)); }
 
-  const ClusterNodeOptions options_;
+  ClusterNodeOptions options_;   // only `own` changes
   Prng random_;
   Peers peers_;
   Groups groups_;

@@ -13,12 +13,12 @@ namespace quorate {
 
 namespace {
 
-// 1: without who was given up, and partitions that have begun anew.  2: without who is dead.
-constexpr uint8_t kStateVersion = 3;
+// 1: without who was given up, and partitions that have begun anew.  2: without who is dead.  3: without whose plan it is.
+constexpr uint8_t kStateVersion = 4;
 constexpr int64_t kReplicationDefault = 3;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
-enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7, kSetDead = 8 };
+enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7, kSetDead = 8, kMove = 9, kRebalance = 10 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
 Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
@@ -182,6 +182,13 @@ void meta::encode(const Command& command, Buffer& out) {
                    tag(Tag::kSetDead);
                    append_nodes(out, dead.nodes);
                  },
+                 [&](const Move& move) {
+                   tag(Tag::kMove);
+                   append_varint(out, move.partition);
+                   append_little<uint64_t>(out, move.from);
+                   append_little<uint64_t>(out, move.to);
+                 },
+                 [&](const Rebalance&) { tag(Tag::kRebalance); },
              },
              command);
 }
@@ -235,6 +242,16 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
     case static_cast<uint8_t>(Tag::kSetDead):
       is_whole = take_nodes(bytes, command.emplace<SetDead>().nodes);
       break;
+    case static_cast<uint8_t>(Tag::kMove): {
+      Move& move = command.emplace<Move>();
+      is_whole = take_number(bytes, move.partition, UINT32_MAX) && take_little<uint64_t>(bytes, move.from) &&
+                 take_little<uint64_t>(bytes, move.to);
+      break;
+    }
+    case static_cast<uint8_t>(Tag::kRebalance):
+      command.emplace<Rebalance>();
+      is_whole = true;
+      break;
     default: break;
   }
   if (!is_whole || !bytes.empty()) return damaged("a command is cut off or unknown");
@@ -242,7 +259,17 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
 }
 
 Status ClusterState::apply(const meta::Command& command) {
-  if (!is_founded() && !std::holds_alternative<meta::Found>(command)) return refused("the cluster is not founded");
+  if (!is_founded()) return std::holds_alternative<meta::Found>(command) ? take(command) : Status(refused("the cluster is not founded"));
+  const std::vector<placement::Member> members = placement_members();
+  const uint32_t copies = replication();
+  const uint64_t version = plan_version_;
+  TRY(take(command));
+  // A plan that is being made for those of before must not count as one for these.
+  if ((placement_members() != members || replication() != copies) && plan_version_ == version) plan_is_due();
+  return done();
+}
+
+Status ClusterState::take(const meta::Command& command) {
   return std::visit(Overloaded{
                         [&](const meta::Found& found_command) { return found(found_command); },
                         [&](const meta::Enrol& enrolled) { return enrol(enrolled); },
@@ -252,6 +279,8 @@ Status ClusterState::apply(const meta::Command& command) {
                         [&](const meta::SetSettings& set) { return set_settings(set.all); },
                         [&](const meta::GiveUp& lost) { return give_up(lost); },
                         [&](const meta::SetDead& dead) { return set_dead(dead); },
+                        [&](const meta::Move& wanted) { return move(wanted); },
+                        [&](const meta::Rebalance&) { return rebalance(); },
                     },
                     command);
 }
@@ -347,7 +376,7 @@ Status ClusterState::give_up(const meta::GiveUp& command) {
   }
   bury_removed();
   for (const uint32_t partition : command.empty) begin_anew(partition);
-  if (!command.empty.empty()) ++plan_version_;
+  if (!command.empty.empty()) plan_is_due();
   return done();
 }
 
@@ -396,6 +425,7 @@ Status ClusterState::set_plan(const meta::SetPlan& command) {
     planned.replicas = std::move(replicas);
     planned.voters = wanted.voters;
   }
+  plan_fit_ = PlanFit::kMade;
   ++plan_version_;
   return done();
 }
@@ -534,6 +564,7 @@ void ClusterState::encode(Buffer& out) const {
     append_varint(out, plan_[index].first_replica);
   }
   append_nodes(out, dead_);
+  append_varint(out, static_cast<uint64_t>(plan_fit_));
 }
 
 // What apply() keeps true and bytes from outside may not.
@@ -630,6 +661,7 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
   if (version >= 3 && !take_nodes(bytes, state.dead_)) return damaged("who is dead is cut off");
   const std::vector<NodeId> dead = state.dead_;
   if (!state.set_dead({.nodes = dead}).ok() || state.dead_ != dead) return damaged("who is dead is no member");
+  if (version >= 4 && !take_number(bytes, state.plan_fit_, static_cast<uint64_t>(PlanFit::kByHand))) return damaged("whose plan it is is cut off");
   if (!bytes.empty()) return damaged("more than the end");
   return state;
 }

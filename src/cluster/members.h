@@ -94,13 +94,28 @@ struct GiveUp {
 struct SetDead {
   std::vector<NodeId> nodes;
 };
-using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp, SetDead>;
+// An operator has a partition's copy made at another node in the place of one, or another node lead it.
+struct Move {
+  uint32_t partition = 0;
+  NodeId from = 0;   // 0: the copies stay, and `to`, which has one that votes, becomes the preferred leader
+  NodeId to = 0;
+};
+// What operators have moved need not stay there.
+struct Rebalance {};
+using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp, SetDead, Move, Rebalance>;
 
 void encode(const Command& command, Buffer& out);
 // Any bytes are allowed.
 Result<Command> decode(std::string_view bytes);
 
 }  // namespace meta
+
+// Whose plan it is.
+enum class PlanFit : uint8_t {
+  kDue,     // members, weights, zones or replication-n have changed since it was made
+  kMade,    // placement's, for the members that there are
+  kByHand,  // operators have moved something since
+};
 
 // Invariants: 1. members() is sorted by id, ids are distinct; who was given up is removed, who is dead is not.  2. The plan has one entry a partition, names
 // only members, and no replica id twice.  3. The same commands give the same state, byte for byte (encode()).
@@ -120,7 +135,10 @@ class ClusterState {
   // Null: never heard of.
   const MemberRecord* find(NodeId node) const;
   const std::vector<PlannedPartition>& plan() const { return plan_; }
+  // Counts its changes, and how often it became due.
   uint64_t plan_version() const { return plan_version_; }
+  // By hand it stays until REBALANCE, or until it is due by a change of members.
+  PlanFit plan_fit() const { return plan_fit_; }
   // The plan names this node.
   bool is_planned(NodeId node) const;
   // Members that were given up, by id (meta::GiveUp).
@@ -173,6 +191,13 @@ class ClusterState {
   Status check_given_up() const;
   Status set_settings(std::span<const meta::SetSetting> settings);
   Status set_plan(const meta::SetPlan& command);
+  Status take(const meta::Command& command);
+  Status move(const meta::Move& command);
+  Status check_target(NodeId node) const;
+  bool plan_covers_members() const;
+  size_t zones_of(const PlannedPartition& planned) const;
+  Status rebalance();
+  void plan_is_due();
   Status check_plan() const;
 
   ClusterId cluster_{};
@@ -181,6 +206,7 @@ class ClusterState {
   std::vector<NodeId> dead_;
   std::vector<PlannedPartition> plan_;
   uint64_t plan_version_ = 0;
+  PlanFit plan_fit_ = PlanFit::kMade;
   uint64_t next_replica_ = 1;
   struct Taken {
     uint64_t incarnation = 0;

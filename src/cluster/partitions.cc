@@ -388,6 +388,7 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
     start_over(now, partition);
     return;
   }
+  prefer(partition, planned.replicas.front().node);
   replicas_[partition].shares_votes_next = plan == Plan::kCurrent && is_about_to_share_votes(partition, planned);
   const bool is_faulty = replicas_[partition].fault != Fault::kNone;
   if (is_faulty) mend(now, partition, peers);

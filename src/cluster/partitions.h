@@ -215,6 +215,7 @@ class Partitions {
     };
     std::vector<Sent> snapshots_sent;
     std::optional<HeldSnapshot> snapshot;
+    NodeId preferred = 0;   // by the plan when it was looked at last; 0: it was not yet
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
     Outgrowing outgrowing;
@@ -241,6 +242,8 @@ class Partitions {
   bool is_settled(uint32_t partition, const PlannedPartition& planned) const;
   raft::Configuration planned_configuration(const raft::Core& own, const PlannedPartition& planned) const;
   bool can_vote(const raft::Core& own, const std::vector<raft::Member>& voters) const;
+  // The plan says who should lead: somebody else than before is asked without waiting.
+  void prefer(uint32_t partition, NodeId node);
   void hand_over(Instant now, uint32_t partition, const PlannedPartition& planned);
   // Only this node votes, and others will as soon as it follows the plan, one of which could lead then.
   bool is_about_to_share_votes(uint32_t partition, const PlannedPartition& planned) const;

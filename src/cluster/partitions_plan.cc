@@ -100,6 +100,14 @@ void Partitions::follow_plan(Instant now, uint32_t partition, const PlannedParti
   hand_over(now, partition, planned);
 }
 
+void Partitions::prefer(uint32_t partition, NodeId node) {
+  Replica& replica = replicas_[partition];
+  const NodeId before = std::exchange(replica.preferred, node);
+  if (before == 0 || before == node) return;
+  replica.next_transfer_us = INT64_MIN;
+  replica.transfer_wait_us = 0;
+}
+
 // To the preferred leader, if it can take over at once.  One that does not is asked less and less often.
 void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartition& planned) {
   Replica& replica = replicas_[partition];

@@ -28,6 +28,7 @@ struct Member {
   uint32_t weight = kWeightDefault;
   std::string zone = {};
   MemberState state = MemberState::kActive;
+  friend bool operator==(const Member&, const Member&) = default;
 };
 
 // What a partition with two replicas is made of (REPLICATION 7).

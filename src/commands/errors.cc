@@ -274,14 +274,21 @@ Error sort_cross_partition() {
 }
 Error channel_name_too_large() { return fixed("ERR the name of the channel or pattern is too large for a cluster of several nodes"); }
 Error done_in_part(std::string_view line) { return made({"UNCERTAIN done in part: ", line}); }
-Error transaction_elsewhere() {
-  return fixed("ERR a transaction on keys that another node leads may hold commands on data only");
+Error transaction_of_session(std::string_view command) {
+  return made({"ERR ", upper(command), " is not about data: in a cluster of several nodes a transaction on keys runs where they are led, so send ",
+               upper(command), " outside of MULTI"});
+}
+Error transaction_of_all_keys(std::string_view command) {
+  return made({"CROSSSLOT ", upper(command), " is about all keys, which several nodes lead, and cannot run inside MULTI: send it outside"});
 }
 Error not_in_company(std::string_view what) { return made({"ERR ", what, " is not possible in a cluster of several nodes"}); }
 Error not_without_log() { return fixed("ERR a node of a cluster needs its log and an identity on disk: appendonly yes"); }
 Error invalid_slot() { return fixed("ERR Invalid slot"); }
 Error invalid_slot_or_count() { return fixed("ERR Invalid slot or number of keys"); }
 Error unknown_node(std::string_view name) { return made({"ERR Unknown node ", name.substr(0, kEchoMax)}); }
+Error no_such_partition(uint64_t count) {
+  return made({"ERR no such partition: they are 0 to ", std::to_string(count - 1), ", QUORUM EXPLAIN tells that of a key"});
+}
 Error cannot_forget_myself() { return fixed("ERR I tried hard but I can't forget myself..."); }
 Error invalid_base_port(std::string_view text) {
   return made({"ERR Invalid TCP base port specified: ", text.substr(0, kEchoMax)});
@@ -295,7 +302,7 @@ Error invalid_node_address(std::string_view host, std::string_view port) {
 Error placed_by_cluster(std::string_view subcommand) {
   return made({"ERR CLUSTER ", upper(subcommand),
                " is not for operators here: the cluster places slots, copies and leaders itself. Nodes join by CLUSTER MEET or the "
-               "setting join; see QUORUM STATUS, QUORUM DRAIN, QUORUM REMOVE and QUORUM REBALANCE"});
+               "setting join; see QUORUM STATUS, QUORUM MOVE, QUORUM DRAIN, QUORUM REMOVE and QUORUM REBALANCE"});
 }
 Error meet_holds_keys() {
   return fixed("ERR this node holds keys, and joining throws them away: save what is needed, then FLUSHALL");
@@ -468,6 +475,9 @@ Error read_was_overtaken(uint32_t partition) {
                " was lost, and a write sent behind this read has been run; the read was not"});
 }
 Error forwarded_request_too_large() { return fixed("ERR the request is too large to be sent to another node"); }
+Error request_above_limit(uint64_t limit) {
+  return made({"ERR the request is larger than cluster-request-limit (", std::to_string(limit), " bytes)"});
+}
 Error forwarded_reply_too_large() {
   return fixed("ERR the command was run, but its reply is too large to be sent from another node");
 }

@@ -119,13 +119,15 @@ Error no_latency_samples(std::string_view event);
 Error cross_partition();
 Error sort_cross_partition();
 Error channel_name_too_large();
-Error transaction_elsewhere();
+Error transaction_of_session(std::string_view command);
+Error transaction_of_all_keys(std::string_view command);
 Error not_in_company(std::string_view what);
 Error not_without_log();
 Error done_in_part(std::string_view line);
 Error invalid_slot();
 Error invalid_slot_or_count();
 Error unknown_node(std::string_view name);
+Error no_such_partition(uint64_t count);
 Error cannot_forget_myself();
 Error invalid_base_port(std::string_view text);
 Error invalid_bus_port(std::string_view text);
@@ -202,6 +204,7 @@ Error uncertain_leaders_lost(uint32_t partition);           // one after the oth
 Error uncertain_reply_not_kept(uint32_t partition);         // it was run, when it was sent before
 Error read_was_overtaken(uint32_t partition);               // the leader was lost, a write behind it was not
 Error forwarded_request_too_large();
+Error request_above_limit(uint64_t limit);
 Error forwarded_reply_too_large();
 
 }  // namespace errors

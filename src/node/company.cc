@@ -81,6 +81,10 @@ void Company::follow_masterauth() {
                                         " -> connections with other nodes that are made from here on go by it");
 }
 
+void Company::follow_own_share() {
+  if (cluster_ != nullptr) cluster_->set_own_share(node_.settings.zone, static_cast<uint32_t>(node_.settings.node_weight));
+}
+
 Status Company::start() {
   follow_masterauth();
   // Without an identity a node takes no part in a cluster (persist/identity.h); what it says of itself holds until it ends.
@@ -429,6 +433,7 @@ Status Company::on_message(NodeId from, uint64_t kind, std::string_view bytes) {
   if (is_forward_kind(kind)) return node_.forwarding->receive(from, kind, bytes);
   if (is_pubsub_kind(kind)) return node_.pubsub->receive(from, kind, bytes);
   if (is_wait_kind(kind)) return take_wait_message(node_, *this, from, kind, bytes);
+  if (is_keyspace_kind(kind)) return take_keyspace_message(node_, *this, from, kind, bytes);
   if (is_freshness_kind(kind)) return take_freshness(from, static_cast<FreshnessKind>(kind), bytes);
   return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
 }

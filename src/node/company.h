@@ -159,6 +159,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // `masterauth` may have another value.  Called often.
   void follow_masterauth();
 
+  // `zone` or `node-weight` may have another value.  Called often.
+  void follow_own_share();
+
   // ---- leaving (leaving.h) ------------------------------------------------------------------------------------
   // This node is going to end, or stays after all.
   enum class Draining : uint8_t { kNo, kYes };

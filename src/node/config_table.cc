@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "cluster/link/link.h"
+#include "cluster/ring.h"
 #include "node/config.h"
 #include "node/config_values.h"
 
@@ -125,6 +127,8 @@ Status check_hostname(SettingValue& value) {
 constexpr int64_t kInt32Max = INT32_MAX;
 constexpr int64_t kPortMax = 65535;
 constexpr int64_t kMiB = 1024 * 1024;
+// Half of what one message between nodes holds: the other half is for what names it.
+constexpr int64_t kRequestMost = Link::kMessageMax / 2;
 constexpr std::string_view kNoTls = "TLS is not part of this version";
 
 using enum SettingType;
@@ -141,6 +145,8 @@ constexpr Setting kTable[] = {
      .check = check_power_of_two, .assign = to<&NodeSettings::partitions>},
     {.name = "threads", .type = kEnum, .initial = "auto", .choices = "auto, 1", .immutable = true},
     {.name = "zone", .check = check_zone, .assign = to<&NodeSettings::zone>},
+    {.name = "node-weight", .type = kInt, .initial = "100", .least = 1, .most = placement::kWeightMax,
+     .assign = to<&NodeSettings::node_weight>},
     {.name = "join", .type = kSpecial, .immutable = true, .many_words = true, .normalize = normalize_join,
      .assign = assign_join},
     {.name = "http-port", .type = kInt, .initial = "0", .most = kPortMax, .immutable = true,
@@ -162,6 +168,8 @@ constexpr Setting kTable[] = {
      .assign = to<&ProcessSettings::cluster_announce_client_port>},
     {.name = "request-timeout-ms", .type = kInt, .initial = "5000", .least = 1, .most = kInt32Max,
      .assign = to<&NodeSettings::request_timeout_ms>},
+    {.name = "cluster-request-limit", .type = kMemory, .initial = "134217728", .least = kMiB, .most = kRequestMost,
+     .assign = to<&NodeSettings::cluster_request_limit>},
     {.name = "node-dead-after", .type = kInt, .initial = "600000", .most = kInt32Max, .is_cluster_wide = true,
      .check = check_dead_after},
     {.name = "state-check-seconds", .type = kInt, .initial = "3600", .most = kInt32Max, .is_cluster_wide = true},

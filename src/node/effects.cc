@@ -68,6 +68,7 @@ void perform(Node& owner, Instant now, Driver& driver) {
   node.company.store_records();
   carry_out_disk_requests(node, driver);
   look_at_waits(node);
+  look_at_keyspace_counts(node);
   release_held(node);
   flush_links(node);
   carry_out_peers(node, driver);

@@ -3,7 +3,6 @@
 #include "node/info.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstdio>
 
@@ -11,6 +10,7 @@
 #include "node/cluster_facts.h"
 #include "node/company.h"
 #include "node/config.h"
+#include "node/keyspace_counts.h"
 #include "node/pubsub_links.h"
 #include "util/memory.h"
 #include "util/number.h"
@@ -75,6 +75,7 @@ double ratio(uint64_t a, uint64_t b) { return b == 0 ? 0 : static_cast<double>(a
 struct Source {
   NodeState& node;
   const ProcessFacts& facts;
+  const Session* session;   // null: nobody asks
 };
 
 void write_server(const Source& from, Lines& out) {
@@ -394,12 +395,9 @@ void write_quorum(const Source& from, Lines& out) {
 
 void write_keyspace(const Source& from, Lines& out) {
   out.section("Keyspace");
-  Store& store = from.node.store;
-  for (int index = 0; index < store.database_count(); ++index) {
-    const Db& db = store.database(index);
-    if (db.size() == 0) continue;
-    out.text("db" + std::to_string(index), "keys=" + std::to_string(db.size()) +
-                                               ",expires=" + std::to_string(db.size_with_expiry()) + ",avg_ttl=0");
+  for (const KeyspaceCount& count : keyspace_counts(from.node, from.session)) {
+    out.text("db" + std::to_string(count.database),
+             "keys=" + std::to_string(count.keys) + ",expires=" + std::to_string(count.expires) + ",avg_ttl=0");
   }
 }
 
@@ -418,6 +416,14 @@ constexpr Section kSections[] = {
     {"keyspace", write_keyspace, true},       {"quorum", write_quorum, false},
 };
 
+bool is_wanted(const Section& section, std::span<const std::string_view> names) {
+  if (names.empty()) return section.is_default;
+  return std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+    const bool is_of_default = same_word(name, "default") && section.is_default;
+    return is_of_default || same_word(name, "all") || same_word(name, "everything") || same_word(name, section.name);
+  });
+}
+
 }  // namespace
 
 void reset_statistics(NodeState& node) {
@@ -428,21 +434,19 @@ void reset_statistics(NodeState& node) {
   node.store.stats() = StoreStats{};
 }
 
-std::string info_text(NodeState& node, const ProcessFacts& facts, std::span<const std::string_view> sections) {
-  std::array<bool, std::size(kSections)> wanted{};
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    wanted[i] = sections.empty() && kSections[i].is_default;
-    for (const std::string_view name : sections) {
-      if (same_word(name, "all") || same_word(name, "everything") || same_word(name, kSections[i].name) ||
-          (same_word(name, "default") && kSections[i].is_default))
-        wanted[i] = true;
-    }
-  }
+std::string info_text(NodeState& node, const ProcessFacts& facts, std::span<const std::string_view> sections, const Session* session) {
   Lines out;
-  const Source from{node, facts};
-  for (size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i]) kSections[i].write(from, out);
+  const Source from{node, facts, session};
+  for (const Section& section : kSections) {
+    if (is_wanted(section, sections)) section.write(from, out);
+  }
   return out.take();
+}
+
+bool has_keyspace(std::span<const std::string_view> sections) {
+  return std::any_of(std::begin(kSections), std::end(kSections), [&](const Section& section) {
+    return section.write == write_keyspace && is_wanted(section, sections);
+  });
 }
 
 }  // namespace quorate

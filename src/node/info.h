@@ -10,10 +10,13 @@
 
 namespace quorate {
 
-// `sections`: names in any case, or "all", "everything", "default"; none = default.  Unknown names give nothing.
 // CONFIG RESETSTAT.
 void reset_statistics(NodeState& node);
 
-std::string info_text(NodeState& node, const ProcessFacts& facts, std::span<const std::string_view> sections);
+// `sections`: names in any case, or "all", "everything", "default"; none = default.  Unknown names give nothing.  `session`: who asks
+// (keyspace_counts.h), null: nobody.
+std::string info_text(NodeState& node, const ProcessFacts& facts, std::span<const std::string_view> sections, const Session* session);
+// One of these sections is the keyspace.
+bool has_keyspace(std::span<const std::string_view> sections);
 
 }  // namespace quorate

@@ -190,7 +190,8 @@ MemberRecord own_member(const NodeSettings& node, const ProcessSettings& process
           .port = as_port(port),
           .cluster_port = as_port(cluster_port),
           .client_port = as_port(announced_client_port(process)),
-          .zone = node.zone};
+          .zone = node.zone,
+          .weight = static_cast<uint32_t>(node.node_weight)};
 }
 
 }  // namespace quorate

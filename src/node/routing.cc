@@ -18,6 +18,11 @@
 
 namespace quorate {
 
+bool is_redirected(const NodeState& node, const Session& session) {
+  if (session.driver != nullptr) return false;
+  return session.peer.door == ClientDoor::kCluster || node.settings.cluster_redirect == ClusterRedirect::kEverybody;
+}
+
 namespace {
 
 void add(KeysPartition& sum, const KeysPartition& other) {
@@ -42,7 +47,6 @@ KeysPartition partition_of_transaction(const NodeState& node, const Session& ses
   KeysPartition sum;
   if (session.extras == nullptr) return sum;
   for (const StoredCommand& command : session.extras->queued) {
-    if (is_of_all_keys(*command.spec)) return {.kind = KeysPartition::Kind::kMany};
     const auto views = command.views();
     add(sum, partition_of_keys(node, *command.spec, views));
   }
@@ -92,12 +96,6 @@ Road refuse(NodeState& node, Session& session, const Error& error) {
 
 // ---- sent to the leader ------------------------------------------------------------------------------------
 
-// The session's client goes by itself to where a key is led.
-bool is_redirected(const NodeState& node, const Session& session) {
-  if (session.driver != nullptr) return false;
-  return session.peer.door == ClientDoor::kCluster || node.settings.cluster_redirect == ClusterRedirect::kEverybody;
-}
-
 // The client has said READONLY, and means the copy that is here; whether that answers is another question (Company::may_read_copy).
 bool asks_this_copy(const NodeState& node, const Session& session, const CommandSpec& spec, uint32_t partition) {
   const bool asks_for_any = session.has(kReadonlyReplica) && (spec.flags & kReadonly) != 0;
@@ -131,8 +129,6 @@ Road redirect(NodeState& node, Session& session, const Error& moved) {
 
 // ---- to the partition ----------------------------------------------------------------------------------------
 
-constexpr size_t kRequestMax = size_t{128} << 20;
-
 bool is_watch(const Command& row) { return row.spec->name == "watch"; }
 bool is_exec(const Session& session, const Command& row) { return session.has(kInMulti) && row.spec->name == "exec"; }
 
@@ -145,20 +141,28 @@ bool cannot_be_kept(const NodeState& node, const Session& session, const Command
   return (flags & kWrite) != 0;
 }
 
-// Every command of the transaction can run in another node's session and leaves that as it was.
-bool is_of_data_alone(const Session& session) {
-  const std::vector<StoredCommand>& queued = session.extras->queued;
-  return std::all_of(queued.begin(), queued.end(), [](const StoredCommand& command) {
-    const std::string_view name = command.spec->name;
-    const bool publishes = name == "publish" || name == "spublish";
-    return command.spec->run != nullptr || publishes || name == "ping" || name == "echo" || name == "time" || name == "unwatch";
-  });
+// It can run in another node's session and leaves that as it was.
+bool is_of_data_alone(const CommandSpec& spec) {
+  constexpr std::string_view kOthers[] = {"echo", "ping", "publish", "spublish", "time", "unwatch"};
+  return spec.run != nullptr || std::find(std::begin(kOthers), std::end(kOthers), spec.name) != std::end(kOthers);
+}
+
+// A transaction on keys means the same whoever is asked: what could not run at another node does not run here either.
+std::optional<Error> transaction_refusal(const Session& session, const KeysPartition& keys) {
+  if (session.extras == nullptr) return std::nullopt;
+  for (const StoredCommand& command : session.extras->queued) {
+    if (is_of_all_keys(*command.spec)) return errors::transaction_of_all_keys(command.spec->name);
+    if (keys.kind != KeysPartition::Kind::kNone && !is_of_data_alone(*command.spec)) {
+      return errors::transaction_of_session(command.spec->name);
+    }
+  }
+  return std::nullopt;
 }
 
 // Another node can run it, too.
 bool may_be_sent_again(const Session& session, const Command& row) {
   if (session.driver != nullptr) return false;
-  if (is_exec(session, row)) return !watches_here(session) && is_of_data_alone(session);
+  if (is_exec(session, row)) return !watches_here(session);
   return (row.spec->flags & (kReadonly | kWrite | kMayReplicate)) != 0;
 }
 
@@ -185,8 +189,8 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
   node.company.set_partition(partition);
   const bool nothing_waits = node.forwarding->waiting_count() == 0;
   // Its effects must fit into one message between nodes.  What is so large stands in `in` until it is whole.
-  if (session.in.size() > kRequestMax) [[unlikely]]
-    return refuse(node, session, errors::forwarded_request_too_large());
+  if (session.in.size() > node.settings.cluster_request_limit) [[unlikely]]
+    return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
   const bool may_run_here = node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session));
   const bool is_doubted = may_run_here && node.company.is_doubted(partition, node.now.steady_us);
   if (may_run_here && (!is_doubted || !may_be_sent_again(session, row))) [[likely]] {
@@ -208,7 +212,6 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
       session.set(kWatchBroken);
       return Road::kHere;
     }
-    if (!is_of_data_alone(session)) return refuse(node, session, errors::transaction_elsewhere());
     forward_transaction(node, session, partition);
   } else {
     forward_request(node, session, *row.spec, args, partition);
@@ -298,6 +301,7 @@ KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, 
 }
 
 std::optional<Error> queue_refusal(NodeState& node, const Session& session, const CommandSpec& spec, Args args) {
+  if (is_of_all_keys(spec)) return errors::transaction_of_all_keys(spec.name);
   if (auto error = sort_refusal(node, spec, args)) return error;
   if (!is_redirected(node, session)) return std::nullopt;
   const KeysPartition keys = partition_of_keys(node, spec, args);
@@ -321,6 +325,7 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   // The handler refuses it, or has nothing to do.
   if (is_watch(row) && session.has(kInMulti | kWatchBroken)) return Road::kHere;
   if (const auto error = sort_refusal(node, *row.spec, args)) return refuse(node, session, *error);
+  if (const auto error = runs_transaction ? transaction_refusal(session, keys) : std::nullopt) return refuse(node, session, *error);
   if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
   if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
   if (session.driver == nullptr) {

@@ -29,6 +29,9 @@ struct KeysPartition {
 };
 KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, Args args);
 
+// The session's client goes by itself to where a key is led, and adds up what the nodes say.
+bool is_redirected(const NodeState& node, const Session& session);
+
 // This node serves the partition no longer: who waits for its keys here is told.
 void partition_is_left(NodeState& node, uint32_t partition);
 

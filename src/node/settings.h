@@ -84,6 +84,7 @@ struct NodeSettings {
 
   // ---- the cluster ---------------------------------------------------------------------------------------
   std::string zone;               // copies of a partition are spread over zones
+  int64_t node_weight = 100;      // this node's share of copies and leaders, beside those of the others
   int64_t replication_n = 3;
   WriteLevel write_quorum{WriteLevel::kQuorum};
   ReadLevel read_quorum{.kind = ReadLevel::Kind::kLease};
@@ -93,6 +94,7 @@ struct NodeSettings {
   int64_t min_zones = 0;            // in which there are copies of what is acknowledged
   uint64_t max_unacked_bytes = 64ULL << 20;
   int64_t request_timeout_ms = 5'000;
+  uint64_t cluster_request_limit = 128ULL << 20;  // of one request, in company: what it changes goes to other nodes as one message
   ClusterRedirect cluster_redirect = ClusterRedirect::kAuto;
 };
 

@@ -16,6 +16,7 @@
 #include "node/company.h"
 #include "node/durability.h"
 #include "node/followers.h"
+#include "node/keyspace_counts.h"
 #include "node/latency.h"
 #include "node/leaving.h"
 #include "node/needs.h"
@@ -131,6 +132,7 @@ struct NodeState {
   std::set<std::pair<int, std::string>> ready_set;   // the same keys
   std::vector<Wish> wishes;
   Waits waits;
+  KeyspaceCounts keyspace;
   int64_t next_upkeep_us = 0;
   // What eviction may still cost in this turn, entries looked at: about 20 a key, or two microseconds.  Commands add to it.
   static constexpr size_t kEvictionPerTurn = 500;

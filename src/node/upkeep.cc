@@ -144,7 +144,7 @@ int64_t upkeep_deadline(const NodeState& node) {
   int64_t deadline = node.next_upkeep_us;
   if (node.flags & kNodePaused) deadline = std::min(deadline, node.pause_until_us);
   if (!node.block_deadlines.empty()) deadline = std::min(deadline, node.block_deadlines.begin()->first);
-  deadline = std::min(deadline, node.waits.next_look_us);
+  deadline = std::min({deadline, node.waits.next_look_us, node.keyspace.next_look_us});
   if (node.forwarding != nullptr) deadline = std::min(deadline, node.forwarding->deadline());
   if (node.background_work_left) deadline = std::min(deadline, node.now.steady_us + kSlicePauseUs);
   return std::min(deadline, persistence_deadline(node));
@@ -158,6 +158,7 @@ void settings_changed(NodeState& node) {
   node.slow_log.trim(node.settings.slowlog_max_len);
   node.company.level_settings_changed();
   node.company.follow_masterauth();
+  node.company.follow_own_share();
   set(kNodeHasLevels, node.company.is_alone() && (!node.company.levels_are_plain() || node.settings.min_zones > 1));
   persistence_settings_changed(node);
   node.store.set_frozen(node.durability.refuses_writes());

@@ -40,6 +40,7 @@ void Db::make_tables() {
 size_t Db::size_with_expiry() const {
   size_t sum = 0;
   if (tables_ == nullptr) return 0;
+  if (store_.scope_) return tables_[*store_.scope_].expiring();
   for (uint32_t partition = 0; partition < store_.partition_count(); ++partition) {
     sum += tables_[partition].expiring();
   }

@@ -1,4 +1,4 @@
-// The bytes between two nodes, version 2; docs/FORMATS.md is the prose.  Shared by Link and its tests only.
+// The bytes between two nodes, version 3; docs/FORMATS.md is the prose.  Shared by Link and its tests only.
 //
 //   connection = opening, greeting, proof, frame*   in each direction (handshake.h)
 //   frame      = frame header, body;  body = message*
@@ -18,7 +18,7 @@
 
 namespace quorate {
 
-constexpr uint8_t kPeerVersion = 2;
+constexpr uint8_t kPeerVersion = 3;
 
 using ClusterId = std::array<char, 16>;
 

@@ -9,7 +9,7 @@ namespace quorate {
 
 namespace {
 
-// Parts of version 2 of the bytes between nodes, as docs/FORMATS.md says them.
+// Parts of version 3 of the bytes between nodes, as docs/FORMATS.md says them.
 constexpr std::string_view kSecretSalt = "quorate masterauth 2";
 constexpr uint32_t kSecretRounds = 4096;
 constexpr std::string_view kProofLabel = "quorate proof 2 ";

@@ -1,4 +1,7 @@
 // CONFIG: the settings of the running server (node/config.h has their table and rules).
+#include <algorithm>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "commands/errors.h"
@@ -13,9 +16,29 @@ namespace quorate {
 
 namespace {
 
+// No setting, and told by its whole name only: so clients that ask for all settings see settings alone.
+constexpr std::string_view kClusterWide = "cluster-wide-settings";
+
+std::string cluster_wide_names() {
+  std::vector<std::string_view> names;
+  for (const Setting& row : setting_table()) {
+    if (row.is_cluster_wide) names.push_back(row.name);
+  }
+  std::sort(names.begin(), names.end());
+  std::string text;
+  for (const std::string_view name : names) text.append(text.empty() ? "" : " ").append(name);
+  return text;
+}
+
 Status config_get(NodeContext& cx) {
-  const auto pairs = cx.node.configuration.get(cx.args.subspan(2));
-  cx.reply.map(pairs.size());
+  const Args patterns = cx.args.subspan(2);
+  const auto pairs = cx.node.configuration.get(patterns);
+  const bool tells_which = std::any_of(patterns.begin(), patterns.end(), [](std::string_view each) { return same_word(each, kClusterWide); });
+  cx.reply.map(pairs.size() + (tells_which ? 1 : 0));
+  if (tells_which) {
+    cx.reply.bulk(kClusterWide);
+    cx.reply.bulk(cluster_wide_names());
+  }
   for (const auto& [name, value] : pairs) {
     cx.reply.bulk(name);
     cx.reply.bulk(value);

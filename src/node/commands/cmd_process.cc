@@ -5,6 +5,7 @@
 #include "node/context.h"
 #include "node/host.h"
 #include "node/info.h"
+#include "node/keyspace_counts.h"
 #include "node/persistence.h"
 
 namespace quorate {
@@ -12,7 +13,14 @@ namespace quorate {
 namespace {
 
 Status info(NodeContext& cx) {
-  const std::string text = info_text(cx.node, cx.node.host.facts(), cx.args.subspan(1));
+  const Args sections = cx.args.subspan(1);
+  // A transaction does not wait: it is told what is known.  Nor does anybody for what CLIENT REPLY keeps from being said.
+  const bool may_wait = !cx.node.in_transaction && !cx.session.has(kReplyOff | kReplySkipNow);
+  if (has_keyspace(sections) && may_wait && needs_other_counts(cx.node, cx.session)) {
+    begin_keyspace_wait(cx.node, cx.session, {sections.begin(), sections.end()});
+    return done();
+  }
+  const std::string text = info_text(cx.node, cx.node.host.facts(), sections, &cx.session);
   cx.reply.verbatim(VerbatimFormat::kText, text);
   return done();
 }

@@ -12,6 +12,7 @@
 #include "node/context.h"
 #include "node/wishes.h"
 #include "util/hash.h"
+#include "util/number.h"
 
 namespace quorate {
 
@@ -82,6 +83,7 @@ void reply_node(const ClusterView& view, const NodeView& node, std::string_view 
   pairs.text("id", node_name(node.record.id));
   pairs.text("address", address_text(node.record.host, node.record.port));
   pairs.text("zone", node.record.zone);
+  pairs.number("weight", uint64_t{node.record.weight});
   pairs.text("state", state);
   pairs.fact("live", node.is_live);
   pairs.fact("myself", node.is_self);
@@ -109,6 +111,7 @@ Status status(NodeContext& cx) {
   // Two copies have one voter: REPLICATION 7.
   pairs.fact("survives-a-node", health.live >= 3 && view.copies_wanted >= 3 && health.leaderless + health.under_replicated == 0);
   pairs.number("plan", view.epoch);
+  pairs.fact("plan-by-hand", cluster.state().plan_fit() == PlanFit::kByHand);
   pairs.name("nodes").array(view.nodes.size());
   for (const NodeView& node : view.nodes) {
     const bool is_dead = node.record.state == MemberState::kActive && cluster.state().is_dead(node.record.id);
@@ -197,15 +200,15 @@ Status lost(NodeContext& cx) {
 // ---- wishes ----------------------------------------------------------------------------------------------
 
 // Also one that was removed: whoever heard no answer and asks again is told so by the members.
-Result<NodeId> member_named(NodeContext& cx, const ClusterView& view) {
-  if (const NodeView* const node = view.find_named(cx[2])) return node->record.id;
-  const auto id = node_by_name(cx[2]);
+Result<NodeId> member_named(NodeContext& cx, const ClusterView& view, std::string_view name) {
+  if (const NodeView* const node = view.find_named(name)) return node->record.id;
+  const auto id = node_by_name(name);
   if (id && cluster_of(cx).state().find(*id) != nullptr) return *id;
-  return errors::unknown_node(cx[2]);
+  return errors::unknown_node(name);
 }
 
 Status set_state(NodeContext& cx, MemberState state) {
-  TRY(const NodeId node, member_named(cx, view_of(cx)));
+  TRY(const NodeId node, member_named(cx, view_of(cx), cx[2]));
   return wish(cx, meta::SetState{.node = node, .state = state});
 }
 
@@ -213,8 +216,27 @@ Status drain(NodeContext& cx) { return set_state(cx, MemberState::kDraining); }
 Status undrain(NodeContext& cx) { return set_state(cx, MemberState::kActive); }
 Status remove(NodeContext& cx) {
   const ClusterView view = view_of(cx);
-  TRY(const NodeId node, member_named(cx, view));
+  TRY(const NodeId node, member_named(cx, view, cx[2]));
   return wish_removal(cx, view, node);
+}
+
+// The members refuse what makes no sense.  A partition that nobody leads is left alone: its copies could not follow the plan, and one that
+// begins with nothing has to begin where it is planned.
+Status move(NodeContext& cx) {
+  const bool moves_copy = cx.size() == 7 && same_word(cx[3], "from") && same_word(cx[5], "to");
+  const bool moves_leader = cx.size() == 5 && same_word(cx[3], "leader");
+  if (!moves_copy && !moves_leader) return ErrorCode::kSyntax;
+  const auto partition = parse_unsigned(cx[2]);
+  const ClusterView view = view_of(cx);
+  if (!partition || *partition >= view.partitions.size()) return errors::no_such_partition(view.partitions.size());
+  meta::Move wanted{.partition = static_cast<uint32_t>(*partition)};
+  if (moves_copy) {
+    TRY(wanted.from, member_named(cx, view, cx[4]));
+  }
+  TRY(wanted.to, member_named(cx, view, cx[moves_copy ? 6 : 4]));
+  TRY(check_member(cluster_of(cx)));
+  if (view.partitions[wanted.partition].leader == 0) return errors::no_leader(wanted.partition);
+  return wish(cx, wanted);
 }
 
 Status unsafe_recover(NodeContext& cx) { return wish_without(cx); }
@@ -223,8 +245,7 @@ Status rebalance(NodeContext& cx) {
   ClusterNode& cluster = cluster_of(cx);
   TRY(check_member(cluster));
   cluster.rebalance();
-  cx.reply.ok();
-  return done();
+  return wish(cx, meta::Rebalance{});
 }
 
 constexpr uint32_t kWish = kAdmin | kNoScript | kStale;
@@ -243,8 +264,11 @@ constexpr CommandSpec kTable[] = {
      .summary = "Returns what this node knows of writes that were acknowledged with fewer copies than a commit needs, and may be lost.",
      .complexity = "O(N) in the records, of which the newest are kept", .since = "0.1.0", .group = Group::kCluster,
      .tips = "nondeterministic_output", .run_on_node = lost},
+    {.name = "quorum|move", .arity = -5, .flags = kWish, .syntax = "partition:int <FROM node-id TO node-id | LEADER node-id>",
+     .summary = "Moves a copy of a partition to another node, or lets another node lead it; stays so until REBALANCE or a change of members.",
+     .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = move},
     {.name = "quorum|rebalance", .arity = 2, .flags = kWish,
-     .summary = "Lets all members look at once whether leaders and copies are where the plan wants them.",
+     .summary = "Takes back what MOVE has put out of balance, and hands over to preferred leaders without waiting.",
      .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = rebalance},
     {.name = "quorum|remove", .arity = 3, .flags = kWish, .syntax = "node-id",
      .summary = "Removes a node that holds nothing any more from the cluster, for good.",

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -154,7 +155,9 @@ TEST(Members, state_and_commands_survive_their_bytes) {
                                     meta::SetSetting{"a", "b"}, plan_for(state, 2),
                                     meta::SetSettings{{{"a", "b"}, {"c", ""}}},
                                     meta::GiveUp{.nodes = {2, 3}, .empty = {0, 7}},
-                                    meta::SetDead{{2, 3}}};
+                                    meta::SetDead{{2, 3}},
+                                    meta::Move{.partition = 7, .from = 2, .to = 3},
+                                    meta::Rebalance{}};
   for (const meta::Command& command : commands) {
     Buffer first;
     meta::encode(command, first);
@@ -231,10 +234,10 @@ TEST(Members, partitions_that_nobody_has_a_copy_of_begin_anew_once) {
 TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
   const ClusterState state = founded();
   std::string bytes = bytes_of(state);
-  ASSERT_EQ(bytes.front(), 3);
-  // Nobody, no partition, and nobody is dead.
-  const size_t more = 1 + 1 + 1;
-  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more, '\0'));
+  ASSERT_EQ(bytes.front(), 4);
+  // Nobody, no partition, nobody is dead, and the plan is placement's.
+  const size_t more = 1 + 1 + 1 + 1;
+  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more - 1, '\0') + '\1');
   bytes.front() = 1;
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
   bytes.resize(bytes.size() - more);
@@ -247,13 +250,162 @@ TEST(Members, a_state_of_version_2_says_of_nobody_that_it_is_dead) {
   ClusterState state = founded();
   ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
   ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
   std::string bytes = bytes_of(state);
   bytes.front() = 2;
+  bytes.pop_back();
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
   bytes.pop_back();
   const auto read = ClusterState::decode(bytes);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
+}
+
+TEST(Members, a_state_of_version_3_has_a_plan_that_nobody_has_changed_by_hand) {
+  ClusterState state = founded();
+  std::string bytes = bytes_of(state);
+  bytes.front() = 3;
+  EXPECT_FALSE(ClusterState::decode(bytes).ok());
+  bytes.pop_back();
+  const auto read = ClusterState::decode(bytes);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read.value().plan_fit(), PlanFit::kMade);
+  EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
+}
+
+// Four members with three copies of each partition.
+ClusterState of_four() {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 4; ++id) EXPECT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  EXPECT_TRUE(state.apply(plan_for(state, 3)).ok());
+  return state;
+}
+
+NodeId without_copy(const ClusterState& state, uint32_t partition) {
+  for (const MemberRecord& each : state.members()) {
+    const auto& replicas = state.plan()[partition].replicas;
+    if (std::none_of(replicas.begin(), replicas.end(), [&](const PlannedReplica& one) { return one.node == each.id; })) return each.id;
+  }
+  return 0;
+}
+
+TEST(Members, a_copy_that_is_moved_takes_the_place_of_the_other_under_a_new_id) {
+  ClusterState state = of_four();
+  const PlannedPartition before = state.plan()[3];
+  const NodeId to = without_copy(state, 3);
+  // Nodes 1 and 3 are in one zone, 2 and 4 in the other.
+  const auto from = std::find_if(before.replicas.begin(), before.replicas.end(), [&](const PlannedReplica& each) { return each.node % 2 == to % 2; });
+  ASSERT_NE(from, before.replicas.end());
+  const uint64_t version = state.plan_version();
+  ASSERT_TRUE(state.apply(meta::Move{.partition = 3, .from = from->node, .to = to}).ok());
+  PlannedPartition expected = before;
+  PlannedReplica& moved = expected.replicas[static_cast<size_t>(from - before.replicas.begin())];
+  moved = {.node = to, .replica = state.plan()[3].replicas[static_cast<size_t>(from - before.replicas.begin())].replica};
+  EXPECT_EQ(state.plan()[3], expected);
+  for (const PlannedPartition& partition : of_four().plan()) {
+    for (const PlannedReplica& each : partition.replicas) EXPECT_LT(each.replica, moved.replica);
+  }
+  EXPECT_EQ(state.plan_version(), version + 1);
+  EXPECT_EQ(state.plan_fit(), PlanFit::kByHand);
+  const auto again = ClusterState::decode(bytes_of(state));
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again.value().plan_fit(), PlanFit::kByHand);
+}
+
+TEST(Members, another_leader_is_preferred_by_hand_and_the_copies_stay) {
+  ClusterState state = of_four();
+  const std::vector<PlannedReplica> before = state.plan()[5].replicas;
+  ASSERT_TRUE(state.apply(meta::Move{.partition = 5, .to = before[2].node}).ok());
+  EXPECT_EQ(state.plan()[5].replicas, (std::vector<PlannedReplica>{before[2], before[0], before[1]}));
+  EXPECT_EQ(state.plan()[5].voters, 3u);
+}
+
+TEST(Members, what_makes_no_sense_is_not_moved) {
+  ClusterState state = of_four();
+  const NodeId lead = state.plan()[0].replicas[0].node;
+  const NodeId second = state.plan()[0].replicas[1].node;
+  const NodeId other = without_copy(state, 0);
+  const auto refusal = [&](const meta::Move& wanted) {
+    const std::string before = bytes_of(state);
+    const std::string text = error_of(state.apply(wanted));
+    EXPECT_EQ(bytes_of(state), before);
+    return text;
+  };
+  EXPECT_EQ(refusal({.partition = 8, .from = lead, .to = other}), "no such partition: there are 8");
+  EXPECT_EQ(refusal({.partition = 0, .from = lead, .to = 9}), "no such node");
+  EXPECT_EQ(refusal({.partition = 0, .from = lead, .to = second}), "the node that is to get the partition has a copy of it already");
+  EXPECT_EQ(refusal({.partition = 0, .from = 9, .to = other}), "the node that is to give the partition away has no copy of it");
+  EXPECT_EQ(refusal({.partition = 0, .to = other}), "the node has no copy of the partition, so it cannot lead it");
+  EXPECT_EQ(refusal({.partition = 0, .to = lead}), "the node is the partition's preferred leader already");
+  // Its copies are in two zones; the only one in a zone stays there.
+  for (const PlannedReplica& each : state.plan()[0].replicas) {
+    if (each.node % 2 == other % 2) continue;
+    const bool is_alone_in_its_zone = std::count_if(state.plan()[0].replicas.begin(), state.plan()[0].replicas.end(),
+                                                    [&](const PlannedReplica& one) { return one.node % 2 == each.node % 2; }) == 1;
+    const std::string text = is_alone_in_its_zone ? refusal({.partition = 0, .from = each.node, .to = other}) : "";
+    if (is_alone_in_its_zone) EXPECT_EQ(text, "the partition's copies would be in fewer zones than they are");
+  }
+  ASSERT_TRUE(state.apply(meta::SetDead{{other}}).ok());
+  EXPECT_EQ(refusal({.partition = 0, .from = lead, .to = other}), "the node is dead: it was silent for node-dead-after");
+  ASSERT_TRUE(state.apply(meta::SetState{other, MemberState::kDraining}).ok());
+  EXPECT_EQ(refusal({.partition = 0, .from = lead, .to = other}), "the node is draining and gets nothing: UNDRAIN it first");
+  // The members have changed: what placement is about to do comes first.
+  EXPECT_EQ(refusal({.partition = 0, .to = second}), "a plan for members that have changed is being made: ask again");
+  ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
+  ASSERT_TRUE(state.apply(meta::Move{.partition = 0, .to = state.plan()[0].replicas[1].node}).ok());
+  ASSERT_TRUE(state.apply(meta::SetState{other, MemberState::kRemoved}).ok());
+  EXPECT_EQ(refusal({.partition = 0, .from = lead, .to = other}), "the node was removed from the cluster for good");
+}
+
+TEST(Members, a_learner_cannot_lead) {
+  ClusterState state = founded();
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 2)).ok());
+  ASSERT_EQ(state.plan()[0].voters, 1u);
+  EXPECT_EQ(error_of(state.apply(meta::Move{.partition = 0, .to = state.plan()[0].replicas[1].node})),
+            "the node's copy of the partition does not vote, so it cannot lead it");
+}
+
+TEST(Members, what_was_moved_stays_until_the_members_change_or_somebody_asks_for_balance) {
+  ClusterState state = of_four();
+  const auto move_one = [&] {
+    ASSERT_TRUE(state.apply(meta::Move{.partition = 1, .to = state.plan()[1].replicas[1].node}).ok());
+    ASSERT_EQ(state.plan_fit(), PlanFit::kByHand);
+  };
+  const auto makes_due = [&](const meta::Command& command) {
+    move_one();
+    const uint64_t version = state.plan_version();
+    ASSERT_TRUE(state.apply(command).ok());
+    EXPECT_EQ(state.plan_fit(), PlanFit::kDue);
+    // A plan that was being made from before is refused.
+    EXPECT_EQ(state.plan_version(), version + 1);
+    ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
+    EXPECT_EQ(state.plan_fit(), PlanFit::kMade);
+  };
+  makes_due(meta::Rebalance{});
+  makes_due(meta::Enrol{member(5)});
+  MemberRecord changed = member(5);
+  changed.weight = 300;
+  makes_due(meta::Enrol{changed});
+  changed.zone = "elsewhere";
+  makes_due(meta::Enrol{changed});
+  makes_due(meta::SetDead{{4}});
+  makes_due(meta::SetDead{});
+  makes_due(meta::SetState{5, MemberState::kDraining});
+  // Nothing else does.
+  move_one();
+  changed.host = "another";
+  ASSERT_TRUE(state.apply(meta::Enrol{changed}).ok());
+  ASSERT_TRUE(state.apply(meta::SetSetting{"write-quorum", "all"}).ok());
+  ASSERT_TRUE(state.apply(meta::SetSetting{"replication-n", "3"}).ok());
+  EXPECT_EQ(state.plan_fit(), PlanFit::kByHand);
+  ASSERT_TRUE(state.apply(meta::SetSetting{"replication-n", "2"}).ok());
+  EXPECT_EQ(state.plan_fit(), PlanFit::kDue);
+  // What is not by hand is not touched.
+  ASSERT_TRUE(state.apply(plan_for(state, 2)).ok());
+  const std::string bytes = bytes_of(state);
+  ASSERT_TRUE(state.apply(meta::Rebalance{}).ok());
+  EXPECT_EQ(bytes_of(state), bytes);
 }
 
 TEST(Members, who_is_dead_gets_nothing_and_is_a_member) {

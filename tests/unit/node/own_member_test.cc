@@ -108,6 +108,7 @@ TEST(OwnMember, tells_what_is_set) {
   ProcessSettings process = bound_to({"127.0.0.1"});
   NodeSettings node;
   node.zone = "east";
+  node.node_weight = 250;
   EXPECT_EQ(
       own_member(node, process, 7),
       (MemberRecord{
@@ -116,7 +117,8 @@ TEST(OwnMember, tells_what_is_set) {
           .port = 7001,
           .cluster_port = 17001,
           .client_port = 8001,
-          .zone = "east"}));
+          .zone = "east",
+          .weight = 250}));
   process.cluster_announce_port = 1;
   process.cluster_announce_bus_port = 2;
   process.cluster_announce_hostname = "name";
