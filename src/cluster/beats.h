@@ -17,6 +17,7 @@
 #include <variant>
 #include <vector>
 
+#include "cluster/raft/configuration.h"
 #include "cluster/raft/input.h"
 #include "cluster/raft/mistakes.h"
 #include "cluster/raft/types.h"
@@ -51,6 +52,8 @@ struct Health {
   bool disk_is_healthy = true;  // no write is older than 500 ms
   bool is_draining = false;
   bool clock_is_right = true;  // its wall clock is at most 500 ms from the median of the cluster's
+  // What it means that something is stored there, in every group: a start would find it again.
+  raft::Durability kept = raft::Durability::kMemory;
   uint32_t shard_turn_age_ms_max = 0;  // of the shard whose last turn is longest ago
   uint32_t load_percent = 0;
   uint32_t memory_percent = 0;  // of maxmemory
@@ -86,7 +89,7 @@ struct Echo {
 
 using Packet = std::variant<Beat, Echo>;
 
-constexpr uint8_t kBeatVersion = 1;
+constexpr uint8_t kBeatVersion = 2;
 constexpr size_t kLedMax = 1 << 16;  // groups of one list
 
 void encode(const Packet& packet, Buffer& out);

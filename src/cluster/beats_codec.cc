@@ -20,6 +20,7 @@ void write_packet(const Beat& beat, Buffer& out) {
   write_byte(beat.health.disk_is_healthy ? 1 : 0, out);
   write_byte(beat.health.is_draining ? 1 : 0, out);
   write_byte(beat.health.clock_is_right ? 1 : 0, out);
+  write_byte(beat.health.kept, out);
   append_varint(out, beat.health.shard_turn_age_ms_max);
   append_varint(out, beat.health.load_percent);
   append_varint(out, beat.health.memory_percent);
@@ -44,6 +45,7 @@ Beat read_beat(Reader& in) {
   beat.health.disk_is_healthy = in.flag();
   beat.health.is_draining = in.flag();
   beat.health.clock_is_right = in.flag();
+  beat.health.kept = in.one_of(raft::Durability::kMemory, raft::Durability::kSynced);
   beat.health.shard_turn_age_ms_max = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
   beat.health.load_percent = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
   beat.health.memory_percent = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));

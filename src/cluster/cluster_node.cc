@@ -29,9 +29,13 @@ PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
 // Settings without which a node could not hold what the others hold.
 constexpr std::string_view kAgreed[] = {"databases"};
 
-std::string_view value_of(const std::vector<meta::SetSetting>& settings, std::string_view name) {
-  for (const meta::SetSetting& each : settings) {
-    if (each.name == name) return each.value;
+std::vector<meta::SetSetting> settings_of(const ClusterNodeOptions& options) {
+  return options.settings ? options.settings() : std::vector<meta::SetSetting>();
+}
+
+std::string own_value(const ClusterNodeOptions& options, std::string_view name) {
+  for (meta::SetSetting& each : settings_of(options)) {
+    if (each.name == name) return std::move(each.value);
   }
   return {};
 }
@@ -41,7 +45,7 @@ void encode_join(const ClusterNodeOptions& options, Buffer& out) {
   Buffer record;
   meta::encode(meta::Enrol{options.own}, record);
   append_sized(out, record.view());
-  for (const std::string_view name : kAgreed) append_sized(out, value_of(options.settings, name));
+  for (const std::string_view name : kAgreed) append_sized(out, own_value(options, name));
 }
 
 // Why a node with these values of kAgreed cannot belong to us; empty: it can.
@@ -49,9 +53,9 @@ Result<std::string> disagreement_of(std::string_view values, const ClusterNodeOp
   for (const std::string_view name : kAgreed) {
     std::string_view theirs;
     if (!take_sized(values, theirs)) return Error(ErrorCode::kCorrupt, "join: cut off");
-    const std::string_view ours = state.is_founded() ? state.setting(name) : value_of(options.settings, name);
+    const std::string ours = state.is_founded() ? std::string(state.setting(name)) : own_value(options, name);
     if (ours.empty() || theirs == ours) continue;
-    return std::string(name) + " is " + std::string(ours) + " in the cluster and " + std::string(theirs) + " at the node that joins";
+    return std::string(name) + " is " + ours + " in the cluster and " + std::string(theirs) + " at the node that joins";
   }
   return std::string();
 }
@@ -124,7 +128,7 @@ void ClusterNode::found(Instant now) {
   ClusterState state;
   const Status founded = state.apply(meta::Found{.cluster = cluster, .partitions = options_.partitions, .first = options_.own});
   CHECK(founded.ok());
-  for (const meta::SetSetting& setting : options_.settings) CHECK(state.apply(setting).ok());
+  for (const meta::SetSetting& setting : settings_of(options_)) CHECK(state.apply(setting).ok());
   become_member(cluster);
   note("another node wants to join -> founding a cluster as " + node_name(options_.own.id));
   partitions_.begin(now, state);
@@ -359,6 +363,11 @@ void ClusterNode::look_at_balance() {
 void ClusterNode::set_health(Instant now, const beats::Health& health) {
   groups_.set_health(now, health);
   partitions_.hand_over_soon();
+}
+
+void ClusterNode::set_kept_mode(Instant now, raft::Durability kept) {
+  beats::Health health = groups_.health();
+  if (std::exchange(health.kept, kept) != kept) groups_.set_health(now, health);
 }
 
 bool ClusterNode::leads_meta_for_others() const {

@@ -38,7 +38,8 @@ struct ClusterNodeOptions {
   uint64_t incarnation = 1;
   uint32_t partitions = 128;
   std::vector<PeerAddress> join = {};  // empty: alone until somebody comes
-  std::vector<meta::SetSetting> settings = {};  // of the cluster, if this node founds it
+  // As they are now: of this node, and of the cluster if it founds one.  Nothing: it has none.
+  std::function<std::vector<meta::SetSetting>()> settings = {};
   uint64_t seed = 1;
   std::optional<Bytes32> secret = {};  // link_secret() of what the other nodes have to know; nothing: none
   Bytes32 nonce_key = {};              // NonceSource
@@ -158,6 +159,8 @@ class ClusterNode final : private GroupsClient {
   // What the others are told of this node.  While it is not as it should be, what is led here goes to nodes that are fit; one that drains is
   // going to end, and takes no leadership any more.
   void set_health(Instant now, const beats::Health& health);
+  // What it means that something is stored here, for all groups; the others are told.
+  void set_kept_mode(Instant now, raft::Durability kept);
   // Groups whose leadership this node still has to hand over (Partitions::count_to_hand_over), the members' own included.  While it drains
   // they become fewer.
   size_t count_to_hand_over() const;

@@ -17,6 +17,18 @@ namespace {
 constexpr uint64_t kCloseWithin = 64;
 // The year 11970: sums with it do not overflow.
 constexpr int64_t kWallMsMax = int64_t{1} << 48;
+
+// Says that something is stored here.
+bool acknowledges(const raft::Message& message) {
+  const auto* const answer = std::get_if<raft::AppendAnswer>(&message.body);
+  return answer != nullptr && answer->result == raft::AppendResult::kStored;
+}
+// Of messages that acknowledge().
+raft::Index match_of(const raft::Message& message) { return std::get<raft::AppendAnswer>(message.body).match; }
+// No later term or recovery epoch has come since, and the end of the log was not taken back.
+bool is_true_of(const raft::Core& core, const raft::Message& message) {
+  return message.term == core.term() && message.epoch == core.epoch() && match_of(message) <= core.stored_index();
+}
 }  // namespace
 
 std::vector<raft::NodeId> typed(std::span<const uint64_t> nodes) {
@@ -54,6 +66,7 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   ++leaders_version_;
   run(now, *slot, raft::in::Start{});
   if (health_.is_draining) run(now, *slot, raft::in::Draining{});
+  run(now, *slot, raft::in::Kept{health_.kept});
 }
 
 void Groups::remove(Instant now, GroupId group) {
@@ -66,6 +79,9 @@ void Groups::remove(Instant now, GroupId group) {
   slots_[group.value].reset();
   cores_deadline_us_.reset();
   std::erase_if(writes_, [&](const GroupWrite& each) { return each.group == group; });
+  // They would be said of a log that is gone.
+  std::erase_if(to_send_, [&](const raft::Message& each) { return each.group == group && acknowledges(each); });
+  std::erase_if(held_, [&](const raft::Message& each) { return each.group == group; });
   for (PendingRecord& record : pending_) {
     std::erase_if(record.writes, [&](const GroupWrite& each) { return each.group == group; });
   }
@@ -180,9 +196,19 @@ void Groups::silence(Instant now, NodeId node) {
 
 void Groups::set_health(Instant now, const beats::Health& health) {
   const bool drains_now = health.is_draining != health_.is_draining;
+  const bool keeps_another = health.kept != health_.kept;
   health_ = health;
-  if (drains_now) step_all(now, raft::in::Draining{health.is_draining}, [](const raft::Core&) { return true; });
+  const auto all = [](const raft::Core&) { return true; };
+  if (drains_now) step_all(now, raft::in::Draining{health.is_draining}, all);
+  if (keeps_another) step_all(now, raft::in::Kept{health.kept}, all);
   for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::HealthChanged{health});
+}
+
+std::optional<raft::Durability> Groups::kept_by(NodeId node) const {
+  if (node == options_.self) return health_.kept;
+  const beats::Pair* const other = pair(node);
+  const bool is_heard = other != nullptr && other->peer_is_heard() && other->peer_health();
+  return is_heard ? std::optional(other->peer_health()->kept) : std::nullopt;
 }
 
 Groups::WallClocks Groups::wall_clocks(Instant now) const {
@@ -323,7 +349,9 @@ Groups::Successor Groups::successor(const raft::Core& leader, const raft::Progre
   const auto health = to == nullptr ? std::nullopt : to->peer_health();
   if (!health || health->is_draining) return Successor::kNo;
   const bool is_close = progress.match().value + kCloseWithin >= leader.last_index().value;
-  if (!is_close || !leader.may_transfer(progress.member().replica)) return Successor::kNotYet;
+  // It would refuse (raft::in::Kept).
+  const bool keeps_mode = health->kept >= leader.required_mode();
+  if (!is_close || !keeps_mode || !leader.may_transfer(progress.member().replica)) return Successor::kNotYet;
   return health->is_fit() ? Successor::kAtOnce : Successor::kAtNeed;
 }
 
@@ -337,7 +365,8 @@ bool Groups::has_successor(GroupId group) const {
 bool Groups::could_succeed(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) const {
   const beats::Pair* const to = pair(member.node);
   const auto health = to == nullptr ? std::nullopt : to->peer_health();
-  return health && !health->is_draining && is_ready_to_vote(leader, member, behind_max);
+  const bool is_fit = health && !health->is_draining && health->kept >= leader.required_mode();
+  return is_fit && is_ready_to_vote(leader, member, behind_max);
 }
 
 bool Groups::is_waited_for(GroupId group) const {
@@ -470,14 +499,41 @@ int64_t Groups::cores_deadline() const {
 
 int64_t Groups::deadline() const { return std::min(pairs_deadline(), cores_deadline()); }
 
+// What is not kept as the group wants it is not stored, until it is: then the most that was to be said to a member is true of all of it.
+void Groups::hold_back(raft::Message message) {
+  const auto before = std::find_if(held_.begin(), held_.end(), [&](const raft::Message& each) {
+    return each.group == message.group && each.to == message.to;
+  });
+  if (before == held_.end()) return held_.push_back(std::move(message));
+  if (match_of(message) > match_of(*before)) *before = std::move(message);
+}
+
+bool Groups::holds_back(GroupId group, NodeId to) const {
+  return std::any_of(held_.begin(), held_.end(), [&](const raft::Message& each) { return each.group == group && each.to.node == to; });
+}
+
+// ... unless the log is another one since.
+void Groups::release_held() {
+  for (raft::Message& each : std::exchange(held_, {})) {
+    const raft::Core& core = *find(each.group);
+    if (is_true_of(core, each)) (core.keeps_mode() ? to_send_ : held_).push_back(std::move(each));
+  }
+}
+
 void Groups::end_turn(Instant now, Peers& peers) {
   if (led_is_stale_) tell_led(now);
   if (round_wanted_) {
     round_wanted_ = false;
     for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::RoundWanted{});
   }
+  release_held();
   Buffer bytes;
-  for (const raft::Message& message : to_send_) {
+  for (raft::Message& message : to_send_) {
+    const raft::Core* const from = acknowledges(message) ? find(message.group) : nullptr;
+    if (from != nullptr && !from->keeps_mode()) {
+      if (is_true_of(*from, message)) hold_back(std::move(message));
+      continue;
+    }
     Link* const link = peers.link(message.to.node.value, PeerLane::kData);
     // Nobody is there: cores send again what matters.
     if (link == nullptr) continue;

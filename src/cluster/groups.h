@@ -113,6 +113,8 @@ class Groups {
   // What the others are told of this node.  While it drains it refuses leaderships.
   void set_health(Instant now, const beats::Health& health);
   const beats::Health& health() const { return health_; }
+  // What it means that something is stored there, in every group (beats::Health).  Nothing: the node is not heard.
+  std::optional<raft::Durability> kept_by(raft::NodeId node) const;
   // By its health this node should lead nothing that another can lead.
   bool should_not_lead() const { return !health_.may_lead(); }
   // What the wall clocks say now: this node's (now.unix_ms) and those of the nodes that are heard.
@@ -142,7 +144,7 @@ class Groups {
   // ---- handing leadership over.  Requires: this node leads the group ---------------------------------
   // Is there another voter that lives and does not drain?
   bool has_successor(raft::GroupId group) const;
-  // Once it votes, `member` could lead at once: it has what `leader`, of this node, has, and does not drain.
+  // Once it votes, `member` could lead at once: it has what `leader`, of this node, has, keeps it as the group wants it, and does not drain.
   bool could_succeed(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) const;
   // Is it, as far as this node knows, impossible for whoever leads the group elsewhere to commit without this node: because voters are
   // being changed, and of those of before nobody else is enough?  Requires: this node has a replica.
@@ -157,6 +159,8 @@ class Groups {
   raft::BeatNumber last_beat() const { return beat_counter_.last; }
   const beats::Pair* pair(raft::NodeId node) const;
   uint64_t messages_dropped() const { return messages_dropped_; }
+  // An acknowledgement to that node waits until what it says is kept as the group wants it.
+  bool holds_back(raft::GroupId group, raft::NodeId to) const;
 
  private:
   struct Slot {
@@ -182,7 +186,7 @@ class Groups {
   // How well a member could lead.
   enum class Successor : uint8_t {
     kNo,       // it is this one or no voter, or not heard, or about to end
-    kNotYet,   // its log is behind, or a transfer is under way
+    kNotYet,   // its log is behind, or not kept as the group wants it, or a transfer is under way
     kAtNeed,   // its disk or clock is bad
     kAtOnce,
   };
@@ -200,6 +204,8 @@ class Groups {
   Status receive_message(Instant now, raft::NodeId from, std::string_view bytes);
   Status receive_packet(Instant now, raft::NodeId from, std::string_view bytes);
   void tell_led(Instant now);
+  void hold_back(raft::Message message);
+  void release_held();
   template <class Concerns>
   void step_all(Instant now, const raft::Input& input, Concerns&& concerns);
 
@@ -218,6 +224,9 @@ class Groups {
   std::deque<raft::Output> outputs_;            // of the steps under way, the outermost first; reused
   size_t steps_under_way_ = 0;
   std::vector<raft::Message> to_send_;
+  // Acknowledgements of what is not kept yet as its group wants it; the newest of a group to a member.  Only set_health() makes them true,
+  // and that in a turn that ends: so nobody is woken up for them.
+  std::vector<raft::Message> held_;
   std::vector<GroupWrite> writes_;
   std::deque<PendingRecord> pending_;
   uint64_t messages_dropped_ = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "util/check.h"
 #include "util/hash.h"
@@ -13,9 +14,11 @@ namespace quorate {
 
 namespace {
 
-// 1: without who was given up, and partitions that have begun anew.  2: without who is dead.  3: without whose plan it is.
+// 1: without who was given up, and partitions that have begun anew.  2: without who is dead.  3: without whose plan it is, and the version of the mode.
 constexpr uint8_t kStateVersion = 4;
 constexpr int64_t kReplicationDefault = 3;
+// More decisions about the mode than are ever lost with the members that are given up.
+constexpr uint64_t kLostModesMax = uint64_t{1} << 20;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
 enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7, kSetDead = 8, kMove = 9, kRebalance = 10 };
@@ -258,6 +261,16 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
   return command;
 }
 
+raft::Durability mode_of(bool appends, bool syncs_always) {
+  if (!appends) return raft::Durability::kMemory;
+  return syncs_always ? raft::Durability::kSynced : raft::Durability::kOs;
+}
+
+std::optional<raft::Durability> mode_of(std::string_view appendonly, std::string_view appendfsync) {
+  if (appendonly.empty() || appendfsync.empty()) return std::nullopt;
+  return mode_of(appendonly != "no", appendfsync == "always");
+}
+
 Status ClusterState::apply(const meta::Command& command) {
   if (!is_founded()) return std::holds_alternative<meta::Found>(command) ? take(command) : Status(refused("the cluster is not founded"));
   const std::vector<placement::Member> members = placement_members();
@@ -375,6 +388,8 @@ Status ClusterState::give_up(const meta::GiveUp& command) {
     if (!is_anybody_active && member.state == MemberState::kDraining) member.state = MemberState::kActive;
   }
   bury_removed();
+  // Partitions may go by decisions that were lost with them: they are told again what holds, and every later one is above those.
+  if (mode_version_ != 0) mode_version_ += kLostModesMax;
   for (const uint32_t partition : command.empty) begin_anew(partition);
   if (!command.empty.empty()) plan_is_due();
   return done();
@@ -400,6 +415,8 @@ Status ClusterState::set_settings(std::span<const meta::SetSetting> settings) {
     if (settings_.find(each.name) == settings_.end() && ++count > kSettingsMax) return refused("too many settings");
   }
   for (const meta::SetSetting& each : settings) settings_[each.name] = each.value;
+  const std::optional<raft::Durability> mode = mode_of(setting("appendonly"), setting("appendfsync"));
+  if (std::exchange(mode_, mode) != mode) ++mode_version_;
   return done();
 }
 
@@ -565,6 +582,7 @@ void ClusterState::encode(Buffer& out) const {
   }
   append_nodes(out, dead_);
   append_varint(out, static_cast<uint64_t>(plan_fit_));
+  append_varint(out, mode_version_);
 }
 
 // What apply() keeps true and bytes from outside may not.
@@ -662,7 +680,9 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
   const std::vector<NodeId> dead = state.dead_;
   if (!state.set_dead({.nodes = dead}).ok() || state.dead_ != dead) return damaged("who is dead is no member");
   if (version >= 4 && !take_number(bytes, state.plan_fit_, static_cast<uint64_t>(PlanFit::kByHand))) return damaged("whose plan it is is cut off");
+  if (version >= 4 && !take_varint(bytes, state.mode_version_)) return damaged("the version of the mode is cut off");
   if (!bytes.empty()) return damaged("more than the end");
+  state.mode_ = mode_of(state.setting("appendonly"), state.setting("appendfsync"));
   return state;
 }
 

@@ -15,6 +15,7 @@
 
 #include "cluster/link/frame.h"
 #include "cluster/placement.h"
+#include "cluster/raft/configuration.h"
 #include "util/buffer.h"
 #include "util/result.h"
 
@@ -116,6 +117,10 @@ enum class PlanFit : uint8_t {
   kMade,    // placement's, for the members that there are
   kByHand,  // operators have moved something since
 };
+// What appendonly (or not) and appendfsync (always, or not) mean together (REPLICATION 5).
+raft::Durability mode_of(bool appends, bool syncs_always);
+// The same by their texts.  Nothing: one of them is not said.
+std::optional<raft::Durability> mode_of(std::string_view appendonly, std::string_view appendfsync);
 
 // Invariants: 1. members() is sorted by id, ids are distinct; who was given up is removed, who is dead is not.  2. The plan has one entry a partition, names
 // only members, and no replica id twice.  3. The same commands give the same state, byte for byte (encode()).
@@ -159,6 +164,11 @@ class ClusterState {
   // commit-quorum: how many voters of a partition commit; where half of them (rounded up) are no more, that, and 0 says so: as it is if it
   // is not set, or no number.
   uint32_t commit_quorum() const;
+  // appendonly and appendfsync: what it means in this cluster that something is stored (REPLICATION 5).  Nothing: a cluster of before, in which
+  // nobody has said so; every node's own settings hold.
+  std::optional<raft::Durability> mode() const { return mode_; }
+  // Counts what mode() says anew, and leaps when members are given up.  0: it has said nothing yet.
+  uint64_t mode_version() const { return mode_version_; }
   // state-check-seconds, in microseconds: in so long every partition's copies are compared once; 0: never, also if it is not set.
   int64_t state_check_us() const;
   // node-dead-after, in microseconds: who is silent for so long has its copies made elsewhere; ten minutes if it is not set, at least a
@@ -214,6 +224,8 @@ class ClusterState {
   };
   std::map<NodeId, Taken> taken_;   // of members: the last
   std::map<std::string, std::string, std::less<>> settings_;
+  std::optional<raft::Durability> mode_;   // follows from settings_
+  uint64_t mode_version_ = 0;
 };
 
 // The 40 hexadecimal digits by which Redis' cluster commands name a node; the first 16 are the id.

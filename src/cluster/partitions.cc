@@ -40,6 +40,8 @@ void Partitions::begin(Instant now, const ClusterState& state) {
     const PlannedReplica& own = state.plan()[partition].replicas.front();
     raft::Configuration configuration;
     configuration.incoming.voters = {{.replica = {own.replica}, .node = {own.node}}};
+    configuration.durability = state.mode().value_or(configuration.durability);
+    configuration.mode_version = state.mode_version();
     raft::Restored restored = raft::bootstrap(std::move(configuration));
     bases_to_store_.push_back(
         {.group = group_of_partition(partition), .replica = {own.replica}, .mark = restored.base, .state = std::nullopt});
@@ -53,6 +55,7 @@ void Partitions::restore(Instant now, std::map<raft::GroupId, GroupRecovery::Fou
     if (group.value > options_.partitions) continue;
     replicas_[partition_of(group)].state_index = found.restored.base.last.index;
     groups_.add(now, group, found.replica, std::move(found.restored));
+    required_is_stale_ = true;
     look_soon(partition_of(group));
   }
 }
@@ -64,6 +67,7 @@ void Partitions::add_empty(Instant now, uint32_t partition, raft::ReplicaId repl
   data_.clear(partition);
   replicas_[partition] = Replica();
   due_.erase(partition);
+  required_is_stale_ = true;
   bases_to_store_.push_back({.group = group, .replica = replica, .mark = restored.base, .state = std::nullopt});
   groups_.add(now, group, replica, std::move(restored));
 }
@@ -121,6 +125,7 @@ void Partitions::drop(Instant now, uint32_t partition) {
   data_.on_role(partition, raft::RoleState());
   replicas_[partition] = Replica();
   due_.erase(partition);
+  required_is_stale_ = true;
 }
 
 // ---- executing and applying --------------------------------------------------------------------------------
@@ -424,7 +429,8 @@ bool Partitions::is_settled(uint32_t partition, const PlannedPartition& planned)
   const bool is_in_its_place = planned.replicas.front().node == options_.self && !groups_.should_not_lead();
   const bool is_committed = own.configuration_at().index <= own.commit_index();
   const bool serves = own.role_state().serving == raft::Serving::kYes;
-  return is_in_its_place && is_committed && serves && !own.configuration().joint() && own.configuration() == planned_configuration(own, planned);
+  const bool is_placed = own.configuration() == planned_configuration(own, planned) && own.configuration().mode_version >= mode_version_;
+  return is_in_its_place && is_committed && serves && !own.configuration().joint() && is_placed;
 }
 
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
@@ -436,12 +442,17 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   if (!state.is_founded()) return;
   const int64_t look_us = groups_.health().is_draining ? options_.draining_transfer_us : options_.look_us;
   // A little early in a turn that is there anyway, rather than in one of its own.
-  const bool looks_at_all = state.plan_version() != plan_version_ || now.steady_us >= next_look_us_ - look_us / 4;
+  const bool is_decided_anew = state.plan_version() != plan_version_ || state.mode_version() != mode_version_;
+  const bool looks_at_all = is_decided_anew || now.steady_us >= next_look_us_ - look_us / 4;
   plan_version_ = state.plan_version();
   if (looks_at_all) {
     commit_quorum_ = state.commit_quorum();
     state_check_us_ = state.state_check_us();
     due_.insert_all();
+    mode_ = state.mode().value_or(mode_);
+    mode_version_ = state.mode_version();
+    // A configuration may have been committed.
+    required_is_stale_ = true;
   }
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   for (size_t index = due_.next(0); index < options_.partitions; index = due_.next(index + 1)) {

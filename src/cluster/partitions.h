@@ -125,6 +125,13 @@ class Partitions {
   // The data are a state that was committed, perhaps an old one.
   bool has_committed_state(uint32_t partition) const;
 
+  // ---- the mode (REPLICATION 5) ------------------------------------------------------------------------------
+  // What this node must keep: the strictest that the configurations of its replicas want, the committed ones and the newest.  Nothing: none
+  // says anything.
+  std::optional<raft::Durability> required_mode();
+  // Which decision of the members the committed configuration follows, as the replica here knows it.  0: none, or there is no replica.
+  uint64_t mode_version(uint32_t partition) const;
+
   // ---- leadership by hand ------------------------------------------------------------------------------------
   // Asks the leaders elsewhere of all partitions of which this node has a voter to hand over; what it gets it keeps for transfer_us_max
   // at least.  How many were asked.
@@ -143,7 +150,10 @@ class Partitions {
   void on_commit(raft::GroupId group, raft::Index commit);
   void on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict);
   void on_snapshot_wanted(raft::GroupId group, const raft::Member& to);
-  void on_configuration(raft::GroupId group) { look_soon(partition_of(group)); }
+  void on_configuration(raft::GroupId group) {
+    required_is_stale_ = true;
+    look_soon(partition_of(group));
+  }
   void on_copies(raft::GroupId group) { data_.on_copies(partition_of(group)); }
   // The replica has stopped by a contradiction.
   void on_failure(raft::GroupId group);
@@ -264,6 +274,9 @@ class Partitions {
   void forget_snapshot(uint32_t partition);
   void follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned);
   std::optional<raft::Configuration> next_configuration(const raft::Core& core, const PlannedPartition& planned) const;
+  // The members' mode, or the one there is while too few can keep that.
+  void set_mode(const raft::Core& own, raft::Configuration& target) const;
+  bool can_be_kept(const raft::Half& voters, raft::Durability mode) const;
   void begin_anew(Instant now, uint32_t partition, raft::ReplicaId replica);
   bool waits_for_given_up(uint32_t partition, const ClusterState& state) const;
   void go_on_without(Instant now, uint32_t partition, const ClusterState& state, Peers& peers);
@@ -282,6 +295,11 @@ class Partitions {
   std::vector<Replica> replicas_;
   IndexSet due_;                      // partitions in which something is to be done in this turn, or the next
   uint64_t plan_version_ = 0;
+  // The members' (ClusterState::mode).
+  raft::Durability mode_ = raft::Durability::kOs;
+  uint64_t mode_version_ = 0;
+  std::optional<raft::Durability> required_;
+  bool required_is_stale_ = true;
   int64_t next_look_us_ = kNever;
   int64_t next_outgrown_us_ = INT64_MIN;
   std::optional<ReceivedSnapshot> received_;

@@ -60,6 +60,10 @@ Result<NewestMessage> decode_newest(std::string_view bytes, uint32_t partitions)
 void Partitions::begin_anew(Instant now, uint32_t partition, raft::ReplicaId replica) {
   raft::Configuration configuration;
   configuration.incoming.voters = {{.replica = replica, .node = {options_.self}}};
+  // It promises what this node keeps; the members' mode comes as anywhere else.
+  const bool keeps_mode = mode_version_ != 0 && groups_.health().kept >= mode_;
+  configuration.durability = keeps_mode ? mode_ : groups_.health().kept;
+  configuration.mode_version = keeps_mode ? mode_version_ : 0;
   raft::Restored restored = raft::bootstrap(std::move(configuration));
   const raft::Index first = restored.base.last.index;
   add_empty(now, partition, replica, std::move(restored));

@@ -83,6 +83,7 @@ std::optional<raft::Configuration> Partitions::next_configuration(const raft::Co
     target.incoming = current.incoming;
     target.learners = std::move(learners);
   }
+  set_mode(own, target);
   if (target == current) return std::nullopt;
   return target;
 }

@@ -326,6 +326,17 @@ Error wish_outcome_unknown() {
   return fixed("UNCERTAIN the members have decided, but this node cannot tell how; QUORUM STATUS shows it");
 }
 
+Error mode_undecided(std::string_view other) {
+  return made({"ERR the members have not decided ", other, " yet, and each node may have another: set appendonly and appendfsync together"});
+}
+Error mode_without_disk(std::string_view address) {
+  return made({"ERR the disk of ", address, " does not take the log, so it could not keep that; nothing was done"});
+}
+Error uncertain_mode(size_t partitions, size_t of) {
+  return made({"UNCERTAIN the members have decided it, but ", std::to_string(partitions), " of ", std::to_string(of),
+               " partitions are not known to go by it yet; QUORUM STATUS shows what each node keeps"});
+}
+
 // ---- sessions -----------------------------------------------------------------------------------------
 
 Error invalid_client_name() {

@@ -143,6 +143,9 @@ Error not_a_member(std::string_view reason);
 Error too_many_proposals();
 Error wish_undecided(int64_t waited_ms);
 Error wish_outcome_unknown();
+Error mode_undecided(std::string_view other);   // half of the mode was set alone
+Error mode_without_disk(std::string_view address);
+Error uncertain_mode(size_t partitions, size_t of);   // decided; so many do not go by it yet
 
 // ---- sessions -----------------------------------------------------------------------------------------
 Error invalid_client_name();

@@ -33,7 +33,7 @@ std::string host_reached(const Session& session) {
 }
 
 NodeView own_view(const NodeState& node, const Session& session) {
-  NodeView own{.record = node.company.cluster().own(), .is_self = true};
+  NodeView own{.record = node.company.cluster().own(), .is_self = true, .kept = node.company.kept_mode()};
   const bool is_announced = !node.process_settings.cluster_announce_ip.empty() || !node.process_settings.cluster_announce_hostname.empty();
   if (!is_announced) own.record.host = host_reached(session);
   if (own.record.port == 0) own.record.port = static_cast<uint16_t>(node.process_settings.port);
@@ -43,12 +43,16 @@ NodeView own_view(const NodeState& node, const Session& session) {
 NodeView node_view(const NodeState& node, const MemberRecord& record) {
   const ClusterNode& cluster = node.company.cluster();
   NodeView view{.record = record, .is_self = record.id == cluster.own().id};
-  if (view.is_self) return view;
+  if (view.is_self) {
+    view.kept = node.company.kept_mode();
+    return view;
+  }
   view.is_live = is_heard(cluster, record.id);
   view.is_linked = cluster.peers().is_up(record.id, PeerLane::kData);
   const beats::Pair* const pair = cluster.groups().pair({record.id});
   if (pair != nullptr && pair->received_us() != INT64_MIN) {
     view.heard_unix_ms = node.now.unix_ms - (node.now.steady_us - pair->received_us()) / 1000;
+    if (view.is_live && pair->peer_health()) view.kept = pair->peer_health()->kept;
   }
   return view;
 }
@@ -189,6 +193,8 @@ PartitionDetails partition_details(const NodeState& node, const ClusterView& vie
                    .last_index = copies.core->last_index().value,
                    .commit_index = copies.core->commit_index().value,
                    .commit_quorum = commit_quorum_of(copies.core->configuration())};
+    const raft::Configuration& committed = copies.core->committed_configuration().configuration;
+    if (!committed.unknown() && committed.mode_version != 0) details.log->mode = committed.durability;
   }
   for (size_t index = 0; index < copies.members.size(); ++index) {
     const raft::Member& member = copies.members[index];

@@ -1,11 +1,14 @@
 // Between CONFIG and the meta group.
 #include "node/cluster_settings.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
 #include "cluster/cluster_node.h"
 #include "commands/errors.h"
+#include "node/cluster_view.h"
 #include "node/company.h"
 #include "node/host.h"
 #include "node/upkeep.h"
@@ -17,6 +20,43 @@ namespace {
 
 // Of a node that differs the data could not be held.
 constexpr std::string_view kAgreed[] = {"databases"};
+
+// Together they are the mode (ClusterState::mode).
+constexpr std::string_view kOfMode[] = {"appendonly", "appendfsync"};
+
+bool is_of_mode(const meta::SetSetting& setting) {
+  return std::find(std::begin(kOfMode), std::end(kOfMode), setting.name) != std::end(kOfMode);
+}
+
+// A cluster of before has decided neither; what one of them means alone would differ from node to node.
+Status check_mode(const NodeState& node, const std::vector<meta::SetSetting>& shared) {
+  if (std::none_of(shared.begin(), shared.end(), is_of_mode)) return done();
+  for (const std::string_view name : kOfMode) {
+    const bool is_there = std::any_of(shared.begin(), shared.end(), [&](const meta::SetSetting& each) { return each.name == name; });
+    const bool is_decided = !node.company.cluster().state().setting(name).empty();
+    if (!is_there && !is_decided) return errors::mode_undecided(name);
+  }
+  return done();
+}
+
+// A stricter mode could not be kept where the disk takes nothing; until it does, no partition with a copy there would go by it.
+Status check_disks(const NodeState& node, const std::vector<meta::SetSetting>& shared) {
+  const ClusterNode& cluster = node.company.cluster();
+  const auto value_of = [&](std::string_view name) {
+    const auto found = std::find_if(shared.begin(), shared.end(), [&](const meta::SetSetting& each) { return each.name == name; });
+    return found == shared.end() ? cluster.state().setting(name) : std::string_view(found->value);
+  };
+  const auto wanted = mode_of(value_of(kOfMode[0]), value_of(kOfMode[1]));
+  if (!wanted || *wanted <= node.company.members_mode()) return done();
+  for (const MemberRecord& member : cluster.state().members()) {
+    const beats::Pair* const pair = cluster.groups().pair({member.id});
+    const bool is_heard = pair != nullptr && pair->peer_is_heard() && pair->peer_health();
+    if (member.id != cluster.own().id && !is_heard) continue;
+    const beats::Health health = member.id == cluster.own().id ? cluster.groups().health() : *pair->peer_health();
+    if (!health.disk_is_healthy) return errors::mode_without_disk(address_text(member.host, member.port));
+  }
+  return done();
+}
 
 bool is_cluster_wide(std::string_view name) {
   const size_t index = find_setting(name);
@@ -49,18 +89,16 @@ Result<bool> set_in_company(NodeContext& cx, std::span<const SettingPair> pairs)
   }
   if (!shared.empty()) TRY(check_member(cx.node.company.cluster()));
   if (!shared.empty() && cx.node.in_transaction) return errors::not_in_transaction();
+  if (!shared.empty()) {
+    TRY(check_mode(cx.node, shared));
+    TRY(check_disks(cx.node, shared));
+  }
   const Status set = configuration.set(own, &cx.node.host);
   if (!set.ok()) return errors::config_set(set.error().detail());
   if (shared.empty()) return false;
-  TRY(wish(cx, meta::SetSettings{std::move(shared)}));
+  const WishEnd end = std::any_of(shared.begin(), shared.end(), is_of_mode) ? WishEnd::kModeIsKept : WishEnd::kDecided;
+  TRY(wish(cx, meta::SetSettings{std::move(shared)}, end));
   return true;
-}
-
-void propose_own_settings(NodeState& node) {
-  ClusterNode& cluster = node.company.cluster();
-  for (const meta::SetSetting& own : founding_settings(node.configuration)) {
-    if (cluster.state().setting(own.name) != own.value) cluster.propose(own);
-  }
 }
 
 void follow_settings(NodeState& node) {

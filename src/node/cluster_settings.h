@@ -20,8 +20,6 @@ std::vector<meta::SetSetting> founding_settings(const Configuration& configurati
 // True: it does.
 Result<bool> set_in_company(NodeContext& cx, std::span<const SettingPair> pairs);
 
-// What was set here before this node founded the cluster becomes the cluster's.
-void propose_own_settings(NodeState& node);
 // Obeys what the members have decided since the last call.
 void follow_settings(NodeState& node);
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cluster/members.h"
+#include "cluster/raft/configuration.h"
 #include "util/hash.h"
 
 namespace quorate {
@@ -22,6 +23,8 @@ struct NodeView {
   bool is_live = true;          // it is heard, or it is this node
   bool is_linked = true;        // messages can be sent to it, or it is this node
   int64_t heard_unix_ms = 0;    // the last beat; 0: none, or it is this node
+  // What it means that something is stored there, as it says; nothing: it is not heard.
+  std::optional<raft::Durability> kept = {};
 };
 
 struct PartitionView {
@@ -122,6 +125,7 @@ struct PartitionDetails {
     uint64_t last_index = 0;
     uint64_t commit_index = 0;
     uint64_t commit_quorum = 0;   // copies that make an entry committed; of two halves the larger
+    std::optional<raft::Durability> mode = {};   // by its committed configuration; nothing: that says nothing
   };
   std::optional<Log> log;
   std::vector<CopyView> copies;

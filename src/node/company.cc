@@ -54,7 +54,8 @@ Company::Company(NodeState& node)
     : node_(node),
       key_versions_(node.store.partition_count()),
       losses_stream_(node.streams.add_streams(1)),
-      mark_(node.identity, node.start_facts) {}
+      mark_(node.identity, node.start_facts),
+      mode_progress_(node.store.partition_count()) {}
 Company::~Company() = default;
 
 // ---- start -------------------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ Status Company::start() {
                              .incarnation = std::max<uint64_t>(node_.identity.incarnation, 1),
                              .partitions = partitions,
                              .join = std::move(join),
-                             .settings = founding_settings(node_.configuration),
+                             .settings = [this] { return founding_settings(node_.configuration); },
                              .seed = node_.store.random().next(),
                              .secret = secret_,
                              .nonce_key = node_.nonce_key,
@@ -124,6 +125,8 @@ Status Company::start() {
   cluster_->start(wall_now(), std::move(restored_));
   restored_.reset();
   if (was_in_company || cluster_->membership() != Membership::kAlone) enter_company();
+  // Before anybody stands: a sole voter does at once.
+  if (in_company_) cluster_->set_kept_mode(wall_now(), kept_mode());
   tell_notes();
   return done();
 }
@@ -374,11 +377,11 @@ void Company::work(Driver& driver) {
     // What has expired for a node alone has expired for the cluster.
     if (has_data()) raise_time(node_, node_.now.unix_ms);
     enter_company();
-    propose_own_settings(node_);
   }
   // The others have gone on without it: what it still leads with others that have not heard of it is of a world that is over.
   if (in_company_ && cluster_->membership() == Membership::kRefused && !serves_no_more_) stop_serving_all();
   if (in_company_) follow_settings(node_);
+  follow_mode();
   if (in_company_) follow_zones();
   serve_who_is_ready();
   if (in_company_) tell_leaders();
@@ -434,6 +437,7 @@ Status Company::on_message(NodeId from, uint64_t kind, std::string_view bytes) {
   if (is_pubsub_kind(kind)) return node_.pubsub->receive(from, kind, bytes);
   if (is_wait_kind(kind)) return take_wait_message(node_, *this, from, kind, bytes);
   if (is_keyspace_kind(kind)) return take_keyspace_message(node_, *this, from, kind, bytes);
+  if (is_mode_kind(kind)) return take_mode_message(from, static_cast<ModeKind>(kind), bytes);
   if (is_freshness_kind(kind)) return take_freshness(from, static_cast<FreshnessKind>(kind), bytes);
   return Error(ErrorCode::kCorrupt, "a message of unknown kind " + std::to_string(kind));
 }

@@ -24,6 +24,7 @@
 #include "node/levels.h"
 #include "node/loss_file.h"
 #include "node/losses.h"
+#include "node/mode_progress.h"
 #include "node/own_mark.h"
 #include "node/pubsub_links.h"
 #include "store/key.h"
@@ -113,6 +114,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   struct CopiesThere {
     uint32_t others = 0;     // what is not committed has fewer than a commit needs
     bool is_stored = false;  // by the leader itself
+    bool is_synced = false;  // by those others
     bool is_gone = false;    // something else stands there for good, or nobody can tell any more what does
   };
   // Nothing: it does not lead it.  All 0: something else stands there, or nothing yet.
@@ -146,11 +148,23 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   bool log_is_whole() const { return keeping_ == Keeping::kAll && whole_from_ == 0; }
   // The log begins with a snapshot now, of so much, that stands for what is below `sequence`.
   void snapshot_is_published(Keeping of, uint64_t sequence);
-  // `appendonly` may have another value.  Called often.
-  void follow_appendonly();
+  // The mode may be another one.  Called often.
+  void follow_mode();
   OwnMark& mark() { return mark_; }
-  // What it means that an entry is stored, by the settings.
+
+  // ---- the mode (REPLICATION 5) --------------------------------------------------------------------------------------
+  // As the members have decided it; while they have not, by this node's settings.
+  raft::Durability members_mode() const;
+  // What it must mean here that an entry is stored: nothing weaker than that, and than what the configurations of the replicas here say.
   raft::Durability wanted_mode() const;
+  // The same for the mark, which is of a log that is there.
+  raft::Durability mark_mode() const;
+  // What it means: a start would find it again.
+  raft::Durability kept_mode() const;
+  // How many partitions are not known to go by this decision of the members, or a later one, for good.
+  size_t count_without_mode(uint64_t version) const;
+  // Looks which do, and asks the others now and then.
+  void look_for_mode(uint64_t version);
   // A sync has failed.
   void distrust_disk();
   // What an orderly end leaves besides the log.  True once it is there, or cannot be.  Requires: as OwnMark::end().
@@ -285,6 +299,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void encode_head(uint32_t partition, Buffer& out) const;
   Status install_state(uint32_t partition, std::string_view state);
   void keep_mark();
+  void follow_mark();
+  void tell_mode();
+  void follow_appendonly();
+  Status take_mode_message(NodeId from, ModeKind kind, std::string_view bytes);
   void make_records();
   void note_restart_together(uint32_t partition);
   void tell_restarts_together();
@@ -376,6 +394,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   int64_t disk_looked_us_ = 0;
   RestartsTogether restarts_;       // not told yet
   uint64_t stored_ = 0;             // records that cluster_ knows to be stored
+  ModeProgress mode_progress_;
+  int64_t mode_lacks_since_us_ = kNever;   // that this node should keep
+  bool lack_is_told_ = false;
 };
 
 }  // namespace quorate

@@ -49,7 +49,7 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
   if (!restored_) return done();
   rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
-  const bool stays_bare = recovery.is_bare() && !node_.settings.appendonly;
+  const bool stays_bare = recovery.is_bare() && wanted_mode() == raft::Durability::kMemory;
   keeping_ = stays_bare ? Keeping::kBare : Keeping::kAll;
   whole_from_ = recovery.is_bare() && !stays_bare ? 1 : 0;
   node_.persistence.rewrite_wanted = whole_from_ != 0;

@@ -24,13 +24,9 @@ constexpr int64_t kDiskLookUsMax = 150'000;
 
 // ---- records, and the files beside the log --------------------------------------------------------------------
 
-raft::Durability Company::wanted_mode() const {
-  return node_.settings.appendfsync == FsyncPolicy::kAlways ? raft::Durability::kSynced : raft::Durability::kOs;
-}
-
 void Company::keep_mark() {
   if (first_record_ && stored_ >= *first_record_) mark_.recovery_is_stored();
-  mark_.follow(wanted_mode(), node_.durability.log());
+  follow_mark();
   mark_.drain(node_.durability.requests);
   if (loss_file_.is_due()) loss_file_.write(quorate::encode(losses_));
   loss_file_.drain(node_.durability.requests);
@@ -69,33 +65,13 @@ void Company::make_records() {
   }
 }
 
-void Company::follow_appendonly() {
-  if (is_silent_) return;
-  if (node_.settings.appendonly) {
-    if (bare_record_ == 0 && keeping_ == Keeping::kAll) return;
-    bare_record_ = 0;
-    keeping_ = Keeping::kAll;
-    whole_from_ = node_.durability.log().position().next_sequence;
-    node_.persistence.rewrite_wanted = true;
-    node_.host.log(LogLevel::kNotice, "appendonly yes -> partitions are kept in the log again, from a snapshot on");
-    return;
-  }
-  if (bare_record_ != 0 || keeping_ == Keeping::kBare || node_.durability.refuses_writes()) return;
-  // Nothing may be left out before it is on disk that the log is a bare one (cluster/group_record.h).
-  Buffer body;
-  encode_bare_beginning(meta_group(node_.store.partition_count()), body);
-  bare_record_ = group_log_.next_number();
-  raise_time(node_, node_.now.unix_ms);
-  group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.newest_stamp_ms, node_.durability.log(), node_.durability.requests);
-}
-
 void Company::snapshot_is_published(Keeping of, uint64_t sequence) {
   if (of == Keeping::kAll && sequence >= whole_from_) whole_from_ = 0;
 }
 
 void Company::on_log_progress() {
   if (!in_company_ || is_silent_ || !node_.durability.keeps_log()) return;
-  mark_.follow(wanted_mode(), node_.durability.log());
+  follow_mark();
   const bool is_always = mark_.mode() == raft::Durability::kSynced && !node_.mistakes.written_is_synced;
   const uint64_t stored = group_log_.stored(node_.durability.log(), is_always ? raft::Durability::kSynced : raft::Durability::kOs);
   if (stored <= stored_) return;
@@ -104,7 +80,7 @@ void Company::on_log_progress() {
     bare_record_ = 0;
     keeping_ = Keeping::kBare;
     node_.persistence.rewrite_wanted = true;
-    node_.host.log(LogLevel::kNotice, "appendonly no -> partitions are kept in memory only, and on the other nodes");
+    node_.host.log(LogLevel::kNotice, "the mode is memory -> partitions are kept in memory only, and on the other nodes");
   }
   propose();
   cluster_->stored(wall_now(), stored);

@@ -45,6 +45,10 @@ uint64_t match_of(const raft::Core& leader, const raft::Member& member) {
   return 0;
 }
 
+bool is_synced_mode(const raft::Configuration& configuration) {
+  return configuration.mode_version != 0 && configuration.durability == raft::Durability::kSynced;
+}
+
 uint32_t confirmations_wanted(const raft::Configuration& configuration) {
   return least_and_most(configuration, [](const raft::Half& half) { return half.quorums().confirmation; }).second;
 }
@@ -321,10 +325,17 @@ std::optional<Company::CopiesThere> Company::copies_there(const LogPlace& place)
   }
   CopiesThere there{.is_stored = core->stored_index() >= index};
   const bool has_one_voter = core->configuration().voters().size() == 1;
+  // Whoever has stored the entry that says so has synced it, and all before it.
+  there.is_synced = is_synced_mode(core->committed_configuration().configuration) && is_synced_mode(core->configuration());
+  const raft::Index synced_from = core->configuration_at().index;
   for (const raft::Progress& progress : core->progress()) {
     const bool is_counted = has_one_voter || core->configuration().is_voter(progress.member().replica);
-    if (is_counted && progress.member() != core->options().self && progress.match() >= index) ++there.others;
+    if (!is_counted || progress.member() == core->options().self || progress.match() < index) continue;
+    ++there.others;
+    there.is_synced = there.is_synced && progress.match() >= synced_from;
   }
+  // A cluster of before, whose members have not said what it means: it is believed to be what it means here.
+  if (cluster_->state().mode_version() == 0) there.is_synced = kept_mode() == raft::Durability::kSynced;
   if (core->commit_index() < index) {
     const uint32_t commit = least_and_most(core->configuration(), [](const raft::Half& half) { return half.quorums().commit; }).second;
     there.others = std::min(there.others, std::max(commit, 2u) - 2);

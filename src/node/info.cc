@@ -382,6 +382,8 @@ void write_cluster(const Source& from, Lines& out) {
 void write_quorum(const Source& from, Lines& out) {
   out.section("Quorum");
   const Losses& losses = from.node.company.losses();
+  out.text("quorum_mode", raft::name_of(from.node.company.members_mode()));
+  out.text("quorum_mode_kept", raft::name_of(from.node.company.kept_mode()));
   out.count("quorum_lost_records", losses.lost_count());
   out.count("quorum_unsafe_recoveries", losses.of(Loss::Kind::kRecovery).size());
   out.count("quorum_takeovers", losses.of(Loss::Kind::kTakeover).size());

@@ -16,6 +16,7 @@ Result<raft::StartKind> OwnMark::begin_start(Disk& disk) {
 Status OwnMark::begin_work(Disk& disk, raft::Durability wanted) {
   is_in_use_ = true;
   mode_ = mark_.weakest = wanted;
+  says_synced_ = wanted == raft::Durability::kSynced;
   return begin_marked_work(disk, mark_);
 }
 
@@ -31,6 +32,7 @@ void OwnMark::follow(raft::Durability wanted, const LogWriter& log) {
   if (wanted == raft::Durability::kSynced) {
     if (mode_ != wanted) full_sync_at_ = log.appended();
     mode_ = wanted;
+    if (mark_.weakest == wanted && file_.is_settled()) says_synced_ = true;
     if (mark_.weakest == wanted || log.synced() < full_sync_at_) return;
     mark_.weakest = wanted;
     file_.want();
@@ -38,6 +40,7 @@ void OwnMark::follow(raft::Durability wanted, const LogWriter& log) {
   }
   if (mark_.weakest != raft::Durability::kOs) {
     mark_.weakest = raft::Durability::kOs;
+    says_synced_ = false;
     file_.want();
   }
   if (file_.is_settled()) mode_ = raft::Durability::kOs;

@@ -34,6 +34,8 @@ class OwnMark {
   void follow(raft::Durability wanted, const LogWriter& log);
   // What it means now: not weaker than what the file says.
   raft::Durability mode() const { return mode_; }
+  // A start after anything would remember what is acknowledged now.
+  bool says_synced() const { return says_synced_ && mode_ == raft::Durability::kSynced; }
   // All replicas have on disk that they may have forgotten.
   void recovery_is_stored();
   // The disk refused the file: once more.
@@ -55,6 +57,7 @@ class OwnMark {
   ReplacedFile file_{std::string(kMarkFile), kMarkOwner};
   raft::Durability mode_ = raft::Durability::kOs;
   uint64_t full_sync_at_ = 0;  // synced up to here, everything acknowledged is
+  bool says_synced_ = false;   // so does the file
 };
 
 // After an I/O error: what was written may be gone although the machine runs on, so no later start may think that it remembers.

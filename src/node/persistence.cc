@@ -410,7 +410,7 @@ class MemoryReader final : public rdb::StreamInput::Reader {
 void follow_appendonly(NodeState& node) {
   // Whether the node has company, and so keeps its log whatever is asked for, is known once it has started.
   if (!node.company.is_started()) return;
-  if (!node.company.is_alone()) return node.company.follow_appendonly();
+  if (!node.company.is_alone()) return node.company.follow_mode();
   Persistence& state = node.persistence;
   const bool keeps_log = node.durability.keeps_log();
   // A log that was stopped and is wanted again has a hole: it is closed, and a new one begins with a snapshot.
@@ -506,7 +506,7 @@ Status recover_node(NodeState& node, Disk& disk) {
   TRY(StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
   if (result.groups) TRY(node.company.restore(*result.groups, start));
   if (is_marked) {
-    TRY(node.company.mark().begin_work(disk, node.company.wanted_mode()));
+    TRY(node.company.mark().begin_work(disk, node.company.mark_mode()));
     TRY(node.company.restore_losses(disk));
   }
   node.store.changes().clear();

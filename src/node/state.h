@@ -51,11 +51,19 @@ enum NodeFlag : uint32_t {
 class Forwarding;
 class PubsubLinks;
 
+// When a wish is fulfilled.
+enum class WishEnd : uint8_t {
+  kDecided,
+  kModeIsKept,  // when all partitions go by what was decided
+};
 // A session that waits for what the members decide (wishes.h).
 struct Wish {
   ProposalToken token = 0;
   uint64_t session = 0;
   int64_t until_us = 0;
+  WishEnd end = WishEnd::kDecided;
+  // Of kModeIsKept, once it is decided: the members' version of the mode that is waited for.
+  uint64_t mode_version = 0;
 };
 
 enum class PauseKind : uint8_t { kNone, kWrite, kAll };

@@ -28,9 +28,6 @@ enum ToldFlag : uint8_t {
 constexpr uint8_t kToldFlags = kCopiesAreSynced | kIsStored | kIsGone;
 
 bool is_log_whole(const NodeState& node) { return node.durability.keeps_log() && node.company.log_is_whole(); }
-bool is_always_synced(const NodeState& node) {
-  return node.settings.appendfsync == FsyncPolicy::kAlways && is_log_whole(node);
-}
 uint64_t appended(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().appended() : 0; }
 uint64_t synced(const NodeState& node) { return node.durability.keeps_log() ? node.durability.log().synced() : 0; }
 
@@ -54,7 +51,7 @@ std::optional<Told> tell(const NodeState& node, const LogPlace& place) {
   const auto there = node.company.copies_there(place);
   if (!there) return std::nullopt;
   Told told{.others = there->others, .appended = appended(node), .synced = synced(node)};
-  if (is_always_synced(node)) told.flags |= kCopiesAreSynced;
+  if (there->is_synced) told.flags |= kCopiesAreSynced;
   if (there->is_stored && is_log_whole(node)) told.flags |= kIsStored;
   if (there->is_gone) told.flags |= kIsGone;
   return told;

@@ -30,21 +30,21 @@ namespace {
 
 int64_t waits_until_us(const NodeContext& cx) { return cx.now().steady_us + cx.node.settings.request_timeout_ms * kMicrosecondsInMs; }
 
-Status wait_for(NodeContext& cx, ProposalToken token) {
-  cx.node.wishes.push_back({.token = token, .session = cx.session.id, .until_us = waits_until_us(cx)});
+Status wait_for(NodeContext& cx, ProposalToken token, WishEnd end) {
+  cx.node.wishes.push_back({.token = token, .session = cx.session.id, .until_us = waits_until_us(cx), .end = end});
   cx.session.set(kWaiting);
   return done();
 }
 
 }  // namespace
 
-Status wish(NodeContext& cx, const meta::Command& command) {
+Status wish(NodeContext& cx, const meta::Command& command, WishEnd end) {
   if (cx.node.in_transaction) return errors::not_in_transaction();
   ClusterNode& cluster = cx.node.company.cluster();
   TRY(check_member(cluster));
   const ProposalToken token = cluster.propose(command);
   if (token == 0) return errors::too_many_proposals();
-  return wait_for(cx, token);
+  return wait_for(cx, token, end);
 }
 
 namespace {
@@ -77,7 +77,7 @@ Status wish_without(NodeContext& cx) {
   }
   const auto without_copies = begins_empty ? WithoutCopies::kBeginEmpty : WithoutCopies::kRefuse;
   TRY(const ProposalToken token, cluster.recover_without(cx.now(), std::move(nodes), without_copies, waits_until_us(cx)));
-  return wait_for(cx, token);
+  return wait_for(cx, token, WishEnd::kDecided);
 }
 
 namespace {
@@ -107,6 +107,19 @@ Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
   return wish(cx, meta::SetState{.node = node, .state = MemberState::kRemoved});
 }
 
+namespace {
+
+// True: it is answered.
+bool answer_if_kept(NodeState& node, const Wish& wish) {
+  node.company.look_for_mode(wish.mode_version);
+  const size_t lacking = node.company.count_without_mode(wish.mode_version);
+  if (lacking != 0 && node.now.steady_us < wish.until_us) return false;
+  answer_waiting(node, wish.session, lacking == 0 ? done() : Status(errors::uncertain_mode(lacking, node.store.partition_count())));
+  return true;
+}
+
+}  // namespace
+
 void answer_wishes(NodeState& node) {
   if (node.wishes.empty()) return;
   for (MetaGroup::Outcome& outcome : node.company.cluster().take_outcomes()) {
@@ -114,13 +127,21 @@ void answer_wishes(NodeState& node) {
                                    [&](const Wish& each) { return each.token == outcome.token; });
     // Whoever had waited too long has been told that already.
     if (wish == node.wishes.end()) continue;
+    const bool is_decided = outcome.is_known && outcome.status.ok();
+    if (is_decided && wish->end == WishEnd::kModeIsKept && !node.mistakes.answers_mode_early) {
+      wish->token = 0;
+      wish->mode_version = node.company.cluster().state().mode_version();
+      continue;
+    }
     if (!outcome.is_known) outcome.status = errors::wish_outcome_unknown();
     answer_waiting(node, wish->session, outcome.status);
     node.wishes.erase(wish);
   }
   std::erase_if(node.wishes, [&](const Wish& each) {
     const Session* const session = node.sessions.find(each.session);
-    if (session == nullptr || session->has(kClosing)) node.company.cluster().forget_recovery(each.token);
+    const bool is_gone = session == nullptr || session->has(kClosing);
+    if (each.mode_version != 0) return is_gone || answer_if_kept(node, each);
+    if (is_gone) node.company.cluster().forget_recovery(each.token);
     if (node.now.steady_us < each.until_us) return false;
     answer_waiting(node, each.session, errors::wish_undecided(node.settings.request_timeout_ms));
     return true;

@@ -8,6 +8,7 @@
 #include "cluster/meta_group.h"
 #include "node/cluster_view.h"
 #include "node/context.h"
+#include "node/state.h"
 #include "util/result.h"
 
 namespace quorate {
@@ -15,8 +16,8 @@ namespace quorate {
 // An error says why the node has nobody to decide anything with.
 Status check_member(const ClusterNode& cluster);
 
-// Proposes the command.  The session is answered +OK or with the members' refusal by answer_wishes().
-Status wish(NodeContext& cx, const meta::Command& command);
+// Proposes the command.  The session is answered +OK, once that is so, or with the members' refusal by answer_wishes().
+Status wish(NodeContext& cx, const meta::Command& command, WishEnd end = WishEnd::kDecided);
 
 // The wish that a member is removed for good, as `view` shows the cluster.  What is planned away from it may still be only there, so each
 // partition must have a leader elsewhere: that one holds all that was committed.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <string>
 #include <string_view>
@@ -92,8 +93,10 @@ class Walk {
   }
 
   void rare_step(uint64_t id, uint64_t other, uint64_t kind) {
-    if (kind < 88) {
+    if (kind < 87) {
       tell("disk " + name(id) + (prng_.chance(0.5) ? " hold" : " release"));
+    } else if (kind < 88) {
+      if (is_up(id)) tell("keeps " + name(id) + mode());
     } else if (kind < 90) {
       if (is_up(id)) tell("disk " + name(id) + " finish");
     } else if (kind < 92) {
@@ -121,6 +124,11 @@ class Walk {
     }
   }
 
+  std::string mode() {
+    constexpr const char* kModes[] = {" memory", " os", " synced"};
+    return kModes[prng_.below(std::size(kModes))];
+  }
+
   void change(uint64_t id) {
     std::string voters, learners;
     for (uint64_t one = 1; one <= kReplicasMax; ++one) {
@@ -130,7 +138,8 @@ class Walk {
     }
     if (voters.empty()) return;
     const std::string quorum = prng_.chance(0.2) ? " commit-quorum 1" : "";
-    tell("change " + name(id) + " voters" + voters + quorum +
+    const std::string wanted = prng_.chance(0.3) ? " mode" + mode() + " " + std::to_string(++modes_) : "";
+    tell("change " + name(id) + " voters" + voters + quorum + wanted +
          (learners.empty() ? "" : " learners" + learners));
   }
 
@@ -142,6 +151,7 @@ class Walk {
     for (uint64_t id = 1; id <= kReplicasMax; ++id) {
       if (!is_up(id)) restart(id);
       tell("disk " + name(id) + " release");
+      tell("keeps " + name(id) + " synced");
     }
     // What was lost on old streams is known to be lost.
     for (uint64_t id = 1; id <= kReplicasMax; ++id) {
@@ -279,6 +289,7 @@ class Walk {
   std::string mistake_;
   uint64_t voters_ = 0;
   uint64_t proposals_ = 0;
+  uint64_t modes_ = 0;
   uint64_t reads_ = 0;
   bool is_wrong_ = false;
   bool is_proposed_ = false;

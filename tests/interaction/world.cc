@@ -13,9 +13,9 @@
 //   messages silent 2 1 [closed|restarted|leads-no-longer]   node 2 hears node 1 no more connected
 //   1 2                a new stream from 1 to 2 disk 1 hold|release|finish   writes wait; all are
 //   done and no longer wait; the oldest one is done crash 1, restart 1 [forgot N|forgot all|lost N]
-//   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1,
+//   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1, keeps 1 os,
 //   give-up 1 2 3 [decree TEXT] (replica 1: an operator has given up nodes 2 and 3; none: they count again),
-//   change 1 voters 1 2 4 [learners 3] [commit-quorum C] snapshot 1 4 [at INDEX] [of TERM] replica
+//   change 1 voters 1 2 4 [learners 3] [commit-quorum C] [mode synced 2] snapshot 1 4 [at INDEX] [of TERM] replica
 //   1 sends 4 a snapshot if it may leave corrupt 1 INDEX TEXT         replica 1's disk holds other
 //   bytes (takes effect at restart) status [1], log 1, lease 1, copies 1 W quietly COMMAND what it
 //   shows is left out (for the way to where a story begins) anew                         forgets
@@ -63,6 +63,13 @@ std::string id_text(uint64_t id) { return std::to_string(id); }
 
 raft::Member member(uint64_t id) { return {.replica = {id}, .node = {id}}; }
 
+raft::Durability mode_from(const std::string& word) {
+  for (const auto mode : {raft::Durability::kMemory, raft::Durability::kOs, raft::Durability::kSynced}) {
+    if (raft::name_of(mode) == word) return mode;
+  }
+  give_up("no mode: '" + word + "'");
+}
+
 }  // namespace
 
 std::string World::run(std::string_view line) {
@@ -89,6 +96,7 @@ std::string World::run(std::string_view line) {
       {"read", &World::do_read},
       {"transfer", &World::do_transfer},
       {"drain", &World::do_drain},
+      {"keeps", &World::do_keeps},
       {"give-up", &World::do_give_up},
       {"change", &World::do_change},
       {"snapshot", &World::do_snapshot},
@@ -173,6 +181,9 @@ raft::Configuration World::configuration_from(const Words& words, size_t at) con
       list = &configuration.learners;
     } else if (words[at] == "commit-quorum") {
       configuration.incoming.commit_quorum = static_cast<uint32_t>(number_from(words.at(++at)));
+    } else if (words[at] == "mode") {
+      configuration.durability = mode_from(words.at(++at));
+      configuration.mode_version = number_from(words.at(++at));
     } else {
       list->push_back(member(number_from(words[at])));
     }
@@ -531,6 +542,11 @@ void World::do_transfer(const Words& words) {
 void World::do_drain(const Words& words) {
   const bool is_off = words.size() > 2 && words[2] == "off";
   step(number_from(words.at(1)), raft::in::Draining{.is_draining = !is_off});
+}
+
+// keeps R memory|os|synced: what is stored there is as safe as that from now on; said by nobody: synced
+void World::do_keeps(const Words& words) {
+  step(number_from(words.at(1)), raft::in::Kept{.mode = mode_from(words.at(2))});
 }
 
 // give-up R [N ...] [decree TEXT]: nothing is expected of these nodes any more; none: they count again

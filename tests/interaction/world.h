@@ -87,6 +87,7 @@ class World {
   void do_change(const Words& words);
   void do_transfer(const Words& words);
   void do_drain(const Words& words);
+  void do_keeps(const Words& words);
   void do_give_up(const Words& words);
   void do_snapshot(const Words& words);
   void do_status(const Words& words);

@@ -1,9 +1,10 @@
 """Settings that hold at every node of a cluster, and nodes whose settings do not fit it."""
 
 import os
+import signal
 
 from cluster import Cluster, cluster_info, wait_whole
-from harness import free_port, run, wait_until
+from harness import encode, free_port, run, wait_until
 
 
 def cluster_of(setup, count, *more):
@@ -98,6 +99,83 @@ def test_a_member_that_comes_back_with_other_databases_does_not_start(setup):
     node = cluster.start(1, "--databases", 4, wait=False)
     assert node.wait_end() == 1
     assert "databases is 16 in the cluster and 4 here" in node.log(), node.log()
+
+
+def fields(reply):
+    return {reply[at].decode(): reply[at + 1] for at in range(0, len(reply), 2)}
+
+
+def kept_modes(client):
+    """What each node says that it keeps; None for one that is not heard."""
+    return [fields(node)["mode-kept"] for node in fields(client.call("QUORUM", "STATUS"))["nodes"]]
+
+
+def partition_modes(client):
+    return {fields(client.call("QUORUM", "EXPLAIN", "key:%d" % number))["mode"] for number in range(50)}
+
+
+def test_the_mode_is_the_clusters_and_outlives_all_processes(setup):
+    cluster = cluster_of(setup, 3, "--appendonly", "no")
+    with cluster.nodes[1].client() as client:
+        assert kept_modes(client) == [b"memory"] * 3 and partition_modes(client) == {b"memory"}
+        for number in range(50):
+            client.call("SET", "key:%d" % number, "before")
+        assert client.call("CONFIG", "SET", "appendonly", "yes", "appendfsync", "always") == "OK"
+        assert partition_modes(client) == {b"synced"} and b"quorum_mode_kept:synced" in client.call("INFO", "quorum")
+        wait_until(lambda: kept_modes(client) == [b"synced"] * 3, "all nodes to keep it")
+        assert fields(client.call("QUORUM", "STATUS"))["partitions-without-mode"] == 0
+        for number in range(25):
+            client.call("SET", "key:%d" % number, "after")
+    # Started as ever, they are told what the members have decided, and have forgotten nothing.
+    cluster.kill(0, 1, 2)
+    for index in range(3):
+        cluster.start(index)
+    wait_whole(cluster.nodes, 3)
+    for node in cluster.nodes:
+        with node.client() as client:
+            assert (client.config("appendonly"), client.config("appendfsync")) == ("yes", "always")
+            for number in range(50):
+                assert client.call("GET", "key:%d" % number) == (b"after" if number < 25 else b"before")
+            assert partition_modes(client) == {b"synced"}
+        assert "may not have got to the disk" not in node.log(), node.log()
+    # Nor does one that comes keep what it was told to keep.
+    new = setup.server("--partitions", 16, "--join", "127.0.0.1:%d" % cluster.ports[0], "--appendonly", "no",
+                       directory=os.path.join(setup.folder, "node4"), port=free_port())
+    wait_whole([*cluster.nodes, new], 4)
+    assert "setting of the cluster -> appendonly is 'yes'" in new.log(), new.log()
+    with new.client() as client:
+        wait_until(lambda: kept_modes(client) == [b"synced"] * 4, "the new node to keep it")
+        assert client.call("CONFIG", "SET", "appendonly", "no") == "OK"
+        wait_until(lambda: kept_modes(client) == [b"memory"] * 4, "all nodes to keep nothing")
+    wait_value(cluster.nodes, "appendonly", "no")
+
+
+def test_a_cluster_is_founded_with_what_was_set_before(setup):
+    """What a node alone keeps since it was told to is still there if it ends as soon as it has company."""
+    port, keys = free_port(), ["key:%d" % number for number in range(5000)]
+    words = ("--partitions", 16, "--appendonly", "no", "--appendfsync", "always")
+
+    def first():
+        return setup.server(*words, directory=os.path.join(setup.folder, "node1"), port=port)
+
+    founder = first()
+    with founder.client() as client:
+        assert client.call("CONFIG", "SET", "appendonly", "yes", "appendfsync", "everysec") == "OK"
+        client.socket.sendall(b"".join(encode("SET", key, key) for key in keys))
+        assert all(client.read() == "OK" for _ in keys)
+    other = setup.server(*words, "--join", "127.0.0.1:%d" % port, directory=os.path.join(setup.folder, "node2"), port=free_port())
+    wait_until(lambda: "founding a cluster" in founder.log(), "a cluster to be founded")
+    founder.signal(signal.SIGKILL)
+    founder.wait_end()
+    founder = first()
+    wait_whole([founder, other], 2)
+    with founder.client() as client:
+        assert (client.config("appendonly"), client.config("appendfsync")) == ("yes", "everysec")
+        assert partition_modes(client) == {b"os"} and client.call("DBSIZE") == len(keys)
+        assert all(client.call("GET", key) == key.encode() for key in keys[::50])
+    for node in (founder, other):
+        assert "the mode is memory" not in node.log(), node.log()
+    wait_value([other], "appendonly", "yes")
 
 
 if __name__ == "__main__":

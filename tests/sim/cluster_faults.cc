@@ -36,6 +36,7 @@ constexpr FaultRow kFaults[kClusterFaultCount] = {
     {"lonely nodes", &ClusterSwarm::lonely},
     {"failed syncs", &ClusterSwarm::sync_fails},
     {"wishes of operators", &ClusterSwarm::churn},
+    {"changes of the mode", &ClusterSwarm::mode},
 };
 
 const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
@@ -77,6 +78,9 @@ void ClusterWorld::strike(ClusterFault fault) {
       if (may_begin && company_joined(number)) operator_.begin(number, wish);
       return;
     }
+    case ClusterFault::kMode:
+      if (modes_.is_idle() && may_change_mode()) modes_.begin();
+      return;
     case ClusterFault::kPartition:
       return cut_sides();
     case ClusterFault::kOneWay:
@@ -87,7 +91,7 @@ void ClusterWorld::strike(ClusterFault fault) {
     case ClusterFault::kKill:
       return kill(number, length_us);
     case ClusterFault::kPower:
-      if (swarm_.appendfsync == "always" && !swarm_.in_memory && prng_.chance(0.3)) return darken(length_us);
+      if (modes_.weakest() == raft::Durability::kSynced && prng_.chance(0.3)) return darken(length_us);
       return lose_power(number, length_us);
     case ClusterFault::kEnd:
       return end(number, length_us);
@@ -156,7 +160,7 @@ void ClusterWorld::cut_off(uint32_t number) {
           .machine = number,
           .life = machine.life});
   }
-  if (!swarm_.kill.on() || prng_.chance(0.6) || swarm_.in_memory) return;
+  if (!swarm_.kill.on() || prng_.chance(0.6) || ends_forget()) return;
   // What it alone holds is still there when it starts again.
   machine.down_us = length_us;
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(600'000)),
@@ -236,7 +240,7 @@ void ClusterWorld::mend(uint64_t number) {
 void ClusterWorld::kill(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.node->is_dead()) return;
-  if (swarm_.in_memory && !may_forget(number)) return;
+  if (ends_forget() && !may_forget(number)) return;
   machine.down_us = down_us;
   machine.node->die_after(1 + prng_.below(12));
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(50'000)),
@@ -248,7 +252,7 @@ void ClusterWorld::kill(uint32_t number, int64_t down_us) {
 // Below `always` a machine without power forgets what it had promised; one that keeps all in memory does
 // whenever it ends.  One of them is to be borne; what two lose together may be gone, which is no fault of anybody.
 bool ClusterWorld::may_forget(uint32_t number) const {
-  return (swarm_.appendfsync == "always" && !swarm_.in_memory) || others_remember(number);
+  return modes_.weakest() == raft::Durability::kSynced || others_remember(number);
 }
 
 bool ClusterWorld::others_remember(uint32_t number) const {
@@ -296,7 +300,7 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.node->is_dead()) return;
   if (swarm_.is_gentle && !can_do_without(number)) return;
-  if (swarm_.in_memory && !may_forget(number)) return;
+  if (ends_forget() && !may_forget(number)) return;
   log(number, "is told to end");
   machine.down_us = down_us;
   machine.shall_end = true;
@@ -318,6 +322,22 @@ void ClusterWorld::darken(int64_t down_us) {
     machine.down_us = down_us;
     bury(number);
   }
+}
+
+// There is a cluster, so that who answers does not mean itself alone.  Who is about to end in a stronger mode could forget more in a weaker one.
+bool ClusterWorld::may_change_mode() const {
+  for (uint32_t number = 0; number < size(); ++number) {
+    const Machine& machine = *machines_[number];
+    if (machine.power_fails || machine.sync_fails || machine.shall_end) return false;
+    if (machine.node != nullptr && (machine.node->is_doomed() || !company_joined(number))) return false;
+  }
+  return size() > 1;
+}
+
+// Whoever has been answered may rely on it from now on.
+void ClusterWorld::mode_is_stronger() {
+  if (healed_ || modes_.weakest() != raft::Durability::kSynced || !swarm_.power.on() || prng_.chance(0.5)) return;
+  darken(length_of(ClusterFault::kPower));
 }
 
 void ClusterWorld::lose_power(uint32_t number, int64_t down_us) {

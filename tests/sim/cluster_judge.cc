@@ -325,6 +325,7 @@ std::string ClusterWorld::describe_partition(uint32_t partition) {
 
 std::string ClusterWorld::describe_unsettled() {
   if (!operator_.is_idle()) return "an operator's wish is not fulfilled";
+  if (!modes_.is_idle()) return "a change of the mode is not answered";
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];
     const std::string name = "n" + std::to_string(number + 1);

@@ -147,6 +147,7 @@ void ClusterWorld::handle_client(Event& event) {
   if (event.kind == EventKind::kAnswer) {
     if (!is_used) return;
     if (client == operator_number()) return operator_.on_bytes(event.bytes);
+    if (client == modes_number()) return modes_.on_bytes(event.bytes);
     if (client >= swarm_.clients) return pubsub_.on_bytes(client, event.bytes);
     return clients_.on_bytes(client, event.bytes);
   }
@@ -154,6 +155,7 @@ void ClusterWorld::handle_client(Event& event) {
   if (!is_used) return;
   line_of_[client] = 0;
   if (client == operator_number()) return operator_.on_closed();
+  if (client == modes_number()) return modes_.on_closed();
   if (client >= swarm_.clients) return pubsub_.on_closed(client);
   clients_.on_closed(client);
 }
@@ -163,6 +165,15 @@ void ClusterWorld::handle_client(Event& event) {
 void ClusterWorld::operator_sends(uint32_t machine, std::string_view bytes) {
   hang_up(operator_number());
   send_request(operator_number(), machine, ClientDoor::kMain, bytes);
+}
+
+void ClusterWorld::modes_send(uint32_t machine, std::string_view bytes) {
+  hang_up(modes_number());
+  send_request(modes_number(), machine, ClientDoor::kMain, bytes);
+}
+
+void ClusterWorld::log_modes(std::string_view text) {
+  log_client(modes_number(), "modes: " + std::string(text));
 }
 
 void ClusterWorld::log_operator(std::string_view text) {

@@ -131,6 +131,12 @@ void draw_secret(Prng& prng, ClusterSwarm& swarm) {
   if (swarm.has_secret && is_late && !swarm.is_gentle) swarm.secret_after_us = after_us;
 }
 
+// Likewise.
+void draw_modes(Prng& prng, ClusterSwarm& swarm) {
+  const FaultRate drawn = draw_rate(prng, 0.25, {300 * kMs, 0}, {4 * kSecond, 0});
+  if (!swarm.is_gentle) swarm.mode = drawn;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -159,6 +165,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_dead(dead_prng, swarm);
   Prng secret_prng(seed ^ 0x736563726574);
   draw_secret(secret_prng, swarm);
+  Prng mode_prng(seed ^ 0x6d6f6465);
+  draw_modes(mode_prng, swarm);
   return swarm;
 }
 
@@ -196,6 +204,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "full disk", swarm.disk_full);
   add_line(text, "failed sync", swarm.sync_fails);
   add_line(text, "churn", swarm.churn);
+  add_line(text, "mode change", swarm.mode);
   if (swarm.loses_most) text += "  most machines are lost for good\n";
   if (swarm.dead_after_ms > 0) add_line(text, "node-dead-after", static_cast<double>(swarm.dead_after_ms));
   if (swarm.state_check_s > 0) add_line(text, "state-check-seconds", static_cast<double>(swarm.state_check_s));

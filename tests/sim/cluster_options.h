@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cluster/raft/configuration.h"
 #include "node/mistakes.h"
 #include "tests/sim/swarm.h"
 
@@ -19,6 +20,10 @@ struct ClusterSwarm {
   uint32_t min_zones = 0;   // the machines are in two zones then, and their writes wait for copies in so many
   std::string appendfsync = "everysec";
   bool in_memory = false;                 // appendonly no: whoever ends forgets
+  raft::Durability first_mode() const {
+    if (in_memory) return raft::Durability::kMemory;
+    return appendfsync == "always" ? raft::Durability::kSynced : raft::Durability::kOs;
+  }
   int64_t boot_spread_us = 0;             // the last node is started so long after the first
   uint64_t rewrite_min_bytes = kRewriteNever;  // auto-aof-rewrite-min-size
   size_t append_bytes_max = 0;   // of the log in one message, or one entry; 0: as ever
@@ -48,6 +53,7 @@ struct ClusterSwarm {
   FaultRate disk_stall;
   FaultRate disk_full;
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process
+  FaultRate mode;        // the mode is changed, with all that it has so far
   FaultRate churn;       // a node is drained for a while, or replaced by a new one
   bool loses_most = false;  // behind all that, and once it has healed: most machines are lost for good, an operator gives them up
   // The clients.

@@ -93,7 +93,8 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
                    {"operations with an unknown outcome", world.clients().unknown()},
                    {"histories undecided", undecided},
                    {"nodes replaced", world.replaced()},
-                   {"nodes taken for dead", world.died()}};
+                   {"nodes taken for dead", world.died()},
+                   {"modes begun", world.mode_changes()}};
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {
     result.counts.push_back({name_of(static_cast<ClusterFault>(fault)), world.faults()[fault]});
   }
@@ -312,6 +313,15 @@ void replace_often(ClusterSwarm& swarm) {
   swarm.churn = {.every_us = 300 * kMs};
 }
 
+// The power goes as soon as whoever asked for `always` has been told that it holds.
+void change_modes_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.mode = {.every_us = 200 * kMs};
+  swarm.power = {.every_us = 2 * kSecond, .length_us = 20 * kMs};
+  swarm.disk_us = 5 * kMs;
+  swarm.jitter_us = 10 * kMs;
+}
+
 void write_in_zones(ClusterSwarm& swarm) {
   be_busy(swarm);
   swarm.min_zones = 2;
@@ -343,6 +353,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"runs numbers again", 200, of_node<&NodeMistakes::runs_numbers_again>, provoked<break_lines_often>, 24},
     {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>, provoked<kill_often>, 24},
     {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>, provoked<write_weakly>, 24},
+    {"answers mode early", 200, of_node<&NodeMistakes::answers_mode_early>, provoked<change_modes_often>, 24},
     {"ignores zones", 200, of_node<&NodeMistakes::ignores_zones>, provoked<write_in_zones>, 24},
     {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>,
      provoked<read_copies_of_five>, 24},

@@ -16,6 +16,7 @@
 #include "cluster/members.h"
 #include "node/losses.h"
 #include "tests/sim/cluster_clients.h"
+#include "tests/sim/cluster_modes.h"
 #include "tests/sim/cluster_network.h"
 #include "tests/sim/cluster_operator.h"
 #include "tests/sim/cluster_options.h"
@@ -49,13 +50,15 @@ enum class ClusterFault : uint8_t {
   kLonely,
   kSyncFails,
   kChurn,
+  kMode,
 };
-constexpr size_t kClusterFaultCount = 14;
+constexpr size_t kClusterFaultCount = 15;
 const char* name_of(ClusterFault fault);
 
 class ClusterWorld final : private NetworkHost,
                            private ClusterClientHost,
-                           private ClusterOperatorHost {
+                           private ClusterOperatorHost,
+                           private ClusterModesHost {
  public:
   ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm& swarm);
 
@@ -118,6 +121,7 @@ class ClusterWorld final : private NetworkHost,
   // Rounds in which nodes have compared the copies of a partition.
   uint64_t state_checks() const;
   uint64_t replaced() const { return operator_.replaced(); }
+  uint64_t mode_changes() const { return modes_.changes(); }
   // Members that were silent for node-dead-after, each time.
   uint64_t died() const { return died_; }
 
@@ -295,6 +299,12 @@ class ClusterWorld final : private NetworkHost,
 
   // ClusterOperatorHost; as a client it is behind the last one of pub/sub
   uint32_t operator_number() const { return swarm_.clients + pubsub_.count(); }
+  // ClusterModesHost; behind the operator
+  uint32_t modes_number() const { return operator_number() + 1; }
+  void modes_send(uint32_t machine, std::string_view bytes) override;
+  void wake_modes(int64_t at_us) override { wake_client(modes_number(), at_us); }
+  void log_modes(std::string_view text) override;
+  void mode_is_stronger() override;
   uint32_t machine_count() const override { return size(); }
   void operator_sends(uint32_t machine, std::string_view bytes) override;
   void wake_operator(int64_t at_us) override { wake_client(operator_number(), at_us); }
@@ -324,6 +334,9 @@ class ClusterWorld final : private NetworkHost,
   void save(uint32_t machine);
   void end(uint32_t machine, int64_t down_us);
   bool may_forget(uint32_t machine) const;
+  bool may_change_mode() const;
+  // Processes, not only machines without power.
+  bool ends_forget() const { return modes_.weakest() == raft::Durability::kMemory; }
   // All others are up, whole, and enough for every group.
   bool others_remember(uint32_t machine) const;
   bool can_do_without(uint32_t machine) const;
@@ -341,6 +354,7 @@ class ClusterWorld final : private NetworkHost,
   ClusterClients clients_;
   ClusterPubsub pubsub_;   // their numbers follow
   ClusterOperator operator_;
+  ClusterModes modes_;
   ClusterOracle oracle_;
   EventQueue<Event> queue_;
   std::vector<std::unique_ptr<Machine>> machines_;

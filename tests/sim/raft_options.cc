@@ -62,18 +62,6 @@ void draw_people(Prng& prng, RaftSwarm& swarm) {
   swarm.request_us = between(prng, 500 * kMs, 5 * kSecond);
 }
 
-const char* name_of(raft::Durability durability) {
-  switch (durability) {
-    case raft::Durability::kMemory:
-      return "memory";
-    case raft::Durability::kOs:
-      return "os";
-    case raft::Durability::kSynced:
-      return "synced";
-  }
-  return "";
-}
-
 }  // namespace
 
 RaftSwarm draw_swarm(uint64_t seed) {
@@ -92,7 +80,7 @@ std::string describe(const RaftSwarm& swarm) {
   add_line(text, "groups", swarm.groups);
   add_line(text, "voters", swarm.voters);
   if (swarm.commit_quorum != 0) add_line(text, "commit-quorum", swarm.commit_quorum);
-  text += std::string("  durability ") + name_of(swarm.durability) + "\n";
+  text += "  durability " + std::string(raft::name_of(swarm.durability)) + "\n";
   add_line(text, "window-bytes", static_cast<double>(swarm.window_bytes_max));
   add_line(text, "append-bytes", static_cast<double>(swarm.append_bytes_max));
   if (swarm.loads_slowly) text += "  loads slowly\n";

@@ -153,4 +153,8 @@ const StoredConfiguration& Core::committed_configuration() const {
   return configuration_at_index(commit_);
 }
 
+Durability Core::required_mode() const {
+  return strictest(committed_configuration().configuration, configuration()).value_or(Durability::kMemory);
+}
+
 }  // namespace quorate::raft

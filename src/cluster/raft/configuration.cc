@@ -59,6 +59,24 @@ void describe_members(const char* name, const std::vector<Member>& members, std:
 
 }  // namespace
 
+std::string_view name_of(Durability durability) {
+  switch (durability) {
+    case Durability::kMemory: return "memory";
+    case Durability::kOs: return "os";
+    case Durability::kSynced: return "synced";
+  }
+  return {};
+}
+
+std::optional<Durability> strictest(const Configuration& committed, const Configuration& newest) {
+  std::optional<Durability> found;
+  for (const Configuration* each : {&committed, &newest}) {
+    if (each->unknown() || each->mode_version == 0) continue;
+    found = std::max(found.value_or(Durability::kMemory), each->durability);
+  }
+  return found;
+}
+
 Result<Quorums> quorums_of(size_t voters, uint32_t commit_quorum) {
   const auto count = static_cast<uint32_t>(voters);
   const uint32_t usual = (count + 1) / 2;
@@ -162,7 +180,7 @@ bool can_elect_without(const Configuration& configuration, std::span<const NodeI
 }
 
 Configuration without_nodes(const Configuration& configuration, std::span<const NodeId> nodes) {
-  Configuration left{.durability = configuration.durability};
+  Configuration left{.durability = configuration.durability, .mode_version = configuration.mode_version};
   for (const Member& member : configuration.members()) {
     if (std::find(nodes.begin(), nodes.end(), member.node) != nodes.end()) continue;
     const bool has_room = left.incoming.voters.size() < kMembersMax;
@@ -185,6 +203,9 @@ std::string describe(const Configuration& configuration) {
     }
   }
   if (!configuration.learners.empty()) describe_members("learners", configuration.learners, text);
+  if (configuration.mode_version != 0) {
+    text += " mode " + std::string(name_of(configuration.durability)) + ' ' + std::to_string(configuration.mode_version);
+  }
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cluster/raft/types.h"
@@ -17,6 +18,8 @@ constexpr size_t kMembersMax = 15;  // voters of one half, or learners
 
 // What "stored" means for a group (REPLICATION.md 5).  The order is from weak to strong.
 enum class Durability : uint8_t { kMemory, kOs, kSynced };
+// For log lines, and as operators are told: memory, os, synced.
+std::string_view name_of(Durability durability);
 
 // C, E and L of one half.
 struct Quorums {
@@ -51,6 +54,9 @@ struct Configuration {
   // Get the log, do not vote.  A voter on its way out may be here already.
   std::vector<Member> learners = {};
   Durability durability = Durability::kOs;
+  // Which decision of the members it follows (ClusterState::mode_version).  It only grows, so that a leader that has not heard of the
+  // newest takes nothing back.  0: none; then it says nothing, and every node's own mode holds.
+  uint64_t mode_version = 0;
 
   bool joint() const { return outgoing.has_value(); }
   // Unknown: a new replica before its first snapshot.
@@ -69,6 +75,10 @@ struct Configuration {
 };
 
 Status validate(const Configuration& configuration);
+
+// What a replica must keep that knows both: what was acknowledged under the committed one is kept as that says.  Nothing: neither says
+// anything.
+std::optional<Durability> strictest(const Configuration& committed, const Configuration& newest);
 
 // Are there voters enough on other nodes than these to elect a leader?  Requires: not unknown().
 bool can_elect_without(const Configuration& configuration, std::span<const NodeId> nodes);
@@ -92,7 +102,7 @@ struct StoredConfiguration {
 };
 
 // For log lines and scripts: "voters 1 2 3" or "voters 1 2 4 outgoing 1 2 3 learners 3
-// commit-quorum 1".
+// commit-quorum 1", and "mode synced 2" where it follows a decision of the members.
 std::string describe(const Configuration& configuration);
 
 }  // namespace quorate::raft

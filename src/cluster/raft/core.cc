@@ -238,11 +238,22 @@ void Core::on(const in::Loaded&, Output&) { is_loaded_ = true; }
 
 void Core::on(const in::Draining& input, Output&) {
   is_draining_ = input.is_draining;
-  // Its time to stand may have passed while it would not.
+  if (!is_draining_ && campaign_.at_us == kNever) stand_again();
+}
+
+void Core::on(const in::Kept& input, Output&) {
+  const bool kept_before = keeps_mode();
+  kept_ = input.mode;
+  if (kept_before || !keeps_mode() || is_draining_) return;
+  campaign_.failures = 0;
+  stand_again();
+}
+
+// Its time to stand may have passed while it would not.
+void Core::stand_again() {
   const Follower* const follower = following();
   const bool hears_leader = follower != nullptr && follower->leader && follower->suspicious_since_us == kNever;
-  if (is_draining_ || leader() != nullptr || hears_leader || campaign_.at_us != kNever) return;
-  schedule_campaign(back_off_us());
+  if (leader() == nullptr && !hears_leader) schedule_campaign(back_off_us());
 }
 
 Message Core::message(Member to, MessageBody body) const {

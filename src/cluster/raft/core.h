@@ -141,6 +141,10 @@ class Core {
   // The newest with at.index <= index.  Requires: index >= log().base().index.
   const StoredConfiguration& configuration_at_index(Index index) const;
   ChangeRefusal change_refusal(const Configuration& target) const;
+  // What "stored" must mean here: the strictest of the committed configuration and the newest one.
+  Durability required_mode() const;
+  // It does mean that, as the driver has said.
+  bool keeps_mode() const { return kept_ >= required_mode(); }
 
   // ---- leader only; others get false, 0 or nothing
   bool can_propose() const;
@@ -263,6 +267,8 @@ class Core {
   void on(const in::GiveUp& input, Output& out);
   void on(const in::Loaded&, Output& out);
   void on(const in::Draining& input, Output& out);
+  void on(const in::Kept& input, Output& out);
+  void stand_again();
   void finish(const RoleState& before, Output& out);
   void fail(Failure failure, Output& out);
   Message message(Member to, MessageBody body) const;
@@ -299,6 +305,7 @@ class Core {
   // Whom an all-present restart asks: the voters, or if too few are left all members that are left.
   Configuration everyone() const;
   bool may_stand() const;
+  bool may_count_itself() const;
   bool can_be_elected() const;
   bool insists() const;
   void schedule_campaign(int64_t delay_us);
@@ -436,6 +443,7 @@ class Core {
   bool is_started_ = false;
   bool is_loaded_ = true;
   bool is_draining_ = false;
+  Durability kept_ = Durability::kSynced;  // by the node, as the driver has said last
   bool failed_ = false;
   int64_t now_us_ = INT64_MIN;
 };

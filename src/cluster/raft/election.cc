@@ -51,8 +51,14 @@ bool Core::may_stand() const {
   return !is_draining_ || asked.voters().size() == 1;
 }
 
+// A leader counts its own copy as stored in the group's mode, and what it keeps for certain may hang on
+// that: its snapshot waits for what is not committed.  So who does not keep the mode leaves it to
+// another one; where it is the only voter, or all are to start anew, there is none.
+bool Core::may_count_itself() const { return keeps_mode() || everyone().voters().size() == 1; }
+
 bool Core::can_be_elected() const {
-  return may_stand() && (hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);
+  return may_stand() && may_count_itself() &&
+         (hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);
 }
 
 // Is this replica about to stand, and not for the third time in vain?
@@ -160,8 +166,14 @@ void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& 
 void Core::become_leader(Output& out) {
   const auto& candidate = std::get<Candidate>(role_);
   Takeover takeover = candidate.transfer_mark.none() ? Takeover::kElection : Takeover::kTransfer;
-  const Configuration left = everyone();
+  Configuration left = everyone();
   const bool is_without_others = electors_are_given_up();
+  // What the group promises begins again from what this node keeps; the driver raises it.
+  const bool promises_too_much = !keeps_mode();
+  if (promises_too_much) {
+    left.durability = kept_;
+    left.mode_version = 0;
+  }
   if (candidate.kind == VoteKind::kRecoveryVote) {
     takeover = is_without_others ? Takeover::kUnsafeRecovery : Takeover::kAllPresentRestart;
     const bool keeps_epoch = is_without_others && mistakes_.unsafe_recovery_keeps_epoch;
@@ -188,8 +200,8 @@ void Core::become_leader(Output& out) {
   if (takeover == Takeover::kUnsafeRecovery) {
     if (!decree_.view().empty()) append_own(EntryKind::kCommand, decree_, out);
     restate_configuration(left, out);
-  } else if (is_only_remembered) {
-    restate_configuration(Configuration(configuration()), out);
+  } else if (is_only_remembered || promises_too_much) {
+    restate_configuration(left, out);
   }
   leader()->chosen = last_index();
   out.facts.push_back("elected -> lead term " + std::to_string(hard_.term.value));

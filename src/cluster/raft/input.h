@@ -132,6 +132,12 @@ struct Draining {
   bool is_draining = true;
 };
 
+// What it means from now on that something is stored on this node: a start would find it again.  Who keeps
+// less than the group's configurations want is not elected, since it would count its own copy.
+struct Kept {
+  Durability mode = Durability::kSynced;
+};
+
 // What became of the snapshot for a member (Output::snapshots_wanted).  Sent means received and
 // stored is still to be heard: the member's own kStored answer says it.
 struct SnapshotFailed {
@@ -152,7 +158,7 @@ using Input = std::variant<in::Start, in::Timeout, in::Receive, in::Propose, in:
                            in::ReadBarrier, in::LeaderHeard, in::LeadershipConfirmed,
                            in::LeadershipRefused, in::PeerSilent, in::PeerConnected,
                            in::PeerRestarted, in::ChangeConfiguration, in::TransferLeadership,
-                           in::GiveUp, in::Loaded, in::Draining, in::SnapshotFailed,
-                           in::SnapshotReceived>;
+                           in::GiveUp, in::Loaded, in::Draining, in::Kept,
+                           in::SnapshotFailed, in::SnapshotReceived>;
 
 }  // namespace quorate::raft

@@ -85,13 +85,18 @@ Half read_half(Reader& in) {
   return half;
 }
 
+// In the byte of the durability: which decision of the members it follows stands behind it.
+constexpr uint8_t kHasModeVersion = 0x80;
+
 void write_configuration(const Configuration& configuration, Buffer& out) {
   out.push_back(static_cast<char>(kConfigurationVersion));
   write_half(configuration.incoming, out);
   write_byte(configuration.joint() ? 1 : 0, out);
   if (configuration.joint()) write_half(*configuration.outgoing, out);
   write_members(configuration.learners, out);
-  write_byte(configuration.durability, out);
+  const uint8_t mark = configuration.mode_version == 0 ? 0 : kHasModeVersion;
+  write_byte(static_cast<uint8_t>(static_cast<uint8_t>(configuration.durability) | mark), out);
+  if (configuration.mode_version != 0) append_varint(out, configuration.mode_version);
 }
 
 // Not yet validated.
@@ -101,7 +106,14 @@ Configuration read_configuration(Reader& in) {
   configuration.incoming = read_half(in);
   if (in.flag()) configuration.outgoing = read_half(in);
   configuration.learners = read_members(in);
-  configuration.durability = in.one_of(Durability::kMemory, Durability::kSynced);
+  const uint8_t mode = in.byte();
+  const auto durability = static_cast<uint8_t>(mode & ~kHasModeVersion);
+  if (durability > static_cast<uint8_t>(Durability::kSynced)) in.refuse();
+  configuration.durability = in.good() ? static_cast<Durability>(durability) : Durability::kMemory;
+  if (in.good() && (mode & kHasModeVersion) != 0) {
+    configuration.mode_version = in.varint();
+    if (configuration.mode_version == 0) in.refuse();
+  }
   return configuration;
 }
 

@@ -57,6 +57,10 @@ class Pairs {
     if (value) return number(label, *value);
     name(label).null();
   }
+  void mode(std::string_view label, std::optional<raft::Durability> value) {
+    if (value) return text(label, raft::name_of(*value));
+    name(label).null();
+  }
   void fact(std::string_view label, bool value) { name(label).bulk(value ? "yes" : "no"); }
 
  private:
@@ -89,6 +93,7 @@ void reply_node(const ClusterView& view, const NodeView& node, std::string_view 
   pairs.fact("myself", node.is_self);
   pairs.number("leads", view.led_by(node.record.id));
   pairs.number("copies", view.held_by(node.record.id));
+  pairs.mode("mode-kept", node.kept);
   pairs.end();
 }
 
@@ -108,6 +113,11 @@ Status status(NodeContext& cx) {
   pairs.name("differing-partitions").array(undecided.size());
   for (const uint32_t partition : undecided) cx.reply.integer(partition);
   pairs.number("copies-wanted", view.copies_wanted);
+  // The mode that the members want, and partitions that are not known here to go by it yet.
+  pairs.text("mode", raft::name_of(cx.node.company.members_mode()));
+  const uint64_t decided = cluster.membership() == Membership::kMember ? cluster.state().mode_version() : 0;
+  if (decided != 0) cx.node.company.look_for_mode(decided);
+  pairs.number("partitions-without-mode", cx.node.company.count_without_mode(decided));
   // Two copies have one voter: REPLICATION 7.
   pairs.fact("survives-a-node", health.live >= 3 && view.copies_wanted >= 3 && health.leaderless + health.under_replicated == 0);
   pairs.number("plan", view.epoch);
@@ -164,6 +174,7 @@ Status explain(NodeContext& cx) {
   pairs.number("term", details.log ? std::optional(details.log->term) : std::nullopt);
   pairs.number("last-index", details.log ? std::optional(details.log->last_index) : std::nullopt);
   pairs.number("commit-index", details.log ? std::optional(details.log->commit_index) : std::nullopt);
+  pairs.mode("mode", details.log ? details.log->mode : std::nullopt);
   pairs.number("commit-quorum", details.log ? std::optional(details.log->commit_quorum) : std::nullopt);
   const Levels levels = cx.node.company.levels_of(cx.session, cx[2]);
   pairs.text("write-quorum", text_of(levels.write));

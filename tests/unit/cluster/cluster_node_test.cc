@@ -28,6 +28,31 @@ TEST(ClusterNode, the_first_who_knocks_makes_a_cluster_of_two_with_one_voter) {
   EXPECT_EQ(world.meta_configuration(1).learners.size(), 1u);
 }
 
+TEST(ClusterNode, a_cluster_is_founded_with_the_settings_of_that_moment) {
+  World world;
+  world.settings = {{"appendonly", "no"}, {"appendfsync", "always"}, {"write-quorum", "1"}};
+  world.boot(1);
+  world.run(1'000'000);
+  world.at(1).set_kept_mode(world.now, raft::Durability::kOs);
+  world.settings = {{"appendonly", "yes"}, {"appendfsync", "everysec"}, {"write-quorum", "all"}};
+  world.boot(2, {1});
+  // From the first record on: a start in between goes by that.
+  bool is_founded = false;
+  ASSERT_TRUE(world.run_until(5'000'000, [&] {
+    const ClusterState& state = world.at(1).state();
+    if (!state.is_founded()) return false;
+    is_founded = true;
+    EXPECT_EQ(state.setting("write-quorum"), "all");
+    EXPECT_EQ(state.mode(), raft::Durability::kOs);
+    EXPECT_EQ(state.mode_version(), 1u);
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      EXPECT_EQ(world.at(1).partitions().core(partition)->configuration().durability, raft::Durability::kOs);
+    }
+    return world.agree(2);
+  })) << world.notes;
+  EXPECT_TRUE(is_founded);
+}
+
 TEST(ClusterNode, three_vote_and_more_learn) {
   World world;
   for (NodeId id = 1; id <= 5; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});

@@ -1,6 +1,7 @@
 // Clusters that go on without nodes that are lost for good.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -98,6 +99,69 @@ TEST(UnsafeRecovery, one_of_three_goes_on_alone_and_the_others_are_out) {
   world.kill(2);
   write_all(world, "fifth");
   expect_words(world, 4, "third");
+}
+
+bool all_go_by(World& world, NodeId node, raft::Durability mode, uint64_t version) {
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    const raft::Configuration& now = world.at(node).partitions().core(partition)->committed_configuration().configuration;
+    if (now.mode_version != version || (version != 0 && now.durability != mode)) return false;
+    EXPECT_EQ(world.at(node).partitions().mode_version(partition), version);
+  }
+  return true;
+}
+
+// What it had acknowledged as synced, its former leaders had; it promises that again once it does it.
+TEST(UnsafeRecovery, who_goes_on_alone_promises_what_it_keeps_and_then_what_the_members_want) {
+  using raft::Durability;
+  World world;
+  world.settings = {{"appendonly", "yes"}, {"appendfsync", "always"}};
+  found_and_write(world, 3);
+  const auto keep = [&](NodeId node, Durability mode) { world.at(node).set_kept_mode(world.now, mode); };
+  for (NodeId id = 1; id <= 3; ++id) keep(id, Durability::kSynced);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return all_go_by(world, 2, Durability::kSynced, 1); })) << world.notes;
+  world.kill(1);
+  world.kill(3);
+  keep(2, Durability::kOs);
+  world.run(1'000'000);
+  EXPECT_EQ(recover_without(world, 2, {1, 3}), "");
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.led_by(2) == kPartitions && all_go_by(world, 2, Durability::kOs, 0); })) << world.notes;
+  write_all(world, "third");
+  world.run(1'000'000);
+  EXPECT_TRUE(all_go_by(world, 2, Durability::kOs, 0));
+  keep(2, Durability::kSynced);
+  const uint64_t version = world.at(2).state().mode_version();
+  EXPECT_GT(version, 1u);
+  EXPECT_TRUE(world.run_until(5'000'000, [&] { return all_go_by(world, 2, Durability::kSynced, version); })) << world.notes;
+}
+
+// Nobody has a copy: so does who begins anew.
+TEST(UnsafeRecovery, a_partition_that_begins_anew_promises_what_its_node_keeps) {
+  using raft::Durability;
+  World world;
+  world.settings = {{"appendonly", "yes"}, {"appendfsync", "always"}};
+  found_and_write(world, 3, 1);
+  for (NodeId id = 1; id <= 3; ++id) world.at(id).set_kept_mode(world.now, Durability::kSynced);
+  world.run(1'000'000);
+  world.kill(3);
+  world.at(2).set_kept_mode(world.now, Durability::kOs);
+  world.run(1'000'000);
+  world.at(1).take_outcomes();
+  EXPECT_EQ(recover_without(world, 1, {3}, WithoutCopies::kBeginEmpty), "");
+  ASSERT_TRUE(world.run_until(20'000'000, [&] { return world.led_by(1) + world.led_by(2) == kPartitions; })) << world.notes;
+  world.run(1'000'000);
+  const uint64_t version = world.at(1).state().mode_version();
+  const auto versions_at = [&](NodeId node) {
+    std::set<uint64_t> versions;
+    for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+      const raft::Core* const core = world.at(node).partitions().core(partition);
+      if (core != nullptr && core->role_state().serving == raft::Serving::kYes) versions.insert(world.at(node).partitions().mode_version(partition));
+    }
+    return versions;
+  };
+  EXPECT_EQ(versions_at(1), std::set{version});
+  EXPECT_FALSE(versions_at(2).contains(version));
+  world.at(2).set_kept_mode(world.now, Durability::kSynced);
+  EXPECT_TRUE(world.run_until(5'000'000, [&] { return versions_at(2) == std::set{version}; })) << world.notes;
 }
 
 // After a start without a quorum nobody knows what is committed, not even who the members are.

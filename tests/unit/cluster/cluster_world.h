@@ -123,6 +123,7 @@ class World {
     ++machine.incarnation;
     ClusterNodeOptions options{.own = record(id), .incarnation = machine.incarnation, .partitions = kPartitions, .seed = id * 100 + machine.incarnation};
     options.group.window_bytes_max = window_bytes_max;
+    options.settings = [this] { return settings; };
     for (const NodeId seed : join) options.join.push_back({.host = "host", .port = static_cast<uint16_t>(seed)});
     GroupRecovery recovery;
     for (const std::string& bytes : machine.disk) ASSERT_TRUE(recovery.record(bytes).ok());
@@ -293,6 +294,7 @@ class World {
   std::string notes;
   size_t window_bytes_max = raft::Options().window_bytes_max;   // of nodes that boot from here on
   Keeping keeping = Keeping::kAll;
+  std::vector<meta::SetSetting> settings;   // of every node, now
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 1'000};
 

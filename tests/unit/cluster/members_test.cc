@@ -235,9 +235,9 @@ TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
   const ClusterState state = founded();
   std::string bytes = bytes_of(state);
   ASSERT_EQ(bytes.front(), 4);
-  // Nobody, no partition, nobody is dead, and the plan is placement's.
-  const size_t more = 1 + 1 + 1 + 1;
-  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more - 1, '\0') + '\1');
+  // Nobody, no partition, nobody is dead, the plan is placement's, and no mode.
+  const size_t more = 1 + 1 + 1 + 1 + 1;
+  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more - 2, '\0') + '\1' + '\0');
   bytes.front() = 1;
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
   bytes.resize(bytes.size() - more);
@@ -255,18 +255,18 @@ TEST(Members, a_state_of_version_2_says_of_nobody_that_it_is_dead) {
   bytes.front() = 2;
   bytes.pop_back();
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
-  bytes.pop_back();
+  bytes.resize(bytes.size() - 2);
   const auto read = ClusterState::decode(bytes);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(bytes_of(read.value()), bytes_of(state));
 }
 
-TEST(Members, a_state_of_version_3_has_a_plan_that_nobody_has_changed_by_hand) {
+TEST(Members, a_state_of_version_3_has_no_mode_and_a_plan_that_nobody_has_changed_by_hand) {
   ClusterState state = founded();
   std::string bytes = bytes_of(state);
   bytes.front() = 3;
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
-  bytes.pop_back();
+  bytes.resize(bytes.size() - 2);
   const auto read = ClusterState::decode(bytes);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read.value().plan_fit(), PlanFit::kMade);
@@ -406,6 +406,46 @@ TEST(Members, what_was_moved_stays_until_the_members_change_or_somebody_asks_for
   const std::string bytes = bytes_of(state);
   ASSERT_TRUE(state.apply(meta::Rebalance{}).ok());
   EXPECT_EQ(bytes_of(state), bytes);
+TEST(Members, the_mode_is_what_two_settings_mean_and_its_changes_are_counted) {
+  ClusterState state = founded();
+  const auto set = [&](const std::string& name, const std::string& value) { ASSERT_TRUE(state.apply(meta::SetSetting{name, value}).ok()); };
+  // A cluster of before: only one of them was ever said.
+  set("appendfsync", "always");
+  EXPECT_EQ(state.mode(), std::nullopt);
+  EXPECT_EQ(state.mode_version(), 0u);
+  set("appendonly", "yes");
+  EXPECT_EQ(state.mode(), raft::Durability::kSynced);
+  EXPECT_EQ(state.mode_version(), 1u);
+  ASSERT_TRUE(state.apply(meta::SetSettings{{{"appendonly", "no"}, {"appendfsync", "everysec"}}}).ok());
+  EXPECT_EQ(state.mode(), raft::Durability::kMemory);
+  EXPECT_EQ(state.mode_version(), 2u);
+  // What means the same is no change.
+  set("appendfsync", "no");
+  EXPECT_EQ(state.mode_version(), 2u);
+  set("appendonly", "yes");
+  EXPECT_EQ(state.mode(), raft::Durability::kOs);
+  EXPECT_EQ(state.mode_version(), 3u);
+  const auto again = ClusterState::decode(bytes_of(state));
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again.value().mode_version(), 3u);
+}
+
+// Later decisions may be lost with them, which partitions go by already.
+TEST(Members, when_members_are_given_up_the_mode_is_above_all_that_they_may_have_known) {
+  ClusterState state = founded();
+  for (NodeId id = 2; id <= 3; ++id) ASSERT_TRUE(state.apply(meta::Enrol{member(id)}).ok());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {3}}).ok());
+  // A cluster of before still says nothing.
+  EXPECT_EQ(state.mode_version(), 0u);
+  ASSERT_TRUE(state.apply(meta::SetSettings{{{"appendonly", "yes"}, {"appendfsync", "always"}}}).ok());
+  ASSERT_EQ(state.mode_version(), 1u);
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}}).ok());
+  EXPECT_EQ(state.mode(), raft::Durability::kSynced);
+  const uint64_t version = state.mode_version();
+  EXPECT_GT(version, 1'000'000u);
+  // It was heard of before.
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}}).ok());
+  EXPECT_EQ(state.mode_version(), version);
 }
 
 TEST(Members, who_is_dead_gets_nothing_and_is_a_member) {

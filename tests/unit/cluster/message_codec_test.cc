@@ -169,6 +169,13 @@ TEST(MessageCodec, configurations_marks_and_hard_states_come_back) {
   ASSERT_TRUE(validate(configuration).ok());
   EXPECT_EQ(decode_configuration(encode_configuration(configuration).view()).value(),
             configuration);
+  // As it was before there were versions of the mode; and with one.
+  const SharedBytes before = encode_configuration(configuration);
+  configuration.mode_version = 300;
+  const SharedBytes with_version = encode_configuration(configuration);
+  EXPECT_EQ(with_version.view().size(), before.view().size() + 2);
+  EXPECT_EQ(decode_configuration(with_version.view()).value(), configuration);
+  EXPECT_FALSE(decode_configuration(with_version.view().substr(0, before.view().size())).ok());
 
   const Position at{{1}, {5}, {77}};
   const HardState state{.term = {6},

@@ -85,8 +85,13 @@ TEST(OwnMark, TheFileBecomesStrongerOnlyOnceEverythingIsSynced) {
   life.log.sync(life.log_requests);
   life.run_log();
   life.mark.follow(kSynced, life.log);
+  EXPECT_FALSE(life.mark.says_synced());
   life.run_mark();
   EXPECT_EQ(life.file().weakest, kSynced);
+  life.mark.follow(kSynced, life.log);
+  EXPECT_TRUE(life.mark.says_synced());
+  life.mark.follow(kOs, life.log);
+  EXPECT_FALSE(life.mark.says_synced());
 }
 
 TEST(OwnMark, APowerCutIsForgetfulAndAKillIsNot) {
