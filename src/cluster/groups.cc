@@ -530,7 +530,7 @@ void Groups::end_turn(Instant now, Peers& peers) {
   Buffer bytes;
   for (raft::Message& message : to_send_) {
     const raft::Core* const from = acknowledges(message) ? find(message.group) : nullptr;
-    if (from != nullptr && !from->keeps_mode()) {
+    if (from != nullptr && !from->keeps_mode() && !options_.mistakes.unkept_is_acknowledged) {
       if (is_true_of(*from, message)) hold_back(std::move(message));
       continue;
     }

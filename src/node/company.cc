@@ -103,11 +103,13 @@ Status Company::start() {
   if (!join.empty() && !restored_ && has_data()) {
     return Error(ErrorCode::kInvalidArgument, "the directory holds data of its own, which joining would replace");
   }
+  const auto settings_at_start = founding_settings(node_.configuration);
+  const auto settings = [this, settings_at_start] { return node_.mistakes.founds_as_it_started ? settings_at_start : founding_settings(node_.configuration); };
   ClusterNodeOptions options{.own = own_member(node_.settings, node_.process_settings, id),
                              .incarnation = std::max<uint64_t>(node_.identity.incarnation, 1),
                              .partitions = partitions,
                              .join = std::move(join),
-                             .settings = [this] { return founding_settings(node_.configuration); },
+                             .settings = settings,
                              .seed = node_.store.random().next(),
                              .secret = secret_,
                              .nonce_key = node_.nonce_key,

@@ -2,6 +2,7 @@
 #include "tests/sim/cluster_disaster.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "node/company.h"
@@ -26,6 +27,7 @@ class Disaster {
     world_.clients().go_on();
     world_.run(began_us + kAtWorkUs);
     if (!world_.wrong().empty()) return world_.wrong();
+    if (swarm_.loses_decision) lose_decision();
     while (lost_.size() < swarm_.nodes / 2) lose_another();
     std::string answer;
     while (answer != "+OK\r\n") {
@@ -41,6 +43,7 @@ class Disaster {
     // Everybody had what was acknowledged before; and of those that were lost later others had what was acknowledged meanwhile.
     world_.clients().forget_since(begins_empty_ ? 0 : began_us);
     world_.run(world_.now_us() + 3 * kSecond);
+    if (swarm_.loses_decision && world_.wrong().empty()) ask_for_more();
     return world_.wrong();
   }
 
@@ -48,9 +51,63 @@ class Disaster {
   void lose_another() {
     auto machine = static_cast<uint32_t>(prng_.below(swarm_.nodes));
     while (is_lost(machine)) machine = (machine + 1) % swarm_.nodes;
-    names_.push_back(node_name(world_.node(machine)->node().state().company.cluster().own().id));
-    lost_.push_back(machine);
-    world_.lose_for_good({machine});
+    lose({machine});
+  }
+
+  void lose(const std::vector<uint32_t>& machines) {
+    for (const uint32_t machine : machines) {
+      names_.push_back(node_name(cluster(machine).own().id));
+      lost_.push_back(machine);
+    }
+    world_.lose_for_good(machines);
+  }
+
+  ClusterNode& cluster(uint32_t machine) { return world_.node(machine)->node().state().company.cluster(); }
+
+  // The members decide a mode while some of them do not hear their leader, and those that have decided are lost once a partition of the others
+  // goes by it.
+  void lose_decision() {
+    const auto leads = [&](uint32_t machine) {
+      const raft::Core* const core = cluster(machine).groups().find(meta_group(swarm_.partitions));
+      return core != nullptr && core->role() == raft::RoleName::kLeader;
+    };
+    uint32_t leader = 0;
+    while (leader < swarm_.nodes && !leads(leader)) ++leader;
+    if (leader == swarm_.nodes) return;
+    std::vector<uint32_t> deaf;
+    std::vector<uint32_t> others{leader};
+    for (uint32_t step = 1; step < swarm_.nodes; ++step) {
+      const uint32_t machine = (leader + step) % swarm_.nodes;
+      (deaf.size() < swarm_.nodes / 2 ? deaf : others).push_back(machine);
+    }
+    for (const uint32_t machine : deaf) world_.silence(leader, machine);
+    world_.modes().begin(raft::Durability::kMemory);
+    for (const int64_t end_us = world_.now_us() + 2 * kSecond; world_.now_us() < end_us && world_.wrong().empty(); world_.run(world_.now_us() + kMs)) {
+      if (std::any_of(deaf.begin(), deaf.end(), [&](uint32_t machine) { return goes_ahead(machine); })) break;
+    }
+    if (!world_.wrong().empty()) return;
+    lose(others);
+    world_.modes().give_up(others);
+  }
+
+  // A partition of the machine goes by something that it does not know to be decided.
+  bool goes_ahead(uint32_t machine) {
+    if (world_.node(machine) == nullptr) return false;
+    ClusterNode& node = cluster(machine);
+    for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
+      const raft::Core* const core = node.partitions().core(partition);
+      if (core != nullptr && core->configuration().mode_version > node.state().mode_version()) return true;
+    }
+    return false;
+  }
+
+  // From whoever is left: what is promised then is kept, whatever was decided by those that are lost.
+  void ask_for_more() {
+    world_.look_again_at_kept();
+    world_.modes().begin(raft::Durability::kSynced);
+    for (const int64_t end_us = world_.now_us() + 20 * kSecond; world_.now_us() < end_us && world_.wrong().empty() && !world_.modes().is_idle();) {
+      world_.run(world_.now_us() + kStepUs);
+    }
   }
 
   bool is_lost(uint32_t machine) const { return std::find(lost_.begin(), lost_.end(), machine) != lost_.end(); }

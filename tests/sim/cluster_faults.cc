@@ -217,6 +217,11 @@ void ClusterWorld::cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int
   push({.at = now_us_ + length_us, .kind = EventKind::kMend, .number = last_cut_});
 }
 
+void ClusterWorld::silence(uint32_t from, uint32_t to) {
+  network_.cut(from, to);
+  log(from, "cannot be heard by n" + std::to_string(to + 1));
+}
+
 void ClusterWorld::isolate(uint32_t machine) {
   for (uint32_t other = 0; other < size(); ++other) {
     if (other == machine) continue;
@@ -334,10 +339,44 @@ bool ClusterWorld::may_change_mode() const {
   return size() > 1;
 }
 
-// Whoever has been answered may rely on it from now on.
+// Whoever has been answered may rely on it from now on: all processes may end, or all power go, and a disk with it.
 void ClusterWorld::mode_is_stronger() {
-  if (healed_ || modes_.weakest() != raft::Durability::kSynced || !swarm_.power.on() || prng_.chance(0.5)) return;
-  darken(length_of(ClusterFault::kPower));
+  check_kept();
+  if (healed_) return;
+  const uint32_t number = any_machine();
+  const bool loses_disk = prng_.chance(swarm_.disk_loss) && may_lose_disk(number);
+  const bool is_synced = modes_.weakest() == raft::Durability::kSynced;
+  const ClusterFault fault = is_synced ? ClusterFault::kPower : ClusterFault::kKill;
+  const bool strikes = rate_of(fault).on() && prng_.chance(0.5);
+  if (strikes && is_synced) darken(length_of(fault));
+  if (strikes && !is_synced) end_all(length_of(fault));
+  if (loses_disk) lose_disk(number);
+}
+
+void ClusterWorld::end_all(int64_t down_us) {
+  for (uint32_t number = 0; number < size(); ++number) {
+    machines_[number]->down_us = down_us;
+    bury(number);
+  }
+}
+
+// All others are up and whole, and every group has voters enough without it.
+bool ClusterWorld::may_lose_disk(uint32_t number) const {
+  return size() >= kVotersMin && operator_.is_idle() && !machines_[number]->is_lost && machines_[number]->node_id != 0 && others_remember(number);
+}
+
+void ClusterWorld::lose_disk(uint32_t number) {
+  Machine& machine = *machines_[number];
+  log(number, "loses its disk for good");
+  ++disks_lost_;
+  machine.power_fails = true;
+  machine.down_us = INT64_MAX / 4;
+  bury(number);
+  kept_.forgive(machine.node_id, raft::Durability::kSynced);
+  machine.disk = SimDisk(node_prng_.next());
+  machine.is_lost = true;
+  machine.told_losses.clear();
+  operator_.begin(number, ClusterOperator::Wish::kReplaceLost);
 }
 
 void ClusterWorld::lose_power(uint32_t number, int64_t down_us) {

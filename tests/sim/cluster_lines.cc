@@ -180,21 +180,20 @@ void ClusterWorld::log_operator(std::string_view text) {
   log_client(operator_number(), "operator: " + std::string(text));
 }
 
-bool ClusterWorld::holds_nothing(uint32_t number) {
-  const std::string& name = machines_[number]->node_name;
+bool ClusterWorld::holds_nothing(const std::string& name) {
   // What nobody else serves may be on its disk alone.
   std::vector<bool> is_served(swarm_.partitions, false);
   for (uint32_t other = 0; other < size(); ++other) {
     Machine& machine = *machines_[other];
     // Somebody who is down may know of a copy there.
-    if (machine.node == nullptr && other != number) return false;
+    if (machine.node == nullptr && machine.node_name != name) return false;
     if (machine.node == nullptr) continue;
     Company& company = company_of(*machine.node);
     if (!company.is_started() || company.is_alone()) continue;
     for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
       const raft::Core* const core = company.cluster().partitions().core(partition);
       if (core == nullptr) continue;
-      if (other == number) return false;
+      if (machine.node_name == name) return false;
       for (const raft::Member& member : core->configuration().members()) {
         if (node_name(member.node.value) == name) return false;
       }

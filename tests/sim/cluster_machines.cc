@@ -21,9 +21,11 @@ constexpr std::string_view kSecret = "known-to-all";
 }  // namespace
 
 std::string ClusterWorld::config(uint32_t number) const {
-  std::string text = swarm_.in_memory ? "appendonly no\n" : "appendonly yes\n";
+  const bool starts_otherwise = swarm_.lone_mode && number == 0 && !is_told_alone_;
+  const raft::Durability mode = starts_otherwise ? *swarm_.lone_mode : swarm_.first_mode();
+  std::string text = mode == raft::Durability::kMemory ? "appendonly no\n" : "appendonly yes\n";
   text += "save \"\"\nprotected-mode no\ndatabases 1\nport 7001\n";
-  text += "appendfsync " + swarm_.appendfsync + "\n";
+  text += "appendfsync " + (starts_otherwise && mode == raft::Durability::kOs ? "everysec" : swarm_.appendfsync) + "\n";
   text += "partitions " + std::to_string(swarm_.partitions) + "\n";
   text += "replication-n " + std::to_string(swarm_.replication) + "\n";
   if (swarm_.min_zones > 0) {
@@ -54,6 +56,48 @@ void ClusterWorld::set_secret(uint32_t number) {
   machine.node->set_config("masterauth", kSecret);
 }
 
+StartFacts ClusterWorld::facts_of(uint32_t number, uint8_t boots) const {
+  const auto boot = static_cast<char>(machines_[number]->boots + boots);
+  return {.boot_id = {static_cast<char>(number + 1), boot}, .directory_inode = number + 1};
+}
+
+// The first node is told its mode while it has no company, and that counts once a start would find all that it has acknowledged.
+void ClusterWorld::tell_lone_mode() {
+  constexpr int64_t kLookUs = 5'000;
+  constexpr std::string_view kYes = "*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n";
+  Machine& first = *machines_[0];
+  if (first.node != nullptr && !company_of(*first.node).is_alone()) return;
+  if (first.node != nullptr && first.paused_until_us <= now_us_) {
+    const NodeState& state = first.node->node().state();
+    if (!is_told_alone_) {
+      is_told_alone_ = true;
+      log(0, "is told another mode while it is alone");
+      show_clock(first);
+      if (first.own_line < 0) first.own_line = first.node->connect();
+      const std::string& policy = swarm_.appendfsync;
+      first.node->send(first.own_line, "*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$11\r\nappendfsync\r\n$" + std::to_string(policy.size()) + "\r\n" + policy + "\r\n" + std::string(kYes));
+      input(0);
+    } else if (keeps_data_in_log(state) && state.persistence.log_counts && !state.persistence.job_runs &&
+               state.durability.log().synced() >= state.durability.log().appended()) {
+      log(0, "keeps what it has acknowledged as it was told");
+      return modes_.hold(swarm_.first_mode());
+    }
+  }
+  push({.at = now_us_ + kLookUs, .kind = EventKind::kLoneMode});
+}
+
+// In the moments after it has founded a cluster.
+void ClusterWorld::on_line(uint32_t number, std::string_view line) {
+  log(number, line);
+  constexpr uint64_t kMomentsUs = 400'000;
+  const bool is_founding = line.find("founding a cluster as") != std::string_view::npos;
+  if (!is_founding || !swarm_.lone_mode || modes_.weakest() == raft::Durability::kMemory || !prng_.chance(0.7)) return;
+  Machine& machine = *machines_[number];
+  machine.down_us = static_cast<int64_t>(prng_.below(kMomentsUs));
+  if (modes_.weakest() == raft::Durability::kSynced) machine.power_fails = prng_.chance(0.5);
+  push({.at = now_us_ + static_cast<int64_t>(prng_.below(kMomentsUs)), .kind = EventKind::kKill, .machine = number, .life = machine.life});
+}
+
 void ClusterWorld::start_node(uint32_t number) {
   Machine& machine = *machines_[number];
   if (!machine.has_power) {
@@ -82,10 +126,9 @@ void ClusterWorld::start_node(uint32_t number) {
                        .now = clock(machine),
                        .group = group,
                        .mistakes = options_.mistakes,
-                       .start_facts = {.boot_id = {static_cast<char>(number + 1), static_cast<char>(machine.boots)},
-                                       .directory_inode = number + 1},
+                       .start_facts = facts_of(number, 0),
                        .carrier = &machine.carrier,
-                       .on_log = [this, number](std::string_view line) { log(number, line); }});
+                       .on_log = [this, number](std::string_view line) { on_line(number, line); }});
   const Status recovered = machine.node->recover();
   if (!recovered.ok()) {
     machine.node.reset();
@@ -114,6 +157,10 @@ void ClusterWorld::bury(uint32_t number) {
   if (machine.node == nullptr) return;
   ++crashes_;
   last_crash_us_ = now_us_;
+  const bool has_forgotten = machine.power_fails || machine.sync_fails;
+  const auto below = machine.sync_fails ? raft::Durability::kSynced : raft::Durability::kOs;
+  kept_.forgive(machine.node_id, has_forgotten ? below : raft::Durability::kMemory);
+  look_soon_at_kept();
   log(number, machine.power_fails ? "loses power" : machine.node->has_ended() ? "has ended" : "dies");
   if (!machine.is_full) machine.node->tear_writes(node_prng_);
   if (!machine.node->has_ended_well()) machine.told_us.reset();
@@ -174,6 +221,7 @@ void ClusterWorld::log(uint32_t number, std::string_view text) {
 
 void ClusterWorld::replace(uint32_t number) {
   Machine& machine = *machines_[number];
+  if (std::exchange(machine.is_lost, false)) push({.at = now_us_, .kind = EventKind::kStart, .machine = number});
   machine.power_fails = true;
   machine.down_us = 0;
   bury(number);
@@ -193,6 +241,8 @@ void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
     machine.told_losses.clear();
   }
   oracle_.note_lost();
+  kept_.forget_all();
+  looks_at_kept_ = false;
   copies_seen_.clear();
 }
 
@@ -213,7 +263,7 @@ void ClusterWorld::heal() {
     if (swarm_.has_secret) set_secret(number);
     if (machine.node != nullptr) {
       machine.node->die_after(UINT64_MAX);
-    } else {
+    } else if (!machine.is_lost) {
       push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(100'000)),
             .kind = EventKind::kStart,
             .machine = number});

@@ -22,9 +22,18 @@ std::string bulk(std::string_view word) {
 }  // namespace
 
 void ClusterModes::begin() {
-  CHECK(is_idle());
   const auto step = 1 + prng_.below(2);
-  mode_ = static_cast<raft::Durability>((static_cast<uint64_t>(mode_) + step) % 3);
+  begin(static_cast<raft::Durability>((static_cast<uint64_t>(mode_) + step) % 3));
+}
+
+void ClusterModes::give_up(const std::vector<uint32_t>& gone) {
+  is_changing_ = is_waiting_ = false;
+  for (const uint32_t machine : gone) unanswered_.erase(machine);
+}
+
+void ClusterModes::begin(raft::Durability mode) {
+  CHECK(is_idle());
+  mode_ = mode;
   is_changing_ = true;
   ++changes_;
   weakest_ = std::min(weakest_, mode_);

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cluster/raft/configuration.h"
 #include "resp/reply_parser.h"
@@ -32,9 +33,14 @@ class ClusterModes {
  public:
   ClusterModes(ClusterModesHost& host, uint64_t seed, raft::Durability first) : host_(host), prng_(seed), mode_(first), weakest_(first) {}
 
-  // To another mode.  Requires: is_idle().
+  // To another mode, or this one.  Requires: is_idle().
   void begin();
+  void begin(raft::Durability mode);
+  // Nobody waits for the answer any more, and these machines are gone, with what they were asked.
+  void give_up(const std::vector<uint32_t>& gone);
   bool is_idle() const { return !is_changing_; }
+  // It is this one from now on, and so is all that was acknowledged.  Requires: is_idle().
+  void hold(raft::Durability mode) { mode_ = weakest_ = mode; }
   // What anything that is acknowledged now is kept by, at least.
   raft::Durability weakest() const { return weakest_; }
   uint64_t changes() const { return changes_; }

@@ -25,6 +25,7 @@ void ClusterOperator::begin(uint32_t machine, Wish wish) {
   machine_ = machine;
   name_ = host_.node_name_of(machine);
   is_removed_ = false;
+  is_lost_ = wish == Wish::kReplaceLost;
   switch (wish) {
     case Wish::kRest:
       steps_ = {Step::kDrain, Step::kWait, Step::kUndrain};
@@ -35,6 +36,9 @@ void ClusterOperator::begin(uint32_t machine, Wish wish) {
     case Wish::kReplaceOld:
       steps_ = {Step::kDrain, Step::kTakeDown, Step::kRemove, Step::kWait, Step::kReplace};
       break;
+    case Wish::kReplaceLost:
+      steps_ = {Step::kDrain, Step::kRemove, Step::kReplace};
+      break;
   }
   step_until_us_ = host_.now_us() + kRemovalUs;
   work();
@@ -43,7 +47,7 @@ void ClusterOperator::begin(uint32_t machine, Wish wish) {
 void ClusterOperator::heal() {
   heals_ = true;
   if (is_idle()) return sleep(kWatchUs);
-  if (!is_removed_) give_up_removal();
+  if (!is_removed_ && !is_lost_) give_up_removal();
   is_waiting_ = false;
   sleep(kRetryUs);
 }
@@ -67,7 +71,7 @@ void ClusterOperator::watch() {
   if (!drained) return sleep(kWatchUs);
   machine_ = *drained;
   name_ = host_.node_name_of(machine_);
-  is_removed_ = false;
+  is_removed_ = is_lost_ = false;
   give_up_removal();
   work();
 }
@@ -82,11 +86,11 @@ void ClusterOperator::work() {
       host_.take_down(machine_, 3000 * kMs + static_cast<int64_t>(prng_.below(8'000'000)));
       return next_step();
     case Step::kRemove:
-      if (host_.now_us() >= step_until_us_ && !is_removed_) {
+      if (host_.now_us() >= step_until_us_ && !is_removed_ && !is_lost_) {
         give_up_removal();
         return sleep(kRetryUs);
       }
-      if (!host_.holds_nothing(machine_)) return sleep(kRetryUs);
+      if (!host_.holds_nothing(name_)) return sleep(kRetryUs);
       return send("REMOVE");
     case Step::kWait:
       steps_.pop_front();

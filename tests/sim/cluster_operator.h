@@ -27,8 +27,8 @@ class ClusterOperatorHost {
   virtual void log_operator(std::string_view text) = 0;
   // What the node calls itself.
   virtual std::string node_name_of(uint32_t machine) = 0;
-  // As far as anybody who runs knows, the node has no copy of anything.
-  virtual bool holds_nothing(uint32_t machine) = 0;
+  // As far as anybody who runs knows, the node of this name has no copy of anything.
+  virtual bool holds_nothing(const std::string& name) = 0;
   // One that is drained, as far as somebody who runs knows.
   virtual std::optional<uint32_t> drained_machine() = 0;
   virtual void take_down(uint32_t machine, int64_t down_us) = 0;
@@ -42,6 +42,7 @@ class ClusterOperator {
     kRest,        // a node is drained for a while
     kReplace,     // it leaves in good order, another one comes in its place
     kReplaceOld,  // it is down when it is removed, and comes back once more with what it had
+    kReplaceLost,  // its disk is lost: it is down, and nobody but an empty one can come in its place
   };
   ClusterOperator(ClusterOperatorHost& host, uint64_t seed) : host_(host), prng_(seed) {}
 
@@ -75,6 +76,7 @@ class ClusterOperator {
   int64_t wakes_us_ = 0;
   bool is_waiting_ = false;  // for an answer
   bool is_removed_ = false;
+  bool is_lost_ = false;       // there is no way back
   bool heals_ = false;
   ReplyParser parser_;
   uint64_t replaced_ = 0;

@@ -137,6 +137,24 @@ void draw_modes(Prng& prng, ClusterSwarm& swarm) {
   if (!swarm.is_gentle) swarm.mode = drawn;
 }
 
+// Likewise.  Snapshots that take long let modes change while a log is not whole.
+void draw_what_is_kept(Prng& prng, ClusterSwarm& swarm) {
+  const bool is_slow = prng.chance(0.3);
+  const int64_t snapshot_us = between(prng, 20 * kMs, 300 * kMs);
+  const double disk_loss = prng.fraction();
+  const bool is_told_alone = prng.chance(0.15);
+  const uint64_t weaker = prng.below(2);
+  const int64_t alone_us = between(prng, 200 * kMs, 2 * kSecond);
+  const int64_t joined_us = between(prng, 100 * kMs, 1 * kSecond);
+  if (is_slow && swarm.mode.on()) swarm.snapshot_us = snapshot_us;
+  if (!swarm.is_gentle && prng.chance(0.5)) swarm.disk_loss = disk_loss;
+  swarm.loses_decision = prng.chance(0.5) && swarm.loses_most && swarm.nodes >= 3 && swarm.nodes <= 5;
+  if (!is_told_alone || swarm.is_gentle || swarm.nodes < 2 || swarm.in_memory) return;
+  swarm.lone_mode = swarm.appendfsync == "always" && weaker == 1 ? raft::Durability::kOs : raft::Durability::kMemory;
+  swarm.lone_mode_us = alone_us;
+  swarm.boot_after_us = alone_us + joined_us;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -167,6 +185,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_secret(secret_prng, swarm);
   Prng mode_prng(seed ^ 0x6d6f6465);
   draw_modes(mode_prng, swarm);
+  Prng kept_prng(seed ^ 0x6b657074);
+  draw_what_is_kept(kept_prng, swarm);
   return swarm;
 }
 
@@ -178,6 +198,11 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.min_zones > 0) add_line(text, "min-zones", swarm.min_zones);
   text += "  appendfsync " + swarm.appendfsync + "\n";
   if (swarm.in_memory) text += "  appendonly no\n";
+  if (swarm.lone_mode) {
+    text += "  the first node starts as " + std::string(raft::name_of(*swarm.lone_mode)) + "\n";
+    add_line(text, "told-alone-ms", static_cast<double>(swarm.lone_mode_us / kMs));
+    add_line(text, "boot-after-ms", static_cast<double>(swarm.boot_after_us / kMs));
+  }
   if (swarm.has_secret) text += "  masterauth is set\n";
   if (swarm.secret_after_us > 0) add_line(text, "masterauth-after-ms", static_cast<double>(swarm.secret_after_us / kMs));
   add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));
@@ -200,12 +225,15 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "wall-jump", swarm.wall_jump);
   if (swarm.drift_ppm > 0) add_line(text, "drift-ppm", static_cast<double>(swarm.drift_ppm));
   add_line(text, "disk-us", static_cast<double>(swarm.disk_us));
+  if (swarm.snapshot_us > 0) add_line(text, "snapshot-us", static_cast<double>(swarm.snapshot_us));
+  if (swarm.disk_loss > 0) add_line(text, "disk-loss", swarm.disk_loss);
   add_line(text, "disk stall", swarm.disk_stall);
   add_line(text, "full disk", swarm.disk_full);
   add_line(text, "failed sync", swarm.sync_fails);
   add_line(text, "churn", swarm.churn);
   add_line(text, "mode change", swarm.mode);
   if (swarm.loses_most) text += "  most machines are lost for good\n";
+  if (swarm.loses_decision) text += "  and a decision with them\n";
   if (swarm.dead_after_ms > 0) add_line(text, "node-dead-after", static_cast<double>(swarm.dead_after_ms));
   if (swarm.state_check_s > 0) add_line(text, "state-check-seconds", static_cast<double>(swarm.state_check_s));
   add_line(text, "clients", swarm.clients);

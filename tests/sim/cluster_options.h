@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cluster/raft/configuration.h"
@@ -20,11 +21,15 @@ struct ClusterSwarm {
   uint32_t min_zones = 0;   // the machines are in two zones then, and their writes wait for copies in so many
   std::string appendfsync = "everysec";
   bool in_memory = false;                 // appendonly no: whoever ends forgets
+  // The first node starts with this one, and is told the other one while it is alone.
+  std::optional<raft::Durability> lone_mode = {};
+  int64_t lone_mode_us = 0;               // so long after its start
   raft::Durability first_mode() const {
     if (in_memory) return raft::Durability::kMemory;
     return appendfsync == "always" ? raft::Durability::kSynced : raft::Durability::kOs;
   }
   int64_t boot_spread_us = 0;             // the last node is started so long after the first
+  int64_t boot_after_us = 0;              // and the second not before this
   uint64_t rewrite_min_bytes = kRewriteNever;  // auto-aof-rewrite-min-size
   size_t append_bytes_max = 0;   // of the log in one message, or one entry; 0: as ever
   int64_t dead_after_ms = 0;   // node-dead-after; 0: longer than a lifetime
@@ -50,11 +55,14 @@ struct ClusterSwarm {
   FaultRate wall_jump;    // the wall clock is set
   int64_t drift_ppm = 0;  // of steady clocks, either way
   int64_t disk_us = 100;  // a write; a sync takes four times that
+  int64_t snapshot_us = 0;  // the same of what snapshots write; 0: as ever
+  double disk_loss = 0;   // of the moments in which a stronger mode is promised: a machine's disk is lost for good
   FaultRate disk_stall;
   FaultRate disk_full;
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process
   FaultRate mode;        // the mode is changed, with all that it has so far
   FaultRate churn;       // a node is drained for a while, or replaced by a new one
+  bool loses_decision = false;   // with those machines, and nobody else has heard of it: of the mode
   bool loses_most = false;  // behind all that, and once it has healed: most machines are lost for good, an operator gives them up
   // The clients.
   uint32_t clients = 4;

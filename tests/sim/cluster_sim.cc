@@ -94,7 +94,9 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
                    {"histories undecided", undecided},
                    {"nodes replaced", world.replaced()},
                    {"nodes taken for dead", world.died()},
-                   {"modes begun", world.mode_changes()}};
+                   {"modes begun", world.mode_changes()},
+                   {"looks at what is kept", world.kept_looks()},
+                   {"disks lost", world.disks_lost()}};
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {
     result.counts.push_back({name_of(static_cast<ClusterFault>(fault)), world.faults()[fault]});
   }
@@ -322,6 +324,27 @@ void change_modes_often(ClusterSwarm& swarm) {
   swarm.jitter_us = 10 * kMs;
 }
 
+// ... and while snapshots take long, without which a log that has been bare keeps nothing, nodes are not heard for a while or are killed.
+void change_modes_slowly(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.in_memory = true;
+  swarm.mode = {.every_us = 300 * kMs};
+  swarm.snapshot_us = 100 * kMs;
+  swarm.lonely = {.every_us = 500 * kMs, .length_us = 400 * kMs};
+  swarm.kill = {.every_us = 700 * kMs, .length_us = 200 * kMs};
+  swarm.disk_loss = 0.2;
+}
+
+// The first node is told what to keep while it is alone, and killed when it gets company.
+void tell_who_is_alone(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.lone_mode = raft::Durability::kMemory;
+  swarm.lone_mode_us = 300 * kMs;
+  swarm.boot_after_us = 900 * kMs;
+  swarm.kill = {.every_us = 2 * kSecond, .length_us = 100 * kMs};
+  swarm.snapshot_us = 5 * kMs;
+}
+
 void write_in_zones(ClusterSwarm& swarm) {
   be_busy(swarm);
   swarm.min_zones = 2;
@@ -354,6 +377,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"forgets numbers", 200, of_node<&NodeMistakes::forgets_numbers>, provoked<kill_often>, 24},
     {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>, provoked<write_weakly>, 24},
     {"answers mode early", 200, of_node<&NodeMistakes::answers_mode_early>, provoked<change_modes_often>, 24},
+    {"founds as it started", 200, of_node<&NodeMistakes::founds_as_it_started>, provoked<tell_who_is_alone>, 24},
     {"ignores zones", 200, of_node<&NodeMistakes::ignores_zones>, provoked<write_in_zones>, 24},
     {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>,
      provoked<read_copies_of_five>, 24},
@@ -379,6 +403,8 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"state before commit", 200, of_core<&raft::Mistakes::snapshot_before_commit>, provoked<replace_often>, 24},
     {"single-step membership", 200, of_core<&raft::Mistakes::single_step_membership>, provoked<replace_often>, 24},
     {"takes the living for dead", 200, of_core<&raft::Mistakes::takes_living_for_dead>, provoked<lose_touch_often>, 24},
+    {"unkept is acknowledged", 200, of_core<&raft::Mistakes::unkept_is_acknowledged>, provoked<change_modes_slowly>, 24},
+    {"bare copies lead", 200, of_core<&raft::Mistakes::bare_copies_lead>, provoked<change_modes_slowly>, 24},
     {"beats confirm all groups", 200, of_core<&raft::Mistakes::beats_confirm_all_groups>,
      provoked<cut_off_often>, 24},
 };

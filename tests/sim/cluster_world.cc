@@ -34,7 +34,7 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
       clients_(*this, swarm_, options.seed * 4 + 4),
       pubsub_(*this, swarm_, swarm.clients, options.seed * 4 + 5),
       operator_(*this, options.seed * 4 + 6),
-      modes_(*this, options.seed * 4 + 7, swarm.first_mode()),
+      modes_(*this, options.seed * 4 + 7, swarm.lone_mode.value_or(swarm.first_mode())),
       line_of_(modes_number() + 1, 0),
       now_us_(kStartUs),
       next_comparison_us_(kStartUs),
@@ -46,13 +46,14 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
     machine.drift_ppm = static_cast<int64_t>(prng_.below(drift)) - swarm.drift_ppm;
     machine.wall_offset_ms = static_cast<int64_t>(prng_.below(400)) - 200;
     const auto spread = static_cast<uint64_t>(swarm.boot_spread_us + 1);
-    push({.at = now_us_ + static_cast<int64_t>(number == 0 ? 0 : prng_.below(spread)),
+    push({.at = now_us_ + (number == 0 ? 0 : swarm.boot_after_us + static_cast<int64_t>(prng_.below(spread))),
           .kind = EventKind::kStart,
           .machine = number});
     machine.has_secret = swarm.has_secret && swarm.secret_after_us == 0;
     if (swarm.secret_after_us > 0)
       push({.at = now_us_ + swarm.secret_after_us + number * kSecretStepUs, .kind = EventKind::kSecret, .machine = number});
   }
+  if (swarm.lone_mode) push({.at = now_us_ + swarm.lone_mode_us, .kind = EventKind::kLoneMode});
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault)
     schedule(static_cast<ClusterFault>(fault));
 }
@@ -68,6 +69,7 @@ void ClusterWorld::run(int64_t until_us) {
     trace_ = mix(trace_, event.number);
     handle(event);
     if (now_us_ >= next_comparison_us_) compare_copies();
+    if (now_us_ >= next_kept_us_) check_kept();
   }
   now_us_ = std::max(now_us_, until_us);
 }
@@ -88,7 +90,7 @@ void ClusterWorld::handle(Event& event) {
     case EventKind::kSave:
       return handle_node(event);
     case EventKind::kStart:
-      if (machines_[event.machine]->node != nullptr) return;
+      if (machines_[event.machine]->node != nullptr || machines_[event.machine]->is_lost) return;
       check_absence(event.machine);
       return start_node(event.machine);
     case EventKind::kKill:
@@ -111,6 +113,8 @@ void ClusterWorld::handle(Event& event) {
       return mend(event.number);
     case EventKind::kSecret:
       return set_secret(event.machine);
+    case EventKind::kLoneMode:
+      return tell_lone_mode();
     case EventKind::kDiskRoom: {
       Machine& machine = *machines_[event.machine];
       machine.disk.heal();
@@ -176,6 +180,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kDiskRoom:
     case EventKind::kSecret:
     case EventKind::kAbsent:
+    case EventKind::kLoneMode:
       CHECK(false);
   }
   input(event.machine);
@@ -230,7 +235,9 @@ void ClusterWorld::start_disk(uint32_t number) {
     machine.lane_is_busy[lane] = true;
     const bool syncs =
         request->op == DiskRequest::Op::kSync || request->op == DiskRequest::Op::kSyncDirectory;
-    const int64_t usual_us = syncs ? swarm_.disk_us * 4 : swarm_.disk_us;
+    const bool is_of_snapshot = static_cast<DiskLane>(lane) == DiskLane::kBulk && swarm_.snapshot_us > 0;
+    const int64_t write_us = is_of_snapshot ? swarm_.snapshot_us : swarm_.disk_us;
+    const int64_t usual_us = syncs ? write_us * 4 : write_us;
     push({.at = now_us_ + 1 +
                 static_cast<int64_t>(node_prng_.below(static_cast<uint64_t>(2 * usual_us))),
           .kind = EventKind::kDisk,

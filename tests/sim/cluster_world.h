@@ -16,6 +16,7 @@
 #include "cluster/members.h"
 #include "node/losses.h"
 #include "tests/sim/cluster_clients.h"
+#include "tests/sim/cluster_kept.h"
 #include "tests/sim/cluster_modes.h"
 #include "tests/sim/cluster_network.h"
 #include "tests/sim/cluster_operator.h"
@@ -99,6 +100,12 @@ class ClusterWorld final : private NetworkHost,
   // operator's leave from here on may contradict what they had committed.
   void lose_for_good(const std::vector<uint32_t>& machines);
 
+  // An operator has let those that are left go on: what is acknowledged from here on counts.
+  void look_again_at_kept() { looks_at_kept_ = true; }
+  // What one sends to the other is lost from here on, until heal().
+  void silence(uint32_t from, uint32_t to);
+
+  ClusterModes& modes() { return modes_; }
   ClusterClients& clients() { return clients_; }
   ClusterPubsub& pubsub() { return pubsub_; }
   // What is wrong, or nothing.
@@ -124,6 +131,9 @@ class ClusterWorld final : private NetworkHost,
   uint64_t mode_changes() const { return modes_.changes(); }
   // Members that were silent for node-dead-after, each time.
   uint64_t died() const { return died_; }
+  // Looks at what would be left, and disks that were lost for good while the others went on.
+  uint64_t kept_looks() const { return kept_looks_; }
+  uint64_t disks_lost() const { return disks_lost_; }
 
  private:
   static constexpr int64_t kStartUs = 1'000'000;  // of the world's clock
@@ -147,6 +157,7 @@ class ClusterWorld final : private NetworkHost,
     kSave,      // somebody tells a node to write its log anew
     kSecret,    // masterauth is set at a node
     kAbsent,    // a node was told to end at `number`, or has ended since
+    kLoneMode,  // the first node is told another mode while it is alone, or has been told
   };
   struct Event {
     int64_t at = 0;
@@ -194,6 +205,7 @@ class ClusterWorld final : private NetworkHost,
     bool has_turn = false;  // a kTurn is on its way
     std::array<bool, kDiskLaneCount> lane_is_busy{};
     bool is_full = false;
+    bool is_lost = false;      // its disk is gone, and nothing is in its place yet
     bool is_new = false;       // in the place of one that was removed: whoever is there may let it in
     bool has_secret = false;   // masterauth is set
     bool sync_fails = false;   // or has failed: the process may end by itself
@@ -245,6 +257,10 @@ class ClusterWorld final : private NetworkHost,
   void set_secret(uint32_t machine);
   void start_node(uint32_t machine);
   void remember_losses(uint32_t machine);
+  // Boots from now on.
+  StartFacts facts_of(uint32_t machine, uint8_t boots) const;
+  void on_line(uint32_t machine, std::string_view line);
+  void tell_lone_mode();
   void bury(uint32_t machine);
   Instant clock(const Machine& machine) const;
   void show_clock(Machine& machine);
@@ -280,6 +296,12 @@ class ClusterWorld final : private NetworkHost,
   void compare_copies();
   std::string describe_partition(uint32_t partition);
 
+  // ---- cluster_images.cc
+  void look_soon_at_kept();
+  std::unique_ptr<SimNode> start_from_image(uint32_t machine, SimDisk& image, SimDisk::Loss loss);
+  void count_kept(uint32_t machine);
+  void check_kept();
+
   // NetworkHost
   void wake_wire(uint64_t wire, int64_t at_us) override;
   bool has_power(uint32_t machine) override { return machines_[machine]->has_power; }
@@ -310,7 +332,7 @@ class ClusterWorld final : private NetworkHost,
   void wake_operator(int64_t at_us) override { wake_client(operator_number(), at_us); }
   void log_operator(std::string_view text) override;
   std::string node_name_of(uint32_t machine) override { return machines_[machine]->node_name; }
-  bool holds_nothing(uint32_t machine) override;
+  bool holds_nothing(const std::string& name) override;
   std::optional<uint32_t> drained_machine() override;
   void take_down(uint32_t machine, int64_t down_us) override { kill(machine, down_us); }
   void replace(uint32_t machine) override;
@@ -331,6 +353,9 @@ class ClusterWorld final : private NetworkHost,
   void mend(uint64_t cut);
   void lose_power(uint32_t machine, int64_t down_us);
   void darken(int64_t down_us);
+  void end_all(int64_t down_us);
+  bool may_lose_disk(uint32_t machine) const;
+  void lose_disk(uint32_t machine);
   void save(uint32_t machine);
   void end(uint32_t machine, int64_t down_us);
   bool may_forget(uint32_t machine) const;
@@ -356,6 +381,7 @@ class ClusterWorld final : private NetworkHost,
   ClusterOperator operator_;
   ClusterModes modes_;
   ClusterOracle oracle_;
+  ClusterKept kept_;
   EventQueue<Event> queue_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::map<uint64_t, Line> lines_;
@@ -377,6 +403,12 @@ class ClusterWorld final : private NetworkHost,
   uint64_t died_ = 0;
   uint64_t state_checks_ = 0;   // of lives that have ended
   uint64_t event_count_ = 0;
+  bool looks_at_kept_ = true;   // until copies are lost for good
+  int64_t last_kept_us_ = INT64_MIN / 2;
+  int64_t next_kept_us_ = 0;
+  uint64_t kept_looks_ = 0;
+  uint64_t disks_lost_ = 0;
+  bool is_told_alone_ = false;
   bool healed_ = false;
 };
 

@@ -262,6 +262,16 @@ void SimDisk::crash() {
   }
 }
 
+SimDisk SimDisk::left_by(Loss loss) const {
+  SimDisk left(0);
+  for (const auto& [name, inode] : loss == Loss::kOfPower ? durable_names_ : names_) {
+    const std::string& content = loss == Loss::kOfPower ? inode->durable : inode->visible;
+    left.names_[name] = std::make_shared<Inode>(Inode{.visible = content, .durable = content, .changes = {}});
+  }
+  left.durable_names_ = left.names_;
+  return left;
+}
+
 void SimDisk::flip_bit(std::string_view file, uint64_t offset, int bit) {
   Inode* inode = find(file);
   CHECK(inode != nullptr);

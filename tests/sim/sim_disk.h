@@ -34,6 +34,9 @@ class SimDisk final : public Disk {
   // Power fails: of what was not synced a part chosen by the seed stays.  (A process that is killed
   // loses nothing that reached the disk: then call nothing.)
   void crash();
+  // What would be left for sure if that happened now, on a disk of its own.
+  enum class Loss : uint8_t { kOfProcess, kOfPower };
+  SimDisk left_by(Loss loss) const;
 
   // ---- faults
   // ------------------------------------------------------------------------------------- Bytes

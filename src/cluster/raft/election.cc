@@ -54,7 +54,9 @@ bool Core::may_stand() const {
 // A leader counts its own copy as stored in the group's mode, and what it keeps for certain may hang on
 // that: its snapshot waits for what is not committed.  So who does not keep the mode leaves it to
 // another one; where it is the only voter, or all are to start anew, there is none.
-bool Core::may_count_itself() const { return keeps_mode() || everyone().voters().size() == 1; }
+bool Core::may_count_itself() const {
+  return keeps_mode() || everyone().voters().size() == 1 || mistakes_.bare_copies_lead;
+}
 
 bool Core::can_be_elected() const {
   return may_stand() && may_count_itself() &&
@@ -169,7 +171,7 @@ void Core::become_leader(Output& out) {
   Configuration left = everyone();
   const bool is_without_others = electors_are_given_up();
   // What the group promises begins again from what this node keeps; the driver raises it.
-  const bool promises_too_much = !keeps_mode();
+  const bool promises_too_much = !keeps_mode() && !mistakes_.bare_copies_lead;
   if (promises_too_much) {
     left.durability = kept_;
     left.mode_version = 0;

@@ -19,6 +19,8 @@ struct Mistakes {
   bool lone_voter_restarts_all = false;  // "all present" is said by one voter for all
   bool snapshot_before_commit = false;   // a snapshot of uncommitted state may leave
   bool takes_living_for_dead = false;    // who is silent is dead at once (cluster/dead_members.h)
+  bool unkept_is_acknowledged = false;  // a copy counts though its node does not keep it as the group wants it (cluster/groups.cc)
+  bool bare_copies_lead = false;        // so does that of a leader
   bool unsafe_recovery_keeps_epoch = false;  // a leader without nodes that were given up leads on in the old epoch
 };
 

@@ -1,0 +1,52 @@
+// What was acknowledged in the world `cluster` is where the mode that is promised says (REPLICATION 5): on a commit quorum of the voters, in
+// what would be left there if all that the mode is to bear happened now.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cluster/raft/core.h"
+
+namespace quorate::sim {
+
+// Calls: note after each turn of a node, for each of its replicas; forgive when a process has ended.  Now and then begin, count for each
+// replica that would be left, judge.
+class ClusterKept {
+ public:
+  void note(const raft::Core& core);
+  // What the node acknowledged in this mode, or a weaker one, it may have forgotten; until its copies may vote again, which is what they
+  // have to know.  A disk that is gone for good has forgotten everything, and its node never comes back.
+  void forgive(uint64_t node, raft::Durability mode);
+  // Copies are lost for good, and an operator lets those that are left go on: what was acknowledged before is no matter any more.
+  void forget_all();
+
+  void begin(raft::Durability mode);
+  // One that would be left, and up to where its log would be there.
+  void count(const raft::Core& core, raft::Index reach);
+  // What is not where it should be, or nothing.
+  std::string judge() const;
+
+ private:
+  // The latest that a leader of the group was seen to have committed.
+  struct Acknowledged {
+    raft::RecoveryEpoch epoch;
+    raft::Term term;
+    raft::Index index;
+    raft::Index configuration;   // the leader's newest
+    raft::Chain chain;           // of all up to `index`
+    std::vector<raft::Half> halves;   // that must have it
+  };
+  static std::vector<raft::Half> halves_of(const raft::Core& leader);
+  bool is_forgiven(uint64_t group, const raft::Member& voter) const;
+
+  std::map<uint64_t, Acknowledged> acknowledged_;                              // by group
+  std::map<std::pair<uint64_t, uint64_t>, raft::Durability> forgiven_;   // by node and group
+  raft::Durability mode_ = raft::Durability::kMemory;
+  std::map<uint64_t, std::set<uint64_t>> holders_;   // replicas, by group
+};
+
+}  // namespace quorate::sim
