@@ -21,9 +21,8 @@ void write_packet(const Beat& beat, Buffer& out) {
   write_byte(beat.health.is_draining ? 1 : 0, out);
   write_byte(beat.health.clock_is_right ? 1 : 0, out);
   write_byte(beat.health.kept, out);
-  append_varint(out, beat.health.shard_turn_age_ms_max);
-  append_varint(out, beat.health.load_percent);
-  append_varint(out, beat.health.memory_percent);
+  append_varint(out, beat.health.memory_excess);
+  append_varint(out, beat.health.keys);
   append_little<uint64_t>(out, static_cast<uint64_t>(beat.health.wall_ms));
   append_varint(out, beat.led_version);
   write_byte(beat.led ? 1 : 0, out);
@@ -46,9 +45,8 @@ Beat read_beat(Reader& in) {
   beat.health.is_draining = in.flag();
   beat.health.clock_is_right = in.flag();
   beat.health.kept = in.one_of(raft::Durability::kMemory, raft::Durability::kSynced);
-  beat.health.shard_turn_age_ms_max = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
-  beat.health.load_percent = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
-  beat.health.memory_percent = static_cast<uint32_t>(in.varint_at_most(UINT32_MAX));
+  beat.health.memory_excess = in.varint_at_most(INT64_MAX);
+  beat.health.keys = in.varint_at_most(INT64_MAX);
   beat.health.wall_ms = static_cast<int64_t>(in.fixed64());
   beat.led_version = in.varint();
   if (!in.flag()) return beat;

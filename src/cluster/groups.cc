@@ -61,12 +61,31 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   // Who is given up is decided by the meta group; while that has no quorum each member looks itself (UnsafeRecovery).
   options.checks_left_out = group == meta_group(options_.partitions);
   options.self = {.replica = replica, .node = options_.self};
+  if (window_bytes_max_ != 0 && !options.checks_left_out) options.window_bytes_max = window_bytes_max_;
   auto& slot = slots_[group.value];
   slot = std::make_unique<Slot>(group, options, std::move(restored), random_.next(), options_.mistakes);
   ++leaders_version_;
   run(now, *slot, raft::in::Start{});
   if (health_.is_draining) run(now, *slot, raft::in::Draining{});
   run(now, *slot, raft::in::Kept{health_.kept});
+}
+
+void Groups::set_window(size_t bytes_max) {
+  window_bytes_max_ = bytes_max;
+  for (const auto& slot : slots_) {
+    if (slot != nullptr && slot->group != meta_group(options_.partitions)) slot->core.set_window(bytes_max);
+  }
+}
+
+size_t Groups::log_bytes() const {
+  size_t sum = 0;
+  for (const auto& slot : slots_) {
+    if (slot == nullptr) continue;
+    const raft::Log& log = slot->core.log();
+    // The entries themselves are not counted, only their bytes.
+    sum += log.bytes() - (log.last_index().value - log.base().index.value) * sizeof(raft::Entry);
+  }
+  return sum;
 }
 
 void Groups::remove(Instant now, GroupId group) {

@@ -162,6 +162,11 @@ class Groups {
   // An acknowledgement to that node waits until what it says is kept as the group wants it.
   bool holds_back(raft::GroupId group, raft::NodeId to) const;
 
+  // How much of its log each group keeps in memory for followers, the meta group excepted.
+  void set_window(size_t bytes_max);
+  // What all of them keep, as util/memory.h counts it or a little less.  O(groups).
+  size_t log_bytes() const;
+
  private:
   struct Slot {
     Slot(raft::GroupId group_in, const raft::Options& options, raft::Restored restored, uint64_t seed, const raft::Mistakes& mistakes)
@@ -230,6 +235,7 @@ class Groups {
   std::vector<GroupWrite> writes_;
   std::deque<PendingRecord> pending_;
   uint64_t messages_dropped_ = 0;
+  size_t window_bytes_max_ = 0;                 // of groups that are added
 };
 
 }  // namespace quorate

@@ -386,6 +386,7 @@ void Company::work(Driver& driver) {
   follow_mode();
   if (in_company_) follow_zones();
   serve_who_is_ready();
+  if (in_company_) node_.memory_pressure.follow();
   if (in_company_) tell_leaders();
   if (in_company_) node_.pubsub->end_turn();
   answer_wishes(node_);
@@ -510,6 +511,7 @@ void Company::begin_barrier(uint32_t partition, uint64_t number, uint32_t voters
   const raft::ReadToken token{number * kBarrierKinds + voters};
   cluster_->groups().step(wall_now(), group_of_partition(partition),
                           raft::in::ReadBarrier{.token = token, .last_beat = cluster_->groups().last_beat(), .voters = voters});
+  if (voters != 0) nudge(partition, 0);
 }
 
 void Company::flush() {

@@ -180,6 +180,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // This node is going to end, or stays after all.
   enum class Draining : uint8_t { kNo, kYes };
   void set_draining(Draining draining);
+  // What the others are told of this node with the beats.
+  void tell_health(const beats::Health& health);
   // Whoever asks from here on is told that nothing was done.
   void stop_serving_all();
   // Nothing is said to other nodes any more, and nothing taken from them, so that the log comes to its end.  set_draining(kNo) ends it.
@@ -293,6 +295,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void begin_joining();
   bool is_fresh(uint32_t partition, int64_t bound_us);
   Status take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes);
+  void ask_freshness(uint32_t partition, int64_t now_us);
+  void nudge(uint32_t partition, NodeId node);
   void tell_freshness();
   void confirm_partition(uint32_t partition);
   Status on_message(NodeId from, uint64_t kind, std::string_view bytes);

@@ -394,17 +394,21 @@ Error Company::uncertain_of(uint32_t partition, uint64_t index) const {
 
 // ---- copies that answer ------------------------------------------------------------------------------------
 
+// The leader also sends what the copy lacks (raft::in::Nudge).
+void Company::ask_freshness(uint32_t partition, int64_t now_us) {
+  if (!states_[partition].freshness.may_ask(now_us)) return;
+  Buffer bytes;
+  quorate::encode(FreshnessMessage{.partition = partition, .asked_us = static_cast<uint64_t>(now_us)}, bytes);
+  ask_leader(partition, static_cast<uint64_t>(FreshnessKind::kAsk), bytes.view());
+}
+
 // Asks the leader in time for the next read.
 bool Company::is_fresh(uint32_t partition, int64_t bound_us) {
   Freshness& freshness = states_[partition].freshness;
   // A turn may take a while until it comes to this read.
   const int64_t now_us = std::max(node_.now.steady_us, node_.clock());
   const int64_t age_us = freshness.age_us(now_us, cluster_->partitions().state_index(partition).value);
-  if (age_us > bound_us / 2 && freshness.may_ask(now_us)) {
-    Buffer bytes;
-    quorate::encode(FreshnessMessage{.partition = partition, .asked_us = static_cast<uint64_t>(now_us)}, bytes);
-    ask_leader(partition, static_cast<uint64_t>(FreshnessKind::kAsk), bytes.view());
-  }
+  if (age_us > bound_us / 2) ask_freshness(partition, now_us);
   return age_us <= bound_us;
 }
 
@@ -419,12 +423,18 @@ Status Company::take_freshness(NodeId from, FreshnessKind kind, std::string_view
   return done();
 }
 
+// A read has met the copy there, or (0) has to hear of several: they need not wait for the next message.
+void Company::nudge(uint32_t partition, NodeId node) {
+  cluster_->groups().step(wall_now(), group_of_partition(partition), raft::in::Nudge{.node = {node}});
+}
+
 // What is committed now was, if the lease still lasts, all that anybody has acknowledged until now.
 void Company::tell_freshness() {
   for (auto& [from, message] : std::exchange(asked_freshness_, {})) {
     const raft::Core* const core = cluster_->partitions().core(message.partition);
     const bool leads = core != nullptr && serves(message.partition) && node_.now.steady_us < core->lease_until_us();
     if (!leads && !(core != nullptr && node_.mistakes.tells_age_without_lease)) continue;
+    nudge(message.partition, from);
     message.commit_index = core->commit_index().value;
     Buffer answer;
     quorate::encode(message, answer);
@@ -443,7 +453,9 @@ bool Company::may_read_copy(const Session& session, uint32_t command_flags, std:
   if ((!is_local && !is_bounded) || !cluster_->partitions().has_committed_state(partition)) return false;
   if (is_bounded && !is_fresh(partition, int64_t{level.number} * 1000)) return false;
   // What the connection has written or seen elsewhere must be there.
-  return cluster_->partitions().state_index(partition).value >= session.places.index_in(partition);
+  if (cluster_->partitions().state_index(partition).value >= session.places.index_in(partition)) return true;
+  ask_freshness(partition, std::max(node_.now.steady_us, node_.clock()));
+  return false;
 }
 
 }  // namespace quorate

@@ -160,6 +160,11 @@ void Company::set_draining(Draining draining) {
   cluster_->set_health(wall_now(), health);
 }
 
+void Company::tell_health(const beats::Health& health) {
+  propose();
+  cluster_->set_health(wall_now(), health);
+}
+
 void Company::stop_serving_all() {
   propose();
   serves_no_more_ = true;

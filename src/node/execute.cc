@@ -10,6 +10,7 @@
 #include "node/changes.h"
 #include "node/followers.h"
 #include "node/forward.h"
+#include "node/memory_limit.h"
 #include "node/output.h"
 #include "node/publish.h"
 #include "node/redact.h"
@@ -17,7 +18,6 @@
 #include "node/routing.h"
 #include "node/transactions.h"
 #include "node/upkeep.h"
-#include "util/memory.h"
 
 namespace quorate {
 
@@ -25,12 +25,6 @@ namespace {
 
 constexpr uint32_t kNodeLookCloser =
     kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy | kNodeHasLevels;
-// What a command adds to the turn's budget of eviction: enough for more than one key, and for as many elements as it may bring, so that a
-// pipeline of writes cannot outrun it.
-constexpr size_t kEvictionPerCommand = 36;
-constexpr size_t kFreePerStep = 64;
-constexpr size_t kFreeCost = 4;  // of that budget; an element that is freed takes longer than an entry that is seen
-
 bool is_named(const Command& row, std::string_view name) { return row.spec->name == name; }
 
 // A command that MULTI does not queue.
@@ -92,24 +86,15 @@ uint32_t effective_flags(const Session& session, const Command& row) {
   return flags;
 }
 
-std::optional<Error> check_memory(NodeState& node, const Session& session, const Command& row,
-                                  uint32_t flags, size_t arguments) {
-  node.eviction_budget += kEvictionPerCommand + arguments * (kFreeCost + 1);
-  const MemoryVerdict verdict = keep_memory(node);
-  if (verdict != MemoryVerdict::kNothingToEvict) return std::nullopt;
-  // What MULTI queues takes memory too.
-  const bool grows = (flags & kDenyOom) != 0 || (session.has(kInMulti) && !runs_inside_multi(row));
-  if (!grows) return std::nullopt;
-  ++node.statistics.evictions_refused;
-  return errors::out_of_memory();
-}
-
 // Why the node does not run this command now.
 std::optional<Error> refusal(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key) {
   const uint32_t flags = effective_flags(session, row);
   if (session.has(kNeedsAuth) && (row.spec->flags & kNoAuth) == 0) return errors::no_auth();
-  if (node.flags & kNodeMemoryLimited) {
-    if (auto error = check_memory(node, session, row, flags, args.size())) return error;
+  // In company whoever leads the partition decides (routing.h): there is the room, or is not.
+  if ((node.flags & (kNodeMemoryLimited | kNodeInCompany)) == kNodeMemoryLimited) {
+    // What MULTI queues takes memory too.
+    const bool grows = (flags & kDenyOom) != 0 || (session.has(kInMulti) && !runs_inside_multi(row));
+    if (auto error = check_memory(node, grows, args.size(), 0)) return error;
   }
   if (node.flags & kNodeWritesRefused) {
     // In company it may run on a node that can write: routing decides.
@@ -406,25 +391,6 @@ void await_all_writes(NodeState& node, Session& session) {
   if (node.flags & kNodeInCompany) return node.company.await_all(session);
   if (!node.durability.has_pending()) return;
   await(node, session, {kLogStream, node.durability.needed_by(Key{})});
-}
-
-MemoryVerdict keep_memory(NodeState& node) {
-  const uint64_t limit = node.store_settings.maxmemory;
-  if (limit == 0) return MemoryVerdict::kEnough;
-  while (mem_used() > limit) {
-    if (node.eviction_budget == 0) {
-      node.background_work_left = true;
-      return MemoryVerdict::kMoreToEvict;
-    }
-    // While values are being freed memory comes without evicting more.
-    size_t left = kFreePerStep;
-    const bool frees_more = node.store.free_some(left);
-    const size_t cost = (kFreePerStep - left) * kFreeCost;
-    node.eviction_budget -= std::min(node.eviction_budget, cost);
-    if (frees_more || cost != 0) continue;
-    if (!node.store.evict_one(node.eviction_budget)) return MemoryVerdict::kNothingToEvict;
-  }
-  return MemoryVerdict::kEnough;
 }
 
 }  // namespace quorate

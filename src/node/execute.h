@@ -61,8 +61,4 @@ void reply_error(NodeState& node, Session& session, std::string_view line);
 // What the session is told next speaks of writes that may not be durable yet, no matter of which keys.
 void await_all_writes(NodeState& node, Session& session);
 
-// Frees memory by eviction until maxmemory is kept or the turn's budget of it is used up.
-enum class MemoryVerdict : uint8_t { kEnough, kMoreToEvict, kNothingToEvict };
-MemoryVerdict keep_memory(NodeState& node);
-
 }  // namespace quorate

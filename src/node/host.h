@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "node/process_settings.h"
+#include "util/memory.h"
 #include "util/result.h"
 
 namespace quorate {
@@ -53,6 +54,9 @@ class Host {
   virtual Status rewrite_config() = 0;
 
   virtual ProcessFacts facts() = 0;
+
+  // What maxmemory limits.  Several nodes of one process, in tests, have a measure of their own.
+  virtual uint64_t used_memory() { return mem_used(); }
 
   // One line for the log; lower case, "fact -> decision".
   virtual void log(LogLevel level, std::string_view line) = 0;

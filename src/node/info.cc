@@ -178,7 +178,9 @@ void write_memory(const Source& from, Lines& out) {
   out.number("rss_overhead_bytes", static_cast<int64_t>(resident) - static_cast<int64_t>(held));
   out.formatted("mem_fragmentation_ratio", "%.2f", ratio(resident, used));
   out.number("mem_fragmentation_bytes", static_cast<int64_t>(resident) - static_cast<int64_t>(used));
-  out.zeros({"mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers",
+  const Company& company = node.company;
+  out.count("mem_not_counted_for_evict", company.is_alone() ? 0 : company.cluster().groups().log_bytes());
+  out.zeros({"mem_replication_backlog", "mem_total_replication_buffers",
              "mem_clients_slaves"});
   out.count("mem_clients_normal", clients);
   out.zeros({"mem_cluster_links"});
@@ -388,6 +390,7 @@ void write_quorum(const Source& from, Lines& out) {
   out.count("quorum_unsafe_recoveries", losses.of(Loss::Kind::kRecovery).size());
   out.count("quorum_takeovers", losses.of(Loss::Kind::kTakeover).size());
   out.count("quorum_waiting_clients", from.node.waits.by_session.size());
+  out.count("nodes_above_maxmemory", from.node.memory_pressure.count_others());
   const StateCheck& check = from.node.company.cluster().partitions().check();
   out.count("state_checks", check.counts().rounds);
   out.count("state_checks_differing", check.counts().differing);

@@ -12,6 +12,7 @@
 #include "node/execute.h"
 #include "node/forward.h"
 #include "node/gathering.h"
+#include "node/memory_limit.h"
 #include "node/transactions.h"
 #include "node/upkeep.h"
 #include "util/number.h"
@@ -171,6 +172,13 @@ uint32_t flags_of(const Session& session, const Command& row) {
   return is_exec(session, row) && session.extras != nullptr ? session.extras->queued_flags : row.spec->flags;
 }
 
+// There is a limit, here or at a node that may hold a copy.
+bool has_memory_limits(const NodeState& node) { return (node.flags & (kNodeMemoryLimited | kNodeMemoryPressed)) != 0; }
+
+std::optional<Error> memory_refusal(NodeState& node, const Session& session, const Command& row, Args args, uint32_t partition) {
+  return check_memory(node, (flags_of(session, row) & kDenyOom) != 0, args.size(), partition);
+}
+
 Road check_level(NodeState& node, Session& session, const Command& row, const Key& first_key, uint32_t partition) {
   const auto error = node.company.level_refusal(session, flags_of(session, row), first_key.bytes, partition);
   return error ? refuse(node, session, *error) : Road::kHere;
@@ -196,6 +204,9 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
   if (may_run_here && (!is_doubted || !may_be_sent_again(session, row))) [[likely]] {
     if (cannot_be_kept(node, session, row)) [[unlikely]]
       return refuse(node, session, write_refusal(node));
+    if (has_memory_limits(node)) [[unlikely]] {
+      if (const auto error = memory_refusal(node, session, row, args, partition)) return refuse(node, session, *error);
+    }
     if (session.has(kHasLevels) || node.company.has_own_levels(partition)) [[unlikely]]
       return check_level(node, session, row, first_key, partition);
     return Road::kHere;
@@ -303,9 +314,14 @@ KeysPartition partition_of_keys(const NodeState& node, const CommandSpec& spec, 
 std::optional<Error> queue_refusal(NodeState& node, const Session& session, const CommandSpec& spec, Args args) {
   if (is_of_all_keys(spec)) return errors::transaction_of_all_keys(spec.name);
   if (auto error = sort_refusal(node, spec, args)) return error;
-  if (!is_redirected(node, session)) return std::nullopt;
+  if (!is_redirected(node, session) && !has_memory_limits(node)) return std::nullopt;
   const KeysPartition keys = partition_of_keys(node, spec, args);
   if (keys.kind != KeysPartition::Kind::kOne) return std::nullopt;
+  if (has_memory_limits(node) && node.company.serves(keys.partition)) {
+    // What is queued takes memory too; client-query-buffer-limit bounds what is queued for others.
+    if (auto error = check_memory(node, true, args.size(), keys.partition)) return error;
+  }
+  if (!is_redirected(node, session)) return std::nullopt;
   auto moved = moved_to(node, session, spec, keys);
   if (moved) ++node.statistics.requests_redirected;
   return moved;

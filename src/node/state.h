@@ -19,6 +19,7 @@
 #include "node/keyspace_counts.h"
 #include "node/latency.h"
 #include "node/leaving.h"
+#include "node/memory_limit.h"
 #include "node/needs.h"
 #include "node/node.h"
 #include "node/persistence.h"
@@ -45,6 +46,7 @@ enum NodeFlag : uint32_t {
   kNodeExactTimes = 1u << 6,      // every command is timed alone
   kNodeFollowed = 1u << 7,        // somebody reads the stream of effects
   kNodeHasLevels = 1u << 9,       // alone, write-quorum or read-quorum ask for more than one node may have
+  kNodeMemoryPressed = 1u << 10,  // another node, which may hold copies of what is led here, is above its maxmemory
   kNodeInCompany = 1u << 8,       // there are other nodes: a request runs where its partition is led
 };
 
@@ -111,6 +113,7 @@ struct NodeState {
   Followers followers;
   Company company;
   Leaving leaving;
+  MemoryPressure memory_pressure{*this};  // in company
   std::unique_ptr<Forwarding> forwarding;  // in company
   std::unique_ptr<PubsubLinks> pubsub;     // in company
 

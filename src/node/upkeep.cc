@@ -11,6 +11,7 @@
 #include "node/followers.h"
 #include "node/forward.h"
 #include "node/host.h"
+#include "node/memory_limit.h"
 #include "node/output.h"
 #include "node/persistence.h"
 #include "node/pubsub_links.h"
@@ -63,7 +64,7 @@ void work_in_background(NodeState& node) {
   node.has_sliced = true;
   if (node.store.do_background_work(std::min(kFreeBudget * slices, kFreeBudgetMax))) node.background_work_left = true;
   block_release_some(kReleaseCalls);
-  if (node.pause == PauseKind::kNone) keep_memory(node);
+  if (node.pause == PauseKind::kNone) relieve_memory(node);
   announce_changes(node);
   expire_keys(node, slices);
 }

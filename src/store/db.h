@@ -341,9 +341,11 @@ class Store {
   // much as looking at `budget` entries; returns how many were expired. `wrapped` says that the walk
   // came to the end of all data once.
   size_t expire_some(size_t budget, bool& wrapped);
-  // Evicts one key by the policy; false if there is nothing that may go.  Reduces `budget` by what that has cost, in
-  // entries looked at.
-  bool evict_one(size_t& budget);
+  // Evicts one key by the policy, of the partitions that are true in `within` (null: of any), and says of which; nothing if there is none
+  // that may go.  Reduces `budget` by what that has cost, in entries looked at.
+  std::optional<uint32_t> evict_one(size_t& budget, const std::vector<bool>* within = nullptr);
+  // Of a partition, in all databases.
+  size_t keys_in(uint32_t partition) const;
   // Frees dropped values and what a broken off snapshot left to do: at most about `budget` elements; true while more
   // waits.
   bool do_background_work(size_t budget);
@@ -430,6 +432,7 @@ class Store {
   void open_next();
   bool owes_dropped_tables() const;
   size_t add_candidates();
+  std::optional<uint32_t> evict_candidate(size_t& budget);
   size_t sample_table(const Db& db, const Table& table, Table::Which which, size_t samples);
   void consider(const Db& db, const Entry* entry);
   uint64_t eviction_score(const Entry* entry) const;
@@ -445,6 +448,9 @@ class Store {
   void drop_tables(std::unique_ptr<Table[]> tables, uint32_t count, int database);
   void configure(Table& table, uint32_t partition) const;
   bool is_led(const Key& key) const { return is_led(partition_of(key.slot)); }
+  bool may_evict_from(uint32_t partition) const {
+    return is_led(partition) && (evicts_within_ == nullptr || (*evicts_within_)[partition]);
+  }
   // Keys that eviction may take, by partition and in all.
   size_t eligible_in(const Db& db, uint32_t partition, Table::Which which) const;
   size_t eligible_in(const Db& db, Table::Which which) const;
@@ -492,6 +498,7 @@ class Store {
   std::vector<DroppedTables> dropped_tables_;
   std::vector<Candidate> candidates_;
   EvictionPolicy candidates_policy_ = EvictionPolicy::kNoEviction;
+  const std::vector<bool>* evicts_within_ = nullptr;  // while evict_one() runs; null: any
 };
 
 inline uint32_t Db::partition_of(const Key& key) const { return store_.partition_of(key.slot); }

@@ -303,18 +303,24 @@ size_t Store::sample_table(const Db& db, const Table& table, Table::Which which,
 }
 
 size_t Store::eligible_in(const Db& db, uint32_t partition, Table::Which which) const {
-  if (!is_led(partition)) return 0;
+  if (!may_evict_from(partition)) return 0;
   const Table& table = db.tables_[partition];
   return which == Table::Which::kExpiring ? table.expiring() : table.size();
 }
 
 size_t Store::eligible_in(const Db& db, Table::Which which) const {
-  if (unled_count_ == 0) return which == Table::Which::kExpiring ? db.size_with_expiry() : db.size();
+  if (unled_count_ == 0 && evicts_within_ == nullptr) return which == Table::Which::kExpiring ? db.size_with_expiry() : db.size();
   if (db.size() == 0) return 0;
   size_t sum = 0;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     sum += eligible_in(db, partition, which);
   }
+  return sum;
+}
+
+size_t Store::keys_in(uint32_t partition) const {
+  size_t sum = 0;
+  for (const Db* db : database_order_) sum += db->partition_size(partition);
   return sum;
 }
 
@@ -343,10 +349,17 @@ size_t Store::add_candidates() {
   return looked_at;
 }
 
-bool Store::evict_one(size_t& budget) {
+std::optional<uint32_t> Store::evict_one(size_t& budget, const std::vector<bool>* within) {
+  evicts_within_ = within;
+  const auto partition = evict_candidate(budget);
+  evicts_within_ = nullptr;
+  return partition;
+}
+
+std::optional<uint32_t> Store::evict_candidate(size_t& budget) {
   constexpr int kRoundsMax = 16;
   const EvictionPolicy policy = settings_.maxmemory_policy;
-  if (policy == EvictionPolicy::kNoEviction || frozen_) return false;
+  if (policy == EvictionPolicy::kNoEviction || frozen_) return std::nullopt;
   const bool is_random =
       policy == EvictionPolicy::kAllKeysRandom || policy == EvictionPolicy::kVolatileRandom;
   // Scores of another policy mean nothing.
@@ -355,14 +368,14 @@ bool Store::evict_one(size_t& budget) {
   for (int round = 0; round < kRoundsMax; ++round) {
     const size_t looked_at = add_candidates();
     budget -= std::min(budget, looked_at);
-    if (candidates_.empty()) return false;
+    if (candidates_.empty()) return std::nullopt;
     while (!candidates_.empty()) {
       const size_t chosen = is_random ? random_.below(candidates_.size()) : candidates_.size() - 1;
       const Candidate candidate = std::move(candidates_[chosen]);
       candidates_.erase(candidates_.begin() + static_cast<ptrdiff_t>(chosen));
       Db& db = database(candidate.database);
       const Key key = make_key(candidate.key);
-      if (!is_led(key)) continue;  // it is another node's by now
+      if (!may_evict_from(partition_of(key.slot))) continue;  // it is another node's by now, or was sampled for others
       Entry* entry = db.tables_ == nullptr ? nullptr : db.table(key).find(key.hash, key.bytes);
       if (entry == nullptr) continue;  // it went since it was sampled
       budget -= std::min(budget, kRemovalCost);
@@ -372,10 +385,10 @@ bool Store::evict_one(size_t& budget) {
       imply(db.index(), key, std::array<std::string_view, 2>{"DEL", key.bytes});
       if (observed_)
         changes_.push_back({db.index(), EventClass::kEvicted, "evicted", candidate.key, true});
-      return true;
+      return partition_of(key.slot);
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 // ---- background

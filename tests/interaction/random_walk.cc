@@ -112,6 +112,7 @@ class Walk {
       const uint64_t token = ++reads_;
       reads_begun_[token] = {core.last_index().value, newest_commit(core.epoch())};
       tell("read " + name(id) + " " + std::to_string(token));
+      if (prng_.chance(0.3)) tell("nudge " + name(id) + (prng_.chance(0.5) ? " " + name(other) : ""));
     }
   }
 

@@ -11,7 +11,9 @@
 //   shown cut 1 [2], heal              what 1 sends or is sent (to or from 2) from now on is lost
 //   beat 1 [2]                   node 1 sends a beat (to node 2); echoes are on the way like
 //   messages silent 2 1 [closed|restarted|leads-no-longer]   node 2 hears node 1 no more connected
-//   1 2                a new stream from 1 to 2 disk 1 hold|release|finish   writes wait; all are
+//   1 2                a new stream from 1 to 2
+//   nudge 1 [2]                  a read at 1 has met the copy of 2, or asks several
+//   disk 1 hold|release|finish   writes wait; all are
 //   done and no longer wait; the oldest one is done crash 1, restart 1 [forgot N|forgot all|lost N]
 //   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1, keeps 1 os,
 //   give-up 1 2 3 [decree TEXT] (replica 1: an operator has given up nodes 2 and 3; none: they count again),
@@ -89,6 +91,7 @@ std::string World::run(std::string_view line) {
       {"beat", &World::do_beat},
       {"silent", &World::do_silent},
       {"connected", &World::do_connected},
+      {"nudge", &World::do_nudge},
       {"disk", &World::do_disk},
       {"crash", &World::do_crash},
       {"restart", &World::do_restart},
@@ -134,6 +137,7 @@ void World::do_option(const Words& words) {
       {"lease", &raft::Options::lease_us},         {"drift", &raft::Options::drift_us},
       {"suspicion", &raft::Options::suspicion_us}, {"yield", &raft::Options::yield_us},
       {"retry", &raft::Options::retry_us},         {"transfer", &raft::Options::transfer_us},
+      {"nudge", &raft::Options::nudge_us},
       {"settle", &raft::Options::transfer_settle_us}};
   const std::map<std::string, size_t raft::Options::*> sizes = {
       {"window", &raft::Options::window_bytes_max},
@@ -453,6 +457,10 @@ void World::do_silent(const Words& words) {
 
 void World::do_connected(const Words& words) {
   step(number_from(words.at(1)), raft::in::PeerConnected{{number_from(words.at(2))}});
+}
+
+void World::do_nudge(const Words& words) {
+  step(number_from(words.at(1)), raft::in::Nudge{words.size() > 2 ? raft::NodeId{number_from(words[2])} : raft::NodeId{}});
 }
 
 // ---- disks, crashes

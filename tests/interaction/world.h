@@ -78,6 +78,7 @@ class World {
   void do_beat(const Words& words);
   void do_silent(const Words& words);
   void do_connected(const Words& words);
+  void do_nudge(const Words& words);
   void do_disk(const Words& words);
   void do_crash(const Words& words);
   void do_restart(const Words& words);

@@ -37,6 +37,7 @@ constexpr FaultRow kFaults[kClusterFaultCount] = {
     {"failed syncs", &ClusterSwarm::sync_fails},
     {"wishes of operators", &ClusterSwarm::churn},
     {"changes of the mode", &ClusterSwarm::mode},
+    {"full memories", &ClusterSwarm::memory_full},
 };
 
 const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
@@ -80,6 +81,11 @@ void ClusterWorld::strike(ClusterFault fault) {
     }
     case ClusterFault::kMode:
       if (modes_.is_idle() && may_change_mode()) modes_.begin();
+      return;
+    case ClusterFault::kMemoryFull:
+      if (machine.node == nullptr) return;
+      machine.node->set_config("maxmemory", "1");
+      push({.at = now_us_ + length_us, .kind = EventKind::kMemoryRoom, .machine = number});
       return;
     case ClusterFault::kPartition:
       return cut_sides();

@@ -126,6 +126,7 @@ void ClusterWorld::start_node(uint32_t number) {
                        .now = clock(machine),
                        .group = group,
                        .mistakes = options_.mistakes,
+                       .bytes_a_key = swarm_.bytes_a_key,
                        .start_facts = facts_of(number, 0),
                        .carrier = &machine.carrier,
                        .on_log = [this, number](std::string_view line) { on_line(number, line); }});
@@ -262,6 +263,7 @@ void ClusterWorld::heal() {
     machine.is_full = machine.sync_fails = false;
     if (swarm_.has_secret) set_secret(number);
     if (machine.node != nullptr) {
+      machine.node->set_config("maxmemory", "0");
       machine.node->die_after(UINT64_MAX);
     } else if (!machine.is_lost) {
       push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(100'000)),

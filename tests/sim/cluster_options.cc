@@ -155,6 +155,14 @@ void draw_what_is_kept(Prng& prng, ClusterSwarm& swarm) {
   swarm.boot_after_us = alone_us + joined_us;
 }
 
+// Likewise.
+void draw_memory(Prng& prng, ClusterSwarm& swarm) {
+  const FaultRate drawn = draw_rate(prng, 0.25, {500 * kMs, 100 * kMs}, {5 * kSecond, 2 * kSecond});
+  if (swarm.is_gentle) return;
+  swarm.memory_full = drawn;
+  if (drawn.on()) swarm.bytes_a_key = 1000;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -187,6 +195,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_modes(mode_prng, swarm);
   Prng kept_prng(seed ^ 0x6b657074);
   draw_what_is_kept(kept_prng, swarm);
+  Prng memory_prng(seed ^ 0x6d656d6f7279);
+  draw_memory(memory_prng, swarm);
   return swarm;
 }
 
@@ -232,6 +242,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "failed sync", swarm.sync_fails);
   add_line(text, "churn", swarm.churn);
   add_line(text, "mode change", swarm.mode);
+  add_line(text, "full memory", swarm.memory_full);
   if (swarm.loses_most) text += "  most machines are lost for good\n";
   if (swarm.loses_decision) text += "  and a decision with them\n";
   if (swarm.dead_after_ms > 0) add_line(text, "node-dead-after", static_cast<double>(swarm.dead_after_ms));

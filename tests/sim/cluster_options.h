@@ -35,6 +35,7 @@ struct ClusterSwarm {
   int64_t dead_after_ms = 0;   // node-dead-after; 0: longer than a lifetime
   int64_t state_check_s = 0;   // state-check-seconds: all copies are compared once in so long; 0: never
   bool has_secret = false;     // masterauth
+  uint64_t bytes_a_key = 0;    // of memory, as maxmemory counts it; 0: that of the process
   int64_t secret_after_us = 0; // it is set so late, at one node after the other; 0: they start with it
   bool saves() const { return rewrite_min_bytes < kRewriteNever; }
   // The network between nodes.
@@ -61,6 +62,7 @@ struct ClusterSwarm {
   FaultRate disk_full;
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process
   FaultRate mode;        // the mode is changed, with all that it has so far
+  FaultRate memory_full;  // a node's maxmemory is less than it uses
   FaultRate churn;       // a node is drained for a while, or replaced by a new one
   bool loses_decision = false;   // with those machines, and nobody else has heard of it: of the mode
   bool loses_most = false;  // behind all that, and once it has healed: most machines are lost for good, an operator gives them up

@@ -121,6 +121,11 @@ void ClusterWorld::handle(Event& event) {
       machine.is_full = false;
       return;
     }
+    case EventKind::kMemoryRoom: {
+      Machine& machine = *machines_[event.machine];
+      if (machine.node != nullptr) machine.node->set_config("maxmemory", "0");
+      return;
+    }
   }
 }
 
@@ -178,6 +183,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kFault:
     case EventKind::kMend:
     case EventKind::kDiskRoom:
+    case EventKind::kMemoryRoom:
     case EventKind::kSecret:
     case EventKind::kAbsent:
     case EventKind::kLoneMode:

@@ -52,8 +52,9 @@ enum class ClusterFault : uint8_t {
   kSyncFails,
   kChurn,
   kMode,
+  kMemoryFull,
 };
-constexpr size_t kClusterFaultCount = 15;
+constexpr size_t kClusterFaultCount = 16;
 const char* name_of(ClusterFault fault);
 
 class ClusterWorld final : private NetworkHost,
@@ -154,6 +155,7 @@ class ClusterWorld final : private NetworkHost,
     kFault,     // `number` says which
     kMend,      // cut `number` ends
     kDiskRoom,  // a full disk has room again
+    kMemoryRoom,
     kSave,      // somebody tells a node to write its log anew
     kSecret,    // masterauth is set at a node
     kAbsent,    // a node was told to end at `number`, or has ended since

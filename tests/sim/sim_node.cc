@@ -297,6 +297,15 @@ void SimNode::close_peer(ConnectionId connection, Buffer& last_words) {
   options_.carrier->hang_up(connection, last_words.view());
 }
 
+uint64_t SimNode::used_memory() {
+  if (options_.bytes_a_key == 0 || node_ == nullptr) return Host::used_memory();
+  uint64_t keys = 0;
+  Store& store = node_->store();
+  for (int database = 0; database < store.database_count(); ++database) keys += store.database(database).size();
+  const Company& company = node_->state().company;
+  return keys * options_.bytes_a_key + (company.is_started() ? company.cluster().groups().log_bytes() : 0);
+}
+
 void SimNode::log(LogLevel, std::string_view line) {
   if (options_.on_log) options_.on_log(line);
   if (log_lines_.size() < kLogLinesMax) log_lines_.emplace_back(line);

@@ -50,6 +50,7 @@ class SimNode final : private Driver, private Host {
     bool forgets_expiry = false;
     raft::Options group = {};
     NodeMistakes mistakes = {};
+    uint64_t bytes_a_key = 0;  // its memory is so much for each key; 0: that of the process
     StartFacts start_facts = {.boot_id = {1}, .directory_inode = 1};  // always the same boot
     PeerCarrier* carrier = nullptr;  // none: no other node can be reached
     std::function<void(std::string_view)> on_log = nullptr;
@@ -147,6 +148,7 @@ class SimNode final : private Driver, private Host {
   Status settings_changed(std::span<const std::string_view>) override { return done(); }
   Status rewrite_config() override { return ErrorCode::kUnsupported; }
   ProcessFacts facts() override { return {}; }
+  uint64_t used_memory() override;
   void log(LogLevel level, std::string_view line) override;
   void end_process(ProcessEnd end) override { ended_ = end; }
 

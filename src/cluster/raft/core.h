@@ -46,6 +46,7 @@ struct Options {
   int64_t back_off_us = 50'000;                  // doubles with each failure, with chance
   int64_t back_off_us_max = 1'600'000;
   int64_t retry_us = 200'000;            // unanswered appends, recovery requests
+  int64_t nudge_us = 50'000;             // the same, of a member that a read has met
   int64_t commit_notice_us = 5'000;      // followers hear of a commit at the latest after this
   int64_t transfer_us = 300'000;         // then a transfer is given up
   // The target is told so long after the leader has stopped serving, so that what was read until
@@ -111,6 +112,8 @@ class Core {
 
   // ---- who and where
   const Options& options() const { return options_; }
+  // Of the log that is kept in memory for followers; holds from the next commit on.
+  void set_window(size_t bytes_max) { options_.window_bytes_max = bytes_max; }
   RoleState role_state() const;
   // It follows a leader on that other node, or asks around whether it still does.
   bool follows_leader_on(NodeId node) const;
@@ -333,11 +336,14 @@ class Core {
   void on(const in::Propose& input, Output& out);
   void on(const in::PeerConnected& input, Output& out);
   void on(const in::PeerRestarted& input, Output& out);
+  void on(const in::Nudge& input, Output& out);
   Index append_own(EntryKind kind, SharedBytes payload, Output& out);
   void send_appends(Output& out);
   void send_appends(Progress& member, Output& out);
   void send_notices(Output& out);
+  void send_notice(Progress& member, Output& out);
   void retry_appends(Output& out);
+  void send_again(Progress& member, int64_t unanswered_us, Output& out);
   void advance_commit(Output& out);
   void rebuild_progress();
   Progress* find(ReplicaId replica);

@@ -102,6 +102,13 @@ struct PeerRestarted {
   NodeId node = {};
 };
 
+// A read has met the replica on `node`, or (none) asks several voters of this leader: who lacks what is
+// committed here is told of it now, and sent again what was not answered for nudge_us.  Waits for
+// nothing.
+struct Nudge {
+  NodeId node = {};
+};
+
 // Begin the change to `target` (its `outgoing` empty).  Requires: change_refusal(target) == kNone.
 struct ChangeConfiguration {
   Configuration target = {};
@@ -157,7 +164,7 @@ struct SnapshotReceived {
 using Input = std::variant<in::Start, in::Timeout, in::Receive, in::Propose, in::Persisted,
                            in::ReadBarrier, in::LeaderHeard, in::LeadershipConfirmed,
                            in::LeadershipRefused, in::PeerSilent, in::PeerConnected,
-                           in::PeerRestarted, in::ChangeConfiguration, in::TransferLeadership,
+                           in::PeerRestarted, in::Nudge, in::ChangeConfiguration, in::TransferLeadership,
                            in::GiveUp, in::Loaded, in::Draining, in::Kept,
                            in::SnapshotFailed, in::SnapshotReceived>;
 

@@ -76,21 +76,35 @@ void Core::send_appends(Progress& member, Output& out) {
 void Core::send_notices(Output& out) {
   Leader& leading = *leader();
   leading.notice_us = kNever;
-  for (Progress& member : leading.progress) {
-    const bool is_reached = member.state() == Progress::State::kReplicate && !member.is_silent;
-    if (member.member() == options_.self || !is_reached || member.told_commit >= commit_) continue;
-    member.told_commit = commit_;
-    tell(member.member(), CommitNotice{.commit = commit_}, out);
+  for (Progress& member : leading.progress) send_notice(member, out);
+}
+
+void Core::send_notice(Progress& member, Output& out) {
+  const bool is_reached = member.state() == Progress::State::kReplicate && !member.is_silent;
+  if (member.member() == options_.self || !is_reached || member.told_commit >= commit_) return;
+  member.told_commit = commit_;
+  tell(member.member(), CommitNotice{.commit = commit_}, out);
+}
+
+void Core::on(const in::Nudge& input, Output& out) {
+  if (leader() == nullptr || leader()->suspended) return;
+  for (Progress& member : leader()->progress) {
+    if (!input.node.none() && member.member().node != input.node) continue;
+    send_notice(member, out);
+    send_again(member, options_.nudge_us, out);
   }
 }
 
 void Core::retry_appends(Output& out) {
-  for (Progress& member : leader()->progress) {
-    const int64_t since_us = member.waiting_since_us();
-    if (member.is_silent || since_us == kNever || now_us_ - since_us < options_.retry_us) continue;
-    member.probe_again();
-    send_appends(member, out);
-  }
+  for (Progress& member : leader()->progress) send_again(member, options_.retry_us, out);
+}
+
+// If what is on the way to it was not answered for so long.
+void Core::send_again(Progress& member, int64_t unanswered_us, Output& out) {
+  const int64_t since_us = member.waiting_since_us();
+  if (member.is_silent || since_us == kNever || now_us_ - since_us < unanswered_us) return;
+  member.probe_again();
+  send_appends(member, out);
 }
 
 void Core::on(const in::PeerConnected& input, Output& out) {

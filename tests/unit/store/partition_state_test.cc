@@ -575,6 +575,12 @@ TEST_F(LedElsewhere, EvictionPassesItAlsoForWhatItHadChosenBefore) {
     EXPECT_EQ(db.partition_size(kTheirs), theirs);
   }
   size_t budget = SIZE_MAX;
+  std::vector<bool> within(world.store.partition_count(), true);
+  within[kOurs] = false;
+  EXPECT_FALSE(world.store.evict_one(budget, &within));
+  within[kOurs] = true;
+  EXPECT_EQ(world.store.evict_one(budget, &within), kOurs);
+  EXPECT_EQ(world.store.keys_in(kOurs), db.partition_size(kOurs));
   while (world.store.evict_one(budget)) {
   }
   EXPECT_EQ(db.partition_size(kOurs), 0u);
