@@ -343,7 +343,9 @@ TEST(Members, what_makes_no_sense_is_not_moved) {
     const bool is_alone_in_its_zone = std::count_if(state.plan()[0].replicas.begin(), state.plan()[0].replicas.end(),
                                                     [&](const PlannedReplica& one) { return one.node % 2 == each.node % 2; }) == 1;
     const std::string text = is_alone_in_its_zone ? refusal({.partition = 0, .from = each.node, .to = other}) : "";
-    if (is_alone_in_its_zone) EXPECT_EQ(text, "the partition's copies would be in fewer zones than they are");
+    if (is_alone_in_its_zone) {
+      EXPECT_EQ(text, "the partition's copies would be in fewer zones than they are");
+    }
   }
   ASSERT_TRUE(state.apply(meta::SetDead{{other}}).ok());
   EXPECT_EQ(refusal({.partition = 0, .from = lead, .to = other}), "the node is dead: it was silent for node-dead-after");
@@ -406,6 +408,8 @@ TEST(Members, what_was_moved_stays_until_the_members_change_or_somebody_asks_for
   const std::string bytes = bytes_of(state);
   ASSERT_TRUE(state.apply(meta::Rebalance{}).ok());
   EXPECT_EQ(bytes_of(state), bytes);
+}
+
 TEST(Members, the_mode_is_what_two_settings_mean_and_its_changes_are_counted) {
   ClusterState state = founded();
   const auto set = [&](const std::string& name, const std::string& value) { ASSERT_TRUE(state.apply(meta::SetSetting{name, value}).ok()); };
