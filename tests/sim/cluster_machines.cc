@@ -64,7 +64,7 @@ StartFacts ClusterWorld::facts_of(uint32_t number, uint8_t boots) const {
 // The first node is told its mode while it has no company, and that counts once a start would find all that it has acknowledged.
 void ClusterWorld::tell_lone_mode() {
   constexpr int64_t kLookUs = 5'000;
-  constexpr std::string_view kYes = "*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n";
+  constexpr std::string_view kSet = "*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n";
   Machine& first = *machines_[0];
   if (first.node != nullptr && !company_of(*first.node).is_alone()) return;
   if (first.node != nullptr && first.paused_until_us <= now_us_) {
@@ -75,7 +75,9 @@ void ClusterWorld::tell_lone_mode() {
       show_clock(first);
       if (first.own_line < 0) first.own_line = first.node->connect();
       const std::string& policy = swarm_.appendfsync;
-      first.node->send(first.own_line, "*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$11\r\nappendfsync\r\n$" + std::to_string(policy.size()) + "\r\n" + policy + "\r\n" + std::string(kYes));
+      const std::string value = "$" + std::to_string(policy.size()) + "\r\n" + policy + "\r\n";
+      first.node->send(first.own_line, std::string(kSet) + "$11\r\nappendfsync\r\n" + value);
+      first.node->send(first.own_line, std::string(kSet) + "$10\r\nappendonly\r\n$3\r\nyes\r\n");
       input(0);
     } else if (keeps_data_in_log(state) && state.persistence.log_counts && !state.persistence.job_runs &&
                state.durability.log().synced() >= state.durability.log().appended()) {
