@@ -583,6 +583,7 @@ TEST(Peers, guests_are_limited_and_the_silent_ones_go) {
   peers.tick(net.now);
   EXPECT_EQ(peers.output().close.size(), 64u);
   EXPECT_EQ(peers.refusals(), 200u);
+  net.run();
   EXPECT_NE(peers.accepted(net.now, Net::address(9)), 0u);
 }
 
