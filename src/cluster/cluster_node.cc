@@ -77,7 +77,7 @@ ClusterNode::ClusterNode(const ClusterNodeOptions& options, PartitionData& data)
       peers_(peers_options(options, random_)),
       groups_(groups_options(options, random_), *this),
       meta_({.self = options.own.id, .incarnation = {options.incarnation}, .partitions = options.partitions}, groups_),
-      partitions_({.self = options.own.id, .partitions = options.partitions, .seed = options.seed}, groups_, data),
+      partitions_({.self = options.own.id, .partitions = options.partitions, .states = options.states, .seed = options.seed}, groups_, data),
       recovery_({.self = options.own.id, .partitions = options.partitions, .nonce = options.incarnation << 32}, groups_, meta_) {
   CHECK(options.own.id != 0);
 }
@@ -600,15 +600,16 @@ void ClusterNode::flush(Instant now) {
 
 bool ClusterNode::has_record() const {
   return groups_.has_writes() || meta_.base_to_store() || !partitions_.bases_to_store().empty() ||
-         !partitions_.gone_to_store().empty();
+         !partitions_.gone_to_store().empty() || !partitions_.pieces_to_store().empty();
 }
 
 ClusterNode::RecordNeeds ClusterNode::begin_record(uint64_t record, Buffer& out, Keeping keeping) {
   std::vector<GroupBase> bases = std::exchange(partitions_.bases_to_store(), {});
   if (auto meta = std::exchange(meta_.base_to_store(), std::nullopt)) bases.push_back(std::move(*meta));
+  const std::vector<GroupPiece> pieces = std::exchange(partitions_.pieces_to_store(), {});
   const std::vector<raft::GroupId> gone = std::exchange(partitions_.gone_to_store(), {});
   const std::vector<GroupWrite>& writes = groups_.begin_record(record);
-  encode({.gone = gone, .bases = bases, .writes = writes, .keeping = keeping, .meta = meta_.group()}, out);
+  encode({.gone = gone, .pieces = pieces, .bases = bases, .writes = writes, .keeping = keeping, .meta = meta_.group()}, out);
   const bool has_promise = std::any_of(writes.begin(), writes.end(), [&](const GroupWrite& each) {
     return each.write.hard_state.has_value() || each.write.log_base.has_value() || (is_meta(each.group) && each.write.writes());
   });
@@ -616,6 +617,7 @@ ClusterNode::RecordNeeds ClusterNode::begin_record(uint64_t record, Buffer& out,
 }
 
 std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping) const {
+  if (partitions_.has_open_pieces()) return std::nullopt;
   std::vector<GroupBase> bases;
   std::vector<GroupWrite> writes;
   Checkpoint out;

@@ -48,6 +48,7 @@ struct ClusterNodeOptions {
   int64_t knock_us = 500'000;          // how often a joining node asks again
   int64_t meta_transfer_us = 50'000;   // between two attempts to hand the meta group over, while the node should not lead
   int64_t plan_us = 200'000;           // between two looks at the plan on the leader of the meta group
+  StateOptions states = {};
 };
 
 // What was on disk.

@@ -4,9 +4,11 @@
 //   tag 1: a hard state     tag 2: the log begins anew behind a mark     tag 3: an entry
 //   tag 4: a base           tag 5: the replica is gone
 //   tag 6: from here on only this group is kept whole
+//   tag 8: a piece of a state whose base follows
 //   tag 7: what a base without a state stands for and the snapshot does not show; right behind the base
 //   entry = u8 kind, varint term, varint index, payload (the rest)
-//   base  = u64 replica, u8 1 if a state follows, mark, state (the rest)
+//   base  = u64 replica, u8 form, mark, [form 1: state (the rest); form 2: varint size of the state, which is the pieces before]
+//   piece = varint offset, bytes (the rest)
 #include "cluster/group_record.h"
 
 #include <string>
@@ -18,7 +20,10 @@ namespace quorate {
 
 namespace {
 
-enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6, kBeside = 7 };
+enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6, kBeside = 7, kPiece = 8 };
+
+// What follows the mark of a base.
+enum class StateForm : uint8_t { kNone = 0, kWhole = 1, kPieces = 2 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "group record: " + std::string(what)); }
 
@@ -50,13 +55,24 @@ void encode(const GroupRecord& record, Buffer& out) {
   const auto is_kept = [&](raft::GroupId group) { return record.keeping == Keeping::kAll || group == record.meta; };
   Buffer part;
   for (const raft::GroupId group : record.gone) append_item(out, group, Tag::kGone, {});
+  for (const GroupPiece& piece : record.pieces) {
+    if (!is_kept(piece.group)) continue;
+    append_varint(out, piece.group.value);
+    out.push_back(static_cast<char>(Tag::kPiece));
+    append_varint(out, varint_size(piece.offset) + piece.bytes.size());
+    append_varint(out, piece.offset);
+    out.append(piece.bytes);
+  }
   for (const GroupBase& base : record.bases) {
     part.clear();
     append_little<uint64_t>(part, base.replica.value);
     const bool has_state = base.state && is_kept(base.group);
-    part.push_back(has_state ? 1 : 0);
+    const bool has_pieces = base.bytes_in_pieces && is_kept(base.group);
+    const StateForm form = has_state ? StateForm::kWhole : has_pieces ? StateForm::kPieces : StateForm::kNone;
+    part.push_back(static_cast<char>(form));
     raft::encode(base.mark, part);
     if (has_state) part.append(*base.state);
+    if (has_pieces) append_varint(part, *base.bytes_in_pieces);
     append_item(out, base.group, Tag::kGroupBase, part.view());
     if (!base.beside.empty() && is_kept(base.group)) append_item(out, base.group, Tag::kBeside, base.beside);
   }
@@ -96,6 +112,8 @@ Status GroupRecovery::record(std::string_view bytes) {
       groups_.erase(group);
     } else if (tag == static_cast<uint8_t>(Tag::kBare)) {
       take_bare(group);
+    } else if (tag == static_cast<uint8_t>(Tag::kPiece)) {
+      TRY(take_piece(group, item));
     } else if (groups_.find(group) == groups_.end()) {
       return damaged("group " + std::to_string(group.value) + " has no beginning");
     } else if (tag == static_cast<uint8_t>(Tag::kHardState)) {
@@ -124,6 +142,7 @@ void GroupRecovery::empty(Found& found) {
 
 void GroupRecovery::take_bare(raft::GroupId meta) {
   kept_ = meta;
+  std::erase_if(pieces_, [&](const auto& each) { return !is_kept(each.first); });
   for (auto& [group, found] : groups_) {
     if (!is_kept(group)) empty(found);
   }
@@ -131,8 +150,8 @@ void GroupRecovery::take_bare(raft::GroupId meta) {
 
 Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
   raft::ReplicaId replica;
-  uint8_t has_state = 0;
-  if (!take_little<uint64_t>(bytes, replica.value) || !take_little<uint8_t>(bytes, has_state)) return damaged("a base is cut off");
+  uint8_t form = 0;
+  if (!take_little<uint64_t>(bytes, replica.value) || !take_little<uint8_t>(bytes, form)) return damaged("a base is cut off");
   TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
   Found& found = groups_[group];
   raft::HardState& hard_state = found.restored.hard_state;
@@ -144,8 +163,34 @@ Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
   found.restored.entries.clear();
   found.state.reset();
   found.beside.clear();
-  if (has_state != 0) found.state = bytes;
+  TRY(take_state(group, found, form, bytes));
   if (!is_kept(group)) empty(found);
+  return done();
+}
+
+Status GroupRecovery::take_state(raft::GroupId group, Found& found, uint8_t form, std::string_view bytes) {
+  if (form > static_cast<uint8_t>(StateForm::kPieces)) return damaged("a base of an unknown form");
+  auto pieces = pieces_.extract(group);
+  if (form == static_cast<uint8_t>(StateForm::kWhole)) found.state = bytes;
+  if (form != static_cast<uint8_t>(StateForm::kPieces)) return done();
+  uint64_t size = 0;
+  if (!take_varint(bytes, size) || !bytes.empty()) return damaged("a base is cut off");
+  if (!is_kept(group)) return done();
+  std::string state = pieces.empty() ? std::string() : std::move(pieces.mapped());
+  if (state.size() != size) return damaged("a state lacks pieces");
+  found.state = std::move(state);
+  return done();
+}
+
+// Those of a state that was given up have no base.
+Status GroupRecovery::take_piece(raft::GroupId group, std::string_view bytes) {
+  uint64_t offset = 0;
+  if (!take_varint(bytes, offset)) return damaged("a piece is cut off");
+  if (!is_kept(group)) return done();
+  std::string& pieces = pieces_[group];
+  if (offset == 0) pieces.clear();
+  if (pieces.size() != offset) return damaged("a piece is missing before " + std::to_string(offset));
+  pieces += bytes;
   return done();
 }
 

@@ -22,7 +22,16 @@ struct GroupBase {
   raft::ReplicaId replica = {};
   raft::SnapshotMark mark = {};               // all zero: nothing yet
   std::optional<std::string> state = {};      // what the mark stands for; absent: what this node holds already
+  // Instead of it: so many bytes stand in the pieces before.
+  std::optional<uint64_t> bytes_in_pieces = {};
   std::string beside = {};                    // of that, if it is in a snapshot: what does not stand there
+};
+
+// A piece of a state whose base follows, in this record or a later one; unless the first piece comes again.
+struct GroupPiece {
+  raft::GroupId group = {};
+  uint64_t offset = 0;
+  std::string bytes = {};
 };
 
 // How much a node keeps of its partitions (REPLICATION 5).
@@ -35,6 +44,7 @@ enum class Keeping : uint8_t {
 // What one turn stores, in the order in which it is read back.
 struct GroupRecord {
   std::span<const raft::GroupId> gone = {};   // replicas that were dropped
+  std::span<const GroupPiece> pieces = {};
   std::span<const GroupBase> bases = {};
   // Those without anything to store take no bytes.  One with a log base follows the base of its group with the same mark.
   std::span<const GroupWrite> writes = {};
@@ -74,8 +84,11 @@ class GroupRecovery {
   Status take_log_base(raft::GroupId group, std::string_view bytes);
   Status take_entry(raft::GroupId group, std::string_view bytes);
   Status take_beside(raft::GroupId group, std::string_view bytes);
+  Status take_piece(raft::GroupId group, std::string_view bytes);
+  Status take_state(raft::GroupId group, Found& found, uint8_t form, std::string_view bytes);
 
   std::map<raft::GroupId, Found> groups_;
+  std::map<raft::GroupId, std::string> pieces_;   // that stand before their base
   raft::GroupId kept_ = {};   // the only group that is kept; none: all are
 };
 

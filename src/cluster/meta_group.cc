@@ -14,6 +14,8 @@ namespace {
 
 // How far behind a learner may be when it is made a voter: a few commands.
 constexpr uint64_t kCaughtUpWithin = 16;
+// All members learn who they are.
+static_assert(raft::kLearnersMax >= placement::kMembersMax);
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "meta group: " + std::string(what)); }
 
@@ -503,7 +505,7 @@ std::optional<raft::Configuration> MetaGroup::wanted_configuration() const {
     const raft::Member member{.replica = {record.id}, .node = {record.id}};
     const bool is_left = record.state != MemberState::kRemoved && !is_given_up(record.id);
     const bool learns = is_left && !target.incoming.has(member.replica);
-    if (learns && target.learners.size() < raft::kMembersMax) target.learners.push_back(member);
+    if (learns && target.learners.size() < raft::kLearnersMax) target.learners.push_back(member);
   }
   if (target == current) return std::nullopt;
   return target;

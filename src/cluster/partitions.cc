@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "cluster/partitions_parts.h"
-#include "cluster/raft/message_codec.h"
 #include "util/check.h"
 #include "util/varint.h"
 
@@ -13,15 +12,7 @@ namespace quorate {
 
 namespace {
 
-using partitions_parts::damaged;
 using partitions_parts::leads;
-
-bool waits_for_snapshot(const raft::Core& leader, const raft::Member& member) {
-  const std::span<const raft::Progress> progress = leader.progress();
-  return std::any_of(progress.begin(), progress.end(), [&](const raft::Progress& each) {
-    return each.member() == member && each.state() == raft::Progress::State::kSnapshot;
-  });
-}
 
 }  // namespace
 
@@ -63,6 +54,7 @@ void Partitions::restore(Instant now, std::map<raft::GroupId, GroupRecovery::Fou
 void Partitions::add_empty(Instant now, uint32_t partition, raft::ReplicaId replica, raft::Restored restored) {
   const raft::GroupId group = group_of_partition(partition);
   forget_snapshot(partition);
+  forget_coming(partition);
   check_.forget(partition);
   data_.clear(partition);
   replicas_[partition] = Replica();
@@ -118,8 +110,10 @@ void Partitions::mend(Instant now, uint32_t partition, Peers& peers) {
 void Partitions::drop(Instant now, uint32_t partition) {
   groups_.remove(now, group_of_partition(partition));
   std::erase_if(bases_to_store_, [&](const GroupBase& each) { return each.group == group_of_partition(partition); });
+  std::erase_if(pieces_to_store_, [&](const GroupPiece& each) { return each.group == group_of_partition(partition); });
   gone_to_store_.push_back(group_of_partition(partition));
   forget_snapshot(partition);
+  forget_coming(partition);
   check_.forget(partition);
   data_.clear(partition);
   data_.on_role(partition, raft::RoleState());
@@ -214,21 +208,6 @@ void Partitions::on_truncated(raft::GroupId group, std::span<const raft::Entry> 
   }
 }
 
-void Partitions::on_install(raft::GroupId group, const raft::SnapshotMark& mark) {
-  CHECK(received_ && received_->group == group);
-  const uint32_t partition = partition_of(group);
-  // check() has said so.
-  CHECK(data_.install(partition, received_->state).ok());
-  check_.forget(partition);
-  replicas_[partition].state_index = mark.last.index;
-  replicas_[partition].is_astray = false;
-  replicas_[partition].fault = Fault::kNone;
-  bases_to_store_.push_back({.group = group,
-                             .replica = groups_.find(group)->options().self.replica,
-                             .mark = mark,
-                             .state = std::string(received_->state)});
-}
-
 void Partitions::on_commit(raft::GroupId group, raft::Index commit) {
   // Under load that is nearly always, and a look costs more than what it applies: so what is settled stays so.
   due_.insert(partition_of(group));
@@ -242,132 +221,6 @@ void Partitions::on_failure(raft::GroupId group) {
 
 void Partitions::on_read(raft::GroupId group, raft::ReadToken token, raft::ReadVerdict verdict) {
   data_.on_read(partition_of(group), token, verdict);
-}
-
-void Partitions::on_snapshot_wanted(raft::GroupId group, const raft::Member& to) {
-  Replica& replica = replicas_[partition_of(group)];
-  look_soon(partition_of(group));
-  // It is asked for once, and once more for each new connection: one that was on its way went with the connection before.
-  std::erase_if(replica.snapshots_sent, [&](const Replica::Sent& sent) { return sent.to == to; });
-  const auto known = std::find(replica.snapshot_wanted.begin(), replica.snapshot_wanted.end(), to);
-  if (known == replica.snapshot_wanted.end()) replica.snapshot_wanted.push_back(to);
-}
-
-// ---- snapshots ---------------------------------------------------------------------------------------------
-//
-//   message = varint group, u64 replica of the sender, varint term, mark, state
-
-void Partitions::forget_snapshot(uint32_t partition) {
-  replicas_[partition].snapshot.reset();
-  if (encoding_ != partition) return;
-  encoding_.reset();
-  data_.stop_encoding();
-}
-
-bool Partitions::make_snapshot(Instant now, uint32_t partition) {
-  Replica& replica = replicas_[partition];
-  const raft::Core& own = *groups_.find(group_of_partition(partition));
-  if (!replica.snapshot) {
-    auto mark = state_mark(partition);
-    if (!mark) return false;
-    wants_step_ = true;
-    if (encoding_ || snapshots_begun_ == options_.snapshots_a_turn_max) return false;
-    ++snapshots_begun_;
-    check_.stop_sum();
-    encoding_ = partition;
-    next_step_us_ = now.steady_us;
-    HeldSnapshot& held = replica.snapshot.emplace();
-    held.term = own.term();
-    held.mark = std::move(*mark);
-  }
-  if (encoding_ != partition) return true;
-  wants_step_ = true;
-  if (now.steady_us < next_step_us_) return false;
-  next_step_us_ = now.steady_us + options_.encoding_us;
-  switch (data_.encode_some(partition, replica.snapshot->state)) {
-    case PartitionData::Encoding::kMore:
-      return false;
-    case PartitionData::Encoding::kDone:
-      encoding_.reset();
-      return true;
-    case PartitionData::Encoding::kBroken:
-      forget_snapshot(partition);
-      return false;
-  }
-  CHECK(false);
-}
-
-void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
-  Replica& replica = replicas_[partition];
-  const raft::GroupId group = group_of_partition(partition);
-  const raft::Core& own = *groups_.find(group);
-  if (!leads(own)) replica.snapshots_sent.clear();
-  std::erase_if(replica.snapshot_wanted, [&](const raft::Member& to) { return !waits_for_snapshot(own, to); });
-  if (replica.snapshot_wanted.empty() || !leads(own)) {
-    replica.snapshot_wanted.clear();
-    forget_snapshot(partition);
-    return;
-  }
-  // One that is on its way is enough, for a while: it may have gone to a process that fell.
-  const auto is_on_its_way = [&](const raft::Member& to) {
-    return std::any_of(replica.snapshots_sent.begin(), replica.snapshots_sent.end(),
-                       [&](const Replica::Sent& sent) { return sent.to == to && now.steady_us < sent.again_us; });
-  };
-  if (std::all_of(replica.snapshot_wanted.begin(), replica.snapshot_wanted.end(), is_on_its_way)) return;
-  if (replica.snapshot && replica.snapshot->term != own.term()) forget_snapshot(partition);
-  if (!make_snapshot(now, partition)) {
-    look_soon(partition);
-    return;
-  }
-  // Its state may be ahead of the commit index; it leaves once all of it is committed in this very term (REPLICATION 3), or is by being stored
-  // there.
-  const auto may_be_sent = [&](const raft::Member& to) {
-    return own.snapshot_may_be_sent(replica.snapshot->term, replica.snapshot->mark.last.index, to.replica);
-  };
-  if (std::none_of(replica.snapshot_wanted.begin(), replica.snapshot_wanted.end(), may_be_sent)) return;
-  Buffer head;
-  append_varint(head, group.value);
-  append_little<uint64_t>(head, own.options().self.replica.value);
-  append_varint(head, replica.snapshot->term.value);
-  raft::encode(replica.snapshot->mark, head);
-  const size_t size = head.size() + replica.snapshot->state.size();
-  const int64_t again_us = now.steady_us + options_.snapshot_us + static_cast<int64_t>(size) * 1000 / options_.snapshot_bytes_per_ms;
-  bool is_wanted_still = false;
-  for (const raft::Member& to : std::exchange(replica.snapshot_wanted, {})) {
-    const bool is_sent_already = is_on_its_way(to);
-    if (is_sent_already || !may_be_sent(to)) {
-      replica.snapshot_wanted.push_back(to);
-      is_wanted_still = is_wanted_still || !is_sent_already;
-      continue;
-    }
-    Link* const link = peers.link(to.node.value, PeerLane::kData);
-    if (link == nullptr || size > Link::kMessageMax) {
-      groups_.step(now, group, raft::in::SnapshotFailed{to.replica});
-      continue;
-    }
-    link->add(kSnapshot, head.view(), replica.snapshot->state.view());
-    std::erase_if(replica.snapshots_sent, [&](const Replica::Sent& sent) { return sent.to == to; });
-    replica.snapshots_sent.push_back({.to = to, .again_us = again_us});
-  }
-  if (!is_wanted_still) replica.snapshot.reset();
-}
-
-Status Partitions::receive_snapshot(Instant now, NodeId from, std::string_view bytes) {
-  raft::GroupId group;
-  raft::Member sender{.replica = {}, .node = {from}};
-  raft::Term term;
-  if (!take_varint(bytes, group.value) || !take_little<uint64_t>(bytes, sender.replica.value) ||
-      !take_varint(bytes, term.value) || group.none() || group.value > options_.partitions) {
-    return damaged("a snapshot is cut off");
-  }
-  TRY(raft::SnapshotMark mark, raft::decode_snapshot_mark(bytes));
-  if (mark.last.term > term) return damaged("a snapshot of a later term than its sender's");
-  if (groups_.find(group) == nullptr) return done();
-  TRY(data_.check(partition_of(group), bytes));
-  received_ = {.group = group, .state = bytes};
-  groups_.step(now, group, raft::in::SnapshotReceived{.from = sender, .term = term, .mark = std::move(mark)});
-  received_.reset();
-  return done();
 }
 
 // ---- turns -------------------------------------------------------------------------------------------------
@@ -424,7 +277,7 @@ void Partitions::look_at(Instant now, uint32_t partition, const ClusterState& st
 bool Partitions::is_settled(uint32_t partition, const PlannedPartition& planned) const {
   const Replica& replica = replicas_[partition];
   const raft::Core& own = *core(partition);
-  if (replica.is_astray || replica.fault != Fault::kNone || !replica.snapshot_wanted.empty() || own.configuration().unknown()) return false;
+  if (replica.is_astray || replica.fault != Fault::kNone || !replica.snapshot_wanted.empty() || !replica.streams.empty() || own.configuration().unknown()) return false;
   if (!leads(own)) return true;
   const bool is_in_its_place = planned.replicas.front().node == options_.self && !groups_.should_not_lead();
   const bool is_committed = own.configuration_at().index <= own.commit_index();
@@ -436,6 +289,7 @@ bool Partitions::is_settled(uint32_t partition, const PlannedPartition& planned)
 void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& peers) {
   snapshots_begun_ = 0;
   wants_step_ = false;
+  read_states(now);
   for (const Answer& answer : std::exchange(answers_, {})) {
     if (Link* const link = peers.link(answer.to, PeerLane::kData)) link->add(answer.kind, answer.bytes);
   }
@@ -455,6 +309,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
     required_is_stale_ = true;
   }
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
+  if (looks_at_all) look_at_coming(now);
   for (size_t index = due_.next(0); index < options_.partitions; index = due_.next(index + 1)) {
     const auto partition = static_cast<uint32_t>(index);
     due_.erase(partition);

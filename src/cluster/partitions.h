@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +19,7 @@
 #include "cluster/members.h"
 #include "cluster/peers.h"
 #include "cluster/state_check.h"
+#include "cluster/state_pieces.h"
 #include "util/index_set.h"
 #include "util/result.h"
 #include "util/time.h"
@@ -42,10 +45,8 @@ class PartitionData : public PartitionSummer {
   }
   // What encode_some() has begun, and not said kDone of, is not wanted any more.
   virtual void stop_encoding() {}
-  // Whether install() will take these bytes; they come from a peer.
-  virtual Status check(uint32_t partition, std::string_view state) = 0;
-  // Replaces the partition by what encode() gave elsewhere.
-  virtual Status install(uint32_t partition, std::string_view state) = 0;
+  // Begins to read a state that was encoded elsewhere.  What is returned must not outlive this.
+  virtual std::unique_ptr<StateReader> begin_reading(uint32_t partition) = 0;
   virtual void clear(uint32_t partition) = 0;
   // It has begun anew with nothing: all copies were given up.
   virtual void on_begun_anew(uint32_t) {}
@@ -67,9 +68,16 @@ struct PartitionsOptions {
   int64_t transfer_us = 2'000'000; // between two attempts to hand a partition to its preferred leader; doubles
   int64_t transfer_us_max = 64'000'000;
   int64_t draining_transfer_us = 20'000;  // the same while this node should not lead
-  // A snapshot that was sent is not sent again for so long, and longer by its size at the least speed.
+  StateOptions states = {};
+  // To a replica that has lost a state, or has no room for it now, it is not sent again for so long; to one that refuses it, for so long.
   int64_t snapshot_us = 1'000'000;
-  int64_t snapshot_bytes_per_ms = 10'000;
+  int64_t refused_us = 30'000'000;
+  // A replica that says nothing for so long about what is sent to it may be waiting for it in vain; so may one that is sent nothing.
+  int64_t stream_silence_us = 5'000'000;
+  int64_t coming_silence_us = 30'000'000;
+  int64_t reading_us = 500;        // from one piece that is read to the next; and to the next state behind a large one
+  int64_t after_large_us = 200'000;
+  uint64_t large_state_bytes = 16 << 20;
   size_t snapshots_a_turn_max = 4; // that are begun
   int64_t encoding_us = 1'000;     // from one step of making one, or a sum, to the next
   // A replica that has stopped or differs asks its leader so often whether it may start over.
@@ -102,6 +110,7 @@ class Partitions {
   static constexpr uint64_t kStartOver = kSnapshot + 8;
   static constexpr uint64_t kNewest = kSnapshot + 9;
   static constexpr auto kHere = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 81;
+  static constexpr uint64_t kTaken = kHere + 1;
 
   Partitions(const PartitionsOptions& options, Groups& groups, PartitionData& data);
 
@@ -158,7 +167,7 @@ class Partitions {
   // The replica has stopped by a contradiction.
   void on_failure(raft::GroupId group);
   static bool takes(uint64_t kind) {
-    return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kNewest) || kind == kHere;
+    return (kind >= kSnapshot && kind <= kTakeOver) || (kind >= kSum && kind <= kNewest) || kind == kHere || kind == kTaken;
   }
   Status receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes);
 
@@ -166,7 +175,13 @@ class Partitions {
   // nothing is done by it.
   enum class Plan : uint8_t { kCurrent, kMayBeOld };
   void work(Instant now, const ClusterState& state, Plan plan, Peers& peers);
-  int64_t deadline() const { return std::min(next_look_us_, wants_step_ ? next_step_us_ : check_.deadline()); }
+  int64_t deadline() const {
+    const int64_t read_us = to_read_.empty() ? kNever : next_read_us_;
+    return std::min({next_look_us_, read_us, wants_step_ ? next_step_us_ : check_.deadline()});
+  }
+  // Of states that other nodes have begun to send here, and that are not in their places yet; so much is kept at most.
+  uint64_t coming_bytes() const { return coming_bytes_; }
+  void set_state_bytes_max(uint64_t bytes) { state_bytes_max_ = bytes; }
   // The comparison of copies.
   const StateCheck& check() const { return check_; }
   // How often a partition was looked through, which a settled one is not when something is committed.
@@ -179,6 +194,10 @@ class Partitions {
   // What the next record of the log must begin with; the caller empties them when that record is made.
   std::vector<GroupBase>& bases_to_store() { return bases_to_store_; }
   const std::vector<GroupBase>& bases_to_store() const { return bases_to_store_; }
+  std::vector<GroupPiece>& pieces_to_store() { return pieces_to_store_; }
+  const std::vector<GroupPiece>& pieces_to_store() const { return pieces_to_store_; }
+  // No snapshot of the log may begin now.
+  bool has_open_pieces() const;
   std::vector<raft::GroupId>& gone_to_store() { return gone_to_store_; }
   const std::vector<raft::GroupId>& gone_to_store() const { return gone_to_store_; }
 
@@ -201,6 +220,19 @@ class Partitions {
     int64_t hands_over_until_us = 0;
     bool has_handed_over = false;
   };
+  // A snapshot on its way to one replica.
+  struct Stream {
+    raft::Member to;
+    uint64_t number = 0;
+    uint64_t sent = 0;
+    uint64_t taken = 0;
+    bool has_begun = false;
+    int64_t heard_us = 0;
+  };
+  struct PutOff {
+    raft::Member to;
+    int64_t until_us = 0;
+  };
   struct Replica {
     raft::Index state_index;
     bool shares_votes_next = false;   // when it was looked at last: of this leader, the only voter
@@ -219,12 +251,10 @@ class Partitions {
     // What nodes have here that the configuration names as learners with an older replica: that one has gone, or never was there.
     std::map<NodeId, raft::ReplicaId> newer;
     std::vector<raft::Member> snapshot_wanted;
-    struct Sent {
-      raft::Member to;
-      int64_t again_us = 0;
-    };
-    std::vector<Sent> snapshots_sent;
+    std::vector<PutOff> put_off;         // of these
     std::optional<HeldSnapshot> snapshot;
+    std::vector<Stream> streams;         // of the snapshot; those who are sent it do not want it any more
+    std::unique_ptr<ComingState> coming;
     NodeId preferred = 0;   // by the plan when it was looked at last; 0: it was not yet
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
@@ -235,10 +265,6 @@ class Partitions {
     std::vector<NodeId> newest_told;
     std::vector<NodeId> stopped;
     bool goes_on_without = false;   // the core was told to
-  };
-  struct ReceivedSnapshot {
-    raft::GroupId group;
-    std::string_view state;
   };
 
   static uint32_t partition_of(raft::GroupId group) { return static_cast<uint32_t>(group.value - 1); }
@@ -272,6 +298,19 @@ class Partitions {
   // Makes the snapshot, or goes on; false while it is not whole.
   bool make_snapshot(Instant now, uint32_t partition);
   void forget_snapshot(uint32_t partition);
+  static bool wants_snapshot_now(const Replica& replica);
+  static bool is_put_off(const Replica& replica, const raft::Member& to);
+  void begin_streams(Instant now, uint32_t partition);
+  void send_pieces(Instant now, uint32_t partition, Peers& peers);
+  void send_pieces(uint32_t partition, Stream& stream, Link& link) const;
+  Status receive_taken(Instant now, NodeId from, std::string_view bytes);
+  Status receive_piece(Instant now, NodeId from, std::string_view bytes);
+  Result<bool> begin_coming(Instant now, NodeId from, const StatePiece& first, const raft::Core& own);
+  void answer(NodeId to, const StateTaken& taken);
+  void forget_coming(uint32_t partition);
+  void look_at_coming(Instant now);
+  void read_states(Instant now);
+  void put_in_place(Instant now, uint32_t partition);
   void follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned);
   std::optional<raft::Configuration> next_configuration(const raft::Core& core, const PlannedPartition& planned) const;
   // The members' mode, or the one there is while too few can keep that.
@@ -284,7 +323,6 @@ class Partitions {
   Status receive_newest(NodeId from, std::string_view bytes);
   void tell_of_own(uint64_t kind, uint32_t partition, const PlannedPartition& planned, Peers& peers);
   void note_newer(NodeId node, const raft::Core& own, raft::ReplicaId replica);
-  Status receive_snapshot(Instant now, NodeId from, std::string_view bytes);
   void outgrow(Instant now, const raft::Core& own, raft::Member left_out, raft::Term term);
   void answer_may_drop(NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
 
@@ -302,7 +340,13 @@ class Partitions {
   bool required_is_stale_ = true;
   int64_t next_look_us_ = kNever;
   int64_t next_outgrown_us_ = INT64_MIN;
-  std::optional<ReceivedSnapshot> received_;
+  const ComingState* received_ = nullptr;   // that is being put in its place
+  // States that have come: all their bytes together, and those that are whole, in the order in which they are read.
+  uint64_t coming_bytes_ = 0;
+  uint64_t state_bytes_max_ = UINT64_MAX;
+  std::deque<uint32_t> to_read_;
+  int64_t next_read_us_ = INT64_MIN;
+  uint64_t last_stream_ = 0;
   struct Answer {
     NodeId to = 0;
     uint64_t kind = 0;
@@ -316,6 +360,7 @@ class Partitions {
   int64_t state_check_us_ = 0;
   bool wants_step_ = false;           // of that, or another waits for it; or of a sum
   int64_t next_step_us_ = INT64_MIN;
+  std::vector<GroupPiece> pieces_to_store_;
   std::vector<GroupBase> bases_to_store_;
   std::vector<raft::GroupId> gone_to_store_;
   std::vector<std::pair<uint32_t, std::string>> facts_;

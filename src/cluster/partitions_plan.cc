@@ -224,7 +224,8 @@ raft::Message shown_term(const raft::Core& own, raft::Member from, raft::Term te
 }  // namespace
 
 Status Partitions::receive(Instant now, NodeId from, uint64_t kind, std::string_view bytes) {
-  if (kind == kSnapshot) return receive_snapshot(now, from, bytes);
+  if (kind == kSnapshot) return receive_piece(now, from, bytes);
+  if (kind == kTaken) return receive_taken(now, from, bytes);
   if (kind == kSum) return receive_sum(from, bytes);
   if (kind == kDiffers) return receive_differs(from, bytes);
   if (kind == kNewest) return receive_newest(from, bytes);

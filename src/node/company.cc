@@ -114,7 +114,8 @@ Status Company::start() {
                              .secret = secret_,
                              .nonce_key = node_.nonce_key,
                              .group = options_of_groups(node_),
-                             .mistakes = node_.mistakes.core};
+                             .mistakes = node_.mistakes.core,
+                             .states = node_.state_options};
   if (restored_ && restored_->groups.at(meta_group(partitions)).replica.value != id) {
     return Error(ErrorCode::kInvalidArgument, "the log belongs to another node than node.identity says; restore that file");
   }
@@ -369,6 +370,7 @@ void Company::work(Driver& driver) {
   raise_clock(node_, driver.steady_us());
   if (told_to_join_) begin_joining();
   propose();
+  cluster_->partitions().set_state_bytes_max(node_.settings.max_state_bytes);
   cluster_->take_messages(wall_now());
   if (in_company_) {
     node_.forwarding->run();

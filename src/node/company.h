@@ -263,6 +263,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     std::array<uint64_t, kKeySlots> key_writes{};  // by hash of the key: the index of its last change, or of a neighbour's
   };
 
+  class StateOfPartition;
   Status apply(uint32_t partition, std::string_view batch) override;
   void encode(uint32_t partition, Buffer& out) override;
   void encode_beside(uint32_t partition, Buffer& out) const override;
@@ -271,8 +272,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void begin_sum(uint32_t partition) override;
   Summing sum_some(Hash128& sum) override;
   void stop_sum() override { summed_.reset(); }
-  Status check(uint32_t partition, std::string_view state) override;
-  Status install(uint32_t partition, std::string_view state) override;
+  std::unique_ptr<StateReader> begin_reading(uint32_t partition) override;
   void clear(uint32_t partition) override;
   void on_begun_anew(uint32_t partition) override;
   void on_role(uint32_t partition, const raft::RoleState& role) override;

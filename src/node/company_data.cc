@@ -1,6 +1,8 @@
 // What a node in company does to the data of its partitions: what the log held, applying batches, states as bytes.
 #include "node/company.h"
 
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "cluster/cluster_node.h"
@@ -144,12 +146,6 @@ void Company::encode_beside(uint32_t partition, Buffer& out) const {
   if (rows_[partition].size() != 0) rows_[partition].encode(out);
 }
 
-Status Company::check(uint32_t partition, std::string_view state) {
-  TRY(const StateParts parts, parts_of(state));
-  TRY(OriginRows::check(parts.rows));
-  return check_partition(node_.store, partition, parts.entries);
-}
-
 Status Company::install_state(uint32_t partition, std::string_view state) {
   TRY(const StateParts parts, parts_of(state));
   OriginRows rows;
@@ -160,12 +156,61 @@ Status Company::install_state(uint32_t partition, std::string_view state) {
   return done();
 }
 
-Status Company::install(uint32_t partition, std::string_view state) {
-  states_[partition].freshness = Freshness();
-  states_[partition].stamp_ms = 0;
-  TRY(install_state(partition, state));
-  announce_changes(node_);
-  return done();
+// A state that another node sends.
+class Company::StateOfPartition final : public StateReader {
+ public:
+  StateOfPartition(Company& company, uint32_t partition)
+      : company_(company), partition_(partition), state_(company.node_.store, partition, quorate::PartitionState::Pace::kInSteps) {}
+
+  Status read(std::string_view bytes, uint64_t behind) override {
+    bytes_.append(bytes);
+    if (!has_rows_) TRY(read_rows(behind));
+    std::string_view left = bytes_.view();
+    if (has_rows_) {
+      do {
+        TRY(state_.read_some(left, SIZE_MAX, behind));
+      } while (behind == 0 && !state_.is_complete());
+    }
+    bytes_.drop_front(bytes_.size() - left.size());
+    return done();
+  }
+  bool settle() override {
+    constexpr size_t kEntriesAStep = 10'000;
+    bytes_.release();
+    return state_.settle(kEntriesAStep);
+  }
+  void install() override {
+    NodeState& node = company_.node_;
+    company_.states_[partition_].freshness = Freshness();
+    company_.states_[partition_].stamp_ms = 0;
+    state_.install();
+    raise_time(node, state_.unix_ms());
+    company_.rows_[partition_] = node.mistakes.forgets_numbers ? OriginRows() : std::move(rows_);
+    announce_changes(node);
+  }
+
+ private:
+  Status read_rows(uint64_t behind) {
+    const Result<StateParts> parts = parts_of(bytes_.view());
+    const bool may_be_cut_off = !parts.ok() && parts.error().code() == ErrorCode::kCorrupt;
+    if (may_be_cut_off && behind > 0) return done();
+    if (!parts.ok()) return Error(parts.error().code(), std::string(parts.error().detail()));
+    TRY(rows_.install(parts.value().rows));
+    bytes_.drop_front(bytes_.size() - parts.value().entries.size());
+    has_rows_ = true;
+    return done();
+  }
+
+  Company& company_;
+  const uint32_t partition_;
+  Buffer bytes_;             // that have come and could not be read yet
+  bool has_rows_ = false;
+  OriginRows rows_;
+  quorate::PartitionState state_;
+};
+
+std::unique_ptr<StateReader> Company::begin_reading(uint32_t partition) {
+  return std::make_unique<StateOfPartition>(*this, partition);
 }
 
 uint64_t Company::rows_digest(uint32_t partition) const {

@@ -63,6 +63,7 @@ NodeState::NodeState(const NodeOptions& options)
       configuration(options.configuration),
       host(options.host),
       group_options(options.group),
+      state_options(options.states),
       mistakes(options.mistakes),
       clock_us(options.clock_us),
       shard(options.shard),

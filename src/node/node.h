@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cluster/peers.h"
+#include "cluster/state_pieces.h"
 #include "node/mistakes.h"
 #include "node/start_mark.h"
 #include "persist/disk.h"
@@ -72,6 +73,7 @@ struct NodeOptions {
   Configuration& configuration;
   Host& host;
   raft::Options group = {};     // what all replicas of a node in company share
+  StateOptions states = {};
   NodeMistakes mistakes = {};   // of tests
 };
 

@@ -84,6 +84,7 @@ struct NodeState {
   Configuration& configuration;
   Host& host;
   const raft::Options group_options;
+  const StateOptions state_options;
   const NodeMistakes mistakes;
   int64_t (*const clock_us)();
   const uint32_t shard;

@@ -2,6 +2,7 @@
 #include "node/zones.h"
 
 #include "cluster/raft/quorum.h"
+#include "util/check.h"
 
 namespace quorate {
 

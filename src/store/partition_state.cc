@@ -18,6 +18,8 @@ constexpr uint64_t kVersion = 1;
 constexpr uint64_t kHeadSeed = 0x7061727473746174;
 // An entry takes more: database, flags, access stamp, key and type.
 constexpr uint64_t kEntryBytesMin = 7;
+// Room for so many keys is made in a moment.
+constexpr uint64_t kKeysAtOnce = 1 << 17;
 
 Error damaged(std::string_view what) {
   return Error(ErrorCode::kCorrupt, "state of a partition: " + std::string(what));
@@ -99,9 +101,10 @@ void encode_partition(const Store& store, uint32_t partition, Buffer& out) {
 // ---- reading
 // --------------------------------------------------------------------------------------
 
-PartitionState::PartitionState(Store& store, uint32_t partition)
+PartitionState::PartitionState(Store& store, uint32_t partition, Pace pace)
     : store_(store),
       partition_(partition),
+      pace_(pace),
       tables_(store.make_partition_tables(partition)),
       expected_(static_cast<size_t>(store.database_count())),
       mark_(store.fresh_mark()) {
@@ -123,53 +126,68 @@ Status PartitionState::read(std::string_view bytes) {
   return done();
 }
 
-Status PartitionState::read_some(std::string_view& bytes, size_t budget) {
+Status PartitionState::read_some(std::string_view& bytes, size_t budget, uint64_t behind) {
   const size_t end = bytes.size() - std::min(bytes.size(), budget);
-  if (stage_ == Stage::kHead) TRY(read_head(bytes));
-  do {
+  bool goes_on = true;
+  if (stage_ == Stage::kHead) {
+    TRY(goes_on, read_head(bytes, behind));
+  }
+  while (goes_on && !is_complete()) {
     CHECK(stage_ == Stage::kBlocks);
-    TRY(read_block(bytes));
-  } while (!is_complete() && bytes.size() > end);
+    TRY(goes_on, read_block(bytes, behind));
+    goes_on = goes_on && bytes.size() > end;
+  }
   return done();
 }
 
-Status PartitionState::read_head(std::string_view& bytes) {
+Result<bool> PartitionState::read_head(std::string_view& whole, uint64_t behind) {
+  std::string_view bytes = whole;
   const std::string_view head = bytes;
+  const auto cut_off = [&]() -> Result<bool> {
+    if (behind > 0) return false;
+    return damaged("the head is cut off");
+  };
   uint64_t version = 0;
   uint64_t partitions = 0;
   uint64_t partition = 0;
   uint64_t hash_seed = 0;
-  if (!take_varint(bytes, version)) return damaged("it is empty");
+  if (!take_varint(bytes, version)) return behind > 0 ? Result<bool>(false) : damaged("it is empty");
   if (version != kVersion) {
     return Error(ErrorCode::kUnsupported, "state of a partition: made by another version of the server");
   }
   if (!take_varint(bytes, partitions) || !take_varint(bytes, partition) || !take_little(bytes, unix_ms_) ||
       !take_little(bytes, hash_seed)) {
-    return damaged("the head is cut off");
+    return cut_off();
   }
   if (partitions != store_.partition_count() || partition != partition_) {
     return Error(ErrorCode::kInvalidArgument, "state of a partition: it is of partition " +
                                                   std::to_string(partition) + " of " + std::to_string(partitions));
   }
-  TRY(read_counts(bytes));
+  TRY(const bool has_counts, read_counts(bytes, behind));
+  if (!has_counts) return cut_off();
   chain_ = hash64(head.substr(0, head.size() - bytes.size()), kHeadSeed);
   uint64_t check = 0;
-  if (!take_little(bytes, check) || check != chain_) return damaged("the head is damaged");
+  if (!take_little(bytes, check)) return cut_off();
+  if (check != chain_) return damaged("the head is damaged");
   // Only now are the counts believed.
-  for (size_t index = 0; index < expected_.size(); ++index) tables_[index].reserve(expected_[index]);
+  for (size_t index = 0; index < expected_.size(); ++index) {
+    const bool is_soon_done = pace_ == Pace::kAtOnce || expected_[index] <= kKeysAtOnce;
+    if (is_soon_done) tables_[index].reserve(expected_[index]);
+  }
   stage_ = Stage::kBlocks;
-  return done();
+  whole = bytes;
+  return true;
 }
 
-Status PartitionState::read_counts(std::string_view& bytes) {
+Result<bool> PartitionState::read_counts(std::string_view& bytes, uint64_t behind) {
   uint64_t used = 0;
-  if (!take_varint(bytes, used)) return damaged("the head is cut off");
-  uint64_t room = bytes.size() / kEntryBytesMin;
+  if (!take_varint(bytes, used)) return false;
+  uint64_t room = (bytes.size() + behind) / kEntryBytesMin;
   uint64_t next = 0;  // databases stand in order
   for (; used > 0; --used) {
     uint64_t database = 0;
     uint64_t keys = 0;
-    if (!take_varint(bytes, database) || !take_varint(bytes, keys)) return damaged("the head is cut off");
+    if (!take_varint(bytes, database) || !take_varint(bytes, keys)) return false;
     if (database < next || keys == 0 || keys > room) return damaged("the counts are impossible");
     if (database >= expected_.size()) {
       return Error(ErrorCode::kInvalidArgument, "state of a partition: it has keys in database " +
@@ -180,20 +198,29 @@ Status PartitionState::read_counts(std::string_view& bytes) {
     room -= keys;
     next = database + 1;
   }
-  return done();
+  return true;
 }
 
-Status PartitionState::read_block(std::string_view& bytes) {
+Result<bool> PartitionState::read_block(std::string_view& whole, uint64_t behind) {
+  std::string_view bytes = whole;
   uint64_t size = 0;
-  if (!take_little(bytes, size)) return damaged("it is cut off");
-  if (size == 0) return finish(bytes);
-  if (size > bytes.size()) return damaged("it is cut off");
+  if (!take_little(bytes, size)) return behind > 0 ? Result<bool>(false) : damaged("it is cut off");
+  if (size == 0) {
+    if (behind > 0) return damaged("something follows its end");
+    TRY(finish(bytes));
+    whole = bytes;
+    return true;
+  }
+  if (size > bytes.size() + behind) return damaged("it is cut off");
+  if (behind > 0 && (size > bytes.size() || bytes.size() - size < sizeof(uint64_t))) return false;
   const std::string_view entries = bytes.substr(0, static_cast<size_t>(size));
   bytes.remove_prefix(entries.size());
   chain_ = hash64(entries, chain_);
   uint64_t check = 0;
   if (!take_little(bytes, check) || check != chain_) return damaged("a block is damaged");
-  return read_entries(entries);
+  TRY(read_entries(entries));
+  whole = bytes;
+  return true;
 }
 
 Status PartitionState::read_entries(std::string_view block) {
@@ -228,18 +255,28 @@ Status PartitionState::finish(std::string_view rest) {
   return done();
 }
 
-void PartitionState::install() {
+bool PartitionState::settle(size_t budget) {
   CHECK(is_complete());
   if (mark_ != store_.fresh_mark()) {
-    // A snapshot has begun since the entries were read; it does not want them.
-    for (size_t index = 0; index < expected_.size(); ++index) {
-      uint64_t position = 0;
-      do {
-        position = tables_[index].walk(position, Table::Which::kAll, [&](Entry* entry) {
-          entry->set_snapshot_mark(store_.fresh_mark());
-        });
-      } while (position != 0);
-    }
+    mark_ = store_.fresh_mark();
+    is_marked_ = false;
+    marking_table_ = 0;
+    marking_from_ = 0;
+  }
+  while (!is_marked_ && budget > 0) {
+    size_t seen = 1;
+    marking_from_ = tables_[marking_table_].walk(marking_from_, Table::Which::kAll, [&](Entry* entry) {
+      entry->set_snapshot_mark(mark_);
+      ++seen;
+    });
+    if (marking_from_ == 0) is_marked_ = ++marking_table_ == expected_.size();
+    budget -= std::min(budget, seen);
+  }
+  return is_marked_;
+}
+
+void PartitionState::install() {
+  while (!settle(SIZE_MAX)) {
   }
   store_.replace_partition(partition_, std::move(tables_));
 }

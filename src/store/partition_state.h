@@ -62,41 +62,52 @@ class PartitionEncoder final : private Store::SnapshotSink {
 // Calls: read, or read_some until is_complete(); then install, if at all.  Must not outlive the store.
 class PartitionState {
  public:
-  PartitionState(Store& store, uint32_t partition);
+  // kInSteps: no call may last long, whatever the size of the whole.
+  enum class Pace : uint8_t { kAtOnce, kInSteps };
+  PartitionState(Store& store, uint32_t partition, Pace pace = Pace::kAtOnce);
   ~PartitionState();
   PartitionState(const PartitionState&) = delete;
   PartitionState& operator=(const PartitionState&) = delete;
 
   // Any bytes are allowed.  An error says what is wrong with them; then nothing more may be called.
   Status read(std::string_view bytes);
-  // Takes about `budget` bytes off the front of `bytes`, which is at first the whole state.
-  Status read_some(std::string_view& bytes, size_t budget);
+  // Takes about `budget` bytes off the front of `bytes`, which is at first the whole state; or the beginning of it, and `behind` bytes will
+  // follow: then it takes nothing while a block, or the head, is not all there.
+  Status read_some(std::string_view& bytes, size_t budget, uint64_t behind = 0);
   bool is_complete() const { return stage_ == Stage::kComplete; }
 
   // The time of the store that the state is of; valid once something was read.  Time must not go back before it.
   int64_t unix_ms() const { return unix_ms_; }
   uint64_t keys() const;
+  // A snapshot that has begun since the entries were read does not want them: about `budget` of them are told so.  True: all were, and
+  // install() has nothing to do but to put them in their place, until another one begins.  Requires: is_complete().
+  bool settle(size_t budget);
   // Puts it in the place of what the store holds of the partition.  Requires: is_complete().
   void install();
 
  private:
   enum class Stage : uint8_t { kHead, kBlocks, kComplete };
 
-  Status read_head(std::string_view& bytes);
-  Status read_counts(std::string_view& bytes);
-  Status read_block(std::string_view& bytes);
+  // False: more must come first.
+  Result<bool> read_head(std::string_view& bytes, uint64_t behind);
+  Result<bool> read_counts(std::string_view& bytes, uint64_t behind);
+  Result<bool> read_block(std::string_view& bytes, uint64_t behind);
   Status read_entries(std::string_view block);
   Status finish(std::string_view rest);
   Status put(int database, Entry* entry);
 
   Store& store_;
   const uint32_t partition_;
+  const Pace pace_;
   Stage stage_ = Stage::kHead;
   std::unique_ptr<Table[]> tables_;  // by database
   std::vector<uint64_t> expected_;   // keys by database, as the head says
   int64_t unix_ms_ = 0;
   uint64_t chain_ = 0;
-  bool mark_;                        // of the entries
+  bool mark_;                        // of the entries; while is_marked_ is false, of those before the place where settle() is
+  bool is_marked_ = true;
+  size_t marking_table_ = 0;
+  uint64_t marking_from_ = 0;
 };
 
 // Appends the partition as it is now.

@@ -121,12 +121,15 @@ void ClusterWorld::start_node(uint32_t number) {
   log(number, "starts");
   raft::Options group;
   if (swarm_.append_bytes_max > 0) group.append_bytes_max = swarm_.append_bytes_max;
+  StateOptions states;
+  if (swarm_.state_piece_bytes > 0) states = {.piece_bytes = swarm_.state_piece_bytes, .in_flight_bytes_max = 3 * swarm_.state_piece_bytes};
   machine.node = std::make_unique<SimNode>(
       machine.disk,
       SimNode::Options{.seed = node_prng_.next(),
                        .config = config(number),
                        .now = clock(machine),
                        .group = group,
+                       .states = states,
                        .mistakes = options_.mistakes,
                        .bytes_a_key = swarm_.bytes_a_key,
                        .start_facts = facts_of(number, 0),

@@ -110,6 +110,11 @@ void draw_appends(Prng& prng, ClusterSwarm& swarm) {
   if (prng.chance(0.2)) swarm.append_bytes_max = static_cast<size_t>(between(prng, 1, 300));
 }
 
+// Likewise.  Some pieces are under way at once.
+void draw_states(Prng& prng, ClusterSwarm& swarm) {
+  if (prng.chance(0.6)) swarm.state_piece_bytes = static_cast<size_t>(between(prng, 10, 400));
+}
+
 // Likewise.  Nodes are away for longer than that, there are more of them than copies, and operators move shares as well.
 void draw_dead(Prng& prng, ClusterSwarm& swarm) {
   const bool is_drawn = prng.chance(0.4);
@@ -187,6 +192,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_disaster(disaster_prng, swarm);
   Prng append_prng(seed ^ 0x617070656e64);
   draw_appends(append_prng, swarm);
+  Prng state_prng(seed ^ 0x7374617465);
+  draw_states(state_prng, swarm);
   Prng dead_prng(seed ^ 0x64656164);
   draw_dead(dead_prng, swarm);
   Prng secret_prng(seed ^ 0x736563726574);
@@ -218,6 +225,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "boot-spread-ms", static_cast<double>(swarm.boot_spread_us / kMs));
   add_line(text, "rewrite-min-bytes", static_cast<double>(swarm.rewrite_min_bytes));
   if (swarm.append_bytes_max > 0) add_line(text, "append-bytes", static_cast<double>(swarm.append_bytes_max));
+  if (swarm.state_piece_bytes > 0) add_line(text, "state-piece-bytes", static_cast<double>(swarm.state_piece_bytes));
   add_line(text, "delay-us", static_cast<double>(swarm.delay_us));
   add_line(text, "jitter-us", static_cast<double>(swarm.jitter_us));
   if (swarm.loss > 0) add_line(text, "loss", swarm.loss);

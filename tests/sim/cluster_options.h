@@ -32,6 +32,7 @@ struct ClusterSwarm {
   int64_t boot_after_us = 0;              // and the second not before this
   uint64_t rewrite_min_bytes = kRewriteNever;  // auto-aof-rewrite-min-size
   size_t append_bytes_max = 0;   // of the log in one message, or one entry; 0: as ever
+  size_t state_piece_bytes = 0;  // of a partition's state in one message; 0: as ever
   int64_t dead_after_ms = 0;   // node-dead-after; 0: longer than a lifetime
   int64_t state_check_s = 0;   // state-check-seconds: all copies are compared once in so long; 0: never
   bool has_secret = false;     // masterauth

@@ -75,6 +75,7 @@ Status SimNode::recover() {
                   .configuration = configuration_,
                   .host = *this,
                   .group = options_.group,
+                  .states = options_.states,
                   .mistakes = options_.mistakes});
   return node_->recover(disk_, now_);
 }

@@ -49,6 +49,7 @@ class SimNode final : private Driver, private Host {
     // Planted mistake: replies do not wait for what expired when they were made.
     bool forgets_expiry = false;
     raft::Options group = {};
+    StateOptions states = {};
     NodeMistakes mistakes = {};
     uint64_t bytes_a_key = 0;  // its memory is so much for each key; 0: that of the process
     StartFacts start_facts = {.boot_id = {1}, .directory_inode = 1};  // always the same boot

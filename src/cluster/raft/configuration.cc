@@ -12,9 +12,16 @@ bool contains(const std::vector<Member>& members, ReplicaId replica) {
                      [&](const Member& member) { return member.replica == replica; });
 }
 
+// Of one list, which names nobody twice.
 void add_new(std::vector<Member>& members, const std::vector<Member>& more) {
+  const size_t known = members.size();
+  members.reserve(known + more.size());
   for (const Member& member : more) {
-    if (!contains(members, member.replica)) members.push_back(member);
+    const auto end = members.begin() + static_cast<ptrdiff_t>(known);
+    const bool is_new = std::none_of(members.begin(), end, [&](const Member& each) {
+      return each.replica == member.replica;
+    });
+    if (is_new) members.push_back(member);
   }
 }
 
@@ -30,23 +37,25 @@ std::optional<Member> first_member(const Configuration& configuration, IsIt is_i
   return found ? found : first_of(configuration.learners);
 }
 
-Status validate_members(const std::vector<Member>& members) {
-  if (members.size() > kMembersMax) return Error(ErrorCode::kInvalidArgument, "too many members");
-  for (size_t index = 0; index < members.size(); ++index) {
-    if (members[index].replica.none()) return Error(ErrorCode::kInvalidArgument, "replica id 0");
-    if (members[index].node.none()) return Error(ErrorCode::kInvalidArgument, "node id 0");
-    for (size_t other = 0; other < index; ++other) {
-      if (members[other].replica == members[index].replica) {
-        return Error(ErrorCode::kInvalidArgument, "a replica is named twice");
-      }
-    }
+Status validate_members(const std::vector<Member>& members, size_t most) {
+  if (members.size() > most) return Error(ErrorCode::kInvalidArgument, "too many members");
+  std::vector<ReplicaId> replicas;
+  replicas.reserve(members.size());
+  for (const Member& member : members) {
+    if (member.replica.none()) return Error(ErrorCode::kInvalidArgument, "replica id 0");
+    if (member.node.none()) return Error(ErrorCode::kInvalidArgument, "node id 0");
+    replicas.push_back(member.replica);
+  }
+  std::sort(replicas.begin(), replicas.end());
+  if (std::adjacent_find(replicas.begin(), replicas.end()) != replicas.end()) {
+    return Error(ErrorCode::kInvalidArgument, "a replica is named twice");
   }
   return done();
 }
 
 Status validate_half(const Half& half) {
   if (half.voters.empty()) return Error(ErrorCode::kInvalidArgument, "no voter");
-  TRY(validate_members(half.voters));
+  TRY(validate_members(half.voters, kMembersMax));
   TRY([[maybe_unused]] const Quorums quorums, quorums_of(half.voters.size(), half.commit_quorum));
   return done();
 }
@@ -137,7 +146,7 @@ uint32_t Configuration::rank(ReplicaId replica) const {
 Status validate(const Configuration& configuration) {
   TRY(validate_half(configuration.incoming));
   if (configuration.outgoing) TRY(validate_half(*configuration.outgoing));
-  TRY(validate_members(configuration.learners));
+  TRY(validate_members(configuration.learners, kLearnersMax));
   for (const Member& learner : configuration.learners) {
     if (configuration.incoming.has(learner.replica)) {
       return Error(ErrorCode::kInvalidArgument, "a replica is voter and learner");

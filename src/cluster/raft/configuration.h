@@ -14,7 +14,9 @@
 
 namespace quorate::raft {
 
-constexpr size_t kMembersMax = 15;  // voters of one half, or learners
+constexpr size_t kMembersMax = 15;  // voters of one half
+// As many as a cluster can have members: all of them follow the meta group.
+constexpr size_t kLearnersMax = 1024;
 
 // What "stored" means for a group (REPLICATION.md 5).  The order is from weak to strong.
 enum class Durability : uint8_t { kMemory, kOs, kSynced };
@@ -47,7 +49,8 @@ struct Half {
 };
 
 // Invariant of a valid one (validate()): at least one voter in each half, I8 in each half, no
-// replica twice in one list, no learner that is an incoming voter, at most kMembersMax in a list.
+// replica twice in one list, no learner that is an incoming voter, at most kMembersMax voters in a
+// half and kLearnersMax learners.
 struct Configuration {
   Half incoming = {};                 // the only half unless joint
   std::optional<Half> outgoing = {};  // set: joint, on the way from `outgoing` to `incoming`

@@ -254,7 +254,7 @@ class Core {
     WriteNumber number;
     Index last;  // of the log when it was handed over; lowered if the log is truncated meanwhile
   };
-  static constexpr size_t kAskedMax = 2 * kMembersMax;
+  static constexpr size_t kAskedMax = 2 * kMembersMax + kLearnersMax;
   // How a RECOVERING replica learns how far it must come.
   struct Recovery {
     uint64_t nonce = 0;  // 0: nothing asked

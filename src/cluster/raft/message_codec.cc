@@ -65,10 +65,10 @@ void write_members(const std::vector<Member>& members, Buffer& out) {
   for (const Member& member : members) write_member(member, out);
 }
 
-std::vector<Member> read_members(Reader& in) {
+std::vector<Member> read_members(Reader& in, size_t most) {
   std::vector<Member> members;
   size_t left = in.count(kMemberBytesMin);
-  if (left > kMembersMax) in.refuse();
+  if (left > most) in.refuse();
   for (; in.good() && left > 0; --left) members.push_back(read_member(in));
   return members;
 }
@@ -80,7 +80,7 @@ void write_half(const Half& half, Buffer& out) {
 
 Half read_half(Reader& in) {
   Half half;
-  half.voters = read_members(in);
+  half.voters = read_members(in, kMembersMax);
   half.commit_quorum = static_cast<uint32_t>(in.varint_at_most(kMembersMax));
   return half;
 }
@@ -105,7 +105,7 @@ Configuration read_configuration(Reader& in) {
   if (in.byte() != kConfigurationVersion) in.refuse();
   configuration.incoming = read_half(in);
   if (in.flag()) configuration.outgoing = read_half(in);
-  configuration.learners = read_members(in);
+  configuration.learners = read_members(in, kLearnersMax);
   const uint8_t mode = in.byte();
   const auto durability = static_cast<uint8_t>(mode & ~kHasModeVersion);
   if (durability > static_cast<uint8_t>(Durability::kSynced)) in.refuse();

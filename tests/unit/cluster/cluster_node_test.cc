@@ -128,6 +128,29 @@ TEST(ClusterNode, a_proposal_whose_effect_comes_by_snapshot_has_an_outcome_too) 
   EXPECT_EQ(world.at(proposer).state().setting("a"), "b");
 }
 
+// All of them hear from the meta group, whoever votes there.
+TEST(ClusterNode, more_nodes_than_can_vote_and_as_many_again_are_members) {
+  constexpr NodeId kNodes = 24;
+  World world;
+  world.boot(1);
+  for (NodeId id = 2; id <= kNodes; ++id) world.boot(id, {1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(kNodes, 3); })) << world.notes;
+  // What is decided from here on is heard by everybody.
+  world.at(kNodes).propose(meta::SetState{2, MemberState::kDraining});
+  EXPECT_TRUE(world.run_until(2'000'000, [&] {
+    for (NodeId id = 1; id <= kNodes; ++id) {
+      if (world.at(id).state().find(2)->state != MemberState::kDraining) return false;
+    }
+    return true;
+  })) << world.notes;
+  // So does who was away when more joined.
+  world.kill(kNodes);
+  world.boot(kNodes + 1, {1});
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.agree(kNodes + 1); })) << world.notes;
+  world.boot(kNodes);
+  EXPECT_TRUE(world.run_until(10'000'000, [&] { return world.agree(kNodes + 1); })) << world.notes;
+}
+
 TEST(ClusterNode, a_node_that_was_alone_joins_when_it_is_told_to) {
   World world;
   world.boot(1);

@@ -58,10 +58,30 @@ class Words final : public PartitionData {
     encoding.reset();
     encoded.clear();
   }
-  Status check(uint32_t, std::string_view state) override {
-    return state.empty() || state.back() == '\n' ? done() : Status(ErrorCode::kCorrupt);
-  }
-  Status install(uint32_t partition, std::string_view state) override {
+  // Beside what is there, until it is put in its place.
+  class Reading final : public StateReader {
+   public:
+    Reading(Words& words, uint32_t partition) : words_(words), partition_(partition) { ++words_.readings; }
+    ~Reading() override { --words_.readings; }
+    Status read(std::string_view bytes, uint64_t behind) override {
+      state_ += bytes;
+      const bool is_whole = state_.empty() || state_.back() == '\n';
+      return behind > 0 || is_whole ? done() : Status(ErrorCode::kCorrupt);
+    }
+    bool settle() override { return ++settled_ % 2 == 0; }
+    void install() override {
+      words_.install(partition_, state_);
+      ++words_.installed;
+    }
+
+   private:
+    Words& words_;
+    const uint32_t partition_;
+    std::string state_;
+    int settled_ = 0;
+  };
+  std::unique_ptr<StateReader> begin_reading(uint32_t partition) override { return std::make_unique<Reading>(*this, partition); }
+  void install(uint32_t partition, std::string_view state) {
     words[partition].clear();
     while (!state.empty()) {
       const size_t end = state.find('\n');
@@ -69,7 +89,6 @@ class Words final : public PartitionData {
       words[partition][word] = value;
       state.remove_prefix(end + 1);
     }
-    return done();
   }
   void clear(uint32_t partition) override {
     words[partition].clear();
@@ -110,6 +129,8 @@ class Words final : public PartitionData {
   Buffer encoded;
   int steps = 0;
   size_t begun_anew = 0;   // partitions
+  int readings = 0;        // under way
+  size_t installed = 0;    // states
 };
 
 // Machines with a node each; a machine's disk outlives its node.
@@ -124,6 +145,7 @@ class World {
     ClusterNodeOptions options{.own = record(id), .incarnation = machine.incarnation, .partitions = kPartitions, .seed = id * 100 + machine.incarnation};
     options.group.window_bytes_max = window_bytes_max;
     options.settings = [this] { return settings; };
+    options.states = states;
     for (const NodeId seed : join) options.join.push_back({.host = "host", .port = static_cast<uint16_t>(seed)});
     GroupRecovery recovery;
     for (const std::string& bytes : machine.disk) ASSERT_TRUE(recovery.record(bytes).ok());
@@ -133,7 +155,7 @@ class World {
     if (restored.value()) {
       for (const auto& [group, found] : restored.value()->groups) {
         if (group == meta_group(kPartitions) || !found.state) continue;
-        ASSERT_TRUE(machine.data->install(static_cast<uint32_t>(group.value - 1), *found.state).ok());
+        machine.data->install(static_cast<uint32_t>(group.value - 1), *found.state);
       }
     }
     machine.node = std::make_unique<ClusterNode>(options, *machine.data);
@@ -145,6 +167,7 @@ class World {
     Machine& machine = machines_.at(id);
     machine.disk.resize(machine.disk.size() - machine.stored_at.size());
     machine.node.reset();
+    EXPECT_EQ(machine.data->readings, 0);
     cut(id);
   }
   // It and its disk are gone; nobody is told.
@@ -293,6 +316,7 @@ class World {
   }
   std::string notes;
   size_t window_bytes_max = raft::Options().window_bytes_max;   // of nodes that boot from here on
+  StateOptions states = {};
   Keeping keeping = Keeping::kAll;
   std::vector<meta::SetSetting> settings;   // of every node, now
 

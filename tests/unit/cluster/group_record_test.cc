@@ -126,6 +126,51 @@ TEST(GroupRecord, ALogThatBecomesBareGivesUpWhatItKept) {
   EXPECT_FALSE(recovery.record(encoded({}, {entry_of(kMeta, 9)}, Keeping::kBare)).ok());
 }
 
+std::string encoded_pieces(const std::vector<GroupPiece>& pieces, const std::vector<GroupBase>& bases = {}, Keeping keeping = Keeping::kAll) {
+  Buffer out;
+  encode({.pieces = pieces, .bases = bases, .keeping = keeping, .meta = kMeta}, out);
+  return std::string(out.view());
+}
+
+GroupBase base_of_pieces(uint64_t bytes) {
+  GroupBase base = base_of(kPartition);
+  base.bytes_in_pieces = bytes;
+  return base;
+}
+
+TEST(GroupRecord, AStateMayStandInPiecesBeforeItsBase) {
+  GroupRecovery recovery;
+  ASSERT_TRUE(recovery.record(encoded_pieces({{kPartition, 0, "given up"}})).ok());
+  EXPECT_FALSE(recovery.groups().contains(kPartition));
+  ASSERT_TRUE(recovery.record(encoded_pieces({{kPartition, 0, "a st"}})).ok());
+  ASSERT_TRUE(recovery.record(encoded_pieces({{raft::GroupId{4}, 0, "another's"}})).ok());
+  ASSERT_TRUE(recovery.record(encoded_pieces({{kPartition, 4, "ate"}}, {base_of_pieces(7)})).ok());
+  EXPECT_EQ(recovery.groups().at(kPartition).state, "a state");
+  EXPECT_FALSE(recovery.groups().contains({4}));
+  // They are of one base only.
+  EXPECT_FALSE(recovery.record(encoded_pieces({}, {base_of_pieces(7)})).ok());
+  ASSERT_TRUE(recovery.record(encoded_pieces({}, {base_of_pieces(0)})).ok());
+  EXPECT_EQ(recovery.groups().at(kPartition).state, "");
+}
+
+TEST(GroupRecord, PiecesThatDoNotFollowEachOtherAreDamage) {
+  GroupRecovery recovery;
+  EXPECT_FALSE(recovery.record(encoded_pieces({{kPartition, 4, "ate"}})).ok());
+  ASSERT_TRUE(recovery.record(encoded_pieces({{kPartition, 0, "a st"}})).ok());
+  EXPECT_FALSE(recovery.record(encoded_pieces({{kPartition, 3, "tate"}})).ok());
+  EXPECT_FALSE(recovery.record(encoded_pieces({}, {base_of_pieces(7)})).ok());
+}
+
+TEST(GroupRecord, ABareLogHasNoPieces) {
+  EXPECT_EQ(encoded_pieces({{kPartition, 0, "a state"}}, {}, Keeping::kBare), "");
+  GroupRecovery recovery;
+  ASSERT_TRUE(recovery.record(encoded_pieces({{kPartition, 0, "a state"}}, {base_of_pieces(7)}, Keeping::kBare)).ok());
+  EXPECT_FALSE(recovery.groups().at(kPartition).state.has_value());
+  // A log that was bare counts nothing of what follows, until a whole snapshot.
+  ASSERT_TRUE(recovery.record(encoded_pieces({}, {base_of_pieces(7)})).ok());
+  EXPECT_FALSE(recovery.groups().at(kPartition).state.has_value());
+}
+
 TEST(GroupRecord, AMarkerIsReadBackAndAKindOfALaterVersionIsRefused) {
   GroupWrite marker = entry_of(kPartition, 2, "");
   marker.write.append[0].kind = raft::EntryKind::kMarker;

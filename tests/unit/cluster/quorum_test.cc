@@ -7,6 +7,8 @@
 #include <bit>
 #include <vector>
 
+#include "cluster/raft/message_codec.h"
+
 namespace quorate::raft {
 namespace {
 
@@ -162,6 +164,22 @@ TEST(Configuration, what_is_not_valid_is_refused) {
   leaving.outgoing->commit_quorum = 3;
   EXPECT_FALSE(validate(leaving).ok());
   EXPECT_FALSE(validate(Configuration{.incoming = half_of(kMembersMax + 1, 0)}).ok());
+}
+
+TEST(Configuration, all_members_of_a_cluster_may_learn) {
+  Configuration largest{.incoming = half_of(kMembersMax, 0)};
+  for (uint64_t id = 1; id <= kLearnersMax; ++id) {
+    largest.learners.push_back({{kMembersMax + id}, {kMembersMax + id}});
+  }
+  EXPECT_TRUE(validate(largest).ok());
+  EXPECT_EQ(largest.members().size(), kMembersMax + kLearnersMax);
+  EXPECT_EQ(decode_configuration(encode_configuration(largest).view()).value(), largest);
+  Configuration twice = largest;
+  twice.learners.back() = twice.learners.front();
+  EXPECT_FALSE(validate(twice).ok());
+  largest.learners.push_back({{9999}, {9999}});
+  EXPECT_FALSE(validate(largest).ok());
+  EXPECT_FALSE(decode_configuration(encode_configuration(largest).view()).ok());
 }
 
 TEST(Configuration, only_changes_of_quorums_go_through_a_joint_one) {

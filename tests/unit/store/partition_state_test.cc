@@ -254,6 +254,58 @@ TEST(PartitionState, IsReadInPieces) {
   EXPECT_EQ(follower.keys_of(0), leader.keys_of(0));
 }
 
+// Gives the state bit by bit; what is not read yet stays in front.
+Status read_in_bits(PartitionState& state, std::string_view bytes, size_t bit) {
+  std::string held;
+  while (!bytes.empty() || !state.is_complete()) {
+    held += bytes.substr(0, bit);
+    bytes.remove_prefix(std::min(bit, bytes.size()));
+    std::string_view left = held;
+    TRY(state.read_some(left, SIZE_MAX, bytes.size()));
+    held.erase(0, held.size() - left.size());
+    if (state.is_complete() && !(held.empty() && bytes.empty())) return Error(ErrorCode::kCorrupt, "more than a state");
+  }
+  return done();
+}
+
+TEST(PartitionState, IsReadAsItComes) {
+  World leader;
+  fill(leader, 1000);
+  leader.set(0, name_in(leader.store, 0, 1), std::string(300'000, 'v'));   // a block of its own
+  const std::string bytes = leader.encoded(0);
+  for (const size_t bit : {size_t{1}, size_t{7}, size_t{1000}, size_t{70'000}, bytes.size()}) {
+    World follower;
+    PartitionState state(follower.store, 0, PartitionState::Pace::kInSteps);
+    ASSERT_TRUE(read_in_bits(state, bytes, std::max<size_t>(bit, bytes.size() / 5000)).ok()) << bit;
+    EXPECT_EQ(follower.all_keys(), Keys());
+    state.install();
+    EXPECT_EQ(follower.keys_of(0), leader.keys_of(0));
+    follower.check_counts();
+  }
+}
+
+TEST(PartitionState, CutOrChangedItIsRefusedAsItComes) {
+  World leader;
+  fill(leader, 60);
+  const std::string bytes = leader.encoded(2);
+  World follower;
+  const auto is_read = [&](std::string_view changed, size_t bit) {
+    PartitionState state(follower.store, 2, PartitionState::Pace::kInSteps);
+    return read_in_bits(state, changed, bit).ok();
+  };
+  EXPECT_TRUE(is_read(bytes, 5));
+  for (size_t size = 1; size < bytes.size(); ++size) ASSERT_FALSE(is_read(std::string_view(bytes).substr(0, size), 5)) << size;
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    std::string changed = bytes;
+    changed[at] = static_cast<char>(changed[at] ^ (1 << (at % 8)));
+    ASSERT_FALSE(is_read(changed, 5)) << at;
+  }
+  EXPECT_FALSE(is_read(bytes + '\0', 5));
+  EXPECT_EQ(follower.all_keys(), Keys());
+  follower.free_everything();
+  EXPECT_EQ(follower.store.pending_frees(), 0u);
+}
+
 TEST(PartitionState, HashesWhoseFieldsExpireAreFoundByTheWalkForExpiredKeys) {
   World leader;
   const std::string name = name_in(leader.store, 0, 1);
@@ -280,6 +332,43 @@ struct Copy : Store::SnapshotSink {
     EXPECT_TRUE(added) << entry.key();
   }
 };
+
+// Snapshots that begin while a state is read do not see it, however many begin before it is put in.
+TEST(PartitionState, WhatIsPutInIsInNoSnapshotThatBeganBefore) {
+  for (const int snapshots : {1, 2, 3}) {
+    World leader;
+    fill(leader, 1000);
+    World follower;
+    fill(follower, 100);
+    PartitionState state(follower.store, 0, PartitionState::Pace::kInSteps);
+    ASSERT_TRUE(state.read(leader.encoded(0)).ok());
+    const Keys expected = follower.all_keys();
+    for (int begun = 1; begun <= snapshots; ++begun) {
+      Copy copy(follower.settings);
+      follower.store.begin_snapshot(copy);
+      // Some of it is told of this one.
+      EXPECT_FALSE(state.settle(20));
+      if (begun == snapshots) {
+        int steps = 0;
+        while (!state.settle(20)) ++steps;
+        EXPECT_GT(steps, 3);
+        state.install();
+      }
+      while (follower.store.walk_snapshot(20)) {
+      }
+      follower.store.end_snapshot();
+      EXPECT_EQ(copy.seen, expected);
+    }
+    EXPECT_EQ(follower.keys_of(0), leader.keys_of(0));
+    const Keys now = follower.all_keys();
+    Copy copy(follower.settings);
+    follower.store.begin_snapshot(copy);
+    while (follower.store.walk_snapshot(20)) {
+    }
+    follower.store.end_snapshot();
+    EXPECT_EQ(copy.seen, now);
+  }
+}
 
 TEST(PartitionState, ASnapshotSeesOneInstantWhilePartitionsAreClearedAndReplaced) {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
