@@ -150,32 +150,36 @@ def test_the_mode_is_the_clusters_and_outlives_all_processes(setup):
     wait_value(cluster.nodes, "appendonly", "no")
 
 
-def test_a_cluster_is_founded_with_what_was_set_before(setup):
-    """What a node alone keeps since it was told to is still there if it ends as soon as it has company."""
+def end_while_founding(setup, line):
+    """A node alone that keeps its data since it was told to gets company, and ends as soon as its log has that line."""
     port, keys = free_port(), ["key:%d" % number for number in range(5000)]
-    words = ("--partitions", 16, "--appendonly", "no", "--appendfsync", "always")
-
-    def first():
-        return setup.server(*words, directory=os.path.join(setup.folder, "node1"), port=port)
-
-    founder = first()
+    directory = os.path.join(setup.folder, "node1 " + line.split()[0])
+    founder = setup.server("--partitions", 16, "--appendonly", "no", "--appendfsync", "always", directory=directory, port=port)
     with founder.client() as client:
         assert client.call("CONFIG", "SET", "appendonly", "yes", "appendfsync", "everysec") == "OK"
         client.socket.sendall(b"".join(encode("SET", key, key) for key in keys))
         assert all(client.read() == "OK" for _ in keys)
-    other = setup.server(*words, "--join", "127.0.0.1:%d" % port, directory=os.path.join(setup.folder, "node2"), port=free_port())
-    wait_until(lambda: "founding a cluster" in founder.log(), "a cluster to be founded")
+    other = setup.server("--partitions", 16, "--appendonly", "no", "--join", "127.0.0.1:%d" % port,
+                         directory=os.path.join(setup.folder, "node2 " + line.split()[0]), port=free_port())
+    wait_until(lambda: line in founder.log(), line)
     founder.signal(signal.SIGKILL)
     founder.wait_end()
-    founder = first()
+    founder = setup.server("--partitions", 16, directory=directory, port=port)
     wait_whole([founder, other], 2)
     with founder.client() as client:
-        assert (client.config("appendonly"), client.config("appendfsync")) == ("yes", "everysec")
-        assert partition_modes(client) == {b"os"} and client.call("DBSIZE") == len(keys)
+        assert client.call("DBSIZE") == len(keys), client.call("DBSIZE")
         assert all(client.call("GET", key) == key.encode() for key in keys[::50])
-    for node in (founder, other):
-        assert "the mode is memory" not in node.log(), node.log()
+        assert (client.config("appendonly"), client.config("appendfsync")) == ("yes", "everysec")
+        assert partition_modes(client) == {b"os"}
+    assert "the mode is memory" not in founder.log(), founder.log()
     wait_value([other], "appendonly", "yes")
+    for node in (founder, other):
+        node.stop()
+
+
+def test_a_cluster_is_founded_with_what_was_set_before(setup):
+    for line in ("founding a cluster as", "elected -> lead term", "configuration at"):
+        end_while_founding(setup, line)
 
 
 if __name__ == "__main__":
