@@ -1,10 +1,10 @@
 // rt: runs scripts (.rt) in one world.
 //
 //   rt --world inprocess [--rewrite] FILE...
-//   rt --world socket|redis --port P [--rewrite] FILE...
+//   rt --world socket|follower|redis --port P [--rewrite] FILE...
 //   rt --parse FILE...
 //
-// `redis` is a peer whose version decides about `since` marks; `socket` is quorate-server.  --rewrite writes the
+// `redis` is a peer whose version decides about `since` marks; `socket` is quorate-server, `follower` a node of a cluster.  --rewrite writes the
 // replies that came into the scripts.  Exit status: 0 good, 1 wrong, 2 usage or a script that cannot be read,
 // 77 nothing ran: this world does not exist here, or all is marked for another.
 #include <cstdio>
@@ -35,7 +35,7 @@ struct Options {
 };
 
 int usage() {
-  std::fprintf(stderr, "usage: rt --world inprocess|socket|redis [--port P] [--rewrite] FILE...\n"
+  std::fprintf(stderr, "usage: rt --world inprocess|socket|follower|redis [--port P] [--rewrite] FILE...\n"
                        "       rt --parse FILE...\n");
   return kUsage;
 }
@@ -59,7 +59,7 @@ bool parse_options(int argc, char** argv, Options& options) {
       options.files.emplace_back(word);
     }
   }
-  const bool needs_port = options.world == "socket" || options.world == "redis";
+  const bool needs_port = options.world == "socket" || options.world == "follower" || options.world == "redis";
   if (options.files.empty()) return false;
   if (options.parse_only) return options.world.empty();
   return (options.world == "inprocess" || needs_port) && needs_port == (options.port != 0);

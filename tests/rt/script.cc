@@ -15,7 +15,7 @@ namespace quorate::rt {
 namespace {
 
 constexpr int64_t kRepeatMax = 64 << 20;
-constexpr std::string_view kWorlds[] = {"inprocess", "socket", "redis"};
+constexpr std::string_view kWorlds[] = {"inprocess", "socket", "follower", "redis"};
 
 bool is_name(std::string_view text) {
   if (text.empty() || text[0] < 'a' || text[0] > 'z') return false;
@@ -334,7 +334,7 @@ class ScriptReader {
     }
     for (const std::string_view world : split_words(mark.rest)) {
       if (std::find(std::begin(kWorlds), std::end(kWorlds), world) == std::end(kWorlds)) {
-        fail(line_number, "the worlds are inprocess, socket and redis");
+        fail(line_number, "the worlds are inprocess, socket, follower and redis");
       }
       condition->worlds.emplace_back(world);
     }
