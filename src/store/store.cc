@@ -288,12 +288,13 @@ size_t Store::sample_table(const Db& db, const Table& table, Table::Which which,
         consider(db, entry);
       });
     }
-    return seen + buckets;
+    if (seen != 0) return seen + buckets;
+    samples = 1;  // where keys are few, whoever stands behind a random place
   }
   uint64_t position = random_.next() & ~(Table::kPositionUnit - 1);
   for (int turns = 0; turns < 2 && seen < samples; ++buckets) {
     position = table.walk(position, which, [&](const Entry* entry) {
-      if (!entry->has_expiry() || seen == samples) return;
+      if (seen == samples || (which == Table::Which::kExpiring && !entry->has_expiry())) return;
       ++seen;
       consider(db, entry);
     });

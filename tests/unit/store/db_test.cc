@@ -311,5 +311,18 @@ TEST(Eviction, takes_the_longest_idle_keys_first) {
   EXPECT_FALSE(world.store.evict_one(budget));
 }
 
+TEST(Eviction, finds_the_last_keys_of_tables_that_were_large) {
+  for (const EvictionPolicy policy : {EvictionPolicy::kAllKeysLru, EvictionPolicy::kAllKeysRandom}) {
+    World world;
+    world.settings.maxmemory_policy = policy;
+    for (int index = 0; index < 5000; ++index) world.db().set_string(world.key("k" + std::to_string(index)), "v", kNever);
+    for (int index = 3; index < 5000; ++index) EXPECT_TRUE(world.db().erase(world.key("k" + std::to_string(index))));
+    size_t budget = SIZE_MAX;
+    for (int index = 0; index < 3; ++index) EXPECT_TRUE(world.store.evict_one(budget)) << index;
+    EXPECT_EQ(world.db().size(), 0u);
+    EXPECT_FALSE(world.store.evict_one(budget));
+  }
+}
+
 }  // namespace
 }  // namespace quorate
