@@ -82,8 +82,11 @@ size_t Groups::log_bytes() const {
   for (const auto& slot : slots_) {
     if (slot == nullptr) continue;
     const raft::Log& log = slot->core.log();
-    // The entries themselves are not counted, only their bytes.
-    sum += log.bytes() - (log.last_index().value - log.base().index.value) * sizeof(raft::Entry);
+    // The entries themselves are not counted, only their bytes: each has a head, and what an allocator rounds up.
+    constexpr size_t kHead = 16;
+    const size_t entries = log.last_index().value - log.base().index.value;
+    const size_t payload = log.bytes() - entries * sizeof(raft::Entry);
+    sum += payload + payload / 8 + entries * kHead;
   }
   return sum;
 }

@@ -62,7 +62,7 @@ def test_leaders_evict_for_a_follower_that_is_full(setup):
 
 def test_without_a_policy_writes_are_refused_wherever_they_are_sent(setup):
     cluster = cluster_of_three(setup, "noeviction")
-    leave_room(cluster.nodes[2], 300_000)
+    limit = leave_room(cluster.nodes[2], 1_000_000)
     refusal = "OOM command not allowed when used memory > 'maxmemory'."
     with connected(cluster.nodes[0]) as client:
         written = []
@@ -75,9 +75,13 @@ def test_without_a_policy_writes_are_refused_wherever_they_are_sent(setup):
             return refusal_of(client, "SET", "more", VALUE) == refusal
         wait_until(is_refused, "a write to be refused")
         assert 100 <= len(written) <= 5000, len(written)
+    # Beyond doubt: what a connection takes comes and goes.
+    with connected(cluster.nodes[2]) as client:
+        assert client.call("CONFIG", "SET", "maxmemory", limit - 200_000) == "OK"
     # It is the other node's memory, whoever leads the key and whoever is asked.
     for node in cluster.nodes:
         with connected(node) as client:
+            wait_until(lambda client=client: refusal_of(client, "SET", "more", VALUE) == refusal, "a write to be refused")
             for number in range(20):
                 assert client.error("SET", "more:%d" % number, VALUE) == refusal
             assert client.call("GET", written[0]) == VALUE.encode()
