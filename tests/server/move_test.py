@@ -157,7 +157,9 @@ def test_info_counts_the_keys_of_the_cluster(setup):
     write(cluster.nodes[0], KEYS, "v")
     with connected(cluster.nodes[1]) as client:
         client.call("EXPIRE", "key:7", 1000)
-        wanted = {"db0": "keys=100,expires=1,avg_ttl=0"}
+        client.call("SELECT", 3)
+        client.call("SET", "key:7", "v")
+        wanted = {"db0": "keys=100,expires=1,avg_ttl=0", "db3": "keys=1,expires=0,avg_ttl=0"}
         for node in cluster.nodes:
             with connected(node) as other:
                 assert other.info("keyspace") == wanted
