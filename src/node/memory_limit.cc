@@ -26,8 +26,9 @@ constexpr size_t kFreeCost =
 constexpr int64_t kQuotaUs = 200'000;
 // So long others have too much and may be helped by others still.
 constexpr int64_t kPatienceUs = 1'000'000;
-// Up to this part of maxmemory above it a node waits for those who lead what it has copies of.
+// Up to this part of maxmemory above it a node waits for those who lead what it has copies of; up to the second where writes come fast.
 constexpr uint64_t kLeewayPart = 32;
+constexpr uint64_t kLeewayPartMin = 8;
 // What an evicted key counts at least: a quota comes to its end.
 constexpr uint64_t kFreedMin = 64;
 // Of the log all partitions together keep in memory about such a part of maxmemory, each at least
@@ -184,7 +185,10 @@ void MemoryPressure::give_quota(Burden& burden, uint64_t excess, uint64_t keys) 
   if (&burden != &own_) return;
   const bool others_can_help =
       led < keys && node_.store_settings.maxmemory_policy != EvictionPolicy::kNoEviction;
-  own_leeway_ = others_can_help ? node_.store_settings.maxmemory / kLeewayPart : 0;
+  const uint64_t limit = node_.store_settings.maxmemory;
+  // What comes until others have done their part may be as much again.
+  const uint64_t owed = excess - std::min(excess, burden.quota);
+  own_leeway_ = others_can_help ? std::clamp(2 * owed, limit / kLeewayPart, limit / kLeewayPartMin) : 0;
 }
 
 // For the next while.
