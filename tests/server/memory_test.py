@@ -51,7 +51,7 @@ def test_leaders_evict_for_a_follower_that_is_full(setup):
     with connected(cluster.nodes[0]) as client:
         for number in range(24_000):
             assert client.call("SET", "key:%d" % number, VALUE) == "OK"
-        wait_until(lambda: above(cluster.nodes[2], limit) <= 0, "the full node to have room")
+        wait_until(lambda: above(cluster.nodes[2], limit) <= 200_000, "the full node to have room but for a connection")
         left = client.call("DBSIZE")
         # About what there is room for, no matter whose; the newest are there.
         assert 6_000 <= left <= 15_000, left
@@ -63,7 +63,7 @@ def test_leaders_evict_for_a_follower_that_is_full(setup):
 
 def test_without_a_policy_writes_are_refused_wherever_they_are_sent(setup):
     cluster = cluster_of_three(setup, "noeviction")
-    limit = leave_room(cluster.nodes[2], 1_000_000)
+    limit = leave_room(cluster.nodes[2], 3_000_000)
     refusal = "OOM command not allowed when used memory > 'maxmemory'."
     with connected(cluster.nodes[0]) as client:
         written = []
@@ -78,7 +78,7 @@ def test_without_a_policy_writes_are_refused_wherever_they_are_sent(setup):
         assert 100 <= len(written) <= 5000, len(written)
     # Beyond doubt: what a connection takes comes and goes.
     with connected(cluster.nodes[2]) as client:
-        assert client.call("CONFIG", "SET", "maxmemory", limit - 200_000) == "OK"
+        assert client.call("CONFIG", "SET", "maxmemory", limit - 500_000) == "OK"
     # It is the other node's memory, whoever leads the key and whoever is asked.
     for node in cluster.nodes:
         with connected(node) as client:
