@@ -145,7 +145,7 @@ void draw_modes(Prng& prng, ClusterSwarm& swarm) {
 // Likewise.  Snapshots that take long let modes change while a log is not whole.
 void draw_what_is_kept(Prng& prng, ClusterSwarm& swarm) {
   const bool is_slow = prng.chance(0.3);
-  const int64_t snapshot_us = between(prng, 20 * kMs, 300 * kMs);
+  const int64_t snapshot_us = between(prng, 20 * kMs, 150 * kMs);
   const double disk_loss = prng.fraction();
   const bool is_told_alone = prng.chance(0.15);
   const uint64_t weaker = prng.below(2);
