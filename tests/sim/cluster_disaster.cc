@@ -103,7 +103,7 @@ class Disaster {
 
   // From whoever is left: what is promised then is kept, whatever was decided by those that are lost.
   void ask_for_more() {
-    world_.look_again_at_kept();
+    world_.look_at_kept();
     world_.modes().begin(raft::Durability::kSynced);
     for (const int64_t end_us = world_.now_us() + 20 * kSecond; world_.now_us() < end_us && world_.wrong().empty() && !world_.modes().is_idle();) {
       world_.run(world_.now_us() + kStepUs);

@@ -72,6 +72,7 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
   ClusterWorld world(options, swarm);
   SimResult result;
   uint64_t undecided = 0;
+  world.look_at_kept();
   world.start_clients();
   world.run(world.now_us() + options.seconds * kSecond);
   result.message = world.wrong();

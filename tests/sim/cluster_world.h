@@ -101,8 +101,8 @@ class ClusterWorld final : private NetworkHost,
   // operator's leave from here on may contradict what they had committed.
   void lose_for_good(const std::vector<uint32_t>& machines);
 
-  // An operator has let those that are left go on: what is acknowledged from here on counts.
-  void look_again_at_kept() { looks_at_kept_ = true; }
+  // What is acknowledged from here on must be kept as modes() has it promised: nobody else changes the mode.  Until copies are lost for good.
+  void look_at_kept() { looks_at_kept_ = true; }
   // What one sends to the other is lost from here on, until heal().
   void silence(uint32_t from, uint32_t to);
 
@@ -405,7 +405,7 @@ class ClusterWorld final : private NetworkHost,
   uint64_t died_ = 0;
   uint64_t state_checks_ = 0;   // of lives that have ended
   uint64_t event_count_ = 0;
-  bool looks_at_kept_ = true;   // until copies are lost for good
+  bool looks_at_kept_ = false;
   int64_t last_kept_us_ = INT64_MIN / 2;
   int64_t next_kept_us_ = 0;
   uint64_t kept_looks_ = 0;
