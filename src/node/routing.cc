@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "commands/element_scan.h"
 #include "commands/errors.h"
 #include "commands/keys.h"
 #include "node/blocking.h"
@@ -15,7 +16,6 @@
 #include "node/memory_limit.h"
 #include "node/transactions.h"
 #include "node/upkeep.h"
-#include "util/number.h"
 
 namespace quorate {
 
@@ -256,10 +256,11 @@ Road reply_cursor(Session& session, uint64_t cursor) {
 
 // SCAN goes on in the partition that its cursor names.
 Road route_scan(NodeState& node, Session& session, const Command& row, Args args) {
-  const auto cursor = args.size() > 1 ? parse_unsigned(args[1]) : std::nullopt;
-  // The handler says what is wrong.
-  if (!cursor || (*cursor >> Db::kPositionBits) >= node.store.partition_count()) return Road::kHere;
-  const auto partition = static_cast<uint32_t>(*cursor >> Db::kPositionBits);
+  // As the handler reads it: what that takes must not walk over the copies that are here.
+  const Result<uint64_t> cursor = parse_scan_cursor(args[1]);
+  // The handler says what is wrong, or that there is nothing more.
+  if (!cursor.ok() || (cursor.value() >> Db::kPositionBits) >= node.store.partition_count()) return Road::kHere;
+  const auto partition = static_cast<uint32_t>(cursor.value() >> Db::kPositionBits);
   if (is_redirected(node, session)) {
     uint32_t served = partition;
     if (!pass_over(node, served)) return reply_cursor(session, 0);

@@ -1,0 +1,55 @@
+// What clients are told of requests that run at several nodes, or at another than theirs.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/unit/node/calm_cluster.h"
+
+namespace quorate::sim {
+namespace {
+
+constexpr const char* kOk = "+OK\r\n";
+
+// Of all pages of a SCAN that begins so.
+std::multiset<std::string> scanned(CalmCluster& cluster, uint32_t machine, const std::string& first) {
+  std::multiset<std::string> found;
+  std::string cursor = first;
+  for (int page = 0; page < 100; ++page) {
+    ReplyParser parser;
+    parser.feed(cluster.ask(machine, {"SCAN", cursor, "COUNT", "1000"}));
+    ReplyValue value;
+    EXPECT_EQ(parser.next(value), ReplyParser::Outcome::kValue);
+    if (value.items.size() != 2) return {};
+    for (const ReplyValue& key : value.items[1].items) found.insert(key.text);
+    cursor = value.items[0].text;
+    if (cursor == "0") return found;
+  }
+  return {};
+}
+
+TEST(RoadWorld, a_scan_begins_at_any_node_with_any_cursor_that_reads_as_zero) {
+  CalmCluster cluster(5);
+  std::multiset<std::string> keys;
+  std::vector<std::string> words{"MSET"};
+  for (int number = 0; number < 100; ++number) {
+    words.push_back(*keys.insert("key" + std::to_string(number)));
+    words.emplace_back("v");
+  }
+  EXPECT_EQ(cluster.ask(0, words), kOk);
+  for (uint32_t machine = 0; machine < 5; ++machine) {
+    for (const std::string first : {"0", "", "+0", "-0", "000"}) {
+      EXPECT_EQ(scanned(cluster, machine, first), keys) << machine << " '" << first << "'";
+    }
+    for (const std::string first : {"x", "+", " 0", "0x0", "18446744073709551616"}) {
+      EXPECT_EQ(cluster.ask(machine, {"SCAN", first}), "-ERR invalid cursor\r\n");
+    }
+    // Behind the last partition.
+    EXPECT_EQ(cluster.ask(machine, {"SCAN", "-1"}), "*2\r\n$1\r\n0\r\n*0\r\n");
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+}  // namespace
+}  // namespace quorate::sim
