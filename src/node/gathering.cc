@@ -2,6 +2,7 @@
 #include "node/gathering.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "commands/errors.h"
@@ -44,6 +45,14 @@ std::string encoded(Args args) {
   Buffer out;
   append_request(out, args);
   return std::string(out.view());
+}
+
+// An error that says that nothing was done.
+bool is_refused(std::string_view answer) {
+  constexpr std::string_view kRefusals[] = {"CLUSTERDOWN", "ERR", "LOADING", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN"};
+  if (!answer.starts_with('-')) return false;
+  const std::string_view code = answer.substr(1, answer.find(' ') - 1);
+  return std::find(std::begin(kRefusals), std::end(kRefusals), code) != std::end(kRefusals);
 }
 
 bool is_null(std::string_view answer) { return answer.starts_with("$-1") || answer.starts_with("_"); }
@@ -125,7 +134,10 @@ void Gathering::combine(uint64_t chance, Reply& reply) const {
   for (const Part& part : parts) {
     if (!part.answer.starts_with('-')) continue;
     const std::string_view line = std::string_view(part.answer).substr(1, part.answer.find('\r') - 1);
-    reply.error(writes && parts.size() > 1 ? error_line(errors::done_in_part(line)) : std::string(line));
+    const bool may_be_done = writes && std::any_of(parts.begin(), parts.end(), [&](const Part& other) {
+      return &other != &part && !is_refused(other.answer);
+    });
+    reply.error(may_be_done ? error_line(errors::done_in_part(line)) : std::string(line));
     return;
   }
   if (rule == Rule::kSum) {

@@ -36,7 +36,7 @@ struct Gathering {
   size_t key_count = 0;
   std::vector<Part> parts;           // each of another partition; kByWeight: two of each
 
-  // Every part has its answer.  An error of a part is the answer; if others may have been done, as -UNCERTAIN.  `chance` decides
+  // Every part has its answer.  The first error of a part is the answer; if others may have been done, as -UNCERTAIN.  `chance` decides
   // kByWeight.
   void combine(uint64_t chance, Reply& reply) const;
 

@@ -57,6 +57,12 @@ KeysPartition partition_of_transaction(const NodeState& node, const Session& ses
   return sum;
 }
 
+// MSET and MSETNX: of the last key.
+bool lacks_value(const CommandSpec& spec, Args args) {
+  const KeySpec& keys = spec.keys[0];
+  return keys.step > 1 && keys.last == -1 && (args.size() - static_cast<size_t>(keys.at)) % static_cast<size_t>(keys.step) != 0;
+}
+
 // Every key that the pattern names is of this partition, whatever stands in place of the *.
 bool names_keys_within(const NodeState& node, std::string_view pattern, uint32_t partition) {
   if (node.store.partition_count() == 1) return true;
@@ -346,6 +352,8 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   if (const auto error = runs_transaction ? transaction_refusal(session, keys) : std::nullopt) return refuse(node, session, *error);
   if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
   if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
+  // The handler says so.
+  if (lacks_value(*row.spec, args)) return Road::kHere;
   if (session.driver == nullptr) {
     if (auto parts = take_apart(node.store, *row.spec, args)) {
       forward_parts(node, session, std::move(*parts));

@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kOk = "+OK\r\n";
 
 // Of all pages of a SCAN that begins so.
-std::multiset<std::string> scanned(CalmCluster& cluster, uint32_t machine, const std::string& first) {
+std::multiset<std::string> scanned(CalmCluster& cluster, uint32_t machine,
+                                   const std::string& first) {
   std::multiset<std::string> found;
   std::string cursor = first;
   for (int page = 0; page < 100; ++page) {
@@ -49,6 +50,27 @@ TEST(RoadWorld, a_scan_begins_at_any_node_with_any_cursor_that_reads_as_zero) {
     EXPECT_EQ(cluster.ask(machine, {"SCAN", "-1"}), "*2\r\n$1\r\n0\r\n*0\r\n");
   }
   EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(RoadWorld, what_every_partition_has_refused_was_certainly_not_done) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"FLUSHALL", "x"}), "-ERR syntax error\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "4"}), kOk);
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"MSET", "a", "1", "b", "2", "c", "3"},
+          {"DEL", "a", "b", "c"},
+          {"FLUSHDB"}}) {
+      EXPECT_EQ(cluster.ask(machine, words),
+                "-NOREPLICAS 4 copies are asked for, 3 live; nothing was done\r\n");
+    }
+    EXPECT_EQ(cluster.ask(machine, {"CLIENT", "QUORUM", "W", "default"}), kOk);
+    EXPECT_EQ(cluster.ask(machine, {"DBSIZE"}), ":0\r\n");
+    for (const std::string name : {"mset", "msetnx"}) {
+      EXPECT_EQ(cluster.ask(machine, {name, "a", "1", "b"}),
+                "-ERR wrong number of arguments for '" + name + "' command\r\n");
+    }
+  }
 }
 
 }  // namespace
