@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cluster/members.h"
+#include "cluster/raft/configuration.h"
 #include "util/check.h"
 #include "util/glob.h"
 #include "util/number.h"
@@ -30,6 +31,18 @@ constexpr Refused kRefused[] = {
 };
 
 Error refused(std::string_view reason) { return Error(ErrorCode::kInvalidArgument, std::string(reason)); }
+
+std::string failed_text(std::string_view name, std::string_view reason) {
+  return "CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " + std::string(reason);
+}
+
+// As many copies as usual commit, or fewer: with more there could be no leader, or two.
+Status check_quorums(int64_t copies, int64_t commit) {
+  const int64_t usual = raft::quorums_of(static_cast<size_t>(copies), 0).value().commit;
+  if (commit <= usual) return done();
+  return refused("of " + std::to_string(copies) + " copies (replication-n) " + std::to_string(usual) +
+                 " commit at most (commit-quorum; 0: as usual), not " + std::to_string(commit));
+}
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -225,7 +238,26 @@ void Configuration::learn(std::string_view name, std::string_view text) {
 
 Status Configuration::load(std::span<const Directive> directives) {
   for (const Directive& directive : directives) TRY(load_one(directive));
-  return done();
+  const Status fits = check_quorums(value_of("replication-n"), value_of("commit-quorum"));
+  return fits.ok() ? done() : refused("commit-quorum: " + std::string(fits.error().detail()));
+}
+
+int64_t Configuration::value_of(std::string_view name) const { return values_[find_setting(name)].number; }
+
+// Of values that do not fit together already one may be mended alone, and any other setting set.
+Status Configuration::check_together(std::span<const Planned> planned) const {
+  int64_t copies = value_of("replication-n");
+  int64_t commit = value_of("commit-quorum");
+  std::string_view related;
+  for (const Planned& each : planned) {
+    const std::string_view name = setting_table()[each.index].name;
+    if (name != "replication-n" && name != "commit-quorum") continue;
+    (name == "commit-quorum" ? commit : copies) = each.value.number;
+    related = name;
+  }
+  if (related.empty()) return done();
+  const Status fits = check_quorums(copies, commit);
+  return fits.ok() ? done() : refused(failed_text(related, fits.error().detail()));
 }
 
 Status Configuration::load_one(const Directive& directive) {
@@ -281,8 +313,7 @@ Status Configuration::plan(std::span<const SettingPair> pairs, std::vector<Plann
     const size_t index = find_setting(name);
     const Setting& row = table[index];
     const auto failed = [&name](std::string_view reason) {
-      return refused("CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " +
-                     std::string(reason));
+      return refused(failed_text(name, reason));
     };
     if (row.immutable) return failed("can't set immutable config");
     if (row.is_protected && targets_.node.enable_protected_configs == EnableFor::kNo)
@@ -300,6 +331,7 @@ Status Configuration::plan(std::span<const SettingPair> pairs, std::vector<Plann
 Result<std::vector<std::pair<std::string_view, std::string>>> Configuration::canonical(std::span<const SettingPair> pairs) const {
   std::vector<Planned> planned;
   TRY(plan(pairs, planned));
+  TRY(check_together(planned));
   std::vector<std::pair<std::string_view, std::string>> out;
   for (Planned& each : planned) out.emplace_back(setting_table()[each.index].name, std::move(each.value.text));
   return out;
@@ -326,8 +358,7 @@ Status Configuration::set(std::span<const SettingPair> pairs, Host* host) {
   const std::string blamed(failing == names.end() ? names.back() : *failing);
   for (Planned& each : before) assign(each.index, std::move(each.value));
   (void)host->settings_changed(names);
-  return refused("CONFIG SET failed (possibly related to argument '" + blamed + "') - " +
-                 std::string(accepted.error().detail()));
+  return refused(failed_text(blamed, accepted.error().detail()));
 }
 
 // The line that sets the row to its value in a file.  What has many words is kept as they are, so each is quoted where it has to be.

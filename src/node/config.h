@@ -90,13 +90,13 @@ class Configuration {
   // Requires: a setting has that name, and the text is valid.
   void learn(std::string_view name, std::string_view text);
 
-  // The names and values as CONFIG GET would show them, if set() would take the pairs.
+  // The names and values as CONFIG GET would show them, if set() would take the pairs, and they fit together and to the others.
   Result<std::vector<std::pair<std::string_view, std::string>>> canonical(std::span<const SettingPair> pairs) const;
   // The settings of the cluster were assigned as they were at this version of its state (cluster_settings.h).
   uint64_t followed_version() const { return followed_version_; }
   void set_followed_version(uint64_t version) { followed_version_ = version; }
 
-  // All pairs or none.  `host` may be null (tests).  The error's detail is the text without "ERR ".
+  // All pairs or none; what they mean together is not looked at.  `host` may be null (tests).  The error's detail is the text without "ERR ".
   Status set(std::span<const SettingPair> pairs, Host* host);
 
   // `text` (the file as it is) with the running values: comments, order and unknown lines stay.
@@ -110,6 +110,8 @@ class Configuration {
   Result<SettingValue> parse(size_t index, std::string_view text) const;
   Status load_one(const Directive& directive);
   Status plan(std::span<const SettingPair> pairs, std::vector<Planned>& planned) const;
+  Status check_together(std::span<const Planned> planned) const;
+  int64_t value_of(std::string_view name) const;
   void assign(size_t index, SettingValue value);
   std::string line_of(size_t index) const;
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "cluster/link/link.h"
+#include "cluster/placement.h"
 #include "cluster/ring.h"
 #include "node/config.h"
 #include "node/config_values.h"
@@ -135,7 +136,7 @@ using enum SettingType;
 
 constexpr Setting kTable[] = {
     // ---- ours -------------------------------------------------------------------------------------------
-    {.name = "replication-n", .type = kInt, .initial = "3", .least = 1, .most = 16,
+    {.name = "replication-n", .type = kInt, .initial = "3", .least = 1, .most = placement::kReplicationMax,
      .is_cluster_wide = true, .assign = to<&NodeSettings::replication_n>},
     {.name = "write-quorum", .type = kSpecial, .initial = "quorum", .is_cluster_wide = true,
      .normalize = normalize_write_level, .assign = assign_write_level},

@@ -26,7 +26,9 @@ def test_what_is_set_at_one_node_holds_at_all_and_at_those_that_come(setup):
         assert client.config("notify-keyspace-events") == "AKE" and client.config("proto-max-bulk-len") == "2097152"
         assert client.error("CONFIG", "SET", "replication-n", "0").startswith("ERR CONFIG SET failed")
         assert client.error("CONFIG", "SET", "replication-n", "2", "slowlog-max-len", "x").startswith("ERR CONFIG SET failed")
-        assert client.config("replication-n") == "3"
+        for refused in (["commit-quorum", 3], ["replication-n", 16], ["replication-n", 1, "commit-quorum", 2]):
+            assert client.error("CONFIG", "SET", *refused).startswith("ERR CONFIG SET failed")
+        assert client.config("replication-n") == "3" and client.config("commit-quorum") == "0"
         # Several are one decision.
         assert client.call("CONFIG", "SET", "max-unacked-ms", "900", "read-quorum", "quorum", "max-unacked-bytes", "1mb") == "OK"
         assert [client.config(name) for name in ("max-unacked-ms", "read-quorum", "max-unacked-bytes")] == ["900", "quorum", "1048576"]

@@ -55,6 +55,8 @@ Status config_set(NodeContext& cx) {
     if (!waits) cx.reply.ok();
     return done();
   }
+  const auto canonical = cx.node.configuration.canonical(pairs);
+  if (!canonical.ok()) return errors::config_set(canonical.error().detail());
   const Status set = cx.node.configuration.set(pairs, &cx.node.host);
   if (!set.ok()) return errors::config_set(set.error().detail());
   cx.reply.ok();  // execute() calls settings_changed() after every admin command

@@ -358,6 +358,37 @@ TEST(Config, each_value_can_be_set_to_itself) {
 }
 
 // Found by config_fuzz, seed 3296150100.
+TEST(Config, no_more_copies_commit_than_half_of_them_rounded_up) {
+  Fixture f;
+  const auto fits = [&](std::vector<SettingPair> pairs) {
+    const auto canonical = f.config.canonical(pairs);
+    return canonical.ok() ? "OK" : std::string(canonical.error().detail());
+  };
+  EXPECT_EQ(fits({{"commit-quorum", "2"}}), "OK");
+  EXPECT_EQ(fits({{"commit-quorum", "3"}}),
+            "CONFIG SET failed (possibly related to argument 'commit-quorum') - of 3 copies (replication-n) 2 commit at most "
+            "(commit-quorum; 0: as usual), not 3");
+  EXPECT_EQ(fits({{"commit-quorum", "3"}, {"Replication-N", "5"}}), "OK");
+  EXPECT_EQ(f.set({{"commit-quorum", "2"}}), "OK");
+  EXPECT_EQ(fits({{"replication-n", "1"}}),
+            "CONFIG SET failed (possibly related to argument 'replication-n') - of 1 copies (replication-n) 1 commit at most "
+            "(commit-quorum; 0: as usual), not 2");
+  EXPECT_EQ(fits({{"replication-n", "1"}, {"commit-quorum", "0"}}), "OK");
+  EXPECT_EQ(fits({{"replication-n", "15"}, {"commit-quorum", "8"}}), "OK");
+  EXPECT_EQ(fits({{"replication-n", "16"}}),
+            "CONFIG SET failed (possibly related to argument 'replication-n') - argument must be between 1 and 15 inclusive");
+  // One that does not fit already is in nobody's way.
+  EXPECT_EQ(f.set({{"replication-n", "1"}}), "OK");
+  EXPECT_EQ(fits({{"maxmemory", "1mb"}}), "OK");
+  EXPECT_EQ(fits({{"commit-quorum", "1"}}), "OK");
+
+  Fixture g;
+  EXPECT_EQ(g.load("commit-quorum 3\nreplication-n 5\n"), "");
+  Fixture h;
+  EXPECT_EQ(h.load("commit-quorum 3\n"),
+            "commit-quorum: of 3 copies (replication-n) 2 commit at most (commit-quorum; 0: as usual), not 3");
+}
+
 TEST(Config, rewrite_quotes_each_of_many_words) {
   Fixture f;
   const std::string text = "bind ::1 \"a\\x41\\\"b\"\n";
