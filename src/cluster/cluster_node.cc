@@ -311,6 +311,8 @@ void ClusterNode::join(Instant now, const PeerAddress& address) {
   note("told to join the cluster at " + seed_names_);
 }
 
+bool ClusterNode::was_removed() const { return membership_ == Membership::kRefused && refusal_ == kRemovedText; }
+
 ProposalToken ClusterNode::propose(const meta::Command& command) {
   CHECK(membership_ == Membership::kMember);
   const ProposalToken token = meta_.propose(command);

@@ -131,6 +131,8 @@ class ClusterNode final : private GroupsClient {
   // ---- facts and wishes -----------------------------------------------------------------------------------
   Membership membership() const { return membership_; }
   std::string_view refusal() const { return refusal_; }
+  // kRefused, since the members have removed it.
+  bool was_removed() const;
   const MemberRecord& own() const { return options_.own; }
   const ClusterState& state() const { return meta_.state(); }
   MetaGroup& meta() { return meta_; }

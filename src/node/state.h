@@ -57,6 +57,7 @@ class PubsubLinks;
 enum class WishEnd : uint8_t {
   kDecided,
   kModeIsKept,  // when all partitions go by what was decided
+  kIsOut,       // of a node that is to be removed itself: or when it hears that it is out, as it may not hear what was decided any more
 };
 // A session that waits for what the members decide (wishes.h).
 struct Wish {

@@ -104,7 +104,8 @@ Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
   if (votes_among_members(cx.node.company.cluster(), node)) {
     return Error(ErrorCode::kInvalidArgument, "the node still votes among the members: drain it first, or wait until others vote in its place");
   }
-  return wish(cx, meta::SetState{.node = node, .state = MemberState::kRemoved});
+  const WishEnd end = node == cx.node.company.cluster().own().id ? WishEnd::kIsOut : WishEnd::kDecided;
+  return wish(cx, meta::SetState{.node = node, .state = MemberState::kRemoved}, end);
 }
 
 namespace {
@@ -142,6 +143,10 @@ void answer_wishes(NodeState& node) {
     const bool is_gone = session == nullptr || session->has(kClosing);
     if (each.mode_version != 0) return is_gone || answer_if_kept(node, each);
     if (is_gone) node.company.cluster().forget_recovery(each.token);
+    if (each.end == WishEnd::kIsOut && node.company.cluster().was_removed()) {
+      answer_waiting(node, each.session, done());
+      return true;
+    }
     if (node.now.steady_us < each.until_us) return false;
     answer_waiting(node, each.session, errors::wish_undecided(node.settings.request_timeout_ms));
     return true;

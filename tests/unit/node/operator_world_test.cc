@@ -219,5 +219,20 @@ TEST(OperatorWorld, a_node_gets_its_share_by_node_weight) {
   EXPECT_EQ(cluster.ask(1, {"CONFIG", "SET", "node-weight", "0"}).substr(0, 5), "-ERR ");
 }
 
+TEST(OperatorWorld, a_node_that_is_asked_to_remove_itself_says_that_it_is_out) {
+  CalmCluster cluster(4);
+  const std::string name = name_of(cluster, 3);
+  ASSERT_EQ(cluster.ask(3, {"QUORUM", "DRAIN", name}), kOk);
+  std::string answer;
+  for (int step = 0; step < 400 && !answer.starts_with('+'); ++step) {
+    cluster.pass(kSecondUs / 20);
+    answer = cluster.ask(3, {"QUORUM", "REMOVE", name}, 10 * kSecondUs);
+    // It still leads, or votes among the members.
+    ASSERT_TRUE(answer == kOk || answer.starts_with("-ERR ")) << answer;
+  }
+  EXPECT_EQ(answer, kOk);
+  EXPECT_EQ(cluster.ask(0, {"QUORUM", "STATUS"}).find(name), std::string::npos);
+}
+
 }  // namespace
 }  // namespace quorate::sim
