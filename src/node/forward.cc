@@ -112,6 +112,7 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
   if (unit.kind == ForwardedUnit::Kind::kBlocks) {
     session.set(kBlockedElsewhere);
     blocked_[session.id] = {unit.partition, waiting.number};
+    ++node_.blocked_count;
   }
   // What it sends next is not older than what it watches.
   if (unit.kind == ForwardedUnit::Kind::kWatches) session.set(kWaiting);
@@ -207,12 +208,35 @@ void Forwarding::forget(Session& session) {
   if (blocked == blocked_.end()) return;
   const auto [index, number] = blocked->second;
   blocked_.erase(blocked);
+  --node_.blocked_count;
   const WaitingUnits& waiting = partitions_[index].waiting;
   if (const size_t place = waiting.find(number); place != waiting.end()) finish(index, place, std::string_view());
 }
 
-void Forwarding::cancel(NodeId sent_to, uint32_t index, uint64_t number) {
-  const ForwardCancel message{.partition = index, .number = number};
+bool Forwarding::unblock(Session& session, CancelReason how) {
+  const auto blocked = blocked_.find(session.id);
+  if (blocked == blocked_.end()) return false;
+  const auto [index, number] = blocked->second;
+  WaitingUnits& waiting = partitions_[index].waiting;
+  const size_t place = waiting.find(number);
+  CHECK(place != waiting.end());
+  WaitingUnit& unit = waiting.at(place);
+  // Whoever it was sent to may have taken something for it, and says so.
+  if (unit.sent_to != 0 || unit.may_have_run) {
+    unit.unblocked = how;
+    cancel(unit.sent_to, index, number, how);
+  } else if (how == CancelReason::kAsError) {
+    finish(index, place, errors::unblocked());
+  } else {
+    Buffer reply;
+    Reply(reply, session.protocol).null_array();
+    finish(index, place, reply.view());
+  }
+  return true;
+}
+
+void Forwarding::cancel(NodeId sent_to, uint32_t index, uint64_t number, CancelReason reason) {
+  const ForwardCancel message{.partition = index, .number = number, .reason = reason};
   if (sent_to == peers_.own_id()) {
     links_.cancel(sent_to, message);
   } else if (sent_to != 0) {
@@ -403,6 +427,7 @@ bool Forwarding::send(uint32_t index, size_t place, uint32_t count, NodeId to) {
     unit.attempt = partition.attempt;
     unit.send_order = ++last_sending_;
   }
+  if (first.unblocked) cancel(to, index, first.number, *first.unblocked);
   return true;
 }
 
@@ -424,6 +449,7 @@ void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
     if (unit.was_at != unit.sent_to) cancel(unit.was_at, index, unit.number);
   }
   if (unit.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(unit.session_id) != 0) {
+    --node_.blocked_count;
     if (Session* const session = node_.sessions.find(unit.session_id)) {
       session->clear(kBlockedElsewhere);
       resume_later(node_, *session);

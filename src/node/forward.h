@@ -72,6 +72,9 @@ class Forwarding {
   void send_new();
   // Something of the session waits in this partition: what it sends behind it must not overtake it.
   bool is_waiting(uint32_t partition, const Session& session) const;
+  // CLIENT UNBLOCK: what waits for a key elsewhere is answered as `how` says, unless it turns out to have been served.  False: nothing of
+  // the session does.
+  bool unblock(Session& session, CancelReason how);
   // The session is going away.
   void forget(Session& session);
   // A session that runs commands of another node has run one.
@@ -154,7 +157,7 @@ class Forwarding {
   static uint64_t lowest_wanted(const Partition& partition);
   static uint64_t lowest_token(const Partition& partition);
   // A command that may block is answered, or its client gone: whoever has it need not know of it any more.
-  void cancel(NodeId sent_to, uint32_t index, uint64_t number);
+  void cancel(NodeId sent_to, uint32_t index, uint64_t number, CancelReason reason = CancelReason::kGone);
   // It was lost with as many others than this one as it may be.
   bool is_dangerous(const WaitingUnit& unit, NodeId to, uint64_t incarnation) const;
   // It speaks of the last sending, and the unit will not be sent again.

@@ -92,6 +92,7 @@ void encode_head(const ForwardAnswer& answer, Buffer& out) {
 void encode_head(const ForwardCancel& cancel, Buffer& out) {
   append_varint(out, cancel.partition);
   append_varint(out, cancel.number);
+  wire::write_byte(cancel.reason, out);
 }
 
 Result<ForwardCommand> decode_command(std::string_view bytes, const ForwardLimits& limits) {
@@ -146,6 +147,7 @@ Result<ForwardCancel> decode_cancel(std::string_view bytes, const ForwardLimits&
   ForwardCancel cancel;
   cancel.partition = partition(reader, limits);
   cancel.number = reader.varint();
+  cancel.reason = reader.one_of(CancelReason::kGone, CancelReason::kAsError);
   if (!reader.good() || !reader.rest().empty()) return corrupt("the end of a forwarded command");
   return cancel;
 }

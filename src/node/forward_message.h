@@ -7,7 +7,7 @@
 //             [sized watched keys, if EXEC goes by some], RESP requests, or the keys of a WATCH (watch_message.h)
 //   answer  = varint partition, varint number, varint units, varint attempt, u8 outcome, varint term, varint index,
 //             RESP reply * (kReply)
-//   cancel  = varint partition, varint number
+//   cancel  = varint partition, varint number, u8 why
 #pragma once
 
 #include <cstdint>
@@ -89,10 +89,17 @@ struct ForwardAnswer {
   std::string_view reply = {};  // of all units, one behind the other
 };
 
-// Of a command that may block: its client has gone, or has its answer, and will not ask again.
+enum class CancelReason : uint8_t {
+  kGone = 1,   // its client has gone, or has its answer, and will not ask again
+  kAsTimeout,  // CLIENT UNBLOCK: if it still waits for its key, it is answered as if its time were over
+  kAsError,    // the same, with -UNBLOCKED
+};
+
+// Of a command that may block.
 struct ForwardCancel {
   uint32_t partition = 0;
   uint64_t number = 0;
+  CancelReason reason = CancelReason::kGone;
 };
 
 // Appends the head.

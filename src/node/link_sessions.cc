@@ -31,6 +31,12 @@ ForwardAnswer answer_to(const ForwardCommand& command) {
   return {.partition = command.partition, .number = command.number, .unit_count = command.unit_count, .attempt = command.attempt};
 }
 
+// CLIENT UNBLOCK.
+void unblock_if_waiting(NodeState& node, Session& session, CancelReason how) {
+  if (!session.has(kBlocked) || session.has(kClosing)) return;
+  unblock(node, session, how == CancelReason::kAsError ? Unblocked::kByError : Unblocked::kByTimeout);
+}
+
 }  // namespace
 
 LinkSessions::~LinkSessions() = default;
@@ -46,21 +52,35 @@ void LinkSessions::take(NodeId from, const ForwardCommand& command) {
   arrived.watched = command.watched;
 }
 
+// Null: it has been answered.
+LinkSessions::Link* LinkSessions::link_of_wait(NodeId from, uint32_t partition, uint64_t number) {
+  for (auto at = links_.lower_bound(Key{.origin = from, .partition = partition}); at != links_.end(); ++at) {
+    const Key& key = at->first;
+    if (key.origin != from || key.partition != partition) break;
+    if (key.only_command == number) return at->second.get();
+  }
+  return nullptr;
+}
+
+void LinkSessions::unblock_wait(NodeId from, const ForwardCancel& cancel) {
+  if (const auto lane = lanes_.find({from, cancel.partition}); lane != lanes_.end()) {
+    for (Arrived& arrived : lane->second.arrived) {
+      if (arrived.command.number == cancel.number) arrived.unblocked = cancel.reason;
+    }
+  }
+  const Link* const link = link_of_wait(from, cancel.partition, cancel.number);
+  if (link != nullptr) unblock_if_waiting(node_, *link->session, cancel.reason);
+}
+
 void LinkSessions::cancel(NodeId from, const ForwardCancel& cancel) {
+  if (cancel.reason != CancelReason::kGone) return unblock_wait(from, cancel);
   const auto lane = lanes_.find({from, cancel.partition});
   if (lane != lanes_.end()) {
     std::erase_if(lane->second.arrived,
                   [&](const Arrived& arrived) { return arrived.command.number == cancel.number; });
   }
   if (peers_.serves(cancel.partition)) peers_.rows(cancel.partition).drop_wait(from, cancel.number);
-  const Key first{.origin = from, .partition = cancel.partition};
-  for (auto at = links_.lower_bound(first); at != links_.end(); ++at) {
-    Link& link = *at->second;
-    if (link.key.origin != from || link.key.partition != cancel.partition) return;
-    if (link.key.only_command != cancel.number) continue;
-    end(link);
-    return;
-  }
+  if (Link* const link = link_of_wait(from, cancel.partition, cancel.number)) end(*link);
 }
 
 void LinkSessions::on_link_down(NodeId from) {
@@ -207,6 +227,7 @@ void LinkSessions::run_batch(Lane& lane, Batch& batch) {
   const std::string requests = std::exchange(batch.requests, {});
   take_input(node_, *link->session, requests);
   if (link->session->has(kBlocked)) shorten_wait(node_, *link->session, static_cast<int64_t>(batch.waited_ms));
+  if (batch.unblocked) unblock_if_waiting(node_, *link->session, *batch.unblocked);
 }
 
 void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
@@ -222,6 +243,7 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
     // Its sender thought another to lead meanwhile.
     if (const auto waits = links_.find(key_of(key.first, command)); waits != links_.end() && !waits->second->asked.empty()) {
       waits->second->asked.front().answer.attempt = command.attempt;
+      if (arrived.unblocked) unblock_if_waiting(node_, *waits->second->session, *arrived.unblocked);
       return;
     }
     switch (rows.place_of_wait(write_of(key.first, command))) {
@@ -290,6 +312,7 @@ void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, Ar
                          .replies_left = command.request_count,
                          .write = command.writes() || command.may_block() ? write_of(key.first, command) : NumberedWrite()});
   batch.waited_ms = command.waited_ms;
+  batch.unblocked = arrived.unblocked;
 }
 
 // It has been run already.  Its reply leaves once what it speaks of is committed, and this node still leads.

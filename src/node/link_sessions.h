@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,7 +42,7 @@ class LinkSessions final : private SessionDriver {
 
   // Kept until run().
   void take(NodeId from, const ForwardCommand& command);
-  // The client of a command that may block has gone, or has its answer.
+  // Of a command that may block.  CLIENT UNBLOCK ends one that waits for its key; one that has been served is answered with that.
   void cancel(NodeId from, const ForwardCancel& cancel);
   // What that node had asked for is not answered any more.
   void on_link_down(NodeId from);
@@ -97,6 +98,7 @@ class LinkSessions final : private SessionDriver {
     ForwardCommand command;      // without requests
     std::string requests;
     std::string watched;
+    std::optional<CancelReason> unblocked = {};  // CLIENT UNBLOCK: if it waits, no longer than that
   };
   // What an origin sends for one partition.
   struct Lane {
@@ -114,6 +116,7 @@ class LinkSessions final : private SessionDriver {
     uint64_t last_write = 0;       // the number of the last one in it, and whose
     uint64_t incarnation = 0;
     uint64_t waited_ms = 0;        // of a command that may block
+    std::optional<CancelReason> unblocked = {};
   };
 
   size_t send(void* connection, std::string_view bytes) override;
@@ -121,6 +124,8 @@ class LinkSessions final : private SessionDriver {
   void set_reading(void*, bool) override {}
 
   static Key key_of(NodeId from, const ForwardCommand& command);
+  Link* link_of_wait(NodeId from, uint32_t partition, uint64_t number);
+  void unblock_wait(NodeId from, const ForwardCancel& cancel);
   Link* link_for(NodeId from, const ForwardCommand& command);
   bool has_room(const LaneKey& key, Lane& lane);
   void count_no_more(Link& link);

@@ -139,7 +139,7 @@ struct NodeState {
   PauseKind pause = PauseKind::kNone;
   int64_t pause_until_us = 0;
   std::vector<Session*> postponed;
-  size_t blocked_count = 0;              // sessions in kBlocked or kPostponed, or in `waits`
+  size_t blocked_count = 0;              // sessions in kBlocked, kPostponed or kBlockedElsewhere
   std::multimap<int64_t, uint64_t> block_deadlines;  // steady_us -> session id
   std::vector<std::pair<int, std::string>> ready_keys;
   std::set<std::pair<int, std::string>> ready_set;   // the same keys

@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cluster/members.h"
+#include "node/forward_message.h"
 #include "node/holds.h"
 #include "node/levels.h"
 #include "util/buffer.h"
@@ -41,6 +43,7 @@ struct WaitingUnit {
   uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
   NodeId sent_to = 0;         // 0: not under way
   NodeId was_at = 0;          // whom it was taken back from last; what may block may still wait there
+  std::optional<CancelReason> unblocked = {};  // CLIENT UNBLOCK has come, and whoever it is sent to is to answer so
   uint64_t incarnation = 0;   // of whom it was sent to
   uint64_t attempt = 0;       // that sent it
   uint64_t send_order = 0;    // grows with every sending

@@ -82,6 +82,7 @@ void try_cancel(std::string_view input) {
   const auto again = decode_cancel(bytes.view(), kLimits);
   CHECK(again.ok());
   CHECK(again.value().number == decoded.value().number);
+  CHECK(again.value().reason == decoded.value().reason);
 }
 
 // What an entry says of forwarded writes: refused, or known and passed on as it is.

@@ -10,6 +10,7 @@
 #include "node/commands/node_families.h"
 #include "node/commands/session_words.h"
 #include "node/context.h"
+#include "node/forward.h"
 #include "node/output.h"
 #include "node/waits.h"
 
@@ -219,7 +220,10 @@ Status client_unblock(NodeContext& cx) {
   if (can) unblock(cx.node, *session, how);
   const auto end = how == Unblocked::kByError ? WaitEnd::kAsError : WaitEnd::kAsTimeout;
   const bool has_waited = session != nullptr && !session->has(kClosing) && end_wait(cx.node, *session, end);
-  cx.reply.integer(can || has_waited ? 1 : 0);
+  const auto elsewhere = how == Unblocked::kByError ? CancelReason::kAsError : CancelReason::kAsTimeout;
+  const bool waits_elsewhere = session != nullptr && !session->has(kClosing) && cx.node.forwarding != nullptr &&
+                               cx.node.forwarding->unblock(*session, elsewhere);
+  cx.reply.integer(can || has_waited || waits_elsewhere ? 1 : 0);
   return done();
 }
 

@@ -620,6 +620,81 @@ TEST(Forward, ACommandThatWaitsIsNotThereTwice) {
   EXPECT_EQ(world.asked_there({"LLEN", "list"}), ":1\r\n");
 }
 
+TEST(Forward, WhoWaitsForAKeyElsewhereIsUnblocked) {
+  TwoNodes world;
+  world.lead(2);
+  const std::string id = std::to_string(world.session(world.client)->id);
+  const auto unblocked = [&](const std::string& how) {
+    world.here.node->send(world.other, encoded({"CLIENT", "UNBLOCK", id, how}));
+    world.settle();
+    return world.taken(world.other);
+  };
+  for (const bool is_error : {false, true}) {
+    world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+    world.settle();
+    EXPECT_EQ(world.here.state().blocked_count, 1u);
+    EXPECT_EQ(world.there.state().blocked_count, 1u);
+    EXPECT_EQ(unblocked(is_error ? "ERROR" : "TIMEOUT"), ":1\r\n");
+    EXPECT_EQ(world.taken(world.client), is_error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "*-1\r\n");
+    EXPECT_EQ(world.here.state().blocked_count, 0u);
+    EXPECT_EQ(world.there.state().blocked_count, 0u);
+    EXPECT_EQ(unblocked("TIMEOUT"), ":0\r\n");
+  }
+  world.forward(world.client, {"RPUSH", "list", "e"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), ":1\r\n");
+  EXPECT_EQ(world.asked_there({"LLEN", "list"}), ":1\r\n");
+}
+
+TEST(Forward, WhoWasServedBeforeItIsUnblockedKeepsWhatItGot) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  EXPECT_EQ(world.asked_there({"RPUSH", "list", "a", "b"}), ":2\r\n");
+  EXPECT_TRUE(world.here.forwarding().unblock(*world.session(world.client), CancelReason::kAsTimeout));
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+  EXPECT_EQ(world.asked_there({"LRANGE", "list", "0", "-1"}), "*1\r\n$1\r\nb\r\n");
+}
+
+TEST(Forward, WhoIsUnblockedBeforeItsCommandWasSentIsAnsweredAtOnce) {
+  TwoNodes world;
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  EXPECT_TRUE(world.here.forwarding().unblock(*world.session(world.client), CancelReason::kAsTimeout));
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*-1\r\n");
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  // The leader hears of both before it runs anything.
+  EXPECT_TRUE(world.here.forwarding().unblock(*world.session(world.client), CancelReason::kAsError));
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n");
+  EXPECT_EQ(world.there.state().blocked_count, 0u);
+}
+
+// Whether it was served is known only once a leader answers.
+TEST(Forward, WhoIsUnblockedWhileTheConnectionIsLostIsAnsweredByTheLeader) {
+  for (const bool was_served : {false, true}) {
+    TwoNodes world;
+    world.lead(2);
+    world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+    world.settle();
+    if (was_served) {
+      EXPECT_EQ(world.asked_there({"RPUSH", "list", "a"}), ":1\r\n");
+    }
+    world.cut();
+    EXPECT_TRUE(world.here.forwarding().unblock(*world.session(world.client), CancelReason::kAsTimeout));
+    world.settle();
+    EXPECT_EQ(world.taken(world.client), "");
+    world.join();
+    world.settle();
+    EXPECT_EQ(world.taken(world.client), was_served ? "*2\r\n$4\r\nlist\r\n$1\r\na\r\n" : "*-1\r\n");
+    EXPECT_EQ(world.there.state().blocked_count, 0u);
+  }
+}
+
 TEST(Forward, CommandsThatWereStoppedAtTheLeaderRunLater) {
   TwoNodes world;
   world.lead(2);

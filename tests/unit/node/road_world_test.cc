@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/node/calm_cluster.h"
@@ -70,6 +71,32 @@ TEST(RoadWorld, what_every_partition_has_refused_was_certainly_not_done) {
       EXPECT_EQ(cluster.ask(machine, {name, "a", "1", "b"}),
                 "-ERR wrong number of arguments for '" + name + "' command\r\n");
     }
+  }
+}
+
+TEST(RoadWorld, who_waits_for_a_key_is_unblocked_wherever_that_is_led) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    const int waiting = cluster.node(machine).connect();
+    const auto heard = [&] {
+      cluster.pass(kSecondUs / 10);
+      while (cluster.node(machine).is_sending(waiting)) cluster.node(machine).drain_socket(waiting);
+      return std::exchange(cluster.node(machine).received(waiting), {});
+    };
+    cluster.node(machine).send(waiting, encoded({"CLIENT", "ID"}));
+    cluster.node(machine).end_turn();
+    std::string id = heard().substr(1);
+    id.resize(id.find('\r'));
+    for (const bool is_error : {false, true}) {
+      cluster.node(machine).send(waiting, encoded({"BLPOP", "list", "0"}));
+      cluster.node(machine).end_turn();
+      EXPECT_EQ(heard(), "");
+      EXPECT_NE(cluster.ask(machine, {"INFO", "clients"}).find("blocked_clients:1\r\n"), std::string::npos);
+      EXPECT_EQ(cluster.ask(machine, {"CLIENT", "UNBLOCK", id, is_error ? "ERROR" : "TIMEOUT"}), ":1\r\n");
+      EXPECT_EQ(heard(), is_error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "*-1\r\n");
+    }
+    EXPECT_EQ(cluster.ask(machine, {"RPUSH", "list", "e"}), ":" + std::to_string(machine + 1) + "\r\n");
+    cluster.node(machine).disconnect(waiting);
   }
 }
 
