@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kRefusalMax = 1024;
 constexpr int64_t kFirstComplaintUs = 2'000'000;
 constexpr int64_t kComplaintUs = 10'000'000;
+constexpr int64_t kMovedUs = 60'000'000;
 constexpr std::string_view kRemovedText = "the node was removed from the cluster for good";
 
 PeersOptions peers_options(const ClusterNodeOptions& options, Prng& random) {
@@ -165,6 +166,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
     return done();
   }
   if (membership_ == Membership::kAlone) found(now);
+  call_at(now, incoming.node, {.host = enrol->member.host, .port = enrol->member.cluster_port});
   const Link* const line = peers_.link(incoming.node, PeerLane::kData);
   if (guest != nullptr && line != nullptr && line->peer().incarnation != guest->peer().incarnation) {
     // Two processes with one id: one of them runs on a copy of the other's directory.  Or the one with the line is gone, which nobody has
@@ -407,7 +409,10 @@ void ClusterNode::take_events(Instant now) {
     if (event.kind == PeerEvent::Kind::kRefused) {
       if (std::string line = refusal_notes_.line(now, event); !line.empty()) note(std::move(line));
     }
-    if (event.kind == PeerEvent::Kind::kUp) turn_away(event);
+    if (event.kind == PeerEvent::Kind::kUp) {
+      turn_away(event);
+      if (peers_.was_dialled_as_seed(event.connection)) call_at(now, event.node, event.address);
+    }
     if (!is_looking()) continue;
     if (event.kind == PeerEvent::Kind::kUp) {
       seed_connections_.push_back(event.connection);
@@ -479,7 +484,10 @@ void ClusterNode::follow_members(Instant now) {
   std::vector<raft::NodeId> others;
   for (const MemberRecord& member : meta_.members_to_call()) {
     if (member.id == options_.own.id || member.state == MemberState::kRemoved) continue;
-    targets.push_back({.node = member.id, .address = {.host = member.host, .port = member.cluster_port}});
+    PeerAddress address{.host = member.host, .port = member.cluster_port};
+    const auto moved = moved_.find(member.id);
+    if (moved != moved_.end() && moved->second.from == address) address = moved->second.to;
+    targets.push_back({.node = member.id, .address = std::move(address)});
     others.push_back({member.id});
   }
   if (targets.size() != followed_others_) {
@@ -494,6 +502,26 @@ void ClusterNode::follow_members(Instant now) {
     refusal_ = kRemovedText;
     note(refusal_);
   }
+}
+
+// A member was found elsewhere than where it is known: it is called there, since the members can only agree on it once enough of them are
+// together.  Not while there is a line, and for a minute: whoever knocks could say so, and who has moved says it again.
+void ClusterNode::call_at(Instant now, NodeId node, const PeerAddress& address) {
+  const MemberRecord* const known = membership_ == Membership::kMember ? meta_.address_book().find(node) : nullptr;
+  if (known == nullptr || known->state == MemberState::kRemoved || peers_.is_up(node, PeerLane::kData)) return;
+  const PeerAddress from{.host = known->host, .port = known->cluster_port};
+  if (from == address) return;
+  const auto before = moved_.find(node);
+  const bool is_known = before != moved_.end() && before->second.from == from && before->second.to == address;
+  moved_[node] = {.from = from, .to = address, .until_us = now.steady_us + kMovedUs};
+  if (is_known) return;
+  note("member " + node_name(node) + " is at " + address.host + ":" + std::to_string(address.port) + " and not where it is known -> call it there");
+  followed_version_.reset();
+}
+
+void ClusterNode::forget_moved(Instant now) {
+  const size_t forgotten = std::erase_if(moved_, [&](const auto& each) { return each.second.until_us <= now.steady_us; });
+  if (forgotten != 0) followed_version_.reset();
 }
 
 // A partition that has begun anew stays where it is planned until somebody leads it: before that nobody else could begin it.  False: so some
@@ -581,6 +609,7 @@ void ClusterNode::work(Instant now) {
   recovery_.work(now, peers_);
   take_recovery_outcome();
   note_given_up();
+  forget_moved(now);
   follow_members(now);
   look_at_dead(now);
   keep_plan(now);

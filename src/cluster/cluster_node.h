@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -212,6 +213,8 @@ class ClusterNode final : private GroupsClient {
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
   bool is_alive_beside(Instant now, NodeId node);
+  void call_at(Instant now, NodeId node, const PeerAddress& address);
+  void forget_moved(Instant now);
   void take_recovery_outcome();
   void note_given_up();
   void look_at_balance();
@@ -257,10 +260,16 @@ class ClusterNode final : private GroupsClient {
   std::string seed_names_;                 // whom it was told to join
   int64_t next_complaint_us_ = kNever;     // that nobody answers there
   std::vector<Knock> knocks_;
+  struct Moved {
+    PeerAddress from;   // as the members know it
+    PeerAddress to;
+    int64_t until_us = 0;
+  };
+  std::map<NodeId, Moved> moved_;   // members that were found elsewhere lately
   std::map<NodeId, int64_t> doubted_;   // members whose id another process has: since when
   std::vector<ProposalToken> wishes_;             // of propose(), not decided
   std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken
-  uint64_t followed_version_ = 0;
+  std::optional<uint64_t> followed_version_ = 0;   // nothing: to be followed again
   size_t followed_others_ = 0;
   OnMessage on_message_;
   OnLink on_link_;

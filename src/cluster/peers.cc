@@ -388,7 +388,7 @@ void Peers::on_greeting(Connection& connection) {
   if (was_accepted) connection.lane = peer.lane;
   const auto tell = [&](PeerEvent::Kind kind) {
     events_.push_back(
-        {.kind = kind, .lane = connection.lane, .node = peer.node, .is_line = connection.is_line, .connection = connection.id});
+        {.kind = kind, .lane = connection.lane, .node = peer.node, .is_line = connection.is_line, .connection = connection.id, .address = connection.address});
   };
   // Who does not say whom it wants is a guest, even if it is a member: it looks for its cluster.
   const bool wants_line = was_accepted ? peer.wanted_node != 0 : connection.is_line;
@@ -483,6 +483,11 @@ std::vector<ConnectionId> Peers::connections_of_cluster() const {
 bool Peers::is_of_cluster(ConnectionId id) const {
   constexpr ClusterId kNone{};
   return options_.cluster != kNone && find(id)->link.peer().cluster == options_.cluster;
+}
+
+bool Peers::was_dialled_as_seed(ConnectionId id) const {
+  const Connection* const connection = find(id);
+  return connection != nullptr && connection->is_dialled_here && !connection->is_line && is_of_cluster(id);
 }
 
 bool Peers::was_called_as_member(ConnectionId id) const {

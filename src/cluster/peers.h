@@ -154,6 +154,8 @@ class Peers {
   std::vector<ConnectionId> connections_of_cluster() const;
   // The other side says so.  Requires: the connection is up.
   bool is_of_cluster(ConnectionId connection) const;
+  // Dialled as nobody known, and it says it is of our cluster.
+  bool was_dialled_as_seed(ConnectionId connection) const;
   // And it has called us by our id: a member, though it may be none that we know.  Requires: the connection is up.
   bool was_called_as_member(ConnectionId connection) const;
   // Whether link() gives one.

@@ -219,6 +219,32 @@ TEST(ClusterNode, all_killed_at_once_come_back_with_what_was_agreed) {
   EXPECT_EQ(world.at(1).state().setting("a"), "b");
 }
 
+TEST(ClusterNode, all_that_come_back_at_other_addresses_find_each_other_by_one_that_is_named) {
+  for (const uint16_t named : {101, 102, 103}) {
+    World world;
+    for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); })) << world.notes;
+    for (NodeId id = 1; id <= 3; ++id) world.kill(id);
+    for (NodeId id = 1; id <= 3; ++id) world.boot(id, {named}, static_cast<uint16_t>(100 + id));
+    EXPECT_TRUE(world.run_until(20'000'000, [&] {
+      return world.agree(3) && world.leader() != 0 && world.at(1).state().find(2)->cluster_port == 102 && world.at(1).state().find(3)->cluster_port == 103;
+    })) << named << "\n" << world.notes;
+  }
+}
+
+TEST(ClusterNode, the_one_that_has_not_moved_is_found_by_the_others_whatever_its_id) {
+  for (const NodeId stays : {1, 2, 3}) {
+    World world;
+    for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); })) << world.notes;
+    for (NodeId id = 1; id <= 3; ++id) world.kill(id);
+    for (NodeId id = 1; id <= 3; ++id) {
+      world.boot(id, id == stays ? std::vector<NodeId>() : std::vector<NodeId>{stays}, id == stays ? uint16_t{0} : static_cast<uint16_t>(100 + id));
+    }
+    EXPECT_TRUE(world.run_until(20'000'000, [&] { return world.agree(3) && world.leader() != 0; })) << stays << "\n" << world.notes;
+  }
+}
+
 // It has lost its power before it had stored that it was let in, and nobody knows of that yet.
 TEST(ClusterNode, who_asks_again_is_let_in_once_its_former_line_is_found_dead) {
   World world;

@@ -139,10 +139,13 @@ class World {
   static MemberRecord record(NodeId id) {
     return {.id = id, .host = "host", .port = static_cast<uint16_t>(id), .cluster_port = static_cast<uint16_t>(id)};
   }
-  void boot(NodeId id, const std::vector<NodeId>& join = {}) {
+  // `port`: 0: that of its id.
+  void boot(NodeId id, const std::vector<NodeId>& join = {}, uint16_t port = 0) {
     Machine& machine = machines_[id];
     ++machine.incarnation;
+    machine.port = port == 0 ? static_cast<uint16_t>(id) : port;
     ClusterNodeOptions options{.own = record(id), .incarnation = machine.incarnation, .partitions = kPartitions, .seed = id * 100 + machine.incarnation};
+    options.own.cluster_port = machine.port;
     options.group.window_bytes_max = window_bytes_max;
     options.settings = [this] { return settings; };
     options.states = states;
@@ -340,6 +343,7 @@ class World {
     std::unique_ptr<Words> data;
     std::unique_ptr<ClusterNode> node;
     uint64_t incarnation = 0;
+    uint16_t port = 0;
     std::vector<std::string> disk;
     std::deque<int64_t> stored_at;   // of the last records
     uint64_t records = 0;
@@ -395,9 +399,9 @@ class World {
     for (const std::string& line : node.take_notes()) notes += std::to_string(id) + "> " + line + "\n";
   }
   void connect(NodeId id, const PeersOutput::Dial& dial) {
-    const auto target = machines_.find(dial.address.port);
+    const auto target = std::find_if(machines_.begin(), machines_.end(), [&](const auto& each) { return each.second.port == dial.address.port; });
     ConnectionId accepted = 0;
-    const bool is_cut = side_.count(id) != side_.count(dial.address.port);
+    const bool is_cut = target != machines_.end() && side_.count(id) != side_.count(target->first);
     if (!is_cut && target != machines_.end() && target->second.node != nullptr) accepted = target->second.node->accepted(now, {.host = "host", .port = static_cast<uint16_t>(id)});
     if (accepted == 0) return at(id).closed(now, dial.connection);
     wires_[{id, dial.connection}] = {target->first, accepted};
