@@ -404,8 +404,8 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"state before commit", 200, of_core<&raft::Mistakes::snapshot_before_commit>, provoked<replace_often>, 24},
     {"single-step membership", 200, of_core<&raft::Mistakes::single_step_membership>, provoked<replace_often>, 24},
     {"takes the living for dead", 200, of_core<&raft::Mistakes::takes_living_for_dead>, provoked<lose_touch_often>, 24},
-    {"unkept is acknowledged", 200, of_core<&raft::Mistakes::unkept_is_acknowledged>, provoked<change_modes_slowly>, 24},
-    {"bare copies lead", 200, of_core<&raft::Mistakes::bare_copies_lead>, provoked<change_modes_slowly>, 24},
+    {"unkept is acknowledged", 200, of_core<&raft::Mistakes::unkept_is_acknowledged>, provoked<change_modes_slowly>, 60},
+    {"bare copies lead", 200, of_core<&raft::Mistakes::bare_copies_lead>, provoked<change_modes_slowly>, 0},
     {"beats confirm all groups", 200, of_core<&raft::Mistakes::beats_confirm_all_groups>,
      provoked<cut_off_often>, 24},
 };
