@@ -318,7 +318,11 @@ bool ClusterNode::was_removed() const { return membership_ == Membership::kRefus
 ProposalToken ClusterNode::propose(const meta::Command& command) {
   CHECK(membership_ == Membership::kMember);
   const ProposalToken token = meta_.propose(command);
-  if (token != 0) wishes_.push_back(token);
+  if (token == 0) return 0;
+  wishes_.push_back(token);
+  // Whoever removes it does not tell it any more.
+  const auto* const change = std::get_if<meta::SetState>(&command);
+  if (change != nullptr && change->node == options_.own.id && change->state == MemberState::kRemoved) peers_.call_at_once();
   return token;
 }
 

@@ -167,7 +167,7 @@ void Peers::dial(Line& line, PeerLane lane, const PeerAddress& address, uint64_t
 
 int64_t Peers::calls_at(uint64_t node, const Member& member) const {
   if (dials(node) || member.down_since_us == kNever || member.call.connection != 0) return kNever;
-  const int64_t first_us = member.down_since_us + options_.call_us;
+  const int64_t first_us = member.down_since_us + (calls_at_once_ ? 0 : options_.call_us);
   return member.call.retry_at_us == kNever ? first_us : std::max(first_us, member.call.retry_at_us);
 }
 

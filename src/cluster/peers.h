@@ -121,6 +121,8 @@ class Peers {
   // Dialled, whoever lives there, until clear_seeds().
   void add_seed(Instant now, const PeerAddress& address);
   void clear_seeds();
+  // From now on members that are to dial us are called as soon as their line of data is down: they may have removed us, as we wish.
+  void call_at_once() { calls_at_once_ = true; }
 
   // ---- inputs of the driver -------------------------------------------------------------------------
   // Somebody has connected to our port, `from` there: one port serves all lanes, the greeting tells.  0: too many in one turn, close it.
@@ -240,6 +242,7 @@ class Peers {
   std::vector<ConnectionId> readable_;          // have bytes that next() has not looked at
   PeersOutput output_;
   std::vector<PeerEvent> events_;
+  bool calls_at_once_ = false;
   uint64_t refusals_ = 0;
 };
 

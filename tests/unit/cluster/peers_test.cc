@@ -539,6 +539,17 @@ TEST(Peers, a_member_that_does_not_dial_is_called_until_it_does) {
   EXPECT_EQ(net.wires(), 3u);
 }
 
+TEST(Peers, who_expects_to_be_given_up_calls_at_once) {
+  Net net;
+  net.begin_with_two();
+  net.at(2).call_at_once();
+  net.at(1).set_members(net.now, {});
+  net.pass(500'000);
+  EXPECT_EQ(net.wires(), 1u);
+  EXPECT_EQ(net.events_of(1).back(), "2 up data");
+  EXPECT_EQ(net.at(2).link(1, PeerLane::kData), nullptr);
+}
+
 TEST(Peers, a_call_that_nobody_hears_any_more_is_made_again) {
   Net net;
   net.begin_with_two();
