@@ -37,7 +37,7 @@ class PartitionData : public PartitionSummer {
   // What it holds that no snapshot of all keys of the node shows.
   virtual void encode_beside(uint32_t, Buffer&) const {}
   // All of it in steps, each of a bounded time: what it holds at the first call, while batches go on being executed.  One partition at a
-  // time, and not while one is summed; `out` is whole when it says kDone, kBroken: begin again.
+  // time, and not while one is summed.  What is ready goes to the end of `out`; all of it has when it says kDone, kBroken: begin again.
   enum class Encoding : uint8_t { kMore, kDone, kBroken };
   virtual Encoding encode_some(uint32_t partition, Buffer& out) {
     encode(partition, out);
@@ -212,7 +212,7 @@ class Partitions {
   struct HeldSnapshot {
     raft::Term term;
     raft::SnapshotMark mark;
-    Buffer state;
+    StateBytes state;
   };
   // This leader is to be followed by one of a later term, since a copy that was left out is in one.
   struct Outgrowing {

@@ -57,15 +57,16 @@ bool Partitions::make_snapshot(Instant now, uint32_t partition) {
     check_.stop_sum();
     encoding_ = partition;
     next_step_us_ = now.steady_us;
-    HeldSnapshot& held = replica.snapshot.emplace();
-    held.term = own.term();
-    held.mark = std::move(*mark);
+    replica.snapshot.emplace(HeldSnapshot{.term = own.term(), .mark = std::move(*mark), .state = StateBytes(options_.states.piece_bytes)});
   }
   if (encoding_ != partition) return true;
   wants_step_ = true;
   if (now.steady_us < next_step_us_) return false;
   next_step_us_ = now.steady_us + options_.encoding_us;
-  switch (data_.encode_some(partition, replica.snapshot->state)) {
+  Buffer ready;
+  const PartitionData::Encoding encoding = data_.encode_some(partition, ready);
+  replica.snapshot->state.append(ready.view());
+  switch (encoding) {
     case PartitionData::Encoding::kMore:
       return false;
     case PartitionData::Encoding::kDone:
@@ -144,21 +145,20 @@ void Partitions::send_pieces(Instant now, uint32_t partition, Peers& peers) {
 
 void Partitions::send_pieces(uint32_t partition, Stream& stream, Link& link) const {
   const HeldSnapshot& held = *replicas_[partition].snapshot;
-  const std::string_view state = held.state.view();
   // It was so when it began.
   if (!core(partition)->snapshot_may_be_sent(held.term, held.mark.last.index, stream.to.replica)) return;
-  while (!stream.has_begun || stream.sent < state.size()) {
+  while (!stream.has_begun || stream.sent < held.state.size()) {
     if (stream.sent - stream.taken >= options_.states.in_flight_bytes_max) return;
     StatePiece piece{.group = group_of_partition(partition),
                      .sender = core(partition)->options().self.replica,
                      .term = held.term,
                      .number = stream.number,
-                     .size = state.size(),
+                     .size = held.state.size(),
                      .offset = stream.sent};
     if (stream.sent == 0) piece.mark = held.mark;
     Buffer head;
     encode_head(piece, head);
-    const std::string_view bytes = state.substr(static_cast<size_t>(stream.sent), options_.states.piece_bytes);
+    const std::string_view bytes = held.state.piece_at(stream.sent);
     link.add(kSnapshot, head.view(), bytes);
     stream.sent += bytes.size();
     stream.has_begun = true;

@@ -16,6 +16,23 @@ namespace quorate {
 
 using partitions_parts::damaged;
 
+void StateBytes::append(std::string_view bytes) {
+  size_ += bytes.size();
+  while (!bytes.empty()) {
+    if (pieces_.empty() || pieces_.back().size() == piece_bytes_) pieces_.emplace_back().reserve(piece_bytes_);
+    const std::string_view part = bytes.substr(0, piece_bytes_ - pieces_.back().size());
+    pieces_.back() += part;
+    bytes.remove_prefix(part.size());
+  }
+}
+
+std::string_view StateBytes::piece_at(uint64_t offset) const {
+  CHECK(offset % piece_bytes_ == 0);
+  CHECK(offset <= size_);
+  const auto index = static_cast<size_t>(offset / piece_bytes_);
+  return index < pieces_.size() ? std::string_view(pieces_[index]) : std::string_view();
+}
+
 void encode_head(const StatePiece& piece, Buffer& out) {
   CHECK(piece.mark.has_value() == (piece.offset == 0));
   wire::write(piece.group, out);

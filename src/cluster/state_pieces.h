@@ -39,6 +39,22 @@ struct StateOptions {
   size_t in_flight_bytes_max = 1 << 20;   // sent to one replica and not taken by it; a piece more
 };
 
+// A whole state, cut into pieces.  It grows by pieces: a large one is never copied.
+class StateBytes {
+ public:
+  explicit StateBytes(size_t piece_bytes) : piece_bytes_(piece_bytes) {}
+
+  void append(std::string_view bytes);
+  uint64_t size() const { return size_; }
+  // From `offset`, which begins a piece, to its end.  A state without bytes has an empty one.
+  std::string_view piece_at(uint64_t offset) const;
+
+ private:
+  size_t piece_bytes_;
+  std::deque<std::string> pieces_;   // all but the last have piece_bytes_
+  uint64_t size_ = 0;
+};
+
 // leader -> replica.  Pieces of one state have one number, and come in order; the first says what the state stands for.
 struct StatePiece {
   raft::GroupId group;

@@ -123,8 +123,8 @@ PartitionData::Encoding Company::encode_some(uint32_t partition, Buffer& out) {
     encoder_.emplace(node_.store, partition, std::move(head));
   }
   const PartitionWalk::Progress progress = encoder_->step(kEntriesAStep, kBytesAStep);
+  if (progress != PartitionWalk::Progress::kBroken) encoder_->take(out);
   if (progress == PartitionWalk::Progress::kMore) return Encoding::kMore;
-  if (progress == PartitionWalk::Progress::kDone) out = encoder_->take();
   encoder_.reset();
   return progress == PartitionWalk::Progress::kDone ? Encoding::kDone : Encoding::kBroken;
 }

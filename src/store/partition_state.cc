@@ -76,6 +76,12 @@ void PartitionWriter::add(int database, const Entry& entry) {
 // A block of size 0 is the end.
 void PartitionWriter::finish() { close_block(); }
 
+void PartitionWriter::take_closed(Buffer& closed) {
+  closed.append(out_.view().substr(0, block_at_));
+  out_.drop_front(block_at_);
+  block_at_ = 0;
+}
+
 PartitionWalk::Progress PartitionEncoder::step(size_t entries, size_t bytes) {
   constexpr size_t kEntriesAtOnce = 8;
   CHECK(walk_.progress() != PartitionWalk::Progress::kDone);
@@ -87,6 +93,13 @@ PartitionWalk::Progress PartitionEncoder::step(size_t entries, size_t bytes) {
   }
   if (walk_.progress() == PartitionWalk::Progress::kDone) writer_.finish();
   return walk_.progress();
+}
+
+void PartitionEncoder::take(Buffer& out) {
+  writer_.take_closed(out);
+  if (walk_.progress() != PartitionWalk::Progress::kDone) return;
+  out.append(out_.view());
+  out_.release();
 }
 
 void encode_partition(const Store& store, uint32_t partition, Buffer& out) {

@@ -26,6 +26,8 @@ class PartitionWriter {
 
   void add(int database, const Entry& entry);
   void finish();
+  // Moves what is written for good from the front of `out` to the end of `closed`.
+  void take_closed(Buffer& closed);
 
  private:
   static constexpr size_t kBlockBytes = 64 << 10;
@@ -47,8 +49,8 @@ class PartitionEncoder final : private Store::SnapshotSink {
 
   // Goes on for about `entries`, or about `bytes` of output.  kBroken: begin again.
   PartitionWalk::Progress step(size_t entries, size_t bytes);
-  // All of it, the head included.  Requires: step() said kDone.
-  Buffer take() { return std::move(out_); }
+  // What has come since the last call, the head first, goes to the end of `out`: so nothing grows with the whole.
+  void take(Buffer& out);
 
  private:
   void save(int database, const Entry& entry) override { writer_.add(database, entry); }

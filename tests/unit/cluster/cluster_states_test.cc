@@ -63,6 +63,17 @@ TEST(StatePieces, what_is_said_comes_back_or_is_refused) {
   for (size_t size = 0; size < out.size(); ++size) EXPECT_FALSE(decode_state_taken(out.view().substr(0, size), kPartitions).ok());
 }
 
+TEST(StatePieces, a_state_is_cut_into_pieces_whatever_it_was_made_of) {
+  StateBytes state(4);
+  EXPECT_EQ(state.piece_at(0), "");
+  for (const std::string_view bytes : {"a", "", "bcd", "efghijkl", "mn"}) state.append(bytes);
+  EXPECT_EQ(state.size(), 14u);
+  EXPECT_EQ(state.piece_at(0), "abcd");
+  EXPECT_EQ(state.piece_at(4), "efgh");
+  EXPECT_EQ(state.piece_at(8), "ijkl");
+  EXPECT_EQ(state.piece_at(12), "mn");
+}
+
 TEST(StatePieces, pieces_come_out_in_their_order_and_only_the_next_one_goes_in) {
   StatePiece piece = some_piece();
   ComingState coming(1, piece);

@@ -475,6 +475,35 @@ void change_something(World& world, Prng& prng) {
 }
 
 // While everything changes, and while the other walk runs too.
+// Requires: it is done.
+std::string all_of(PartitionEncoder& encoder) {
+  Buffer out;
+  encoder.take(out);
+  return std::string(out.view());
+}
+
+TEST(PartitionEncoder, GivesWhatIsReadyAfterEachStep) {
+  World world;
+  fill(world, 6000);
+  PartitionEncoder encoder(world.store, 1, [] {
+    Buffer head;
+    head.append("head");
+    return head;
+  }());
+  Buffer out;
+  PartitionWalk::Progress progress = PartitionWalk::Progress::kMore;
+  int times = 0;
+  while (progress == PartitionWalk::Progress::kMore) {
+    progress = encoder.step(100, SIZE_MAX);
+    const size_t before = out.size();
+    encoder.take(out);
+    times += out.size() > before ? 1 : 0;
+  }
+  EXPECT_GT(times, 2);
+  EXPECT_EQ(out.view().substr(0, 4), "head");
+  EXPECT_TRUE(check_partition(world.store, 1, out.view().substr(4)).ok());
+}
+
 TEST(PartitionEncoder, WritesTheInstantInWhichItBegan) {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     World world;
@@ -495,7 +524,7 @@ TEST(PartitionEncoder, WritesTheInstantInWhichItBegan) {
       }
       EXPECT_GT(steps, 10);
       World follower;
-      const Result<int64_t> installed = install_partition(follower.store, partition, encoder.take().view());
+      const Result<int64_t> installed = install_partition(follower.store, partition, all_of(encoder));
       ASSERT_TRUE(installed.ok()) << installed.error().detail() << " seed " << seed;
       ASSERT_EQ(follower.keys_of(partition), expected) << "seed " << seed << " round " << round;
       if (!beside) continue;
@@ -522,7 +551,7 @@ TEST(PartitionEncoder, IsWholeThoughMoreComesThanItCanRemember) {
     if (number % 1000 == 0) progress = encoder.step(2000, SIZE_MAX);
   }
   World follower;
-  ASSERT_TRUE(install_partition(follower.store, 1, encoder.take().view()).ok());
+  ASSERT_TRUE(install_partition(follower.store, 1, all_of(encoder)).ok());
   EXPECT_EQ(follower.keys_of(1), expected);
 }
 
@@ -534,7 +563,7 @@ TEST(PartitionEncoder, AStepEndsWithItsBytes) {
   int steps = 1;
   while (encoder.step(SIZE_MAX, 100'000) == PartitionWalk::Progress::kMore) ++steps;
   EXPECT_GT(steps, 8);
-  EXPECT_TRUE(check_partition(world.store, 1, encoder.take().view()).ok());
+  EXPECT_TRUE(check_partition(world.store, 1, all_of(encoder)).ok());
 }
 
 TEST(PartitionEncoder, IsBrokenOffByWhatEmptiesOrReplacesThePartition) {
