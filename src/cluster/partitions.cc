@@ -282,7 +282,7 @@ bool Partitions::is_settled(uint32_t partition, const PlannedPartition& planned)
   const bool is_in_its_place = planned.replicas.front().node == options_.self && !groups_.should_not_lead();
   const bool is_committed = own.configuration_at().index <= own.commit_index();
   const bool serves = own.role_state().serving == raft::Serving::kYes;
-  const bool is_placed = own.configuration() == planned_configuration(own, planned) && own.configuration().mode_version >= mode_version_;
+  const bool is_placed = own.configuration() == planned_configuration(own, planned);
   return is_in_its_place && is_committed && serves && !own.configuration().joint() && is_placed;
 }
 

@@ -220,7 +220,7 @@ TEST(ClusterNode, all_killed_at_once_come_back_with_what_was_agreed) {
 }
 
 TEST(ClusterNode, all_that_come_back_at_other_addresses_find_each_other_by_one_that_is_named) {
-  for (const uint16_t named : {101, 102, 103}) {
+  for (const NodeId named : {NodeId{101}, NodeId{102}, NodeId{103}}) {
     World world;
     for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
     ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); })) << world.notes;
@@ -233,13 +233,14 @@ TEST(ClusterNode, all_that_come_back_at_other_addresses_find_each_other_by_one_t
 }
 
 TEST(ClusterNode, the_one_that_has_not_moved_is_found_by_the_others_whatever_its_id) {
-  for (const NodeId stays : {1, 2, 3}) {
+  for (const NodeId stays : {NodeId{1}, NodeId{2}, NodeId{3}}) {
     World world;
     for (NodeId id = 1; id <= 3; ++id) world.boot(id, id == 1 ? std::vector<NodeId>() : std::vector<NodeId>{1});
     ASSERT_TRUE(world.run_until(10'000'000, [&] { return world.is_settled(3, 3); })) << world.notes;
     for (NodeId id = 1; id <= 3; ++id) world.kill(id);
     for (NodeId id = 1; id <= 3; ++id) {
-      world.boot(id, id == stays ? std::vector<NodeId>() : std::vector<NodeId>{stays}, id == stays ? uint16_t{0} : static_cast<uint16_t>(100 + id));
+      const bool has_moved = id != stays;
+      world.boot(id, has_moved ? std::vector<NodeId>{stays} : std::vector<NodeId>(), static_cast<uint16_t>(has_moved ? 100 + id : id));
     }
     EXPECT_TRUE(world.run_until(20'000'000, [&] { return world.agree(3) && world.leader() != 0; })) << stays << "\n" << world.notes;
   }
