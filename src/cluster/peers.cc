@@ -361,7 +361,7 @@ void Peers::take_line(Connection& connection) {
 }
 
 void Peers::close_silent_lines(const Member& member, int64_t silent_since_us) {
-  if (now_.steady_us - silent_since_us < options_.beat_silence_us_max / 2) return;
+  if (silent_since_us == INT64_MIN || now_.steady_us - silent_since_us < options_.beat_silence_us_max / 2) return;
   for (const Line& line : member.lines) {
     const Connection* const other = line.is_up ? find(line.connection) : nullptr;
     if (other != nullptr && other->lane != PeerLane::kBeats && other->heard_us <= silent_since_us) close(other->id);
