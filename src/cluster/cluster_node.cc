@@ -188,9 +188,11 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
 
 // The member is heard still, though another process with its id has asked to be let in.
 bool ClusterNode::is_alive_beside(Instant now, NodeId node) {
-  const int64_t since_us = doubted_.try_emplace(node, now.steady_us).first->second;
+  Doubt& doubt = doubted_.try_emplace(node, Doubt{.since_us = now.steady_us, .asked_us = now.steady_us}).first->second;
+  // One that has not asked for so long is another one.
+  if (now.steady_us - std::exchange(doubt.asked_us, now.steady_us) > 3 * options_.knock_us) doubt.since_us = now.steady_us;
   const beats::Pair* const pair = groups_.pair({node});
-  return pair != nullptr && pair->received_us() > since_us + options_.knock_us;
+  return pair != nullptr && pair->received_us() > doubt.since_us + options_.knock_us;
 }
 
 // Every proposal was made for somebody: the plan, our address, a guest, the owner.
@@ -573,6 +575,10 @@ void ClusterNode::keep_plan(Instant now) {
   if (core == nullptr || core->role_state().serving != raft::Serving::kYes) return;
   if (plan_token_ != 0 || meta_.version() == planned_version_ || now.steady_us < next_plan_us_) return;
   next_plan_us_ = now.steady_us + options_.plan_us;
+  if (state().plan_fit() == PlanFit::kOfBefore) {
+    plan_token_ = meta_.propose(meta::Rebalance{});
+    return;
+  }
   // What an operator has moved stays where it is until something else changes.
   if (state().plan_fit() == PlanFit::kByHand) {
     planned_version_ = meta_.version();

@@ -266,7 +266,11 @@ class ClusterNode final : private GroupsClient {
     int64_t until_us = 0;
   };
   std::map<NodeId, Moved> moved_;   // members that were found elsewhere lately
-  std::map<NodeId, int64_t> doubted_;   // members whose id another process has: since when
+  struct Doubt {
+    int64_t since_us = 0;
+    int64_t asked_us = 0;   // the last time
+  };
+  std::map<NodeId, Doubt> doubted_;   // members whose id another process has
   std::vector<ProposalToken> wishes_;             // of propose(), not decided
   std::vector<MetaGroup::Outcome> outcomes_;      // of propose(), not taken
   std::optional<uint64_t> followed_version_ = 0;   // nothing: to be followed again

@@ -278,7 +278,8 @@ Status ClusterState::apply(const meta::Command& command) {
   const uint64_t version = plan_version_;
   TRY(take(command));
   // A plan that is being made for those of before must not count as one for these.
-  if ((placement_members() != members || replication() != copies) && plan_version_ == version) plan_is_due();
+  const bool has_changed = placement_members() != members || replication() != copies;
+  if (has_changed && plan_version_ == version && plan_fit_ != PlanFit::kOfBefore) plan_is_due();
   return done();
 }
 
@@ -391,7 +392,8 @@ Status ClusterState::give_up(const meta::GiveUp& command) {
   // Partitions may go by decisions that were lost with them: they are told again what holds, and every later one is above those.
   if (mode_version_ != 0) mode_version_ += kLostModesMax;
   for (const uint32_t partition : command.empty) begin_anew(partition);
-  if (!command.empty.empty()) plan_is_due();
+  if (!command.empty.empty() && plan_fit_ == PlanFit::kOfBefore) ++plan_version_;
+  if (!command.empty.empty() && plan_fit_ != PlanFit::kOfBefore) plan_is_due();
   return done();
 }
 
@@ -442,7 +444,7 @@ Status ClusterState::set_plan(const meta::SetPlan& command) {
     planned.replicas = std::move(replicas);
     planned.voters = wanted.voters;
   }
-  plan_fit_ = PlanFit::kMade;
+  if (plan_fit_ != PlanFit::kOfBefore) plan_fit_ = PlanFit::kMade;
   ++plan_version_;
   return done();
 }
@@ -679,7 +681,8 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
   if (version >= 3 && !take_nodes(bytes, state.dead_)) return damaged("who is dead is cut off");
   const std::vector<NodeId> dead = state.dead_;
   if (!state.set_dead({.nodes = dead}).ok() || state.dead_ != dead) return damaged("who is dead is no member");
-  if (version >= 4 && !take_number(bytes, state.plan_fit_, static_cast<uint64_t>(PlanFit::kByHand))) return damaged("whose plan it is is cut off");
+  if (version < 4) state.plan_fit_ = PlanFit::kOfBefore;
+  if (version >= 4 && !take_number(bytes, state.plan_fit_, static_cast<uint64_t>(PlanFit::kOfBefore))) return damaged("whose plan it is is cut off");
   if (version >= 4 && !take_varint(bytes, state.mode_version_)) return damaged("the version of the mode is cut off");
   if (!bytes.empty()) return damaged("more than the end");
   state.mode_ = mode_of(state.setting("appendonly"), state.setting("appendfsync"));

@@ -116,6 +116,9 @@ enum class PlanFit : uint8_t {
   kDue,     // members, weights, zones or replication-n have changed since it was made
   kMade,    // placement's, for the members that there are
   kByHand,  // operators have moved something since
+  // Not known: the log may hold commands of a build whose members counted plans otherwise.  They are replayed as that build would until
+  // meta::Rebalance, which no such build knows.
+  kOfBefore,
 };
 // What appendonly (or not) and appendfsync (always, or not) mean together (REPLICATION 5).
 raft::Durability mode_of(bool appends, bool syncs_always);

@@ -25,7 +25,7 @@ void ClusterState::plan_is_due() {
 }
 
 Status ClusterState::rebalance() {
-  if (plan_fit_ == PlanFit::kByHand) plan_is_due();
+  if (plan_fit_ == PlanFit::kByHand || plan_fit_ == PlanFit::kOfBefore) plan_is_due();
   return done();
 }
 
@@ -75,7 +75,7 @@ Status ClusterState::move(const meta::Move& command) {
     *from = {.node = command.to, .replica = next_replica_};
     if (zones_of(moved) < zones_of(plan_[command.partition])) return refused("the partition's copies would be in fewer zones than they are");
   }
-  if (plan_fit_ == PlanFit::kDue || !plan_covers_members()) {
+  if (plan_fit_ == PlanFit::kDue || plan_fit_ == PlanFit::kOfBefore || !plan_covers_members()) {
     return refused("a plan for members that have changed is being made: ask again");
   }
   if (command.from != 0) ++next_replica_;

@@ -160,7 +160,7 @@ bool Partitions::has_committed_state(uint32_t partition) const {
   const Replica& replica = replicas_[partition];
   if (own == nullptr || is_astray(partition) || replica.state_index.none()) return false;
   // A state that was received may be committed only by being stored here.
-  const bool is_stored = own->stored_index() >= own->log().base().index;
+  const bool is_stored = own->keeps_mode() && own->stored_index() >= own->log().base().index;
   return is_stored && replica.state_index <= own->commit_index();
 }
 

@@ -181,6 +181,8 @@ class Partitions {
   }
   // Of states that other nodes have begun to send here, and that are not in their places yet; so much is kept at most.
   uint64_t coming_bytes() const { return coming_bytes_; }
+  // Of all states on their way, here and from here.
+  uint64_t state_bytes() const;
   void set_state_bytes_max(uint64_t bytes) { state_bytes_max_ = bytes; }
   // The comparison of copies.
   const StateCheck& check() const { return check_; }

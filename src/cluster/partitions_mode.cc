@@ -18,11 +18,11 @@ std::optional<raft::Durability> Partitions::required_mode() {
   return required_;
 }
 
-// A leader that does not keep what it says is about to say less (raft::in::Kept).
+// Who does not keep what it says may hold it uncommitted, or is about to say less (raft::in::Kept).
 uint64_t Partitions::mode_version(uint32_t partition) const {
   const raft::Core* const own = core(partition);
   if (own == nullptr || own->failed() || own->configuration().unknown()) return 0;
-  if (own->role() == raft::RoleName::kLeader && !own->keeps_mode()) return 0;
+  if (!own->keeps_mode()) return 0;
   return own->committed_configuration().configuration.mode_version;
 }
 

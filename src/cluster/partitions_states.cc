@@ -301,10 +301,20 @@ void Partitions::look_at_coming(Instant now) {
 }
 
 // A piece, of one state at a time: it is read beside what the partition holds, and goes into the log.
+uint64_t Partitions::state_bytes() const {
+  uint64_t bytes = coming_bytes_;
+  for (const Replica& replica : replicas_) {
+    if (replica.snapshot) bytes += replica.snapshot->state.size();
+  }
+  return bytes;
+}
+
 void Partitions::read_states(Instant now) {
   if (to_read_.empty() || now.steady_us < next_read_us_) [[likely]]
     return;
   next_read_us_ = now.steady_us + options_.reading_us;
+  // A record has all its pieces in front of all its bases, so those of two states of a group do not go into one.
+  if (!pieces_to_store_.empty() || !bases_to_store_.empty()) return;
   const uint32_t partition = to_read_.front();
   ComingState& coming = *replicas_[partition].coming;
   if (groups_.find(coming.group())->term() > coming.term()) return forget_coming(partition);

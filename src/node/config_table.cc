@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cluster/link/link.h"
 #include "cluster/placement.h"
 #include "cluster/ring.h"
 #include "node/config.h"
@@ -129,7 +128,7 @@ constexpr int64_t kInt32Max = INT32_MAX;
 constexpr int64_t kPortMax = 65535;
 constexpr int64_t kMiB = 1024 * 1024;
 // Half of what one message between nodes holds: the other half is for what names it.
-constexpr int64_t kRequestMost = Link::kMessageMax / 2;
+constexpr int64_t kRequestMost = int64_t{256} << 20;
 constexpr std::string_view kNoTls = "TLS is not part of this version";
 
 using enum SettingType;

@@ -112,13 +112,13 @@ void MemoryPressure::follow_limit() {
       limit == 0 ? most : std::min<size_t>(most, std::max<uint64_t>(part, kLogMin)));
 }
 
-// Eviction can do nothing about the log that is kept for followers.  Asked for at every command, so
-// the log is looked at only where it matters.
+// Eviction can do nothing about the log that is kept for followers, and about states of partitions
+// on their way.  Asked for at every command, so they are looked at only where it matters.
 uint64_t MemoryPressure::not_counted(uint64_t used) const {
   const uint64_t limit = node_.store_settings.maxmemory;
-  return limit == 0 || used <= limit
-             ? 0
-             : std::min<uint64_t>(used, node_.company.cluster().groups().log_bytes());
+  if (limit == 0 || used <= limit) return 0;
+  const ClusterNode& cluster = node_.company.cluster();
+  return std::min<uint64_t>(used, cluster.groups().log_bytes() + cluster.partitions().state_bytes());
 }
 
 // All quotas are given at once: what goes for one counts for whoever has a copy of it, too.
@@ -160,14 +160,24 @@ void MemoryPressure::hear(raft::NodeId node) {
   found->is_seen = true;
 }
 
+namespace {
+
+// A copy that waits for a state of its own applies no evictions, and will have what there is then.
+bool applies_what_is_done(const raft::Core& core, raft::NodeId node) {
+  return std::any_of(core.progress().begin(), core.progress().end(), [&](const raft::Progress& each) {
+    return each.member().node == node && each.state() == raft::Progress::State::kReplicate;
+  });
+}
+
+}  // namespace
+
 void MemoryPressure::look_at_partitions(Burden& burden) const {
   const uint32_t count = node_.store.partition_count();
   burden.partitions.assign(count, false);
   for (uint32_t partition = 0; partition < count; ++partition) {
     if (!node_.company.serves(partition)) continue;
     const raft::Core* const core = node_.company.cluster().partitions().core(partition);
-    burden.partitions[partition] =
-        burden.node.none() || (core != nullptr && core->configuration().find_on(burden.node));
+    burden.partitions[partition] = burden.node.none() || (core != nullptr && applies_what_is_done(*core, burden.node));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/link/link.h"
 #include "commands/errors.h"
 #include "node/execute.h"
 #include "node/watch_message.h"
@@ -63,7 +64,9 @@ void queue_command(NodeState& node, Session& session, const Command& row, Args a
   for (const std::string_view arg : args) command.args.emplace_back(arg);
   more.queued_bytes += command.memory();
   more.queued_flags |= row.spec->flags;
-  if (more.queued_bytes > node.settings.client_query_buffer_limit) {
+  // What it changes goes to other nodes as one message, perhaps with that of others.
+  const uint64_t most = node.company.is_alone() ? UINT64_MAX : Link::kMessageMax / 4;
+  if (more.queued_bytes > std::min<uint64_t>(node.settings.client_query_buffer_limit, most)) {
     more.queued.clear();
     session.set(kMultiBroken);
     reply_error(node, session, error_line(errors::transaction_too_large()));
