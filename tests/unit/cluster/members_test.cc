@@ -335,7 +335,8 @@ TEST(Members, a_copy_that_is_moved_takes_the_place_of_the_other_under_a_new_id) 
   PlannedReplica& moved = expected.replicas[static_cast<size_t>(from - before.replicas.begin())];
   moved = {.node = to, .replica = state.plan()[3].replicas[static_cast<size_t>(from - before.replicas.begin())].replica};
   EXPECT_EQ(state.plan()[3], expected);
-  for (const PlannedPartition& partition : of_four().plan()) {
+  const ClusterState unmoved = of_four();
+  for (const PlannedPartition& partition : unmoved.plan()) {
     for (const PlannedReplica& each : partition.replicas) EXPECT_LT(each.replica, moved.replica);
   }
   EXPECT_EQ(state.plan_version(), version + 1);
