@@ -54,7 +54,8 @@ def test_leaders_evict_for_a_follower_that_is_full(setup):
         wait_until(lambda: above(cluster.nodes[2], limit) <= 200_000, "the full node to have room but for a connection")
         left = client.call("DBSIZE")
         # About what there is room for, no matter whose; the newest are there.
-        assert left >= 6_000 and left * len(VALUE) <= 16_200_000, left
+        # Some of what was used when the limit was set does not count.
+        assert left >= 6_000 and left * len(VALUE) <= 17_000_000, left
         assert client.call("GET", "key:23999") == VALUE.encode()
     for node in cluster.nodes:
         assert evicted(node) > 500, "port %d has evicted %d" % (node.port, evicted(node))
