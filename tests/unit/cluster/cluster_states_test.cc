@@ -26,8 +26,8 @@ std::string encoded(const StatePiece& piece) {
 
 TEST(StatePieces, what_is_said_comes_back_or_is_refused) {
   const StatePiece first = some_piece();
-  const std::string bytes = encoded(first);
-  const StatePiece again = decode_state_piece(bytes, kPartitions).value();   // a view of them
+  const std::string whole = encoded(first);
+  const StatePiece again = decode_state_piece(whole, kPartitions).value();   // a view of it
   EXPECT_EQ(again.group, first.group);
   EXPECT_EQ(again.sender, first.sender);
   EXPECT_EQ(again.term, first.term);
