@@ -76,7 +76,8 @@ def test_without_a_policy_writes_are_refused_wherever_they_are_sent(setup):
                     written.append(key)
             return refusal_of(client, "SET", "more", VALUE) == refusal
         wait_until(is_refused, "a write to be refused")
-        assert 100 <= len(written) <= 5000, len(written)
+        # What is on its way when the node is full comes there as well, and allocators differ in what they say is used.
+        assert 100 <= len(written) <= 12_000, len(written)
     # Beyond doubt: what a connection takes comes and goes.
     with connected(cluster.nodes[2]) as client:
         assert client.call("CONFIG", "SET", "maxmemory", limit - 500_000) == "OK"
