@@ -272,7 +272,7 @@ void Groups::step_pair(Instant now, NodeId node, PairSlot& slot, const beats::In
 }
 
 // A beat has come: the leaders it lists were heard, those it does not list lead no longer.
-void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
+void Groups::tell_heard(Instant now, NodeId node, PairSlot& slot) {
   // Only what it receives changes what the pair was told.
   const std::span<const beats::Led> told = slot.pair.peer_leads();
   for (const beats::Led& led : told) {
@@ -280,6 +280,9 @@ void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
     run(now, *slots_[led.group.value],
         raft::in::LeaderHeard{.leader = led.leader, .term = led.term, .received_us = slot.pair.received_us()});
   }
+  // Whom nothing has changed for follows whom it followed when all that it leads was listed.
+  if (slot.all_listed_at == leaders_version_) return;
+  bool is_all_listed = true;
   // Both are sorted by group.
   auto next = told.begin();
   step_all(now, raft::in::PeerSilent{node, raft::Silence::kLeadsNoLonger}, [&](const raft::Core& core) {
@@ -287,8 +290,10 @@ void Groups::tell_heard(Instant now, NodeId node, const PairSlot& slot) {
     const GroupId group = core.options().group;
     while (next != told.end() && next->group < group) ++next;
     const bool is_listed = next != told.end() && next->group == group && !next->is_hint();
+    is_all_listed = is_all_listed && is_listed;
     return !is_listed;
   });
+  if (is_all_listed) slot.all_listed_at = leaders_version_;
 }
 
 void Groups::judge(Instant now, NodeId node, PairSlot& slot) {

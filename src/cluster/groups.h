@@ -182,6 +182,7 @@ class Groups {
     beats::Pair pair;
     std::vector<beats::Packet> to_send;
     std::vector<beats::Led> led;      // as told last
+    std::optional<uint64_t> all_listed_at;   // leaders_version_ at which its list had all whom cores follow there
   };
   struct PendingRecord {
     uint64_t record = 0;
@@ -203,7 +204,7 @@ class Groups {
   void carry_out(Instant now, Slot& slot, raft::Output& output);
   void silence(Instant now, raft::NodeId node);
   void step_pair(Instant now, raft::NodeId node, PairSlot& slot, const beats::Input& input);
-  void tell_heard(Instant now, raft::NodeId node, const PairSlot& slot);
+  void tell_heard(Instant now, raft::NodeId node, PairSlot& slot);
   void judge(Instant now, raft::NodeId node, PairSlot& slot);
   void tell_confirmed(Instant now, raft::NodeId node, const beats::Confirmed& confirmed);
   Status receive_message(Instant now, raft::NodeId from, std::string_view bytes);

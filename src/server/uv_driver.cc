@@ -76,6 +76,7 @@ void UvDriver::begin_turn() {
   if (in_turn_) return;
   in_turn_ = true;
   const Instant read = read_clocks();
+  rested_us_ = read.steady_us - turn_now_.steady_us;
   turn_now_.steady_us = std::max(read.steady_us, turn_now_.steady_us);
   turn_now_.unix_ms = read.unix_ms;
   meter_.begin(read.steady_us);
@@ -220,8 +221,9 @@ std::optional<DiskReply> UvDriver::disk(DiskRequest&& request, DiskPlace place) 
   return std::nullopt;
 }
 
-// A timer that fires too early costs one turn; one that is set anew each turn costs in every turn.  So a later
-// time leaves the timer as it is, and the early tick leads to the next call.  What is near is work in small slices, which
+// A timer that fires too early costs one turn; one that is set anew each turn costs in every turn.  So under load a later
+// time leaves the timer as it is, and the early tick leads to the next call; a loop that rests between its turns has no turn to waste, and
+// its timer follows.  What is near is work in small slices, which
 // goes on behind whatever the sockets bring.  At least a millisecond: libuv runs a timer
 // that is due at once again before it polls, so a time in the past would keep it from ever reading a socket.
 void UvDriver::arm_timer(int64_t steady_us) {
@@ -239,7 +241,7 @@ void UvDriver::arm_timer(int64_t steady_us) {
     timer_at_us_ = kNever;
     return;
   }
-  if (timer_at_us_ <= steady_us) return;
+  if (timer_at_us_ <= steady_us && (rested_us_ < kRestUs || timer_at_us_ == steady_us)) return;
   const int64_t wait_us = std::max<int64_t>(steady_us - turn_now_.steady_us, 1);
   timer_at_us_ = steady_us;
   uv_timer_start(&timer_, call<uv_timer_t, &UvDriver::on_timer>, static_cast<uint64_t>((wait_us + 999) / 1000), 0);

@@ -81,6 +81,9 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   static constexpr size_t kWaitingMax = 32;
   // libuv's timers know whole milliseconds; up to here the loop polls without sleeping instead.
   static constexpr int64_t kNearUs = 100;
+  // A loop that had no turn for so long has time to set its timer anew: five times what anybody names as "soon" (upkeep.h), since a time
+  // that is named anew in each turn must come all the same.
+  static constexpr int64_t kRestUs = 5000;
 
   // Before an input of the node: gives it what waits.  The time that the input has.
   Instant now();
@@ -112,6 +115,7 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   bool in_turn_ = false;
   uint64_t turn_ = 1;
   Instant turn_now_;
+  int64_t rested_us_ = 0;       // between the beginning of this turn and of the one before
   TurnMeter meter_;
 
   uv_check_t check_{};

@@ -78,16 +78,15 @@ void Core::on(const in::LeaderHeard& input, Output& out) {
   CHECK(input.received_us <= now_us_);
   // A beat of a term this replica does not know: the leader's first append brings it.
   if (input.term != hard_.term) return;
-  const std::optional<Member> sender = configuration().find(input.leader);
-  if (sender && is_left_out(sender->node)) return;
   const Follower* const known = following();
   const bool is_followed =
       known != nullptr && known->leader && known->leader->replica == input.leader;
+  const std::optional<Member> sender = is_followed ? known->leader : configuration().find(input.leader);
+  if (sender && is_left_out(sender->node)) return;
   const bool is_news =
       known == nullptr || !known->leader || input.received_us > known->suspicious_since_us;
   if (!is_followed || (is_news && std::holds_alternative<PreCandidate>(role_))) {
-    const std::optional<Member> member = configuration().find(input.leader);
-    if (!member || !follow(*member, out)) return;
+    if (!sender || !follow(*sender, out)) return;
   }
   if (auto* const follower = std::get_if<Follower>(&role_)) {
     follower->heard_us = std::max(follower->heard_us, input.received_us);
