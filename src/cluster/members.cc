@@ -272,14 +272,15 @@ std::optional<raft::Durability> mode_of(std::string_view appendonly, std::string
 }
 
 Status ClusterState::apply(const meta::Command& command) {
-  if (!is_founded()) return std::holds_alternative<meta::Found>(command) ? take(command) : Status(refused("the cluster is not founded"));
-  const std::vector<placement::Member> members = placement_members();
+  const bool was_founded = is_founded();
+  if (!was_founded && !std::holds_alternative<meta::Found>(command)) return refused("the cluster is not founded");
   const uint32_t copies = replication();
   const uint64_t version = plan_version_;
   TRY(take(command));
+  const std::vector<placement::Member> members = std::exchange(placement_members_, members_to_place());
   // A plan that is being made for those of before must not count as one for these.
-  const bool has_changed = placement_members() != members || replication() != copies;
-  if (has_changed && plan_version_ == version && plan_fit_ != PlanFit::kOfBefore) plan_is_due();
+  const bool has_changed = placement_members_ != members || replication() != copies;
+  if (was_founded && has_changed && plan_version_ == version && plan_fit_ != PlanFit::kOfBefore) plan_is_due();
   return done();
 }
 
@@ -392,8 +393,7 @@ Status ClusterState::give_up(const meta::GiveUp& command) {
   // Partitions may go by decisions that were lost with them: they are told again what holds, and every later one is above those.
   if (mode_version_ != 0) mode_version_ += kLostModesMax;
   for (const uint32_t partition : command.empty) begin_anew(partition);
-  if (!command.empty.empty() && plan_fit_ == PlanFit::kOfBefore) ++plan_version_;
-  if (!command.empty.empty() && plan_fit_ != PlanFit::kOfBefore) plan_is_due();
+  if (!command.empty.empty()) plan_is_due();
   return done();
 }
 
@@ -529,7 +529,7 @@ uint64_t ClusterState::last_taken(NodeId origin, uint64_t incarnation) const {
   return last != taken_.end() && last->second.incarnation == incarnation ? last->second.token : 0;
 }
 
-std::vector<placement::Member> ClusterState::placement_members() const {
+std::vector<placement::Member> ClusterState::members_to_place() const {
   const std::vector<NodeId> others_have = replaced();
   std::vector<placement::Member> all;
   for (const MemberRecord& member : members_) {
@@ -686,6 +686,7 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
   if (version >= 4 && !take_varint(bytes, state.mode_version_)) return damaged("the version of the mode is cut off");
   if (!bytes.empty()) return damaged("more than the end");
   state.mode_ = mode_of(state.setting("appendonly"), state.setting("appendfsync"));
+  state.placement_members_ = state.members_to_place();
   return state;
 }
 

@@ -186,7 +186,7 @@ class ClusterState {
   uint64_t last_taken(NodeId origin, uint64_t incarnation) const;
 
   // What placement::propose asks for, without its options.
-  std::vector<placement::Member> placement_members() const;
+  const std::vector<placement::Member>& placement_members() const { return placement_members_; }
   placement::Plan placement_plan() const;
 
   void encode(Buffer& out) const;
@@ -210,7 +210,9 @@ class ClusterState {
   bool plan_covers_members() const;
   size_t zones_of(const PlannedPartition& planned) const;
   Status rebalance();
+  // Another one is to be made.  One of before stays that until it is rebalanced.
   void plan_is_due();
+  std::vector<placement::Member> members_to_place() const;
   Status check_plan() const;
 
   ClusterId cluster_{};
@@ -221,6 +223,7 @@ class ClusterState {
   uint64_t plan_version_ = 0;
   PlanFit plan_fit_ = PlanFit::kMade;
   uint64_t next_replica_ = 1;
+  std::vector<placement::Member> placement_members_;   // follows from the members; as the last command has left it
   struct Taken {
     uint64_t incarnation = 0;
     uint64_t token = 0;

@@ -20,12 +20,14 @@ auto place_of(std::vector<PlannedReplica>& replicas, NodeId node) {
 }  // namespace
 
 void ClusterState::plan_is_due() {
-  plan_fit_ = PlanFit::kDue;
+  if (plan_fit_ != PlanFit::kOfBefore) plan_fit_ = PlanFit::kDue;
   ++plan_version_;
 }
 
 Status ClusterState::rebalance() {
-  if (plan_fit_ == PlanFit::kByHand || plan_fit_ == PlanFit::kOfBefore) plan_is_due();
+  if (plan_fit_ != PlanFit::kByHand && plan_fit_ != PlanFit::kOfBefore) return done();
+  plan_fit_ = PlanFit::kDue;
+  plan_is_due();
   return done();
 }
 

@@ -127,7 +127,11 @@ class Partitions {
   raft::Index state_index(uint32_t partition) const { return replicas_[partition].state_index; }
   const raft::Core* core(uint32_t partition) const { return groups_.find(group_of_partition(partition)); }
   // Where the log stands that the partition's data stand for.  Nothing: the log does not know any more.  Requires: there is a replica.
-  std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const;
+  std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const { return mark_at(partition, state_index(partition)); }
+  // The same of the last place up to there that is committed.
+  std::optional<raft::SnapshotMark> committed_mark(uint32_t partition) const;
+  // The last batch behind it that the data hold, if there is one.
+  std::optional<StateEnd> uncommitted_end(uint32_t partition) const;
   void encode_beside(uint32_t partition, Buffer& out) const { data_.encode_beside(partition, out); }
   // The data hold what the log has lost, or are known to be wrong; they are replaced before long.
   bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray || replicas_[partition].fault != Fault::kNone; }
@@ -183,7 +187,10 @@ class Partitions {
   uint64_t coming_bytes() const { return coming_bytes_; }
   // Of all states on their way, here and from here.
   uint64_t state_bytes() const;
-  void set_state_bytes_max(uint64_t bytes) { state_bytes_max_ = bytes; }
+  void set_state_bytes_max(uint64_t bytes) {
+    room_may_be_free_ = room_may_be_free_ || bytes > state_bytes_max_;
+    state_bytes_max_ = bytes;
+  }
   // The comparison of copies.
   const StateCheck& check() const { return check_; }
   // How often a partition was looked through, which a settled one is not when something is committed.
@@ -226,6 +233,7 @@ class Partitions {
   struct Stream {
     raft::Member to;
     uint64_t number = 0;
+    uint64_t size = 0;
     uint64_t sent = 0;
     uint64_t taken = 0;
     bool has_begun = false;
@@ -234,6 +242,13 @@ class Partitions {
   struct PutOff {
     raft::Member to;
     int64_t until_us = 0;
+    bool lacks_room = false;   // it says so when it has some
+  };
+  // A state that has come and is in its place; its sender waits for a word of the core's, which waits for the disk or for the mode.
+  struct Arrived {
+    NodeId from = 0;
+    StateTaken taken;
+    raft::Index last;
   };
   struct Replica {
     raft::Index state_index;
@@ -255,8 +270,9 @@ class Partitions {
     std::vector<raft::Member> snapshot_wanted;
     std::vector<PutOff> put_off;         // of these
     std::optional<HeldSnapshot> snapshot;
-    std::vector<Stream> streams;         // of the snapshot; those who are sent it do not want it any more
+    std::vector<Stream> streams;         // of snapshots; those who are sent one do not want it any more
     std::unique_ptr<ComingState> coming;
+    std::optional<Arrived> arrived;
     NodeId preferred = 0;   // by the plan when it was looked at last; 0: it was not yet
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
@@ -269,6 +285,7 @@ class Partitions {
     bool goes_on_without = false;   // the core was told to
   };
 
+  std::optional<raft::SnapshotMark> mark_at(uint32_t partition, raft::Index index) const;
   static uint32_t partition_of(raft::GroupId group) { return static_cast<uint32_t>(group.value - 1); }
   void look_soon(uint32_t partition) {
     replicas_[partition].is_settled = false;
@@ -311,6 +328,8 @@ class Partitions {
   void answer(NodeId to, const StateTaken& taken);
   void forget_coming(uint32_t partition);
   void look_at_coming(Instant now);
+  void look_at_arrived(uint32_t partition);
+  void tell_room();
   void read_states(Instant now);
   void put_in_place(Instant now, uint32_t partition);
   void follow_plan(Instant now, uint32_t partition, const PlannedPartition& planned);
@@ -346,6 +365,14 @@ class Partitions {
   // States that have come: all their bytes together, and those that are whole, in the order in which they are read.
   uint64_t coming_bytes_ = 0;
   uint64_t state_bytes_max_ = UINT64_MAX;
+  // States for which there was no room, by partition: who is told when there is some.
+  struct WaitsForRoom {
+    NodeId from = 0;
+    StateTaken taken;
+    uint64_t bytes = 0;
+  };
+  std::map<uint32_t, WaitsForRoom> wait_for_room_;
+  bool room_may_be_free_ = false;   // since they were told last
   std::deque<uint32_t> to_read_;
   int64_t next_read_us_ = INT64_MIN;
   uint64_t last_stream_ = 0;

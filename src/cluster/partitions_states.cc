@@ -88,7 +88,11 @@ void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
   if (replica.snapshot && replica.snapshot->term != own.term()) forget_snapshot(partition);
   begin_streams(now, partition);
   send_pieces(now, partition, peers);
-  if (replica.streams.empty() && !wants_snapshot_now(replica)) forget_snapshot(partition);
+  if (wants_snapshot_now(replica)) return;
+  if (replica.streams.empty()) return forget_snapshot(partition);
+  // What all have taken need not be kept until all have it in their places.
+  const bool is_taken = std::all_of(replica.streams.begin(), replica.streams.end(), [](const Stream& each) { return each.has_begun && each.taken == each.size; });
+  if (is_taken && encoding_ != partition) replica.snapshot.reset();
 }
 
 // Some wait for it, and not only until a later time.
@@ -120,7 +124,7 @@ void Partitions::begin_streams(Instant now, uint32_t partition) {
     if (!may_be_sent || is_put_off(replica, to)) {
       replica.snapshot_wanted.push_back(to);
     } else {
-      replica.streams.push_back({.to = to, .number = ++last_stream_, .heard_us = now.steady_us});
+      replica.streams.push_back({.to = to, .number = ++last_stream_, .size = replica.snapshot->state.size(), .heard_us = now.steady_us});
     }
   }
 }
@@ -144,16 +148,17 @@ void Partitions::send_pieces(Instant now, uint32_t partition, Peers& peers) {
 }
 
 void Partitions::send_pieces(uint32_t partition, Stream& stream, Link& link) const {
+  if (stream.has_begun && stream.sent == stream.size) return;
   const HeldSnapshot& held = *replicas_[partition].snapshot;
   // It was so when it began.
   if (!core(partition)->snapshot_may_be_sent(held.term, held.mark.last.index, stream.to.replica)) return;
-  while (!stream.has_begun || stream.sent < held.state.size()) {
+  while (!stream.has_begun || stream.sent < stream.size) {
     if (stream.sent - stream.taken >= options_.states.in_flight_bytes_max) return;
     StatePiece piece{.group = group_of_partition(partition),
                      .sender = core(partition)->options().self.replica,
                      .term = held.term,
                      .number = stream.number,
-                     .size = held.state.size(),
+                     .size = stream.size,
                      .offset = stream.sent};
     if (stream.sent == 0) piece.mark = held.mark;
     Buffer head;
@@ -174,11 +179,16 @@ Status Partitions::receive_taken(Instant now, NodeId from, std::string_view byte
   const auto stream = std::find_if(replica.streams.begin(), replica.streams.end(), [&](const Stream& each) {
     return each.number == taken.number && each.to.node.value == from;
   });
+  if (taken.what == StateTaken::What::kLost && taken.bytes == 0) {
+    // It has room now.
+    const size_t told = std::erase_if(replica.put_off, [&](const PutOff& each) { return each.lacks_room && each.to.node.value == from; });
+    if (told != 0) look_soon(partition);
+  }
   if (stream == replica.streams.end()) return done();
   look_soon(partition);
   if (taken.what == StateTaken::What::kTaken) {
     // All of it may be there already.
-    if (taken.bytes >= replica.snapshot->state.size()) stream->sent = replica.snapshot->state.size();
+    if (taken.bytes >= stream->size) stream->sent = stream->size;
     stream->taken = std::max(stream->taken, std::min(taken.bytes, stream->sent));
     stream->heard_us = now.steady_us;
     return done();
@@ -186,9 +196,11 @@ Status Partitions::receive_taken(Instant now, NodeId from, std::string_view byte
   const bool is_refused = taken.what == StateTaken::What::kRefused;
   if (is_refused) {
     facts_.emplace_back(partition, "node " + node_name(from) + " does not take the state, of " +
-                                       std::to_string(replica.snapshot->state.size()) + " bytes -> try again later");
+                                       std::to_string(stream->size) + " bytes -> try again later");
   }
-  replica.put_off.push_back({.to = stream->to, .until_us = now.steady_us + (is_refused ? options_.refused_us : options_.snapshot_us)});
+  const bool lacks_room = !is_refused && taken.bytes != 0;
+  const int64_t wait_us = is_refused || lacks_room ? options_.refused_us : options_.snapshot_us;
+  replica.put_off.push_back({.to = stream->to, .until_us = now.steady_us + wait_us, .lacks_room = lacks_room});
   replica.snapshot_wanted.push_back(stream->to);
   replica.streams.erase(stream);
   return done();
@@ -247,6 +259,7 @@ Result<bool> Partitions::begin_coming(Instant now, NodeId from, const StatePiece
     taken.bytes = first.size;
     answer(from, taken);
     const raft::Member sender{.replica = first.sender, .node = {from}};
+    replicas_[partition].arrived = Arrived{.from = from, .taken = taken, .last = last.index};
     groups_.step(now, first.group, raft::in::SnapshotReceived{.from = sender, .term = first.term, .mark = *first.mark});
     return false;
   }
@@ -266,9 +279,12 @@ Result<bool> Partitions::begin_coming(Instant now, NodeId from, const StatePiece
   if (first.size > state_bytes_max_ - std::min(state_bytes_max_, coming_bytes_)) {
     // Once the others are in their places.
     taken.what = StateTaken::What::kLost;
+    wait_for_room_[partition] = {.from = from, .taken = taken, .bytes = first.size};
+    taken.bytes = first.size;
     answer(from, taken);
     return false;
   }
+  wait_for_room_.erase(partition);
   coming_bytes_ += first.size;
   coming = std::make_unique<ComingState>(from, first);
   return true;
@@ -279,16 +295,29 @@ void Partitions::forget_coming(uint32_t partition) {
   if (coming == nullptr) return;
   CHECK(coming_bytes_ >= coming->size());
   coming_bytes_ -= coming->size();
+  room_may_be_free_ = true;
   coming.reset();
   std::erase(to_read_, partition);
+}
+
+// Those whose states fit by now may begin; who does not hear of it tries again by itself, later.
+void Partitions::tell_room() {
+  room_may_be_free_ = false;
+  uint64_t promised = coming_bytes_;
+  std::erase_if(wait_for_room_, [&](const auto& each) {
+    const WaitsForRoom& waits = each.second;
+    if (promised > state_bytes_max_ || waits.bytes > state_bytes_max_ - promised) return false;
+    promised += waits.bytes;
+    answer(waits.from, waits.taken);
+    return true;
+  });
 }
 
 // What comes from a leader that is none any more would not be taken; what does not come any more is in the way of others.  The rest is told to
 // be there still.
 void Partitions::look_at_coming(Instant now) {
-  if (coming_bytes_ == 0) [[likely]]
-    return;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    if (replicas_[partition].arrived) look_at_arrived(partition);
     const ComingState* const coming = replicas_[partition].coming.get();
     if (coming == nullptr) continue;
     const bool is_late = !coming->is_whole() && now.steady_us >= coming->came_us + options_.coming_silence_us;
@@ -300,7 +329,16 @@ void Partitions::look_at_coming(Instant now) {
   }
 }
 
-// A piece, of one state at a time: it is read beside what the partition holds, and goes into the log.
+// To be there still, and not to be sent again, while the core's word about it is held back.
+void Partitions::look_at_arrived(uint32_t partition) {
+  std::optional<Arrived>& arrived = replicas_[partition].arrived;
+  const raft::Core* const own = core(partition);
+  const bool is_news = own != nullptr && own->term() == arrived->taken.term;
+  const bool waits = is_news && (own->stored_index() < arrived->last || !own->keeps_mode());
+  if (!waits) return arrived.reset();
+  answer(arrived->from, arrived->taken);
+}
+
 uint64_t Partitions::state_bytes() const {
   uint64_t bytes = coming_bytes_;
   for (const Replica& replica : replicas_) {
@@ -309,6 +347,7 @@ uint64_t Partitions::state_bytes() const {
   return bytes;
 }
 
+// A piece, of one state at a time: it is read beside what the partition holds, and goes into the log.
 void Partitions::read_states(Instant now) {
   if (to_read_.empty() || now.steady_us < next_read_us_) [[likely]]
     return;
@@ -340,6 +379,8 @@ void Partitions::put_in_place(Instant now, uint32_t partition) {
   const std::unique_ptr<ComingState> coming = std::move(replicas_[partition].coming);
   CHECK(coming_bytes_ >= coming->size());
   coming_bytes_ -= coming->size();
+  room_may_be_free_ = true;
+  replicas_[partition].arrived = Arrived{.from = coming->from(), .taken = coming->taken(), .last = coming->mark().last.index};
   CHECK(to_read_.front() == partition);
   to_read_.pop_front();
   // While one is under way no snapshot of the log can begin.

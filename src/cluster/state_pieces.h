@@ -75,7 +75,8 @@ Result<StatePiece> decode_state_piece(std::string_view bytes, uint32_t partition
 struct StateTaken {
   enum class What : uint8_t {
     kTaken = 1,    // `bytes` of it are there; said now and then also if nothing has come since
-    kLost = 2,     // the receiver does not know of it (any more): begin again, later
+    kLost = 2,     // the receiver does not know of it (any more): begin again, later.  With `bytes`: it has no room for so many now, and says
+                   // the same without them once it has
     kRefused = 3,  // nor will it take it: too large for it, or damaged
   };
   What what = What::kTaken;

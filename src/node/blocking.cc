@@ -183,6 +183,12 @@ void expire_waiting(NodeState& node) {
   }
 }
 
+void unblock_if_waiting(NodeState& node, Session& session, Unblocked how) {
+  if (session.has(kClosing)) return;
+  if (session.has(kBlocked)) return unblock(node, session, how);
+  if (session.has(kPostponed)) session.more().unblocked = how;
+}
+
 void postpone(NodeState& node, Session& session, const Command& row, Args args) {
   session.more().postponed = stored(row, args);
   session.set(kPostponed);
@@ -208,6 +214,7 @@ void end_pause(NodeState& node) {
     if (session->has(kClosing)) continue;
     const StoredCommand command = std::move(*session->extras->postponed);
     session->extras->postponed.reset();
+    const std::optional<Unblocked> unblocked = std::exchange(session->extras->unblocked, std::nullopt);
     const auto views = command.views();
     BatchClock clock(node, 1);
     node.buffers.lend(session->out);
@@ -218,6 +225,7 @@ void end_pause(NodeState& node) {
     clock.finish();
     queue_flush(node, *session);
     if (!session->has(kStopsInput)) resume_later(node, *session);
+    if (unblocked) unblock_if_waiting(node, *session, *unblocked);
   }
 }
 

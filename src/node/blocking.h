@@ -20,6 +20,9 @@ enum class Unblocked : uint8_t { kByTimeout, kByError, kByMove };
 // Answers as if the time-out had passed, or with -UNBLOCKED (kByMove: the keys are served elsewhere now), and goes on.  Requires: kBlocked.
 void unblock(NodeState& node, Session& session, Unblocked how);
 
+// The same if it waits; one that CLIENT PAUSE holds back will wait no longer than for the end of that.
+void unblock_if_waiting(NodeState& node, Session& session, Unblocked how);
+
 // A key that somebody waits for has changed.
 void note_ready(NodeState& node, int database, std::string_view key);
 // All keys of the database that somebody waits for may have changed (SWAPDB).

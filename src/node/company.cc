@@ -441,6 +441,7 @@ Status Company::on_message(NodeId from, uint64_t kind, std::string_view bytes) {
   if (is_forward_kind(kind)) return node_.forwarding->receive(from, kind, bytes);
   if (is_pubsub_kind(kind)) return node_.pubsub->receive(from, kind, bytes);
   if (is_wait_kind(kind)) return take_wait_message(node_, *this, from, kind, bytes);
+  if (is_memory_kind(kind)) return node_.memory_pressure.take_message({from}, kind, bytes);
   if (is_keyspace_kind(kind)) return take_keyspace_message(node_, *this, from, kind, bytes);
   if (is_mode_kind(kind)) return take_mode_message(from, static_cast<ModeKind>(kind), bytes);
   if (is_freshness_kind(kind)) return take_freshness(from, static_cast<FreshnessKind>(kind), bytes);

@@ -182,6 +182,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void set_draining(Draining draining);
   // What the others are told of this node with the beats.
   void tell_health(const beats::Health& health);
+  // To a member, if there is a line: a message of the node's own.
+  void say(NodeId to, uint64_t kind, std::string_view bytes) { add_to_link(to, PeerLane::kData, kind, bytes, {}); }
   // Whoever asks from here on is told that nothing was done.
   void stop_serving_all();
   // Nothing is said to other nodes any more, and nothing taken from them, so that the log comes to its end.  set_draining(kNo) ends it.
@@ -307,6 +309,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void tell_mode();
   void follow_appendonly();
   Status take_mode_message(NodeId from, ModeKind kind, std::string_view bytes);
+  std::vector<uint64_t> mode_versions() const;
   void make_records();
   void note_restart_together(uint32_t partition);
   void tell_restarts_together();

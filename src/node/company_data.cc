@@ -62,7 +62,9 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   }
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
     const auto found = restored_->groups.find(group_of_partition(partition));
-    if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
+    const bool holds_state =
+        found != restored_->groups.end() && (found->second.state || found->second.ahead || !found->second.restored.base.last.index.none());
+    if (!holds_state) {
       node_.store.clear_partition(partition);
     } else if (found->second.state) {
       TRY(install_state(partition, *found->second.state));

@@ -110,10 +110,15 @@ void Company::follow_mark() {
 
 // ---- who goes by it --------------------------------------------------------------------------------------------
 
+// By partition, as the replicas here know it.
+std::vector<uint64_t> Company::mode_versions() const {
+  std::vector<uint64_t> versions;
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) versions.push_back(cluster_->partitions().mode_version(partition));
+  return versions;
+}
+
 void Company::look_for_mode(uint64_t version) {
-  for (uint32_t partition = 0; partition < states_.size(); ++partition) {
-    mode_progress_.note(partition, cluster_->partitions().mode_version(partition));
-  }
+  mode_progress_.note(mode_versions());
   if (count_without_mode(version) == 0 || !mode_progress_.takes_turn(node_.now.steady_us)) return;
   for (const MemberRecord& member : cluster_->state().members()) {
     if (member.id != own_id()) add_to_link(member.id, PeerLane::kData, static_cast<uint64_t>(ModeKind::kAsk), {}, {});
@@ -126,15 +131,13 @@ Status Company::take_mode_message(NodeId from, ModeKind kind, std::string_view b
   const auto partitions = static_cast<uint32_t>(states_.size());
   if (kind == ModeKind::kAsk) {
     if (!bytes.empty()) return Error(ErrorCode::kCorrupt, "a question about the mode that says something");
-    std::vector<uint64_t> versions;
-    for (uint32_t partition = 0; partition < partitions; ++partition) versions.push_back(cluster_->partitions().mode_version(partition));
     Buffer out;
-    encode_modes(versions, out);
+    encode_modes(mode_versions(), out);
     add_to_link(from, PeerLane::kData, static_cast<uint64_t>(ModeKind::kTold), out.view(), {});
     return done();
   }
   TRY(const std::vector<uint64_t> versions, decode_modes(bytes, partitions));
-  for (uint32_t partition = 0; partition < partitions; ++partition) mode_progress_.note(partition, versions[partition]);
+  mode_progress_.note(versions);
   return done();
 }
 

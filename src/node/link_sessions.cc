@@ -31,11 +31,8 @@ ForwardAnswer answer_to(const ForwardCommand& command) {
   return {.partition = command.partition, .number = command.number, .unit_count = command.unit_count, .attempt = command.attempt};
 }
 
-// CLIENT UNBLOCK.
-void unblock_if_waiting(NodeState& node, Session& session, CancelReason how) {
-  if (!session.has(kBlocked) || session.has(kClosing)) return;
-  unblock(node, session, how == CancelReason::kAsError ? Unblocked::kByError : Unblocked::kByTimeout);
-}
+// CLIENT UNBLOCK at its client's node.
+Unblocked how_unblocked(CancelReason reason) { return reason == CancelReason::kAsError ? Unblocked::kByError : Unblocked::kByTimeout; }
 
 }  // namespace
 
@@ -69,7 +66,7 @@ void LinkSessions::unblock_wait(NodeId from, const ForwardCancel& cancel) {
     }
   }
   const Link* const link = link_of_wait(from, cancel.partition, cancel.number);
-  if (link != nullptr) unblock_if_waiting(node_, *link->session, cancel.reason);
+  if (link != nullptr) unblock_if_waiting(node_, *link->session, how_unblocked(cancel.reason));
 }
 
 void LinkSessions::cancel(NodeId from, const ForwardCancel& cancel) {
@@ -227,7 +224,7 @@ void LinkSessions::run_batch(Lane& lane, Batch& batch) {
   const std::string requests = std::exchange(batch.requests, {});
   take_input(node_, *link->session, requests);
   if (link->session->has(kBlocked)) shorten_wait(node_, *link->session, static_cast<int64_t>(batch.waited_ms));
-  if (batch.unblocked) unblock_if_waiting(node_, *link->session, *batch.unblocked);
+  if (batch.unblocked) unblock_if_waiting(node_, *link->session, how_unblocked(*batch.unblocked));
 }
 
 void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
@@ -243,7 +240,7 @@ void LinkSessions::take_next(const LaneKey& key, Lane& lane, Batch& batch) {
     // Its sender thought another to lead meanwhile.
     if (const auto waits = links_.find(key_of(key.first, command)); waits != links_.end() && !waits->second->asked.empty()) {
       waits->second->asked.front().answer.attempt = command.attempt;
-      if (arrived.unblocked) unblock_if_waiting(node_, *waits->second->session, *arrived.unblocked);
+      if (arrived.unblocked) unblock_if_waiting(node_, *waits->second->session, how_unblocked(*arrived.unblocked));
       return;
     }
     switch (rows.place_of_wait(write_of(key.first, command))) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "commands/errors.h"
+#include "node/changes.h"
 #include "node/company.h"
 #include "node/host.h"
 #include "node/state.h"
@@ -21,8 +22,7 @@ constexpr size_t kFreePerStep = 64;
 constexpr size_t kFreeCost =
     4;  // of that budget; an element that is freed takes longer than an entry that is seen
 
-// Between one quota and the next: what was evicted has reached the copies by then, and a beat has
-// said what is left.
+// Between one quota and the next: what all leaders evict has reached the copies by then, as a rule.
 constexpr int64_t kQuotaUs = 200'000;
 // So long others have too much and may be helped by others still.
 constexpr int64_t kPatienceUs = 1'000'000;
@@ -85,6 +85,8 @@ std::optional<Error> check_memory(NodeState& node, bool grows, size_t arguments,
     node.memory_pressure.relieve();
     is_hopeless = grows && node.memory_pressure.is_hopeless(partition);
   }
+  // EXEC is to find its WATCH broken by what has gone for its own sake.
+  announce_changes(node);
   if (!is_hopeless || !grows) return std::nullopt;
   ++node.statistics.evictions_refused;
   return errors::out_of_memory();
@@ -124,6 +126,7 @@ uint64_t MemoryPressure::not_counted(uint64_t used) const {
 // All quotas are given at once: what goes for one counts for whoever has a copy of it, too.
 void MemoryPressure::follow() {
   const int64_t now_us = node_.now.steady_us;
+  if (!asked_.empty()) answer_asked();
   if (now_us < next_look_us_) return;
   next_look_us_ = now_us + kLookUs;
   follow_limit();
@@ -137,11 +140,7 @@ void MemoryPressure::follow() {
   const bool is_limited = node_.store_settings.maxmemory != 0;
   if ((!is_limited && !is_pressed) || now_us < own_.next_quota_us) return;
   own_.next_quota_us = now_us + kQuotaUs;
-  for (Burden& burden : others_) {
-    const auto health = node_.company.cluster().groups().pair(burden.node)->peer_health();
-    look_at_partitions(burden);
-    give_quota(burden, health->memory_excess, health->keys);
-  }
+  for (Burden& burden : others_) ask(burden);
   if (is_limited) look_at_own(node_.host.used_memory());
 }
 
@@ -155,6 +154,7 @@ void MemoryPressure::hear(raft::NodeId node) {
   if (found == others_.end()) {
     others_.push_back({.node = node, .since_us = node_.now.steady_us});
     found = others_.end() - 1;
+    found->evicted.assign(node_.store.partition_count(), false);
     look_at_partitions(*found);
   }
   found->is_seen = true;
@@ -179,6 +179,66 @@ void MemoryPressure::look_at_partitions(Burden& burden) const {
     const raft::Core* const core = node_.company.cluster().partitions().core(partition);
     burden.partitions[partition] = burden.node.none() || (core != nullptr && applies_what_is_done(*core, burden.node));
   }
+}
+
+// How much has it too much?  While it has not answered it is asked the same again, which may have been lost with a connection.
+void MemoryPressure::ask(Burden& burden) {
+  look_at_partitions(burden);
+  if (!burden.is_asked) {
+    burden.is_asked = true;
+    burden.question = {.number = ++questions_};
+    burden.quota = 0;
+    for (uint32_t partition = 0; partition < burden.evicted.size(); ++partition) {
+      if (!burden.evicted[partition] || !burden.partitions[partition]) continue;
+      const raft::Index last = node_.company.cluster().partitions().core(partition)->last_index();
+      burden.question.places.push_back({.partition = partition, .index = last.value});
+    }
+    burden.evicted.assign(burden.evicted.size(), false);
+  }
+  // What is led elsewhere by now, or waits for a state there, would not be reached.
+  std::erase_if(burden.question.places, [&](const MemoryQuestion::Place& place) { return !burden.partitions[place.partition]; });
+  Buffer bytes;
+  encode(burden.question, bytes);
+  node_.company.say(burden.node.value, static_cast<uint64_t>(MemoryKind::kAsk), bytes.view());
+}
+
+Status MemoryPressure::take_message(raft::NodeId from, uint64_t kind, std::string_view bytes) {
+  if (kind == static_cast<uint64_t>(MemoryKind::kAsk)) {
+    TRY(MemoryQuestion question, decode_memory_question(bytes, node_.store.partition_count()));
+    std::erase_if(asked_, [&](const Asked& each) { return each.by == from; });
+    asked_.push_back({.by = from, .question = std::move(question)});
+    return done();
+  }
+  TRY(const MemoryAnswer answer, decode_memory_answer(bytes));
+  for (Burden& burden : others_) {
+    if (burden.node != from || !burden.is_asked || burden.question.number != answer.number) continue;
+    burden.is_asked = false;
+    look_at_partitions(burden);
+    give_quota(burden, answer.excess, answer.keys);
+  }
+  return done();
+}
+
+// Where another one leads by now nobody waits for it.
+bool MemoryPressure::has_applied(const Asked& asked) const {
+  const Partitions& partitions = node_.company.cluster().partitions();
+  return std::all_of(asked.question.places.begin(), asked.question.places.end(), [&](const MemoryQuestion::Place& place) {
+    const raft::Core* const core = partitions.core(place.partition);
+    const auto leader = core == nullptr ? std::nullopt : core->role_state().leader;
+    return !leader || leader->node != asked.by || partitions.state_index(place.partition).value >= place.index;
+  });
+}
+
+// Once it has all of it, and what that dropped is freed.
+void MemoryPressure::answer_asked() {
+  if (node_.store.pending_frees() != 0) return;
+  std::erase_if(asked_, [&](const Asked& asked) {
+    if (!has_applied(asked)) return false;
+    Buffer bytes;
+    encode(MemoryAnswer{.number = asked.question.number, .excess = excess(), .keys = keys_in_all()}, bytes);
+    node_.company.say(asked.by.value, static_cast<uint64_t>(MemoryKind::kTold), bytes.view());
+    return true;
+  });
 }
 
 // As large a part of the excess as what is led here is of all that lies there.
@@ -209,18 +269,22 @@ void MemoryPressure::look_at_own(uint64_t used) {
   give_quota(own_, used > limit ? used - limit : 0, keys_in_all());
 }
 
-void MemoryPressure::tell() {
+uint64_t MemoryPressure::excess() const {
   const uint64_t limit = node_.store_settings.maxmemory;
   uint64_t used = limit == 0 ? 0 : node_.host.used_memory();
   used -= not_counted(used);
   // While values are being freed memory comes without evicting more.
-  const uint64_t excess = used > limit && node_.store.pending_frees() == 0 ? used - limit : 0;
+  return used > limit && node_.store.pending_frees() == 0 ? used - limit : 0;
+}
+
+void MemoryPressure::tell() {
+  const uint64_t too_much = excess();
   beats::Health health = node_.company.cluster().groups().health();
-  const bool is_news = health.is_over_memory() != (excess != 0);
-  if (!is_news && (excess == 0 || node_.now.steady_us < next_tell_us_)) return;
+  const bool is_news = health.is_over_memory() != (too_much != 0);
+  if (!is_news && (too_much == 0 || node_.now.steady_us < next_tell_us_)) return;
   next_tell_us_ = node_.now.steady_us + kTellUs;
-  health.memory_excess = excess;
-  health.keys = excess == 0 ? 0 : keys_in_all();
+  health.memory_excess = too_much;
+  health.keys = too_much == 0 ? 0 : keys_in_all();
   node_.company.tell_health(health);
 }
 
@@ -239,7 +303,9 @@ MemoryPressure::Burden* MemoryPressure::most_urgent(uint64_t used) {
 void MemoryPressure::count_freed(uint32_t partition, uint64_t bytes) {
   own_.quota -= std::min(own_.quota, bytes);
   for (Burden& burden : others_) {
-    if (burden.partitions[partition]) burden.quota -= std::min(burden.quota, bytes);
+    if (!burden.partitions[partition]) continue;
+    burden.quota -= std::min(burden.quota, bytes);
+    burden.evicted[partition] = true;
   }
 }
 

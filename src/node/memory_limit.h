@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "cluster/raft/types.h"
+#include "node/memory_message.h"
 #include "util/result.h"
 
 namespace quorate {
@@ -24,17 +26,20 @@ std::optional<Error> check_memory(NodeState& node, bool grows, size_t arguments,
                                   uint32_t partition);
 
 // Of a node in company: who has too much, and what this node does about it.  A node that has too
-// much says so with its beats: how much, and how many keys it holds.  Each leader takes as large a
-// part of that as its keys are of those, this node of its own excess too, and takes the next part
-// once this one has had the time to reach the copies and their beats.  So all that lie there lose
-// their oldest keys, not those alone that happen to be led there. Calls: follow once a turn;
-// relieve and is_hopeless whenever.
+// much says so with its beats.  Each leader asks it how much, and how many keys it holds, and takes
+// as large a part of that as its keys are of those, this node of its own excess too.  Later it asks
+// again, and is told once what it has evicted so far is applied there.  So all that lie there lose
+// their oldest keys, not those alone that happen to be led there, and none for a lack that will be
+// over with what is on its way.  Calls: follow once a turn; take_message, relieve and is_hopeless
+// whenever.
 class MemoryPressure {
  public:
   explicit MemoryPressure(NodeState& node) : node_(node) {}
 
   // Hears the beats, and says how it is here.
   void follow();
+  // Of a member; of a MemoryKind.  An error: it cannot be read.
+  Status take_message(raft::NodeId from, uint64_t kind, std::string_view bytes);
   void relieve();
   // Somebody who holds a copy of the partition has too much, and eviction here cannot help.  After
   // relieve().
@@ -51,12 +56,25 @@ class MemoryPressure {
     int64_t next_quota_us = 0;
     bool has_nothing = false;  // that may go, when that was looked for last
     bool is_seen = false;      // by the look that is under way
+    // Of another node: what it was asked last, and whether it has not answered yet.
+    MemoryQuestion question = {};
+    bool is_asked = false;
+    std::vector<bool> evicted = {};  // partitions from which something went since then
+  };
+  // By another node, which waits for an answer.
+  struct Asked {
+    raft::NodeId by = {};
+    MemoryQuestion question = {};
   };
 
   void follow_limit();
   uint64_t not_counted(uint64_t used) const;
   void hear(raft::NodeId node);
   void look_at_partitions(Burden& burden) const;
+  void ask(Burden& burden);
+  bool has_applied(const Asked& asked) const;
+  void answer_asked();
+  uint64_t excess() const;
   void give_quota(Burden& burden, uint64_t excess, uint64_t keys);
   void look_at_own(uint64_t used);
   void tell();
@@ -67,6 +85,8 @@ class MemoryPressure {
 
   NodeState& node_;
   std::vector<Burden> others_;  // that have too much
+  std::vector<Asked> asked_;    // of each node the last
+  uint64_t questions_ = 0;
   Burden own_;
   bool own_is_over_ = false;     // when it was looked at last
   uint64_t own_leeway_ = 0;      // so much above maxmemory others get the time to help

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "util/check.h"
 #include "util/varint.h"
 
 namespace quorate {
@@ -13,7 +14,10 @@ constexpr int64_t kAskUs = 20'000;
 
 }  // namespace
 
-void ModeProgress::note(uint32_t partition, uint64_t version) { known_[partition] = std::max(known_[partition], version); }
+void ModeProgress::note(std::span<const uint64_t> versions) {
+  CHECK(versions.size() == known_.size());
+  for (size_t partition = 0; partition < known_.size(); ++partition) known_[partition] = std::max(known_[partition], versions[partition]);
+}
 
 size_t ModeProgress::count_without(uint64_t version) const {
   return static_cast<size_t>(std::count_if(known_.begin(), known_.end(), [&](uint64_t known) { return known < version; }));

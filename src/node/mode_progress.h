@@ -26,7 +26,8 @@ class ModeProgress {
  public:
   explicit ModeProgress(uint32_t partitions) : known_(partitions) {}
 
-  void note(uint32_t partition, uint64_t version);
+  // As somebody knows them, by partition.  Requires: of all partitions.
+  void note(std::span<const uint64_t> versions);
   // Partitions that are not known to go by this decision, or a later one.
   size_t count_without(uint64_t version) const;
   // Whether it is time to ask the others, and if so that it is done.

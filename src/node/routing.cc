@@ -198,13 +198,20 @@ bool is_answered_by_copy(NodeState& node, const Session& session, const Command&
   return !node.forwarding->is_waiting(partition, session);
 }
 
+// About what the command has on the wire: what it changes has not much more, and must fit into one message between nodes.
+size_t bytes_of(Args args) {
+  constexpr size_t kAroundEach = 6;   // "$n\r\n", "\r\n"
+  size_t bytes = 0;
+  for (const std::string_view arg : args) bytes += arg.size() + kAroundEach;
+  return bytes;
+}
+
 Road at_partition(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key,
                   const KeysPartition& keys) {
   const uint32_t partition = keys.partition;
   node.company.set_partition(partition);
   const bool nothing_waits = node.forwarding->waiting_count() == 0;
-  // Its effects must fit into one message between nodes.  What is so large stands in `in` until it is whole.
-  if (session.in.size() > node.settings.cluster_request_limit) [[unlikely]]
+  if (bytes_of(args) > node.settings.cluster_request_limit) [[unlikely]]
     return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
   const bool may_run_here = node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session));
   const bool is_doubted = may_run_here && node.company.is_doubted(partition, node.now.steady_us);

@@ -85,6 +85,8 @@ struct WatchedKey {
   std::optional<KeyVersion> version = std::nullopt;  // watched at another node, which has said this
 };
 
+enum class Unblocked : uint8_t;   // blocking.h
+
 // A command that waits for one of its keys.
 struct BlockedCommand {
   StoredCommand command;
@@ -110,6 +112,7 @@ struct SessionExtras {
 
   std::optional<BlockedCommand> blocked;
   std::optional<StoredCommand> postponed;  // by CLIENT PAUSE
+  std::optional<Unblocked> unblocked;      // CLIENT UNBLOCK has come meanwhile: if it waits then, no longer than that
 
   std::unique_ptr<Follower> follower;      // REPLCONF, SYNC
 };

@@ -97,6 +97,9 @@ class ClusterWorld final : private NetworkHost,
   // SIGTERM.  It is started again by heal().
   void end_now(uint32_t machine) { end(machine, INT64_MAX / 4); }
 
+  // Its disk does nothing for so long.
+  void stall_disk(uint32_t machine, int64_t length_us) { machines_[machine]->disk_stalled_until_us = now_us_ + length_us; }
+
   // These machines lose power and disks at once, and for good: empty ones take their places with heal().  What is committed with an
   // operator's leave from here on may contradict what they had committed.
   void lose_for_good(const std::vector<uint32_t>& machines);

@@ -219,5 +219,94 @@ TEST(ClusterStates, a_state_that_is_too_large_is_refused_until_it_may_come) {
   EXPECT_TRUE(world.run_until(40'000'000, [&] { return world.is_placed(3); })) << world.notes;
 }
 
+// The large partition's leader and one of the others, which is going to need its state.
+struct Lack {
+  Crowd crowd;
+  World& world = crowd.world;
+  NodeId leader = 0;
+  NodeId other = 0;
+
+  Lack() {
+    world.boot(3, {1});
+    EXPECT_TRUE(crowd.is_placed()) << world.notes;
+    leader = world.leader_of(Crowd::kLarge);
+    other = leader % 3 + 1;
+  }
+  size_t encodings() { return world.data(leader).encodings[Crowd::kLarge]; }
+  bool has_state() { return world.data(other).words[Crowd::kLarge].size() == 51; }
+};
+
+// So much room at the node is taken by a state of another partition, of which nothing more comes.
+void take_room(Lack& lack, uint64_t bytes) {
+  constexpr uint32_t kPartition = Crowd::kLarge + 1;
+  World& world = lack.world;
+  const raft::Core& own = *world.at(lack.other).partitions().core(kPartition);
+  raft::SnapshotMark mark = *world.at(lack.other).partitions().state_mark(kPartition);
+  mark.last.index.value += 1000;
+  mark.last.term = own.term();
+  const StatePiece first{.group = group_of_partition(kPartition),
+                         .sender = world.at(lack.leader).partitions().core(kPartition)->options().self.replica,
+                         .term = own.term(),
+                         .number = 1'000'000,
+                         .size = bytes,
+                         .mark = mark,
+                         .bytes = "x"};
+  const std::string piece = encoded(first);
+  ASSERT_TRUE(world.at(lack.other).partitions().receive(world.now, lack.leader, Partitions::kSnapshot, piece).ok());
+  ASSERT_EQ(world.at(lack.other).partitions().coming_bytes(), bytes);
+}
+
+TEST(ClusterStates, a_state_for_which_there_is_no_room_is_not_made_until_there_is) {
+  Lack lack;
+  World& world = lack.world;
+  world.at(lack.other).partitions().set_state_bytes_max(2000);
+  take_room(lack, 1900);
+  contradict(world, lack.leader, lack.other);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return lack.encodings() != 0; })) << world.notes;
+  world.run(1'000'000);
+  const size_t encodings = lack.encodings();
+  EXPECT_FALSE(lack.has_state());
+  world.run(15'000'000);
+  EXPECT_EQ(lack.encodings(), encodings);
+  EXPECT_FALSE(lack.has_state());
+  // What did not come is given up, and at once it is told that there is room.
+  EXPECT_TRUE(world.run_until(20'000'000, [&] { return lack.world.at(lack.other).partitions().coming_bytes() == 0; }));
+  EXPECT_TRUE(world.run_until(1'000'000, [&] { return lack.has_state(); })) << world.notes;
+  EXPECT_TRUE(lack.crowd.is_placed()) << world.notes;
+}
+
+TEST(ClusterStates, room_that_a_setting_gives_is_told_too) {
+  Lack lack;
+  World& world = lack.world;
+  world.at(lack.other).partitions().set_state_bytes_max(2000);
+  take_room(lack, 1900);
+  contradict(world, lack.leader, lack.other);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return lack.encodings() != 0; })) << world.notes;
+  world.run(2'000'000);
+  EXPECT_FALSE(lack.has_state());
+  world.at(lack.other).partitions().set_state_bytes_max(4000);
+  EXPECT_TRUE(world.run_until(1'000'000, [&] { return lack.has_state(); })) << world.notes;
+}
+
+TEST(ClusterStates, a_state_whose_acknowledgement_is_held_back_is_sent_once) {
+  Lack lack;
+  World& world = lack.world;
+  for (const NodeId id : {NodeId{1}, NodeId{2}, NodeId{3}}) world.at(id).set_kept_mode(world.now, raft::Durability::kSynced);
+  ASSERT_NE(world.at(2).meta().propose(meta::SetSettings{{{"appendonly", "yes"}, {"appendfsync", "always"}}}), 0u);
+  const Partitions& others = world.at(lack.other).partitions();
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return others.mode_version(Crowd::kLarge) == 1; })) << world.notes;
+  world.at(lack.other).set_kept_mode(world.now, raft::Durability::kMemory);
+  contradict(world, lack.leader, lack.other);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return lack.has_state(); })) << world.notes;
+  const size_t encodings = lack.encodings();
+  world.run(20'000'000);
+  EXPECT_EQ(lack.encodings(), encodings);
+  // Nor is it kept for nobody.
+  EXPECT_EQ(world.at(lack.leader).partitions().state_bytes(), 0u);
+  world.at(lack.other).set_kept_mode(world.now, raft::Durability::kSynced);
+  EXPECT_TRUE(world.write_until_done(Crowd::kLarge, "later", "x")) << world.notes;
+  EXPECT_TRUE(lack.crowd.is_placed()) << world.notes;
+}
+
 }  // namespace
 }  // namespace quorate

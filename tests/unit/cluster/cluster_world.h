@@ -43,6 +43,7 @@ class Words final : public PartitionData {
   // In some steps; now and then it has to begin again.
   Encoding encode_some(uint32_t partition, Buffer& out) override {
     if (!encoding) {
+      ++encodings[partition];
       encoding = partition;
       encode(partition, encoded);
     }
@@ -126,6 +127,7 @@ class Words final : public PartitionData {
   Hash128 sum;
   int sum_steps = 0;
   std::optional<uint32_t> encoding;
+  std::map<uint32_t, size_t> encodings;   // that were begun
   Buffer encoded;
   int steps = 0;
   size_t begun_anew = 0;   // partitions

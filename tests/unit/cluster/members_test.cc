@@ -50,6 +50,27 @@ TEST(Members, a_founded_cluster_is_one_node_with_everything) {
   EXPECT_EQ(ids.size(), 8u);
 }
 
+TEST(Members, partitions_that_begin_anew_leave_a_plan_of_before_what_it_is) {
+  ClusterState founder = founded();
+  ASSERT_TRUE(founder.apply(meta::Enrol{member(2)}).ok());
+  std::string bytes = bytes_of(founder);
+  bytes[bytes.size() - 2] = static_cast<char>(PlanFit::kOfBefore);
+  ClusterState state = ClusterState::decode(bytes).value();
+  EXPECT_EQ(state.placement_members(), founder.placement_members());
+  const uint64_t version = state.plan_version();
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {2}, .empty = {1}}).ok());
+  EXPECT_EQ(state.plan_fit(), PlanFit::kOfBefore);
+  EXPECT_EQ(state.plan_version(), version + 1);
+  EXPECT_EQ(state.placement_members().back().state, MemberState::kRemoved);
+  // Nor does it change with the members, until it is rebalanced.
+  ASSERT_TRUE(state.apply(meta::Enrol{member(3)}).ok());
+  EXPECT_EQ(state.plan_version(), version + 1);
+  EXPECT_EQ(state.placement_members().size(), 3u);
+  ASSERT_TRUE(state.apply(meta::Rebalance{}).ok());
+  EXPECT_EQ(state.plan_fit(), PlanFit::kDue);
+  EXPECT_EQ(state.plan_version(), version + 2);
+}
+
 TEST(Members, nothing_happens_before_the_founding_and_it_happens_once) {
   ClusterState state;
   EXPECT_EQ(error_of(state.apply(meta::Enrol{member(2)})), "the cluster is not founded");

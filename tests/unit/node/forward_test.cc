@@ -658,6 +658,35 @@ TEST(Forward, WhoWasServedBeforeItIsUnblockedKeepsWhatItGot) {
   EXPECT_EQ(world.asked_there({"LRANGE", "list", "0", "-1"}), "*1\r\n$1\r\nb\r\n");
 }
 
+// Redis does not unblock who waits for the end of a pause.  Here the node that is asked does not know what it waits for, and has said 1.
+TEST(Forward, WhoIsUnblockedInAPauseOfItsLeaderWaitsNoLongerThanForItsEnd) {
+  for (const bool is_served : {false, true}) {
+    for (const bool is_error : {false, true}) {
+      TwoNodes world;
+      world.lead(2);
+      if (is_served) {
+        EXPECT_EQ(world.asked_there({"RPUSH", "list", "a"}), ":1\r\n");
+      }
+      EXPECT_EQ(world.asked_there({"CLIENT", "PAUSE", "1000", "WRITE"}), "+OK\r\n");
+      world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+      world.settle();
+      const std::string id = std::to_string(world.session(world.client)->id);
+      world.here.node->send(world.other, encoded({"CLIENT", "UNBLOCK", id, is_error ? "ERROR" : "TIMEOUT"}));
+      world.settle();
+      EXPECT_EQ(world.taken(world.other), ":1\r\n");
+      EXPECT_EQ(world.taken(world.client), "");
+      world.pass(1'200'000);
+      const std::string unblocked = is_error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "*-1\r\n";
+      EXPECT_EQ(world.taken(world.client), is_served ? "*2\r\n$4\r\nlist\r\n$1\r\na\r\n" : unblocked);
+      EXPECT_EQ(world.there.state().blocked_count, 0u);
+      // The next one waits as ever.
+      world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+      world.pass(100'000);
+      EXPECT_EQ(world.taken(world.client), "");
+    }
+  }
+}
+
 TEST(Forward, WhoIsUnblockedBeforeItsCommandWasSentIsAnsweredAtOnce) {
   TwoNodes world;
   world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);

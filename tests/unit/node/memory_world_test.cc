@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/node/calm_cluster.h"
@@ -168,6 +169,64 @@ TEST(MemoryWorld, a_full_node_refuses_nothing_that_others_have_room_for) {
   EXPECT_EQ(cluster.ask(0, {"SET", there, "x"}), kOom);
   EXPECT_EQ(cluster.ask(0, {"SET", here, "x"}), "+OK\r\n");
   EXPECT_EQ(cluster.wrong(), "");
+}
+
+// The disks of two nodes stand still, so that nothing is committed: what they have evicted for the third one does not get there yet, and is
+// not what it lacks.
+TEST(MemoryWorld, what_is_on_its_way_to_a_full_node_is_not_evicted_for_it_again) {
+  CalmCluster cluster(with_measured_keys(3));
+  set_policy(cluster, 3, "allkeys-random");
+  constexpr int kKeys = 600;
+  constexpr uint64_t kLimit = 510;
+  for (int number = 0; number < kKeys; ++number)
+    EXPECT_EQ(cluster.ask(0, {"SET", key(number), "v"}), "+OK\r\n");
+  cluster.pass(kSecondUs);
+  ASSERT_EQ(keys_at(cluster, 2), uint64_t{kKeys});
+  for (const uint32_t machine : {0u, 1u}) cluster.world().stall_disk(machine, 450'000);
+  limit(cluster, 2, kLimit);
+  cluster.pass(400'000);
+  // They have done something about it, each its part.
+  for (const uint32_t machine : {0u, 1u}) {
+    EXPECT_GT(evicted_by(cluster, machine), 5u) << machine;
+    EXPECT_LE(evicted_by(cluster, machine), 60u) << machine;
+  }
+  cluster.pass(3 * kSecondUs);
+  EXPECT_LE(keys_at(cluster, 2), kLimit + kLimit / 10);
+  EXPECT_GE(keys_at(cluster, 2), kLimit - kLimit / 20);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// As in Redis: what its own memory check evicts was there when it was watched, and is not when EXEC runs.
+TEST(MemoryWorld, exec_finds_its_watch_broken_by_what_was_evicted_for_it) {
+  for (const uint32_t nodes : {1u, 3u}) {
+    CalmCluster cluster(with_measured_keys(nodes));
+    SimNode& node = cluster.node(0);
+    const int watcher = node.connect();
+    const int writer = node.connect();
+    const auto heard = [&](int connection) {
+      cluster.pass(kSecondUs / 10);
+      while (node.is_sending(connection)) node.drain_socket(connection);
+      return std::exchange(node.received(connection), {});
+    };
+    const auto ask = [&](const std::vector<std::string>& words) {
+      node.send(watcher, encoded(words));
+      node.end_turn();
+      return heard(watcher);
+    };
+    const std::string watched = nodes == 1 ? "w" : key_led(cluster, 0, true);
+    EXPECT_EQ(ask({"SET", watched, "v", "EX", "1000"}), "+OK\r\n");
+    EXPECT_EQ(ask({"CONFIG", "SET", "maxmemory-policy", "volatile-ttl", "maxmemory", std::to_string(kBytesAKey)}), "+OK\r\n");
+    EXPECT_EQ(ask({"WATCH", watched}), "+OK\r\n");
+    EXPECT_EQ(ask({"MULTI"}), "+OK\r\n");
+    EXPECT_EQ(ask({"GET", watched}), "+QUEUED\r\n");
+    // In one turn, so that nothing else looks at the memory between the two.
+    node.send(writer, encoded({"SET", "{" + watched + "}other", "v"}));
+    node.send(watcher, encoded({"EXEC"}));
+    node.end_turn();
+    EXPECT_EQ(heard(watcher), "*-1\r\n") << nodes;
+    EXPECT_EQ(heard(writer), "+OK\r\n");
+    EXPECT_EQ(ask({"EXISTS", watched}), ":0\r\n");
+  }
 }
 
 }  // namespace

@@ -13,12 +13,11 @@ TEST(ModeProgress, what_is_known_of_a_partition_only_grows) {
   ModeProgress progress(3);
   EXPECT_EQ(progress.count_without(0), 0u);
   EXPECT_EQ(progress.count_without(1), 3u);
-  progress.note(0, 2);
-  progress.note(0, 1);
-  progress.note(2, 1);
+  progress.note(std::vector<uint64_t>{2, 0, 0});
+  progress.note(std::vector<uint64_t>{1, 0, 1});
   EXPECT_EQ(progress.count_without(1), 1u);
   EXPECT_EQ(progress.count_without(2), 2u);
-  progress.note(1, 5);
+  progress.note(std::vector<uint64_t>{0, 5, 0});
   EXPECT_EQ(progress.count_without(1), 0u);
 }
 

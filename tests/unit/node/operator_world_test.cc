@@ -206,6 +206,37 @@ TEST(OperatorWorld, a_request_above_the_limit_is_refused_and_the_limit_is_a_sett
             "-ERR ");
 }
 
+// Of a pipeline that stands in the connection's buffer, since the client waits for something, each request counts by itself.
+TEST(OperatorWorld, the_limit_is_of_one_request_whatever_stands_behind_it) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"CONFIG", "SET", "cluster-request-limit", "1mb"}), kOk);
+    const std::string queue = "queue" + std::to_string(machine);
+    EXPECT_EQ(cluster.ask(machine, {"BLPOP", queue, "0"}), "");
+    constexpr size_t kRequests = 30;
+    std::string requests;
+    for (size_t number = 0; number < kRequests; ++number) {
+      requests += encoded({"SET", "k" + std::to_string(number), std::string(50'000, 'x')});
+    }
+    requests += encoded({"SET", "large", std::string(size_t{2} << 20, 'x')});
+    EXPECT_EQ(cluster.ask_raw(machine, requests, 0), "");
+    EXPECT_EQ(cluster.ask((machine + 1) % 3, {"RPUSH", queue, "e"}), ":1\r\n");
+    cluster.pass(kSecondUs);
+    std::string expected = "*2\r\n$6\r\n" + queue + "\r\n$1\r\ne\r\n";
+    for (size_t number = 0; number < kRequests; ++number) expected += kOk;
+    EXPECT_EQ(cluster.heard(machine), expected + "-ERR the request is larger than cluster-request-limit (1048576 bytes)\r\n");
+  }
+}
+
+// Nor does it pass since a pause has kept it for a while.
+TEST(OperatorWorld, the_limit_holds_behind_a_pause) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "cluster-request-limit", "1mb"}), kOk);
+  EXPECT_EQ(cluster.ask(0, {"CLIENT", "PAUSE", "500", "WRITE"}), kOk);
+  EXPECT_EQ(cluster.ask(0, {"SET", "large", std::string(size_t{2} << 20, 'x')}, 2 * kSecondUs),
+            "-ERR the request is larger than cluster-request-limit (1048576 bytes)\r\n");
+}
+
 TEST(OperatorWorld, a_node_gets_its_share_by_node_weight) {
   CalmCluster cluster(3);
   EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "replication-n", "1"}), kOk);
