@@ -60,6 +60,8 @@ void Groups::add(Instant now, GroupId group, raft::ReplicaId replica, raft::Rest
   options.group = group;
   // Who is given up is decided by the meta group; while that has no quorum each member looks itself (UnsafeRecovery).
   options.checks_left_out = group == meta_group(options_.partitions);
+  // Leaders of partitions execute before they propose, and keep nothing with which to undo it; the meta group applies what is committed.
+  options.can_undo = options.checks_left_out;
   options.self = {.replica = replica, .node = options_.self};
   if (window_bytes_max_ != 0 && !options.checks_left_out) options.window_bytes_max = window_bytes_max_;
   auto& slot = slots_[group.value];

@@ -200,7 +200,7 @@ void Partitions::apply(Instant now, uint32_t partition) {
     // Nobody waits for what is said of an earlier leader's.
     if (entry.kind == raft::EntryKind::kMarker && !leads(own) && entry.term == own.term()) mark(now, partition);
   }
-  own.note_applied(std::min(replica.state_index, own.commit_index()));
+  own.note_applied(replica.state_index);
 }
 
 // ---- events ------------------------------------------------------------------------------------------------

@@ -517,6 +517,13 @@ void Company::begin_barrier(uint32_t partition, uint64_t number, uint32_t voters
   if (voters != 0) nudge(partition, 0);
 }
 
+// Their replies have left: the core need not wait for voters that may never come.
+void Company::forget_reads(uint32_t partition, uint32_t voters) {
+  const raft::GroupId group = group_of_partition(partition);
+  if (cluster_->groups().find(group) == nullptr) return;
+  cluster_->groups().step(wall_now(), group, raft::in::ForgetReads{.voters = voters});
+}
+
 void Company::flush() {
   if (!has_turn()) [[likely]]
     return;
@@ -570,12 +577,16 @@ void Company::end_overdue() {
     if (state.reads_wait_since_us <= since_us) {
       state.reads_wait_since_us = kNever;
       lose_the_rest(read_stream(partition), of_lost_leader);
+      forget_reads(partition, 0);
     }
     if (state.levels == nullptr) continue;
     const auto of_copies = [&](StreamId stream) {
       lose_the_rest(stream, [&](uint64_t position) { return uncertain_of(partition, state.levels->index_at(position)); });
     };
-    state.levels->take_overdue(since_us, of_copies, [&](StreamId stream) { lose_the_rest(stream, of_lost_leader); });
+    state.levels->take_overdue(since_us, of_copies, [&](uint32_t voters) {
+      lose_the_rest(state.levels->round_stream(voters), of_lost_leader);
+      forget_reads(partition, voters);
+    });
   }
   if (noted_wait_since_us_ <= since_us) {
     noted_wait_since_us_ = kNever;

@@ -333,6 +333,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   ReadNeeds read_needs(uint32_t partition, ReadLevel level) const;
   void await_round(Session& session, uint32_t partition, uint32_t voters);
   void begin_barrier(uint32_t partition, uint64_t number, uint32_t voters);
+  void forget_reads(uint32_t partition, uint32_t voters);
   LevelStreams& level_streams(uint32_t partition);
   // How many live, if those are too few.
   std::optional<uint32_t> too_few_live(const raft::Core& core, Counted counted, uint32_t wanted) const;

@@ -96,6 +96,7 @@ class LevelStreams {
   StreamId copies_stream(uint32_t count) const { return kth(first_, count - 1); }
   StreamId round_stream(uint32_t voters) const { return kth(first_, kOfZones + voters - 1); }
   // Streams in which nothing has moved since `since_us` though replies wait; each is told once.
+  // Calls of_copies(stream) and of_rounds(voters).
   template <class OfCopies, class OfRounds>
   void take_overdue(int64_t since_us, OfCopies&& of_copies, OfRounds&& of_rounds) {
     for (uint32_t count = 1; count <= kOfZones; ++count) {
@@ -106,7 +107,7 @@ class LevelStreams {
     for (uint32_t voters = 1; voters <= kCountMax; ++voters) {
       if (rounds_wait_since_us_[voters] > since_us) continue;
       rounds_wait_since_us_[voters] = kNever;
-      of_rounds(round_stream(voters));
+      of_rounds(voters);
     }
   }
 

@@ -48,6 +48,7 @@ class Walk {
     if (prng_.chance(0.3)) tell("option window " + std::to_string(1 + prng_.below(400)));
     if (prng_.chance(0.3)) tell("option append " + std::to_string(1 + prng_.below(200)));
     if (prng_.chance(0.3)) tell("option in-flight " + std::to_string(1 + prng_.below(200)));
+    if (prng_.chance(0.4)) tell("option can-undo no");
     std::string line = "group";
     for (uint64_t id = 1; id <= voters_; ++id) line += " " + std::to_string(id);
     tell(line);
@@ -165,7 +166,10 @@ class Walk {
         if (world_.core(id)->role() == RoleName::kLeader) tell("beat " + name(id));
       }
       tell("deliver");
-      for (uint64_t id = 1; id <= kReplicasMax; ++id) hear(id);
+      for (uint64_t id = 1; id <= kReplicasMax; ++id) {
+        hear(id);
+        send_snapshots(id);
+      }
       tell("advance 25ms");
       if (round > 40 && is_settled()) return;
     }
@@ -219,7 +223,7 @@ class Walk {
   void follow_up(const std::string& line) {
     const size_t wants = line.find(" wants a snapshot for ");
     if (wants != std::string::npos && wants < 3) {
-      tell("snapshot " + line.substr(0, wants) + " " + line.substr(line.rfind(' ') + 1));
+      send_snapshot(*parse_unsigned(line.substr(0, wants)), *parse_unsigned(line.substr(line.rfind(' ') + 1)));
       return;
     }
     const size_t read = line.find(" read ");
@@ -228,6 +232,22 @@ class Walk {
     if (!token) return;
     const auto& [last, committed] = reads_begun_[*token];
     if (last < committed) wrong("a confirmed read missed what was committed before it");
+  }
+
+  // Of all the leader holds, if that may be sent: what is committed may not reach to where the logs part.
+  void send_snapshot(uint64_t from, uint64_t to) {
+    const Core& core = *world_.core(from);
+    const bool has_all = core.snapshot_may_be_sent(core.term(), core.last_index(), {to});
+    tell("snapshot " + name(from) + " " + name(to) + (has_all ? " at " + name(core.last_index().value) : ""));
+  }
+
+  // What was waited for may be committed now, or was lost on its way.
+  void send_snapshots(uint64_t from) {
+    std::vector<uint64_t> waiting;
+    for (const raft::Progress& member : world_.core(from)->progress()) {
+      if (member.state() == raft::Progress::State::kSnapshot) waiting.push_back(member.member().replica.value);
+    }
+    for (const uint64_t to : waiting) send_snapshot(from, to);
   }
 
   void check(const std::string& shown) {

@@ -15,7 +15,7 @@
 //   nudge 1 [2]                  a read at 1 has met the copy of 2, or asks several
 //   disk 1 hold|release|finish   writes wait; all are
 //   done and no longer wait; the oldest one is done crash 1, restart 1 [forgot N|forgot all|lost N]
-//   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN, transfer 1 2, drain 1, keeps 1 os,
+//   `lost`: the disk lied, and nobody knows propose 1 TEXT, read 1 TOKEN [VOTERS], forget-reads 1 VOTERS, transfer 1 2, drain 1, keeps 1 os,
 //   give-up 1 2 3 [decree TEXT] (replica 1: an operator has given up nodes 2 and 3; none: they count again),
 //   change 1 voters 1 2 4 [learners 3] [commit-quorum C] [mode synced 2] snapshot 1 4 [at INDEX] [of TERM] replica
 //   1 sends 4 a snapshot if it may leave corrupt 1 INDEX TEXT         replica 1's disk holds other
@@ -97,6 +97,7 @@ std::string World::run(std::string_view line) {
       {"restart", &World::do_restart},
       {"propose", &World::do_propose},
       {"read", &World::do_read},
+      {"forget-reads", &World::do_forget_reads},
       {"transfer", &World::do_transfer},
       {"drain", &World::do_drain},
       {"keeps", &World::do_keeps},
@@ -151,6 +152,8 @@ void World::do_option(const Words& words) {
     options_.recover_when_all_present = words.at(2) == "yes";
   } else if (words.at(1) == "checks-left-out") {
     options_.checks_left_out = words.at(2) == "yes";
+  } else if (words.at(1) == "can-undo") {
+    options_.can_undo = words.at(2) == "yes";
   } else {
     give_up("unknown option: '" + words.at(1) + "'");
   }
@@ -527,8 +530,14 @@ void World::do_read(const Words& words) {
   Replica& one = replica(words.at(1));
   if (one.core == nullptr || one.core->role() != raft::RoleName::kLeader)
     return say(words[1] + " leads nothing");
-  step(number_from(words[1]),
-       raft::in::ReadBarrier{.token = {number_from(words.at(2))}, .last_beat = one.last_beat});
+  const uint64_t voters = words.size() > 3 ? number_from(words[3]) : 0;
+  step(number_from(words[1]), raft::in::ReadBarrier{.token = {number_from(words.at(2))},
+                                                    .last_beat = one.last_beat,
+                                                    .voters = static_cast<uint32_t>(voters)});
+}
+
+void World::do_forget_reads(const Words& words) {
+  step(number_from(words.at(1)), raft::in::ForgetReads{static_cast<uint32_t>(number_from(words.at(2)))});
 }
 
 void World::do_change(const Words& words) {

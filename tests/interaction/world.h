@@ -85,6 +85,7 @@ class World {
   void do_propose(const Words& words);
   void do_corrupt(const Words& words);
   void do_read(const Words& words);
+  void do_forget_reads(const Words& words);
   void do_change(const Words& words);
   void do_transfer(const Words& words);
   void do_drain(const Words& words);

@@ -60,6 +60,7 @@ void draw_people(Prng& prng, RaftSwarm& swarm) {
   swarm.reads = 0.2 + prng.fraction() * 0.5;
   swarm.attempt_us = between(prng, 100 * kMs, 800 * kMs);
   swarm.request_us = between(prng, 500 * kMs, 5 * kSecond);
+  swarm.keeps_executed = prng.chance(0.3);
 }
 
 }  // namespace
@@ -114,6 +115,7 @@ std::string describe(const RaftSwarm& swarm) {
   add_line(text, "reads", swarm.reads);
   add_line(text, "attempt-ms", static_cast<double>(swarm.attempt_us / kMs));
   add_line(text, "request-ms", static_cast<double>(swarm.request_us / kMs));
+  if (swarm.keeps_executed) text += "  what was executed is not undone\n";
   return text;
 }
 

@@ -69,6 +69,8 @@ struct RaftSwarm {
   double reads = 0.4;
   int64_t attempt_us = 300'000;    // then the request is sent again
   int64_t request_us = 3'000'000;  // then the client gives up
+  // As in a node: a tail that was executed is replaced by a state and never undone.
+  bool keeps_executed = false;
 };
 
 RaftSwarm draw_swarm(uint64_t seed);

@@ -96,7 +96,8 @@ void Process::create(raft::GroupId group, raft::ReplicaId id, raft::Restored res
       .group = group,
       .self = {.replica = id, .node = options_.node},
       .window_bytes_max = options_.window_bytes_max,
-      .append_bytes_max = options_.append_bytes_max};
+      .append_bytes_max = options_.append_bytes_max,
+      .can_undo = options_.can_undo};
   replica.noted_commit = restored.base.last.index;
   replica.core =
       std::make_unique<raft::Core>(options, std::move(restored), prng_.next(), options_.mistakes);

@@ -92,6 +92,7 @@ struct ProcessOptions {
   raft::Durability durability = raft::Durability::kOs;
   uint64_t window_bytes_max = 1 << 20;
   uint64_t append_bytes_max = 1 << 18;
+  bool can_undo = true;
   bool loads_slowly = false;
   raft::Mistakes mistakes;
   DriverMistakes driver_mistakes;

@@ -287,6 +287,7 @@ void World::start_node(uint32_t node) {
                                                .durability = swarm_.durability,
                                                .window_bytes_max = swarm_.window_bytes_max,
                                                .append_bytes_max = swarm_.append_bytes_max,
+                                               .can_undo = !swarm_.keeps_executed,
                                                .loads_slowly = swarm_.loads_slowly,
                                                .mistakes = options_.mistakes,
                                                .driver_mistakes = options_.driver_mistakes});

@@ -91,6 +91,13 @@ void Core::on(const in::ReadBarrier& input, Output& out) {
   out.round_wanted = !leading->reads.empty();
 }
 
+void Core::on(const in::ForgetReads& input, Output& out) {
+  Leader* const leading = leader();
+  if (leading == nullptr) return;
+  std::erase_if(leading->reads, [&](const PendingRead& read) { return read.voters == input.voters; });
+  continue_transfer(out);
+}
+
 void Core::answer_reads(Output& out) {
   Leader* const leading = leader();
   // What is committed is not known before the term's first entry is.
@@ -113,15 +120,16 @@ void Core::answer_reads(Output& out) {
   });
 }
 
-// The newest beat that so many voters of every half have confirmed (of a smaller half all of them),
-// and L at least; this leader confirms every one.
+// So many, of a smaller half all, and L at least.
+uint32_t Core::voters_wanted(const Half& half, uint32_t voters) const {
+  const uint32_t wanted = std::max(voters, needed(half, QuorumKind::kConfirmation));
+  return std::min(wanted, static_cast<uint32_t>(half.voters.size()));
+}
+
+// The newest beat that so many voters of every half have confirmed; this leader confirms every one.
 BeatNumber Core::beat_confirmed_by(uint32_t voters) const {
   return {agreed_by(
-      configuration(), progress(),
-      [&](const Half& half) {
-        const uint32_t wanted = std::max(voters, needed(half, QuorumKind::kConfirmation));
-        return std::min(wanted, static_cast<uint32_t>(half.voters.size()));
-      },
+      configuration(), progress(), [&](const Half& half) { return voters_wanted(half, voters); },
       [&](const Progress& member) {
         return member.member() == options_.self ? UINT64_MAX : member.confirmed_beat.value;
       })};

@@ -49,6 +49,7 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
             .chain = restored.base.chain}),
       commit_(restored.base.last.index),
       applied_(restored.base.last.index),
+      executed_(restored.base.last.index),
       role_(Follower()),
       start_(restored.start),
       is_loaded_(restored.is_loaded) {
@@ -92,6 +93,7 @@ void Core::step(Instant now, const Input& input, Output& out) {
   CHECK(commit_ <= last_index());                                 // I4
   CHECK(commit_ >= commit_before || hard_.epoch > epoch_before);  // I3
   CHECK(applied_ <= commit_);                                     // I4
+  CHECK(executed_ <= last_index());
   CHECK(stored_ <= last_index());
 }
 
@@ -336,8 +338,9 @@ bool Core::sole_voter() const {
 }
 
 void Core::note_applied(Index index) {
-  CHECK(index <= commit_);  // I4
-  applied_ = std::max(applied_, index);
+  CHECK(index <= last_index());
+  executed_ = std::max(executed_, index);
+  applied_ = std::max(applied_, std::min(index, commit_));
   trim();
 }
 

@@ -58,6 +58,9 @@ struct Options {
   // be heard of.
   int64_t left_out_us = 2'000'000;
   bool recover_when_all_present = true;  // the all-present restart
+  // The driver takes back what it has executed and the log loses (Output::truncated).  If not, a tail
+  // that was executed stays until the leader's state comes in its place: all that is held counts as long.
+  bool can_undo = true;
 };
 
 // What the driver found on its disk (or makes up for a new replica).
@@ -131,8 +134,8 @@ class Core {
   // What this replica's own disk holds (Persisted), in the group's mode.
   Index stored_index() const { return stored_; }
   Position position() const { return {hard_.epoch, log_.last_term(), log_.last_index()}; }
-  // A follower's state holds everything up to `index`: the window may let go of it.
-  // Requires: index <= commit_index().
+  // The node's state holds everything up to `index`, of a leader also what is not committed.  The window
+  // may let go of what is.  Proposals need not be told.  Requires: index <= last_index().
   void note_applied(Index index);
 
   // ---- configuration
@@ -169,6 +172,8 @@ class Core {
   // Before this nobody else has been elected, unless a replica that was told to stand, and did not in time, does so late.  So long a lease
   // would last that no transfer has ended.  Nothing that is said to clients may depend on it.
   int64_t unrivalled_until_us() const;
+  // How many reads wait to be confirmed.
+  size_t reads_waiting() const { return leader() == nullptr ? 0 : leader()->reads.size(); }
   // One row a member, this replica included; empty for others.
   std::span<const Progress> progress() const;
   // May a snapshot that was begun by this leader in `term` and holds the log up to `last` be
@@ -352,7 +357,15 @@ class Core {
 
   // receive_append.cc, receive_append_answer.cc, receive_commit_notice.cc
   void receive(const Message& message, const Append& append, Output& out);
-  bool take_entries(const Append& append, Output& out);
+  // How it went with the entries of an append.
+  enum class Taken : uint8_t {
+    kAll,
+    kNotExecuted,  // up to where they part with what was executed here
+    kFailed,       // the core failed
+  };
+  Taken take_entries(const Message& sent, const Append& append, Output& out);
+  bool must_keep(Index from) const;
+  void ask_for_state(const Message& sent, const Append& append, Index parts_at, Output& out);
   bool append_received(const Entry& entry, Output& out);
   bool truncate(Index from, Output& out);
   void start_log_anew(const SnapshotMark& mark, Output& out);
@@ -363,9 +376,11 @@ class Core {
 
   // confirm.cc: lease, check-quorum, reads
   void on(const in::ReadBarrier& input, Output& out);
+  void on(const in::ForgetReads& input, Output& out);
   void on(const in::LeadershipConfirmed& input, Output& out);
   void on(const in::LeadershipRefused& input, Output& out);
   void answer_reads(Output& out);
+  uint32_t voters_wanted(const Half& half, uint32_t voters) const;
   BeatNumber beat_confirmed_by(uint32_t voters) const;
   void note_heard();
   void check_quorum();
@@ -374,6 +389,7 @@ class Core {
   void on(const in::TransferLeadership& input, Output& out);
   void begin_transfer(Member to, Output& out);
   void give_up_transfer();
+  bool owes_read(const PendingRead& read, bool is_patient) const;
   void continue_transfer(Output& out);
   void receive(const Message& message, const TimeoutNow&, Output& out);
   void receive(const Message& message, const TransferRefused&, Output& out);
@@ -425,6 +441,7 @@ class Core {
 
   Index commit_;
   Index applied_;
+  Index executed_;  // what the node's state holds, of a leader also beyond the commit index
   // Follower: up to here the log is known to be the leader's of this term, and what that one has
   // committed.
   Index verified_;

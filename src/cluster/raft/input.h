@@ -59,6 +59,12 @@ struct ReadBarrier {
   uint32_t voters = 0;
 };
 
+// Nobody waits any more for reads that wanted so many voters (as in ReadBarrier): they are forgotten
+// without a word.  Whom they need may be gone for good, so a driver with a time-out says it.
+struct ForgetReads {
+  uint32_t voters = 0;
+};
+
 // This node heard, at received_us of its steady clock, a beat of the leader's node that lists this
 // group with `term`.  A driver may hold these back while nothing happens, but gives the newest one
 // before each input that may lead to a vote (RequestVote, Timeout, PeerSilent).  After the step,
@@ -162,8 +168,8 @@ struct SnapshotReceived {
 }  // namespace in
 
 using Input = std::variant<in::Start, in::Timeout, in::Receive, in::Propose, in::Persisted,
-                           in::ReadBarrier, in::LeaderHeard, in::LeadershipConfirmed,
-                           in::LeadershipRefused, in::PeerSilent, in::PeerConnected,
+                           in::ReadBarrier, in::ForgetReads, in::LeaderHeard,
+                           in::LeadershipConfirmed, in::LeadershipRefused, in::PeerSilent, in::PeerConnected,
                            in::PeerRestarted, in::Nudge, in::ChangeConfiguration, in::TransferLeadership,
                            in::GiveUp, in::Loaded, in::Draining, in::Kept,
                            in::SnapshotFailed, in::SnapshotReceived>;

@@ -45,7 +45,7 @@ void Core::receive(const Message& sent, const Append& append, Output& out) {
          out);
     return;
   }
-  if (!take_entries(append, out)) return;
+  if (take_entries(sent, append, out) != Taken::kAll) return;
   const Index last =
       append.entries.empty() ? append.prev_index : append.entries.view().back().index;
   verified_ = std::max(verified_, last);
@@ -55,8 +55,8 @@ void Core::receive(const Message& sent, const Append& append, Output& out) {
       message(sent.from, AppendAnswer{.result = AppendResult::kStored, .match = last}));
 }
 
-// Compares what is here and appends what is not.  False: the core failed.
-bool Core::take_entries(const Append& append, Output& out) {
+// Compares what is here and appends what is not.
+Core::Taken Core::take_entries(const Message& sent, const Append& append, Output& out) {
   Index expected = next(append.prev_index);
   for (const Entry& entry : append.entries.view()) {
     if (entry.index != expected || entry.term > hard_.term) {
@@ -64,7 +64,7 @@ bool Core::take_entries(const Append& append, Output& out) {
             .index = entry.index,
             .text = "entries do not follow -> stop this replica"},
            out);
-      return false;
+      return Taken::kFailed;
     }
     expected = next(expected);
     if (entry.index < log_.base().index) continue;
@@ -77,7 +77,7 @@ bool Core::take_entries(const Append& append, Output& out) {
             .text = "the leader has another log at committed index " +
                     std::to_string(entry.index.value) + " -> stop this replica"},
            out);
-      return false;
+      return Taken::kFailed;
     }
     if (log_.has(entry.index)) {
       const Entry& ours = log_.at(entry.index);
@@ -90,13 +90,38 @@ bool Core::take_entries(const Append& append, Output& out) {
               .text = "same index and term, other bytes at " + std::to_string(entry.index.value) +
                       " -> stop this replica"},
              out);
-        return false;
+        return Taken::kFailed;
       }
-      if (!truncate(entry.index, out)) return false;
+      if (must_keep(entry.index)) {
+        ask_for_state(sent, append, entry.index, out);
+        return Taken::kNotExecuted;
+      }
+      if (!truncate(entry.index, out)) return Taken::kFailed;
     }
-    if (!append_received(entry, out)) return false;
+    if (!append_received(entry, out)) return Taken::kFailed;
   }
-  return true;
+  return Taken::kAll;
+}
+
+// What is to be truncated has changed the node's state, which cannot take it back.  What came before may be committed and counted as
+// stored here, so it is not given up with that: the replica stays what it is, as if the append had been lost, until the leader's state
+// comes in the place of all of it.
+bool Core::must_keep(Index from) const {
+  if (options_.can_undo || from <= std::max(commit_, verified_)) return false;
+  for (Index index = from; index <= executed_; index = next(index)) {
+    if (log_.at(index).kind == EntryKind::kCommand) return true;
+  }
+  return false;
+}
+
+// Without a hint where the logs may meet the leader sends its state.  `sent` has brought entries of which those before `parts_at` are here.
+void Core::ask_for_state(const Message& sent, const Append& append, Index parts_at, Output& out) {
+  out.facts.push_back("the leader's log parts at " + std::to_string(parts_at.value) + ", behind which this one was executed up to " +
+                      std::to_string(executed_.value) + " -> keep it until the leader's state is here");
+  verified_ = std::max(verified_, before(parts_at));
+  leader_commit_ = std::max(leader_commit_, append.commit);
+  commit_verified(out);
+  tell(sent.from, AppendAnswer{.result = AppendResult::kMismatch, .rejected = append.prev_index}, out);
 }
 
 bool Core::append_received(const Entry& entry, Output& out) {
@@ -142,6 +167,7 @@ bool Core::truncate(Index from, Output& out) {
                       std::to_string(last_index().value - from.value + 1) + " entries");
   log_.truncate_from(from, out.truncated);
   stored_ = std::min(stored_, last_index());
+  executed_ = std::min(executed_, last_index());
   for (PendingWrite& write : pending_writes_) write.last = std::min(write.last, last_index());
   take_back_configurations(last_index(), out);
   return true;
@@ -169,6 +195,7 @@ void Core::start_log_anew(const SnapshotMark& mark, Output& out) {
   log_.reset({.index = mark.last.index, .term = mark.last.term, .chain = mark.chain});
   commit_ = mark.last.index;
   applied_ = mark.last.index;
+  executed_ = mark.last.index;
   verified_ = mark.last.index;
   leader_commit_ = mark.last.index;
   stored_ = {};

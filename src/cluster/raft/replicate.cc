@@ -15,7 +15,7 @@ bool Core::can_propose() const {
 void Core::on(const in::Propose& input, Output& out) {
   CHECK(can_propose());
   CHECK(input.kind == EntryKind::kCommand || input.kind == EntryKind::kMarker);
-  append_own(input.kind, input.payload, out);
+  executed_ = append_own(input.kind, input.payload, out);
   send_appends(out);
 }
 

@@ -68,6 +68,25 @@ void Core::give_up_transfer() {
   leading.next_transfer_us = now_us_ + options_.transfer_us;
 }
 
+// A read that is confirmed by the usual quorum holds a transfer up until it is: this leader may be none
+// any more.  One that wants more voters may wait for ever, since they may be gone for good; so it
+// does not hold it up for longer than a lease, and not at all if fewer are heard.
+bool Core::owes_read(const PendingRead& read, bool is_patient) const {
+  const auto wants_more = [&](const Half& half) {
+    return voters_wanted(half, read.voters) > needed(half, QuorumKind::kConfirmation);
+  };
+  const auto could_be_confirmed = [&](const Half& half) {
+    const auto live = std::count_if(progress().begin(), progress().end(), [&](const Progress& member) {
+      return half.has(member.member().replica) && !member.is_silent;
+    });
+    return static_cast<uint32_t>(live) >= voters_wanted(half, read.voters);
+  };
+  const Half& incoming = configuration().incoming;
+  const std::optional<Half>& outgoing = configuration().outgoing;
+  if (!wants_more(incoming) && (!outgoing || !wants_more(*outgoing))) return true;
+  return is_patient && could_be_confirmed(incoming) && (!outgoing || could_be_confirmed(*outgoing));
+}
+
 // Tells the target to stand once it has the whole log and nobody waits for this leader any more:
 // reads that were not confirmed would be lost with the leadership, writes answered later.
 void Core::continue_transfer(Output& out) {
@@ -78,12 +97,14 @@ void Core::continue_transfer(Output& out) {
     leading->transfer.reset();
     return;
   }
-  const bool owes_answers = !leading->reads.empty() || commit_ < last_index();
-  if (now_us_ < leading->transfer->tell_us || owes_answers || target->match() < last_index())
+  if (now_us_ < leading->transfer->tell_us || commit_ < last_index() || target->match() < last_index())
     return;
+  const bool is_patient = now_us_ < leading->transfer->tell_us + options_.lease_us;
+  const bool owes_answers = std::any_of(leading->reads.begin(), leading->reads.end(),
+                                        [&](const PendingRead& read) { return owes_read(read, is_patient); });
+  if (owes_answers) return;
   // What is written at the usual level waits for more than half of the voters, which of an even number is one more than commits it.
   // Whoever waits hears it from this leader only; but no slow disk holds up a transfer for long.
-  const bool is_patient = now_us_ < leading->transfer->tell_us + options_.lease_us;
   if (is_patient && !is_held_by_most(configuration(), progress(), last_index())) return;
   // For the rest of the term: the message may arrive late, after the transfer was given up.
   if (!mistakes_.timeout_now_under_lease) leading->lease_dropped = true;

@@ -100,5 +100,34 @@ TEST(DeposedWorld, a_leader_whose_transfer_was_given_up_runs_commands_at_once) {
   EXPECT_EQ(cluster.wrong(), "");
 }
 
+// What it has executed cannot be undone; but what is committed and stored with it counts until all of it is replaced.
+TEST(DeposedWorld, a_former_leader_keeps_what_it_holds_until_the_state_of_the_next_one_is_here) {
+  CalmCluster cluster(3);
+  const std::string key = "key";
+  const uint32_t before = leader_of(cluster, key);
+  const uint32_t partition = cluster.partition_of(key);
+  const auto core = [&] { return cluster.company(before).cluster().partitions().core(partition); };
+  EXPECT_EQ(cluster.ask(before, {"SET", key, "kept"}), "+OK\r\n");
+  const raft::Index kept = core()->commit_index();
+  cluster.world().isolate(before);
+  EXPECT_EQ(cluster.ask(before, {"SET", key, "lost"}, 0), "");
+  ASSERT_GT(core()->last_index(), kept);
+  const auto another_leads = [&] { return cluster.company((before + 1) % 3).serves(partition) || cluster.company((before + 2) % 3).serves(partition); };
+  for (int step = 0; step < 200 && !another_leads(); ++step) cluster.pass(20'000);
+  ASSERT_TRUE(another_leads());
+  cluster.world().heal();
+  const auto has_state = [&] { return core()->log().base().index > kept; };
+  for (int step = 0; step < 10'000 && !has_state(); ++step) {
+    cluster.pass(1'000);
+    ASSERT_GE(core()->last_index(), kept);
+    ASSERT_EQ(core()->standing(), raft::Standing::kFull);
+  }
+  EXPECT_TRUE(has_state());
+  EXPECT_TRUE(cluster.heard(before).starts_with("-UNCERTAIN"));
+  cluster.pass(kSecondUs);
+  EXPECT_EQ(cluster.ask(before, {"GET", key}), "$4\r\nkept\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 }  // namespace
 }  // namespace quorate::sim

@@ -78,7 +78,7 @@ TEST(LevelStreams, WhoNeedNotWaitDoesNotBringForwardTheEndOfWhoMust) {
   levels.copies(2, 5, 1000);
   levels.copies(2, 6, 9000);
   int overdue = 0;
-  const auto count = [&](StreamId) { ++overdue; };
+  const auto count = [&](auto) { ++overdue; };
   levels.take_overdue(5000, count, count);
   EXPECT_EQ(overdue, 0);
   levels.take_overdue(9000, count, count);

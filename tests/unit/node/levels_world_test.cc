@@ -285,6 +285,55 @@ TEST(LevelsWorld, a_connection_reads_locally_what_it_has_written) {
   }
 }
 
+// The key's leader, and its other copies.
+struct Led {
+  uint32_t leader = 0;
+  uint32_t next = 0;
+  uint32_t last = 0;
+};
+
+Led led(CalmCluster& cluster, const std::string& key) {
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (cluster.company(machine).serves(cluster.partition_of(key))) return {machine, (machine + 1) % 3, (machine + 2) % 3};
+  }
+  ADD_FAILURE() << "nobody leads " << key;
+  return {};
+}
+
+size_t reads_waiting(CalmCluster& cluster, uint32_t machine, const std::string& key) {
+  return cluster.company(machine).cluster().partitions().core(cluster.partition_of(key))->reads_waiting();
+}
+
+TEST(LevelsWorld, a_read_that_nobody_can_confirm_holds_up_no_transfer) {
+  CalmCluster cluster(3);
+  const Led at = led(cluster, "k");
+  EXPECT_EQ(cluster.ask(at.leader, {"CLIENT", "QUORUM", "R", "3"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask(at.leader, {"GET", "k"}), "$-1\r\n");
+  // It is not known yet that nothing more is heard of it.
+  cluster.world().isolate(at.last);
+  EXPECT_EQ(cluster.ask(at.leader, {"GET", "k"}, 0), "");
+  EXPECT_EQ(reads_waiting(cluster, at.leader, "k"), 1u);
+  EXPECT_EQ(cluster.ask(at.next, {"CLUSTER", "FAILOVER"}), "+OK\r\n");
+  for (int step = 0; step < 30 && !cluster.company(at.next).serves(cluster.partition_of("k")); ++step) cluster.pass(kSecondUs / 50);
+  EXPECT_TRUE(cluster.company(at.next).serves(cluster.partition_of("k")));
+  EXPECT_TRUE(cluster.heard(at.leader).starts_with("-UNCERTAIN"));
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LevelsWorld, nobody_waits_for_the_confirmation_of_what_was_answered_for_lack_of_time) {
+  CalmCluster cluster(3);
+  const Led at = led(cluster, "k");
+  EXPECT_EQ(cluster.ask(at.leader, {"CLIENT", "QUORUM", "R", "3"}), "+OK\r\n");
+  cluster.world().isolate(at.last);
+  const std::string answer = cluster.ask(at.leader, {"GET", "k"}, 8 * kSecondUs);
+  EXPECT_TRUE(answer.starts_with("-UNCERTAIN")) << answer;
+  EXPECT_EQ(reads_waiting(cluster, at.leader, "k"), 0u);
+  cluster.world().heal();
+  cluster.pass(kSecondUs);
+  EXPECT_EQ(cluster.ask(at.leader, {"GET", "k"}), "$-1\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 TEST(LevelsWorld, the_settings_hold_where_a_key_is_led) {
   CalmCluster cluster(3);
   for (uint32_t machine = 0; machine < 3; ++machine) {
