@@ -66,17 +66,9 @@ bool Partitions::make_snapshot(Instant now, uint32_t partition) {
   Buffer ready;
   const PartitionData::Encoding encoding = data_.encode_some(partition, ready);
   replica.snapshot->state.append(ready.view());
-  switch (encoding) {
-    case PartitionData::Encoding::kMore:
-      return false;
-    case PartitionData::Encoding::kDone:
-      encoding_.reset();
-      return true;
-    case PartitionData::Encoding::kBroken:
-      forget_snapshot(partition);
-      return false;
-  }
-  CHECK(false);
+  if (encoding == PartitionData::Encoding::kDone) encoding_.reset();
+  if (encoding == PartitionData::Encoding::kBroken) forget_snapshot(partition);
+  return encoding == PartitionData::Encoding::kDone;
 }
 
 void Partitions::send_snapshots(Instant now, uint32_t partition, Peers& peers) {
