@@ -254,6 +254,8 @@ bool ClusterNode::has_arrived() const {
 bool ClusterNode::is_known_as_it_is() const {
   const MemberRecord* const known = meta_.address_book().find(options_.own.id);
   if (known == nullptr) return false;
+  if (known->state == options_.own.state) [[likely]]
+    return *known == options_.own;
   MemberRecord as_known = options_.own;
   as_known.state = known->state;
   return as_known == *known;

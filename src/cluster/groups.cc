@@ -576,6 +576,7 @@ void Groups::end_turn(Instant now, Peers& peers) {
   }
   to_send_.clear();
   for (const auto& [node, slot] : pairs_) {
+    if (slot->to_send.empty()) continue;
     Link* const link = peers.link(node.value, PeerLane::kBeats);
     for (const beats::Packet& packet : slot->to_send) {
       if (link == nullptr) break;

@@ -354,7 +354,10 @@ raft::Position MetaGroup::position_of_book() const {
 
 // Whom it knows may follow a leader that it does not know, and need not know of each other what they miss: so it asks all of them.
 void MetaGroup::ask_for_book(Instant now, Peers& peers) {
-  hears_leader_ = hears_leader(groups_, group(), options_.self);
+  if (const uint64_t version = groups_.leaders_version(); hears_leader_at_ != version) {
+    hears_leader_at_ = version;
+    hears_leader_ = hears_leader(groups_, group(), options_.self);
+  }
   if (hears_leader_) {
     next_ask_us_ = now.steady_us + options_.ask_us;
     return;

@@ -175,6 +175,7 @@ class MetaGroup {
   std::optional<Book> told_by_member_;     // newer than both
   std::optional<Book> told_by_stranger_;   // newer than all three
   bool hears_leader_ = true;
+  std::optional<uint64_t> hears_leader_at_;   // Groups::leaders_version() when that was found
   int64_t next_ask_us_ = 0;                // while it hears none
   std::vector<ConnectionId> asked_;        // last time, and they have not answered yet
   std::vector<Answered> answered_;         // lately

@@ -46,8 +46,8 @@ Peers::Peers(const PeersOptions& options) : options_(options), random_(options.s
 Peers::~Peers() = default;
 
 Peers::Connection* Peers::find(ConnectionId id) const {
-  const auto found = connections_.find(id);
-  return found == connections_.end() ? nullptr : found->second.get();
+  const auto found = std::lower_bound(connections_.begin(), connections_.end(), id, [](const Held& each, ConnectionId other) { return each.id < other; });
+  return found == connections_.end() || found->id != id ? nullptr : found->connection.get();
 }
 
 // What was not heard while this process itself stood still says nothing about the others: with lines, beats keep it busy.
@@ -139,7 +139,7 @@ ConnectionId Peers::add_connection(PeerLane lane, uint64_t wanted) {
   auto connection = std::make_unique<Connection>(id, options);
   connection->node = wanted;
   connection->greets_until_us = now_.steady_us + options_.greeting_us_max;
-  connections_.emplace(id, std::move(connection));
+  connections_.push_back({id, std::move(connection)});   // ids grow
   return id;
 }
 
@@ -220,7 +220,7 @@ void Peers::remove(ConnectionId id) {
                        .connection = id});
   }
   std::erase(readable_, id);
-  connections_.erase(id);
+  std::erase_if(connections_, [&](const Held& each) { return each.id == id; });
 }
 
 void Peers::close(ConnectionId id) {

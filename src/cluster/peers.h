@@ -204,6 +204,11 @@ class Peers {
     Line line;
   };
 
+  struct Held {
+    ConnectionId id = 0;
+    std::unique_ptr<Connection> connection;
+  };
+
   // Each input begins with it.
   void begin(Instant now);
   bool dials(uint64_t node) const { return options_.node < node; }
@@ -237,7 +242,7 @@ class Peers {
   ConnectionId next_connection_ = 1;
   std::map<uint64_t, Member> members_;
   std::vector<Seed> seeds_;
-  std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::vector<Held> connections_;               // by id; a few, and asked for with each message
   std::map<uint64_t, uint64_t> incarnations_;   // of nodes that are or were members: the newest that was seen
   std::vector<ConnectionId> readable_;          // have bytes that next() has not looked at
   PeersOutput output_;

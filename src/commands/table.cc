@@ -104,15 +104,15 @@ CommandRow& CommandTable::add(const CommandSpec& spec) {
 
 void CommandTable::link_subcommands() {
   const size_t written = rows_.size();
+  CommandRow* container = nullptr;   // of the row before
   for (size_t index = 0; index < written; ++index) {
     CommandRow& row = rows_[index];
     const std::string_view name = container_of(row.spec->name);
     if (name.size() == row.spec->name.size()) continue;
-    CommandRow* container = nullptr;
-    for (CommandRow& other : rows_) {
-      if (other.spec->name == name) container = &other;
+    if (container == nullptr || container->spec->name != name) {
+      const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const CommandRow& each) { return each.spec->name == name; });
+      container = found != rows_.end() ? &*found : &add(derive_container(name, *row.spec));
     }
-    if (container == nullptr) container = &add(derive_container(name, *row.spec));
     row.container = container;
     container->subcommands.push_back(&row);
     CommandSpec* derived = nullptr;

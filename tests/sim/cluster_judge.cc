@@ -149,14 +149,10 @@ void ClusterWorld::check_invariants(uint32_t number) {
   if (!company.is_started() || company.is_alone()) return;
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
-    const bool is_elected = oracle_.look_at(number, machine.life, core, first_replica_of(company, core)) == ClusterOracle::Seen::kNewLeader;
+    const bool is_elected = look_at(machine, number, first_replica_of(company, core), core);
     check_copies(number, core);
-    // What the members have decided is no client's data, and CONFIG SET waits for the partitions only.
-    if (looks_at_kept_ && group.value <= swarm_.partitions) kept_.note(core);
-    if (core.failed())
-      oracle_.fail("a replica of group " + std::to_string(group.value) +
-                   " has stopped by a contradiction");
-    if (is_elected || core.lease_until_us() > steady_us) check_rivals(number, group, core);
+    // Others may have changed since.
+    if (is_elected || machine.looked[group.value].lease_until_us > steady_us) check_rivals(number, group, core);
   });
   note_known(number);
   const StateCheck::Counts& checks = company.cluster().partitions().check().counts();
@@ -166,7 +162,7 @@ void ClusterWorld::check_invariants(uint32_t number) {
     const raft::Core* const core = company.cluster().partitions().core(partition);
     if (core == nullptr || !company.serves(partition)) continue;
     served_us_[partition] = now_us_;
-    if (core->role_state().serving == raft::Serving::kStarting) {
+    if (machine.looked[core->options().group.value].is_starting) {
       oracle_.fail("I7: n" + std::to_string(number + 1) + " serves partition " +
                    std::to_string(partition) + " before the term's first entry is committed");
     }
@@ -178,6 +174,33 @@ void ClusterWorld::check_invariants(uint32_t number) {
                    std::to_string(partition) + " before it has applied its log");
     }
   }
+}
+
+// What can be said of the replica alone and of all that was seen before.  Nothing new can, as long as neither has changed: what others show
+// since is compared with what was seen here.  True: it is a new leader.
+bool ClusterWorld::look_at(Machine& machine, uint32_t number, uint64_t first, const raft::Core& core) {
+  const uint64_t group = core.options().group.value;
+  if (machine.looked.size() <= group) machine.looked.resize(size_t{swarm_.partitions} + 2);
+  Looked& looked = machine.looked[group];
+  const bool is_same = looked.life == machine.life && looked.changes == core.changes() && looked.first == first;
+  if (is_same && looked.generation == generation()) return false;
+  const bool is_elected = oracle_.look_at(number, machine.life, core, first) == ClusterOracle::Seen::kNewLeader;
+  // What the members have decided is no client's data, and CONFIG SET waits for the partitions only.
+  if (looks_at_kept_ && group <= swarm_.partitions) kept_.note(core);
+  if (core.failed()) oracle_.fail("a replica of group " + std::to_string(group) + " has stopped by a contradiction");
+  looked = {.life = machine.life,
+            .changes = core.changes(),
+            .first = first,
+            .generation = generation(),
+            .lease_until_us = core.lease_until_us(),
+            .is_starting = core.is_starting()};
+  return is_elected;
+}
+
+uint64_t& ClusterWorld::copies_seen(uint32_t number, uint32_t partition, uint32_t count) {
+  const size_t place = (size_t{number} * swarm_.partitions + partition) * (LevelStreams::kOfZones + 1) + count;
+  if (copies_seen_.size() <= place) copies_seen_.resize(size_t{size()} * swarm_.partitions * (LevelStreams::kOfZones + 1), 0);
+  return copies_seen_[place];
 }
 
 // I13.  Nobody is elected either while another one holds the lease: it could commit before that ends.
@@ -207,7 +230,7 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
   for (uint32_t count = 1; count <= kCountMax; ++count) {
     const uint64_t told = company.copies_told(partition, count);
     if (told == 0) continue;
-    uint64_t& seen = copies_seen_[{number, partition, count}];
+    uint64_t& seen = copies_seen(number, partition, count);
     if (std::exchange(seen, told) == told || now_us_ < last_crash_us_ + kQuietUs) continue;
     const auto holders = holders_of(number, partition, told, core.term());
     if (!holders) return;
@@ -216,7 +239,7 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
                  std::to_string(partition) + " hold " + std::to_string(told) + ", and " + std::to_string(holders->size()) + " do");
   }
   const uint64_t told = company.copies_told(partition, LevelStreams::kOfZones);
-  uint64_t& seen = copies_seen_[{number, partition, LevelStreams::kOfZones}];
+  uint64_t& seen = copies_seen(number, partition, LevelStreams::kOfZones);
   if (std::exchange(seen, told) == told || told == 0 || now_us_ < last_crash_us_ + kQuietUs) return;
   const auto holders = holders_of(number, partition, told, core.term());
   if (!holders) return;
@@ -261,7 +284,7 @@ void ClusterWorld::note_known(uint32_t number) {
   const Peers& peers = company_of(*machine.node).cluster().peers();
   for (uint32_t other = 0; other < size(); ++other) {
     SimNode* const node = machines_[other]->node.get();
-    if (node == nullptr || other == number) continue;
+    if (node == nullptr || other == number || machine.known_lives[other] == machines_[other]->life) continue;
     const auto& identity = node->node().state().identity;
     if (peers.incarnation_of(identity.id) == identity.incarnation) machine.known_lives[other] = machines_[other]->life;
   }
@@ -277,11 +300,7 @@ void ClusterWorld::compare_copies() {
     if (machine.node == nullptr || machine.has_turn) continue;
     Company& company = company_of(*machine.node);
     if (!company.is_started() || company.is_alone()) continue;
-    Store& store = machine.node->node().store();
-    std::vector<uint64_t> digests(swarm_.partitions, 0);
-    for (const auto& [key, value] : key_digests(store)) {
-      digests[store.partition_of(store.make_key(key.second).slot)] += value;
-    }
+    const std::vector<uint64_t> digests = partition_digests(machine.node->node().store());
     Partitions& partitions = company.cluster().partitions();
     for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {
       const raft::Core* const core = partitions.core(partition);

@@ -56,6 +56,7 @@ void ClusterKept::note(const raft::Core& core) {
 }
 
 void ClusterKept::forgive(uint64_t node, raft::Durability mode) {
+  ++generation_;
   for (const auto& [group, acknowledged] : acknowledged_) {
     const auto [known, is_new] = forgiven_.try_emplace({node, group}, mode);
     if (!is_new) known->second = std::max(known->second, mode);
@@ -63,6 +64,7 @@ void ClusterKept::forgive(uint64_t node, raft::Durability mode) {
 }
 
 void ClusterKept::forget_all() {
+  ++generation_;
   acknowledged_.clear();
   forgiven_.clear();
 }

@@ -27,6 +27,8 @@ class ClusterKept {
   void begin(raft::Durability mode);
   // One that would be left, and up to where its log would be there.
   void count(const raft::Core& core, raft::Index reach);
+  // Grows whenever note() may have more to note of a replica that has not changed since.
+  uint64_t generation() const { return generation_; }
   // What is not where it should be, or nothing.
   std::string judge() const;
 
@@ -45,6 +47,7 @@ class ClusterKept {
 
   std::map<uint64_t, Acknowledged> acknowledged_;                              // by group
   std::map<std::pair<uint64_t, uint64_t>, raft::Durability> forgiven_;   // by node and group
+  uint64_t generation_ = 0;
   raft::Durability mode_ = raft::Durability::kMemory;
   std::map<uint64_t, std::set<uint64_t>> holders_;   // replicas, by group
 };

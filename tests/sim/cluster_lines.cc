@@ -36,7 +36,8 @@ void ClusterWorld::send_request(uint32_t client, uint32_t machine, ClientDoor do
   }
   if (line_of_[client] == 0) {
     line_of_[client] = ++last_line_;
-    lines_[last_line_] = {.client = client, .machine = machine, .door = door};
+    const auto added = lines_.try_emplace(last_line_, Line{.client = client, .machine = machine, .door = door}).first;
+    machines_[machine]->lines.push_back(&*added);
   }
   Line& line = lines_.at(line_of_[client]);
   line.sent_us = std::max(line.sent_us, now_us_ + client_delay_us());
@@ -100,17 +101,23 @@ void ClusterWorld::on_hang_up(const Event& event) {
   const auto found = lines_.find(event.number);
   if (found == lines_.end()) return;
   const Line line = found->second;
-  lines_.erase(found);
+  forget_line(found);
   if (machine.node == nullptr || line.life != machine.life) return;
   machine.node->disconnect(line.connection);
   input(event.machine);
 }
 
+void ClusterWorld::forget_line(Lines::iterator line) {
+  std::erase(machines_[line->second.machine]->lines, &*line);
+  lines_.erase(line);
+}
+
 // What the node has said leaves for its clients.
 void ClusterWorld::collect_answers(uint32_t number) {
   Machine& machine = *machines_[number];
-  for (auto& [id, line] : lines_) {
-    if (line.machine != number || line.life != machine.life || line.is_closed) continue;
+  for (auto* const each : machine.lines) {
+    auto& [id, line] = *each;
+    if (line.life != machine.life || line.is_closed) continue;
     std::string& received = machine.node->received(line.connection);
     if (!received.empty()) {
       line.answered_us = std::max(line.answered_us, now_us_ + client_delay_us());
@@ -151,7 +158,7 @@ void ClusterWorld::handle_client(Event& event) {
     if (client >= swarm_.clients) return pubsub_.on_bytes(client, event.bytes);
     return clients_.on_bytes(client, event.bytes);
   }
-  lines_.erase(found);
+  forget_line(found);
   if (!is_used) return;
   line_of_[client] = 0;
   if (client == operator_number()) return operator_.on_closed();

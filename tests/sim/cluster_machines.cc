@@ -1,6 +1,7 @@
 // Processes of the world `cluster`: how they begin and end, on which disk, by which clocks.
 #include "tests/sim/cluster_world.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <utility>
@@ -34,7 +35,6 @@ std::string ClusterWorld::config(uint32_t number) const {
   text += "auto-aof-rewrite-min-size " + std::to_string(swarm_.rewrite_min_bytes) + "\n";
   if (swarm_.dead_after_ms > 0) text += "node-dead-after " + std::to_string(swarm_.dead_after_ms) + "\n";
   text += "state-check-seconds " + std::to_string(swarm_.state_check_s) + "\n";
-  if (machines_[number]->has_secret) text += "masterauth " + std::string(kSecret) + "\n";
   text += "cluster-announce-ip " + ClusterNetwork::host_of(number) + "\n";
   if (machines_[number]->is_new) {
     std::string all;
@@ -46,6 +46,10 @@ std::string ClusterWorld::config(uint32_t number) const {
     text += "join " + ClusterNetwork::host_of(0) + ":7001\n";
   }
   return text;
+}
+
+std::string ClusterWorld::secret_config(uint32_t number) const {
+  return machines_[number]->has_secret ? "masterauth " + std::string(kSecret) + "\n" : "";
 }
 
 // Where it is down, it starts with it.
@@ -126,7 +130,7 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.node = std::make_unique<SimNode>(
       machine.disk,
       SimNode::Options{.seed = node_prng_.next(),
-                       .config = config(number),
+                       .config = config(number) + secret_config(number),
                        .now = clock(machine),
                        .group = group,
                        .states = states,
@@ -249,7 +253,7 @@ void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
   oracle_.note_lost();
   kept_.forget_all();
   looks_at_kept_ = false;
-  copies_seen_.clear();
+  std::fill(copies_seen_.begin(), copies_seen_.end(), 0);
 }
 
 // ---- the end

@@ -6,14 +6,16 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cluster/peers.h"
 #include "tests/sim/cluster_options.h"
+#include "util/check.h"
 #include "util/prng.h"
 
 namespace quorate::sim {
@@ -89,27 +91,44 @@ class ClusterNetwork {
     std::array<Side, 2> sides;    // the one that has dialled first
     int64_t silent_until_us = 0;  // everything vanishes; then both ends are told
   };
-  using Key = std::pair<uint32_t, ConnectionId>;  // of the process that runs there now
+  struct Laid {
+    uint64_t number = 0;
+    std::unique_ptr<Wire> wire;
+  };
+  // Where a process has a connection.
+  struct End {
+    uint64_t number = 0;
+    size_t which = 0;
+    Wire* wire = nullptr;
+  };
 
+  // Of the process that runs on the machine now.
+  static uint64_t key(uint32_t machine, ConnectionId connection) {
+    constexpr uint64_t kMachineShift = 48;
+    CHECK(connection < uint64_t{1} << kMachineShift);
+    return uint64_t{machine} << kMachineShift | connection;
+  }
+  // Null: none has this number any more.
+  Wire* find(uint64_t number);
   size_t index(uint32_t from, uint32_t to) const { return size_t{from} * machines_ + to; }
   int64_t delay_us();
-  void send(uint64_t wire, size_t to, Parcel::Kind kind, std::string_view bytes);
-  void run_side(uint64_t number, size_t which);
-  void arrive(uint64_t number, size_t which, const Parcel& parcel);
+  void send(uint64_t number, Wire& wire, size_t to, Parcel::Kind kind, std::string_view bytes);
+  void run_side(uint64_t number, Wire& wire, size_t which);
+  void arrive(uint64_t number, Wire& wire, size_t which, const Parcel& parcel);
   // The side's process has the connection no more; without being told.
   void forget(Side& side);
   void tell_lost(Side& side);
   static bool is_done(const Wire& wire);
-  void drop_if_done(uint64_t number);
-  void break_wire(uint64_t number, Told told);
+  void drop_if_done(uint64_t number, const Wire& wire);
+  void break_wire(uint64_t number, Wire& wire, Told told);
 
   NetworkHost& host_;
   ClusterSwarm swarm_;
   Prng prng_;
   const uint32_t machines_;
   std::vector<uint32_t> cuts_;  // how many cuts are on a path
-  std::map<uint64_t, Wire> wires_;
-  std::map<Key, std::pair<uint64_t, size_t>> ends_;
+  std::vector<Laid> wires_;     // by number
+  std::unordered_map<uint64_t, End> ends_;   // by key()
   uint64_t last_wire_ = 0;
 };
 

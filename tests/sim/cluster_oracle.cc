@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <utility>
 
 namespace quorate::sim {
 
 namespace {
+
+constexpr size_t kHoldersUsual = 3;
 
 std::string name_of(const raft::Core& core) {
   return "group " + std::to_string(core.options().group.value);
@@ -31,19 +34,25 @@ ClusterOracle::History ClusterOracle::history_of(const raft::Core& core, uint64_
   return {.group = group, .first = first, .epoch = is_new ? epoch : 0};
 }
 
-void ClusterOracle::note_lost() { is_lost_ = true; }
+void ClusterOracle::note_lost() {
+  is_lost_ = true;
+  ++generation_;
+}
 
 ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, const raft::Core& core, uint64_t first) {
-  const History history = history_of(core, first);
-  const Place led{history, core.term().value};
+  Facts& facts = facts_[history_of(core, first)];
+  const uint64_t term = core.term().value;
   Seen seen = Seen::kNothingNew;
   if (core.role() == raft::RoleName::kLeader) {
     chosen_.try_emplace({core.options().group.value, core.epoch().value}, core.last_index().value);
-    const auto [leader, is_new] = leaders_.try_emplace(led, machine);
-    if (is_new) seen = Seen::kNewLeader;
+    const auto [leader, is_new] = facts.leaders.try_emplace(term, machine);
+    if (is_new) {
+      seen = Seen::kNewLeader;
+      ++leader_count_;
+    }
     if (!is_new && leader->second != machine) {
       fail("I1: " + name_of(core) + " has two leaders in term " +
-           std::to_string(core.term().value) + ": " + name_of(leader->second) + " and " +
+           std::to_string(term) + ": " + name_of(leader->second) + " and " +
            name_of(machine));
     }
   }
@@ -52,11 +61,11 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, cons
     fail("I4: " + name_of(core) + " has committed more than it holds");
   note_stored(core);
   look_at_memory(machine, life, core);
-  look_at_base(machine, core, history);
-  if (core.role() == raft::RoleName::kLeader) look_at_configuration(machine, core, led);
+  look_at_base(machine, core, facts);
   if (core.role() == raft::RoleName::kLeader) {
+    look_at_configuration(machine, core, facts);
     // What it found committed when it was elected; from then on its own term's entries commit what is below them.
-    const auto [found, is_first] = found_committed_.try_emplace(led, commit.value);
+    const auto [found, is_first] = facts.found_committed.try_emplace(term, commit.value);
     if (!is_first && commit.value > found->second && core.log().term_at(commit).value_or(core.term()) != core.term()) {
       fail("I5: " + name_of(machine) + " has committed what an older term has written into " +
            name_of(core) + ", and nothing of its own");
@@ -70,7 +79,9 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, cons
   const auto chain = core.log().chain_at(commit);
   // A state that it has received may be committed by its own copy, once that is stored.
   if (!chain || core.stored_index() < core.log().base().index) return seen;
-  const auto [known, is_new] = committed_.try_emplace({history, commit.value}, chain->value);
+  const auto [known, is_new] = facts.committed.try_emplace(commit.value, chain->value);
+  // Nothing was known of the history before: whoever stands on a state was believed (look_at_base).
+  if (is_new && facts.committed.size() == 1) ++generation_;
   if (!is_new && known->second != chain->value) {
     fail("I3: " + name_of(core) + " has committed two histories up to " +
          std::to_string(commit.value) + ", the other one on " + name_of(machine));
@@ -79,26 +90,29 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, cons
 }
 
 // What a log stands on is a state that was sent, or a snapshot of the node's own: both count only once all of it is committed.
-void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core, const History& history) {
-  auto last = committed_.upper_bound({history, UINT64_MAX});
-  if (last == committed_.begin() || (--last)->first.first != history) return;
+void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core, const Facts& facts) {
+  if (facts.committed.empty()) return;
+  const uint64_t last = facts.committed.rbegin()->first;
   const uint64_t base = core.log().base().index.value;
-  if (base <= last->first.second || core.stored_index().value < base || holds_committed_base(core, history)) return;
+  if (base <= last || core.stored_index().value < base || holds_committed_base(core, facts)) return;
   // All voters have chosen this log when it was elected: nobody is elected with less.
   const auto chosen = chosen_.find({core.options().group.value, core.epoch().value});
   if (core.epoch().value != 0 && chosen != chosen_.end() && base <= chosen->second) return;
   fail("I3: " + name_of(core) + " of " + name_of(machine) + " stands on a state up to " +
-       std::to_string(base) + ", and nobody has committed more than " + std::to_string(last->first.second));
+       std::to_string(base) + ", and nobody has committed more than " + std::to_string(last));
 }
 
-bool ClusterOracle::holds_committed_base(const raft::Core& core, const History& history) const {
+bool ClusterOracle::holds_committed_base(const raft::Core& core, const Facts& facts) const {
   const raft::LogBase base = core.log().base();
-  const auto found = stored_.find({core.options().group.value, base.index.value});
+  const auto group = stored_.find(core.options().group.value);
+  const bool is_known = group != stored_.end() && base.index.value < group->second.size();
+  const std::span<const Holder> holders_ever = is_known ? std::span<const Holder>(group->second[base.index.value]) : std::span<const Holder>();
   const auto is_held_by_half = [&](const raft::Half& half) {
     uint32_t holders = 0;
     for (const raft::Member& voter : half.voters) {
       const bool is_own = voter == core.options().self;
-      const bool is_noted = found != stored_.end() && found->second.contains({voter.replica.value, base.chain.value});
+      const Holder holder{.replica = voter.replica.value, .chain = base.chain.value};
+      const bool is_noted = std::find(holders_ever.begin(), holders_ever.end(), holder) != holders_ever.end();
       if (is_own || is_noted) ++holders;
     }
     return holders >= half.quorums().commit;
@@ -106,8 +120,7 @@ bool ClusterOracle::holds_committed_base(const raft::Core& core, const History& 
   const auto& [at, configuration] = core.configuration_at_index(base.index);
   if (configuration.unknown()) return false;
   // Behind a joint one that is committed the leader may count by the next already, which the state does not hold.
-  const auto committed = committed_.lower_bound({history, at.index.value});
-  const bool is_followed = committed != committed_.end() && committed->first.first == history;
+  const bool is_followed = facts.committed.lower_bound(at.index.value) != facts.committed.end();
   return is_held_by_half(configuration.incoming) &&
          (!configuration.joint() || is_followed || is_held_by_half(*configuration.outgoing));
 }
@@ -117,11 +130,16 @@ void ClusterOracle::note_stored(const raft::Core& core) {
   const uint64_t replica = core.options().self.replica.value;
   const raft::Log& log = core.log();
   auto& [noted, noted_chain] = stored_noted_[{group, replica}];
+  std::vector<std::vector<Holder>>& stored = stored_[group];
   // What was noted and is there no more was replaced: all of it is looked at again.
   const auto chain = log.chain_at(raft::Index{noted});
   const bool goes_on = chain && chain->value == noted_chain;
   for (raft::Index index = goes_on ? raft::next(raft::Index{noted}) : log.first_index(); index <= core.stored_index(); index = raft::next(index)) {
-    stored_[{group, index.value}].insert({replica, log.at(index).chain.value});
+    if (stored.size() <= index.value) stored.resize(index.value + 1);
+    std::vector<Holder>& holders = stored[index.value];
+    const Holder holder{.replica = replica, .chain = log.at(index).chain.value};
+    if (holders.empty()) holders.reserve(kHoldersUsual);
+    if (std::find(holders.begin(), holders.end(), holder) == holders.end()) holders.push_back(holder);
     noted = index.value;
     noted_chain = log.at(index).chain.value;
   }
@@ -148,9 +166,9 @@ void ClusterOracle::look_at_memory(uint32_t machine, uint64_t life, const raft::
 }
 
 // Voters change by joint configurations only.
-void ClusterOracle::look_at_configuration(uint32_t machine, const raft::Core& core, const Place& led) {
+void ClusterOracle::look_at_configuration(uint32_t machine, const raft::Core& core, Facts& facts) {
   const raft::Configuration& now = core.configuration();
-  const auto [seen, is_first] = configurations_.try_emplace(led, now);
+  const auto [seen, is_first] = facts.configurations.try_emplace(core.term().value, now);
   if (is_first || seen->second == now) return;
   const raft::Configuration before = std::exchange(seen->second, now);
   if (before.joint() || now.joint() || replicas_of(before) == replicas_of(now)) return;

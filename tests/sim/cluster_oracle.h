@@ -5,9 +5,9 @@
 #include <compare>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cluster/raft/core.h"
 #include "tests/sim/digest.h"
@@ -29,7 +29,9 @@ class ClusterOracle {
     if (wrong_.empty()) wrong_ = std::move(text);
   }
   const std::string& wrong() const { return wrong_; }
-  uint64_t leaders() const { return leaders_.size(); }
+  // Grows whenever look_at() may say otherwise of a replica that has not changed since: of what others show it says so when it looks at them.
+  uint64_t generation() const { return generation_; }
+  uint64_t leaders() const { return leader_count_; }
   uint64_t comparisons() const { return comparisons_; }
 
  private:
@@ -40,26 +42,37 @@ class ClusterOracle {
     uint64_t epoch = 0;   // 0: any before the loss
     friend auto operator<=>(const History&, const History&) = default;
   };
-  using Place = std::pair<History, uint64_t>;   // and an index or a term
+  using Place = std::pair<History, uint64_t>;   // and an index
+  // What was seen of one.
+  struct Facts {
+    std::map<uint64_t, uint32_t> leaders;                   // by term
+    std::map<uint64_t, raft::Configuration> configurations;   // of the leader, by term
+    std::map<uint64_t, uint64_t> found_committed;           // by term: what the leader had committed when it was first seen
+    std::map<uint64_t, uint64_t> committed;                 // by index: the chain of hashes of everything up to there, as somebody has said it
+  };
 
   History history_of(const raft::Core& core, uint64_t first);
-  void look_at_base(uint32_t machine, const raft::Core& core, const History& history);
+  void look_at_base(uint32_t machine, const raft::Core& core, const Facts& facts);
   // Has a commit quorum stored the log up to its base?
-  bool holds_committed_base(const raft::Core& core, const History& history) const;
+  bool holds_committed_base(const raft::Core& core, const Facts& facts) const;
   void note_stored(const raft::Core& core);
   void look_at_memory(uint32_t machine, uint64_t life, const raft::Core& core);
-  void look_at_configuration(uint32_t machine, const raft::Core& core, const Place& led);
+  void look_at_configuration(uint32_t machine, const raft::Core& core, Facts& facts);
 
+  uint64_t generation_ = 0;
   bool is_lost_ = false;
   std::map<uint64_t, uint64_t> epochs_;   // by group: the latest before the loss
-  std::map<Place, uint32_t> leaders_;     // by term
-  std::map<Place, raft::Configuration> configurations_;   // of the leader, by term
-  std::map<Place, uint64_t> found_committed_;   // by term: what the leader had committed when it was first seen
+  std::map<History, Facts> facts_;
+  uint64_t leader_count_ = 0;
   // By group and recovery epoch: what the epoch's first leader held when it was elected.
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> chosen_;
-  std::map<Place, uint64_t> committed_;   // by index: the chain of hashes of everything up to there, as somebody has said it
   // Who has ever stored an entry, and with which chain, by group and index; and how far that is noted of a replica, by group and replica.
-  std::map<std::pair<uint64_t, uint64_t>, std::set<std::pair<uint64_t, uint64_t>>> stored_;
+  struct Holder {
+    uint64_t replica = 0;
+    uint64_t chain = 0;
+    friend bool operator==(const Holder&, const Holder&) = default;
+  };
+  std::map<uint64_t, std::vector<std::vector<Holder>>> stored_;
   std::map<std::pair<uint64_t, uint64_t>, std::pair<uint64_t, uint64_t>> stored_noted_;
   struct Memory {
     raft::Position acknowledged;   // how far its log reached when it said that it had stored it

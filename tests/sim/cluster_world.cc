@@ -59,7 +59,7 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
 }
 
 void ClusterWorld::run(int64_t until_us) {
-  while (!queue_.empty() && queue_.next_at() <= until_us && wrong().empty()) {
+  while (!queue_.empty() && queue_.next_at() <= until_us && !is_wrong()) {
     Event event = queue_.pop();
     CHECK(event.at >= now_us_);
     now_us_ = event.at;

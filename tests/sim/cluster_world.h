@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -117,6 +116,7 @@ class ClusterWorld final : private NetworkHost,
     if (!oracle_.wrong().empty()) return oracle_.wrong();
     return clients_.wrong().empty() ? pubsub_.wrong() : clients_.wrong();
   }
+  bool is_wrong() const { return !oracle_.wrong().empty() || !clients_.wrong().empty() || !pubsub_.wrong().empty(); }
   const ClusterOracle& oracle() const { return oracle_; }
   // Partitions that the machine serves.
   uint32_t led_by(uint32_t machine) const;
@@ -189,6 +189,27 @@ class ClusterWorld final : private NetworkHost,
     ClusterNetwork& network_;
     const uint32_t machine_;
   };
+  // A connection of a client.
+  struct Line {
+    uint32_t client = 0;
+    uint32_t machine = 0;
+    ClientDoor door = ClientDoor::kMain;
+    uint64_t life = 0;  // of the process that has it; 0: none has accepted yet
+    int connection = -1;
+    int64_t sent_us = 0;  // when what was sent last arrives
+    int64_t answered_us = 0;
+    bool is_closed = false;  // the client knows or will know
+  };
+  using Lines = std::map<uint64_t, Line>;   // by number
+  // What was looked at last of a replica, and by what; and what came of it.
+  struct Looked {
+    uint64_t life = 0;
+    uint64_t changes = 0;      // raft::Core::changes()
+    uint64_t first = 0;
+    uint64_t generation = 0;   // generation()
+    int64_t lease_until_us = INT64_MIN;
+    bool is_starting = false;
+  };
   struct Machine {
     Machine(uint64_t seed, ClusterNetwork& network, uint32_t number)
         : disk(seed), carrier(network, number) {}
@@ -229,17 +250,8 @@ class ClusterWorld final : private NetworkHost,
     int64_t down_us = 0;       // how long, once it has died
     std::optional<int64_t> told_us = {};   // to end, while nothing else fails; until it starts again
     int own_line = -1;  // a connection of the machine itself
-  };
-  // A connection of a client.
-  struct Line {
-    uint32_t client = 0;
-    uint32_t machine = 0;
-    ClientDoor door = ClientDoor::kMain;
-    uint64_t life = 0;  // of the process that has it; 0: none has accepted yet
-    int connection = -1;
-    int64_t sent_us = 0;  // when what was sent last arrives
-    int64_t answered_us = 0;
-    bool is_closed = false;  // the client knows or will know
+    std::vector<Lines::value_type*> lines = {};   // clients' connections with it, oldest first
+    std::vector<Looked> looked = {};    // by group
   };
 
   // ---- cluster_world.cc
@@ -258,7 +270,9 @@ class ClusterWorld final : private NetworkHost,
   // ---- cluster_machines.cc
   // Of three machines two are in one zone, and commit what the other zone has not.
   static uint32_t zone_of(uint32_t machine) { return machine % 2; }
+  // Without the secret, which is nothing to a process that talks to nobody, and takes long to make.
   std::string config(uint32_t machine) const;
+  std::string secret_config(uint32_t machine) const;
   void set_secret(uint32_t machine);
   void start_node(uint32_t machine);
   void remember_losses(uint32_t machine);
@@ -277,6 +291,7 @@ class ClusterWorld final : private NetworkHost,
   void on_request(const Event& event);
   void on_hang_up(const Event& event);
   void collect_answers(uint32_t machine);
+  void forget_line(Lines::iterator line);
   void tell_closed(uint64_t number, Line& line);
   void handle_client(Event& event);
 
@@ -293,6 +308,10 @@ class ClusterWorld final : private NetworkHost,
   int64_t silence_us_least() const { return swarm_.dead_after_ms * 900; }
   void check_losses(uint32_t machine);
   void check_invariants(uint32_t machine);
+  bool look_at(Machine& machine, uint32_t number, uint64_t first, const raft::Core& core);
+  uint64_t& copies_seen(uint32_t machine, uint32_t partition, uint32_t count);
+  // Grows whenever replicas may be judged otherwise though they have not changed.
+  uint64_t generation() const { return oracle_.generation() + kept_.generation() + (looks_at_kept_ ? 1 : 0); }
   void check_rivals(uint32_t machine, raft::GroupId group, const raft::Core& core);
   void check_copies(uint32_t machine, const raft::Core& core);
   std::optional<std::vector<uint32_t>> holders_of(uint32_t leader, uint32_t partition, uint64_t index, raft::Term term) const;
@@ -389,7 +408,7 @@ class ClusterWorld final : private NetworkHost,
   ClusterKept kept_;
   EventQueue<Event> queue_;
   std::vector<std::unique_ptr<Machine>> machines_;
-  std::map<uint64_t, Line> lines_;
+  Lines lines_;
   std::vector<uint64_t> line_of_;  // of each client: the one it uses; 0: none
   uint64_t last_line_ = 0;
   std::map<uint64_t, std::vector<std::pair<uint32_t, uint32_t>>> cuts_;
@@ -401,7 +420,7 @@ class ClusterWorld final : private NetworkHost,
   uint64_t crashes_ = 0;
   int64_t last_crash_us_ = INT64_MIN / 2;
   // By machine, partition and count: Company::copies_told() as it was last.
-  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint64_t> copies_seen_;
+  std::vector<uint64_t> copies_seen_;
   std::vector<int64_t> served_us_;   // when somebody was seen to serve it last, by partition
   uint64_t snapshots_ = 0;
   std::vector<NodeId> dead_;    // as is known of the members

@@ -84,6 +84,14 @@ KeyDigests key_digests(const Store& store) {
   return digests;
 }
 
+std::vector<uint64_t> partition_digests(const Store& store) {
+  std::vector<uint64_t> digests(store.partition_count(), 0);
+  for_each_entry(store, [&](int index, const Entry& entry) {
+    digests[store.partition_of(store.make_key(entry.key()).slot)] += key_digest(index, entry);
+  });
+  return digests;
+}
+
 std::vector<std::string> expired_keys(const Store& store, int database, int64_t now) {
   std::vector<std::string> found;
   for_each_entry(store, [&](int index, const Entry& entry) {

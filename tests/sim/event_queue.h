@@ -29,7 +29,8 @@ class EventQueue {
       free_.pop_back();
       events_[slot] = std::move(event);
     }
-    heap_.push_back({at, sequence_++, slot});
+    CHECK(slot <= kSlotMax);
+    heap_.push_back({at, sequence_++ << kSlotBits | slot});
     std::push_heap(heap_.begin(), heap_.end(), later);
   }
 
@@ -37,20 +38,22 @@ class EventQueue {
   Event pop() {
     CHECK(!heap_.empty());
     std::pop_heap(heap_.begin(), heap_.end(), later);
-    const uint32_t slot = heap_.back().slot;
+    const auto slot = static_cast<uint32_t>(heap_.back().place & kSlotMax);
     heap_.pop_back();
     free_.push_back(slot);
     return std::move(events_[slot]);
   }
 
  private:
+  static constexpr uint64_t kSlotBits = 20;
+  static constexpr uint64_t kSlotMax = (uint64_t{1} << kSlotBits) - 1;
+  // Two words, since entries are moved often: `place` is the number of the announcement, and below it the slot.
   struct Entry {
     int64_t at = 0;
-    uint64_t sequence = 0;
-    uint32_t slot = 0;
+    uint64_t place = 0;
   };
   static bool later(const Entry& a, const Entry& b) {
-    return a.at != b.at ? a.at > b.at : a.sequence > b.sequence;
+    return a.at != b.at ? a.at > b.at : a.place > b.place;
   }
 
   std::vector<Entry> heap_;

@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "util/hash.h"
 #include "util/varint.h"
@@ -141,14 +140,82 @@ std::string describe(const Operation& operation) {
   return line;
 }
 
+// The configurations that were looked at: numbers that are never 0, which stands for a free place.
+class SeenSet {
+ public:
+  size_t size() const { return count_; }
+  // False: it was there.
+  bool insert(uint64_t number) {
+    if (2 * count_ >= places_.size()) grow();
+    uint64_t& place = place_of(number);
+    if (place == number) return false;
+    place = number;
+    ++count_;
+    return true;
+  }
+
+ private:
+  static constexpr size_t kPlacesFirst = 1024;
+
+  uint64_t& place_of(uint64_t number) {
+    const size_t mask = places_.size() - 1;
+    size_t at = static_cast<size_t>(number * 0x9E3779B97F4A7C15 >> 32) & mask;
+    while (places_[at] != 0 && places_[at] != number) at = (at + 1) & mask;
+    return places_[at];
+  }
+  void grow() {
+    std::vector<uint64_t> before(std::max(kPlacesFirst, 2 * places_.size()), 0);
+    before.swap(places_);
+    for (const uint64_t number : before) {
+      if (number != 0) place_of(number) = number;
+    }
+  }
+
+  std::vector<uint64_t> places_;   // a power of two
+  size_t count_ = 0;
+};
+
+// Operations that are not done, in order, as a list that those leave that are done; they come back in the reverse order.
+class OpenOperations {
+ public:
+  explicit OpenOperations(size_t count) : next_(count + 1), previous_(count + 1), end_(count) { next_[end_] = previous_[end_] = end_; }
+  // Requires: behind all that are there.
+  void push_back(size_t index) {
+    next_[index] = end_;
+    previous_[index] = previous_[end_];
+    next_[previous_[end_]] = index;
+    previous_[end_] = index;
+  }
+  size_t first() const { return next_[end_]; }
+  size_t next(size_t index) const { return next_[index]; }
+  void leave(size_t index) {
+    next_[previous_[index]] = next_[index];
+    previous_[next_[index]] = previous_[index];
+  }
+  // Requires: of those that have left it was the last.
+  void come_back(size_t index) {
+    next_[previous_[index]] = index;
+    previous_[next_[index]] = index;
+  }
+
+ private:
+  std::vector<size_t> next_;
+  std::vector<size_t> previous_;
+  const size_t end_;
+};
+
 class Search {
  public:
   Search(std::vector<Operation> operations, uint64_t configurations_max)
       : operations_(std::move(operations)),
         configurations_max_(configurations_max),
-        done_(operations_.size(), 0) {
-    for (const Operation& operation : operations_) {
-      must_ += operation.returned == kNever ? 0 : 1;
+        answered_(operations_.size()),
+        unanswered_(operations_.size()) {
+    for (size_t index = 0; index < operations_.size(); ++index) {
+      const bool is_answered = operations_[index].returned != kNever;
+      must_ += is_answered ? 1 : 0;
+      open_with(is_answered).push_back(index);
+      hashes_.push_back(list_hash(0x646f6e65, index));
     }
   }
 
@@ -163,17 +230,18 @@ class Search {
     KeyState state = 0;
     size_t place = 0;
     while (known_done_ < must_) {
-      const size_t found = find_next(place, state);
+      KeyState after = 0;
+      const size_t found = find_next(place, state, after);
       if (found < 2 * operations_.size()) {
         const size_t index = found % operations_.size();
         frames.push_back({found, state, last_is_guess_});
-        state = *apply(queues_, state, operations_[index]);
+        state = after;
         put(index);
         last_is_guess_ = is_guess(operations_[index]);
         place = 0;
         if (known_done_ > furthest_) {
           furthest_ = known_done_;
-          furthest_open_ = first_open_;
+          furthest_open_ = std::min(answered_.first(), unanswered_.first());
         }
         continue;
       }
@@ -201,34 +269,28 @@ class Search {
     return operation.returned == kNever && overwrites_unseen(operation);
   }
 
-  // The first place at or behind `place` that may be next and leads to a new configuration.  Places
-  // are the operations with an answer, then all again for those without.
-  size_t find_next(size_t place, KeyState state) {
+  // The first place at or behind `place` that may be next and leads to a new configuration, and the state
+  // behind it.  Places are the operations with an answer, then all again for those without.
+  size_t find_next(size_t place, KeyState state, KeyState& after) {
+    const size_t count = operations_.size();
     // Operations are ordered by invocation, so what follows the earliest return cannot be next.
     int64_t deadline = kNever;
-    size_t end = first_open_;
-    for (; end < operations_.size() && operations_[end].invoked <= deadline; ++end) {
-      if (done_[end] == 0) deadline = std::min(deadline, operations_[end].returned);
+    for (size_t index = answered_.first(); index < count && operations_[index].invoked <= deadline; index = answered_.next(index)) {
+      deadline = std::min(deadline, operations_[index].returned);
     }
-    const size_t count = operations_.size();
-    for (; place < 2 * count; ++place) {
-      const bool answered = place < count;
-      const size_t index = place % count;
-      if (index < first_open_) {
-        place += first_open_ - index - 1;
-        continue;
+    for (const bool answered : {true, false}) {
+      const size_t base = answered ? 0 : count;
+      const OpenOperations& open = open_with(answered);
+      for (size_t index = open.first(); index < count; index = open.next(index)) {
+        const Operation& operation = operations_[index];
+        if (operation.invoked > deadline) break;
+        if (base + index < place) continue;
+        if (last_is_guess_ && overwrites_unseen(operation)) continue;
+        const auto next = apply(queues_, state, operation);
+        if (!next || !remember(index, *next)) continue;
+        after = *next;
+        return base + index;
       }
-      if (index >= end) {
-        if (!answered) break;
-        place = count - 1;
-        continue;
-      }
-      const Operation& operation = operations_[index];
-      if (done_[index] != 0 || operation.invoked > deadline) continue;
-      if ((operation.returned != kNever) != answered) continue;
-      if (last_is_guess_ && overwrites_unseen(operation)) continue;
-      const auto after = apply(queues_, state, operation);
-      if (after && remember(index, *after)) return place;
     }
     return 2 * count;
   }
@@ -243,24 +305,24 @@ class Search {
     // 10^7 for a million of them) could only hide an order, and would show as a violation to look
     // at.
     const uint64_t guess = is_guess(operations_[index]) ? 0x6775657373 : 0;
-    const uint64_t done = done_hash_ + hash_of(index) + guess;
-    return seen_.insert(list_hash(done, after)).second;
+    const uint64_t done = done_hash_ + hashes_[index] + guess;
+    return seen_.insert(list_hash(done, after));
   }
 
-  static uint64_t hash_of(size_t index) { return list_hash(0x646f6e65, index); }
+  OpenOperations& open_with(bool answer) { return answer ? answered_ : unanswered_; }
 
   void put(size_t index) {
-    done_[index] = 1;
-    done_hash_ += hash_of(index);
-    known_done_ += operations_[index].returned == kNever ? 0 : 1;
-    while (first_open_ < done_.size() && done_[first_open_] != 0) ++first_open_;
+    const bool is_answered = operations_[index].returned != kNever;
+    open_with(is_answered).leave(index);
+    done_hash_ += hashes_[index];
+    known_done_ += is_answered ? 1 : 0;
   }
 
   void take_back(size_t index) {
-    done_[index] = 0;
-    done_hash_ -= hash_of(index);
-    known_done_ -= operations_[index].returned == kNever ? 0 : 1;
-    first_open_ = std::min(first_open_, index);
+    const bool is_answered = operations_[index].returned != kNever;
+    open_with(is_answered).come_back(index);
+    done_hash_ -= hashes_[index];
+    known_done_ -= is_answered ? 1 : 0;
   }
 
   std::string explain() const {
@@ -277,14 +339,15 @@ class Search {
   const std::vector<Operation> operations_;
   const uint64_t configurations_max_;
   Queues queues_;
-  std::vector<char> done_;
+  OpenOperations answered_;
+  OpenOperations unanswered_;
+  std::vector<uint64_t> hashes_;   // of each operation: the sum of those that are done stands for them
   uint64_t done_hash_ = 0;
-  size_t first_open_ = 0;
   size_t must_ = 0;  // operations with a known return
   size_t known_done_ = 0;
   size_t furthest_ = 0;
   size_t furthest_open_ = 0;
-  std::unordered_set<uint64_t> seen_;
+  SeenSet seen_;
   bool last_is_guess_ = false;
   bool given_up_ = false;
 };

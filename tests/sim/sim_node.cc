@@ -83,8 +83,8 @@ Status SimNode::recover() {
 void SimNode::start() { node_->start(now_); }
 
 int SimNode::connect(ClientDoor door) {
-  const int number = next_connection_++;
-  auto& connection = connections_[number] = std::make_unique<Connection>();
+  const auto number = static_cast<int>(connections_.size());
+  auto& connection = connections_.emplace_back(std::make_unique<Connection>());
   connection->number = number;
   PeerInfo peer{.connection = connection.get(),
                 .address = "127.0.0.1:" + std::to_string(40000 + number),
@@ -102,7 +102,7 @@ void SimNode::set_config(std::string_view name, std::string_view value) {
 }
 
 void SimNode::disconnect(int number) {
-  Connection& connection = *connections_.at(number);
+  Connection& connection = connection_of(number);
   if (connection.session == nullptr) return;
   if (!connection.sending.empty()) {
     const size_t left = connection.sending.size();
@@ -113,7 +113,7 @@ void SimNode::disconnect(int number) {
 }
 
 void SimNode::send(int number, std::string_view bytes) {
-  Connection& connection = *connections_.at(number);
+  Connection& connection = connection_of(number);
   if (!connection.is_reading) {
     connection.unread += bytes;
     unread_.insert(number);
@@ -147,7 +147,7 @@ void SimNode::receive(Connection& connection, std::string_view bytes) {
 }
 
 std::string SimNode::take_said(int number) {
-  Connection& connection = *connections_.at(number);
+  Connection& connection = connection_of(number);
   std::string said = std::move(connection.handed);
   connection.handed.clear();
   const std::string_view still_here =
@@ -198,7 +198,7 @@ void SimNode::tear_writes(Prng& chance) {
 }
 
 void SimNode::drain_socket(int number) {
-  Connection& connection = *connections_.at(number);
+  Connection& connection = connection_of(number);
   if (connection.sending.empty() || connection.session == nullptr) return;
   const size_t count = options_.hasty
                            ? connection.sending.size()
@@ -213,7 +213,7 @@ void SimNode::shut_down() { node_->shutdown(now_, 0); }
 void SimNode::end_turn() {
   for (auto next = unread_.begin(); next != unread_.end();) {
     const int number = *next++;
-    Connection& connection = *connections_.at(number);
+    Connection& connection = connection_of(number);
     if (!connection.is_reading) continue;
     unread_.erase(number);
     send(number, std::exchange(connection.unread, {}));
@@ -229,9 +229,9 @@ void SimNode::settle() {
     end_turn();
     bool moved = take_disk_step(DiskLane::kLog);
     moved = take_disk_step(DiskLane::kBulk) || moved;
-    for (const auto& [number, connection] : connections_) {
+    for (const auto& connection : connections_) {
       if (connection->sending.empty()) continue;
-      drain_socket(number);
+      drain_socket(connection->number);
       moved = true;
     }
     moved = moved || !unreachable_.empty();

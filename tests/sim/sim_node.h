@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -93,10 +92,10 @@ class SimNode final : private Driver, private Host {
   // ---- what came of it
   // ------------------------------------------------------------------------------- What the client
   // has received and not yet taken.
-  std::string& received(int connection) { return connections_.at(connection)->received; }
+  std::string& received(int connection) { return connection_of(connection).received; }
   // What the node has said to the client since the last call, whether it may leave already or not.
   std::string take_said(int connection);
-  bool is_closed(int connection) const { return connections_.at(connection)->session == nullptr; }
+  bool is_closed(int connection) const { return connection_of(connection).session == nullptr; }
   bool has_ended() const { return ended_.has_value(); }
   // What was to be on disk is there.
   bool has_ended_well() const { return ended_ == ProcessEnd::kOrderly; }
@@ -106,7 +105,7 @@ class SimNode final : private Driver, private Host {
   // When tick_if_due() will do something.
   int64_t deadline_us() const { return deadline_us_; }
   // The socket has not taken all that the node gave it.
-  bool is_sending(int connection) const { return !connections_.at(connection)->sending.empty(); }
+  bool is_sending(int connection) const { return !connection_of(connection).sending.empty(); }
   // Files that got their final name.
   uint64_t renames() const { return renames_; }
   const std::vector<std::string>& log_lines() const { return log_lines_; }
@@ -156,6 +155,8 @@ class SimNode final : private Driver, private Host {
   void receive(Connection& connection, std::string_view bytes);
   // False: the process has died before this output.
   bool lives_on();
+  Connection& connection_of(int number) { return *connections_.at(static_cast<size_t>(number)); }
+  const Connection& connection_of(int number) const { return *connections_.at(static_cast<size_t>(number)); }
   static Connection& of(void* connection) { return *static_cast<Connection*>(connection); }
 
   SimDisk& disk_;
@@ -174,9 +175,8 @@ class SimNode final : private Driver, private Host {
   std::vector<ConnectionId> unreachable_;  // dialled without a carrier
   uint64_t renames_ = 0;
   std::array<Lane, kDiskLaneCount> lanes_;
-  std::map<int, std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> connections_;   // by number
   std::set<int> unread_;  // that have something unread
-  int next_connection_ = 0;
   std::vector<std::string> log_lines_;
 };
 

@@ -52,7 +52,8 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
       executed_(restored.base.last.index),
       role_(Follower()),
       start_(restored.start),
-      is_loaded_(restored.is_loaded) {
+      is_loaded_(restored.is_loaded),
+      changes_(seed) {
   CHECK(hard_.term >= restored.base.last.term);
   if (!restored.base.configuration.configuration.unknown()) {
     configurations_.push_back(restored.base.configuration);
@@ -80,6 +81,7 @@ void Core::step(Instant now, const Input& input, Output& out) {
   CHECK(now.steady_us >= now_us_);
   CHECK(is_started_ || std::holds_alternative<in::Start>(input));
   now_us_ = now.steady_us;
+  ++changes_;
   if (failed_) {
     out.commit_index = commit_;
     return;
@@ -339,6 +341,7 @@ bool Core::sole_voter() const {
 
 void Core::note_applied(Index index) {
   CHECK(index <= last_index());
+  ++changes_;
   executed_ = std::max(executed_, index);
   applied_ = std::max(applied_, std::min(index, commit_));
   trim();

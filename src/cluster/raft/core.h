@@ -116,7 +116,10 @@ class Core {
   // ---- who and where
   const Options& options() const { return options_; }
   // Of the log that is kept in memory for followers; holds from the next commit on.
-  void set_window(size_t bytes_max) { options_.window_bytes_max = bytes_max; }
+  void set_window(size_t bytes_max) {
+    ++changes_;
+    options_.window_bytes_max = bytes_max;
+  }
   RoleState role_state() const;
   // It follows a leader on that other node, or asks around whether it still does.
   bool follows_leader_on(NodeId node) const;
@@ -126,6 +129,8 @@ class Core {
   Standing standing() const { return hard_.standing; }
   const HardState& hard_state() const { return hard_; }
   bool failed() const { return failed_; }
+  // Another number after each call that may change what any query says.  Begins anywhere, so that two cores of a group are told apart.
+  uint64_t changes() const { return changes_; }
 
   // ---- the log
   const Log& log() const { return log_; }
@@ -469,6 +474,7 @@ class Core {
   Durability kept_ = Durability::kSynced;  // by the node, as the driver has said last
   bool failed_ = false;
   int64_t now_us_ = INT64_MIN;
+  uint64_t changes_;
 };
 
 }  // namespace quorate::raft
