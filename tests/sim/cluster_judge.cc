@@ -143,10 +143,16 @@ void ClusterWorld::check_losses(uint32_t number) {
   }
 }
 
+void ClusterWorld::look_at_cluster(uint32_t number, const ClusterNode& cluster) {
+  const raft::Core* const members = cluster.groups().find(meta_group(swarm_.partitions));
+  if (members != nullptr && cluster.state().is_founded()) oracle_.look_at_cluster(number, cluster.state().cluster(), members->commit_index());
+}
+
 void ClusterWorld::check_invariants(uint32_t number) {
   Machine& machine = *machines_[number];
   Company& company = company_of(*machine.node);
   if (!company.is_started() || company.is_alone()) return;
+  look_at_cluster(number, company.cluster());
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
     const bool is_elected = look_at(machine, number, first_replica_of(company, core), core);
@@ -300,6 +306,7 @@ void ClusterWorld::compare_copies() {
     if (machine.node == nullptr || machine.has_turn) continue;
     Company& company = company_of(*machine.node);
     if (!company.is_started() || company.is_alone()) continue;
+    if (!oracle_.counts(company.cluster().state().cluster())) continue;
     const std::vector<uint64_t> digests = partition_digests(machine.node->node().store());
     Partitions& partitions = company.cluster().partitions();
     for (uint32_t partition = 0; partition < swarm_.partitions; ++partition) {

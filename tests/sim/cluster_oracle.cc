@@ -89,6 +89,12 @@ ClusterOracle::Seen ClusterOracle::look_at(uint32_t machine, uint64_t life, cons
   return seen;
 }
 
+void ClusterOracle::look_at_cluster(uint32_t machine, const ClusterId& cluster, raft::Index committed) {
+  if (cluster_ && *cluster_ != cluster) return fail(name_of(machine) + " is a member of a cluster that is not the one which was founded first");
+  // The first entry is the founding itself, which holds by being made.
+  if (!cluster_ && committed.value > 1) cluster_ = cluster;
+}
+
 // What a log stands on is a state that was sent, or a snapshot of the node's own: both count only once all of it is committed.
 void ClusterOracle::look_at_base(uint32_t machine, const raft::Core& core, const Facts& facts) {
   if (facts.committed.empty()) return;

@@ -5,10 +5,12 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cluster/link/frame.h"
 #include "cluster/raft/core.h"
 #include "tests/sim/digest.h"
 
@@ -20,7 +22,12 @@ class ClusterOracle {
   // been seen to lead.  `life` is another one for each process of the machine.  `first`: the replica that has begun its group with nothing, since all copies were lost; 0: that has not happened.
   enum class Seen : uint8_t { kNewLeader, kNothingNew };
   Seen look_at(uint32_t machine, uint64_t life, const raft::Core& core, uint64_t first = 0);
-  // The data of a replica that stands for its log up to `index`: I6.  `first` as above.
+  // The cluster that a machine is a member of, and how far it knows the members' log to be committed.  A founding that is not stored yet may be
+  // forgotten with its process, and the next one begins with other data; once one counts there is no other.
+  void look_at_cluster(uint32_t machine, const ClusterId& cluster, raft::Index committed);
+  // Something of its own is committed: its founding is stored, and what its groups begin with stays.
+  bool counts(const ClusterId& cluster) const { return cluster_ == cluster; }
+  // The data of a replica that stands for its log up to `index`: I6.  `first` as above.  Requires: counts() of its cluster.
   void compare(uint32_t machine, const raft::Core& core, uint64_t first, raft::Index index, uint64_t digest);
   // Copies are lost for good, and an operator will let those that are left go on: what is committed in recovery epochs that nobody has seen
   // yet may contradict what was committed before.
@@ -60,6 +67,7 @@ class ClusterOracle {
   void look_at_configuration(uint32_t machine, const raft::Core& core, Facts& facts);
 
   uint64_t generation_ = 0;
+  std::optional<ClusterId> cluster_;   // that counts
   bool is_lost_ = false;
   std::map<uint64_t, uint64_t> epochs_;   // by group: the latest before the loss
   std::map<History, Facts> facts_;

@@ -28,6 +28,7 @@
 #include "util/prng.h"
 
 namespace quorate {
+class ClusterNode;
 class Company;
 }
 
@@ -85,6 +86,8 @@ class ClusterWorld final : private NetworkHost,
   std::string describe_unsettled();
 
   // ---- what a test does itself
+  // Its disk takes nothing more, until its process ends.
+  void fill_disk(uint32_t machine) { machines_[machine]->disk.set_capacity(machines_[machine]->disk.used()); }
   // What is sent from it and to it is lost from here on, until heal().
   void isolate(uint32_t machine);
   // SIGKILL.  It is started again by heal().
@@ -307,6 +310,7 @@ class ClusterWorld final : private NetworkHost,
   // node-dead-after, by a clock that is fast.
   int64_t silence_us_least() const { return swarm_.dead_after_ms * 900; }
   void check_losses(uint32_t machine);
+  void look_at_cluster(uint32_t machine, const ClusterNode& cluster);
   void check_invariants(uint32_t machine);
   bool look_at(Machine& machine, uint32_t number, uint64_t first, const raft::Core& core);
   uint64_t& copies_seen(uint32_t machine, uint32_t partition, uint32_t count);

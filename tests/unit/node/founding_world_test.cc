@@ -1,0 +1,78 @@
+// A cluster begins with what its founder holds: whole nodes (tests/sim/cluster_world.h), and the founder ends before its founding is stored.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/cluster_oracle.h"
+#include "tests/unit/node/calm_cluster.h"
+
+namespace quorate::sim {
+namespace {
+
+Company& company(ClusterWorld& world, uint32_t machine) { return world.node(machine)->node().state().company; }
+
+TEST(FoundingWorld, a_founding_that_is_not_stored_is_forgotten_with_what_it_began_with) {
+  ClusterSwarm swarm = calm_cluster(2);
+  swarm.boot_after_us = 2 * kSecondUs;
+  ClusterWorld world({.seed = 1}, swarm);
+  const auto pass = [&](int64_t us) { world.run(world.now_us() + us); };
+  pass(kSecondUs);
+  SimNode& founder = *world.node(0);
+  const int client = founder.connect();
+  const auto heard = [&] {
+    while (founder.is_sending(client)) founder.drain_socket(client);
+    return std::exchange(founder.received(client), {});
+  };
+  founder.send(client, encoded({"SET", "kept", "1"}));
+  founder.end_turn();
+  pass(kSecondUs / 10);
+  EXPECT_EQ(heard(), "+OK\r\n");
+  // Executed, and never on the disk: nobody is told that it was done.
+  world.fill_disk(0);
+  std::vector<std::string> words{"MSET"};
+  for (int key = 0; key < 64; ++key) words.insert(words.end(), {"lost" + std::to_string(key), "1"});
+  founder.send(client, encoded(words));
+  founder.end_turn();
+  pass(2 * kSecondUs);
+  EXPECT_EQ(heard(), "");
+  // The other one has knocked, and nobody else has heard of a cluster.
+  EXPECT_FALSE(company(world, 0).is_alone());
+  EXPECT_FALSE(company(world, 1).cluster().state().is_founded());
+  const ClusterId forgotten = company(world, 0).cluster().state().cluster();
+  EXPECT_FALSE(world.oracle().counts(forgotten));
+  world.kill_now(0);
+  world.heal();
+  for (int step = 0; step < 400 && !(step > 0 && world.is_settled()); ++step) pass(kSecondUs / 20);
+  EXPECT_EQ(world.describe_unsettled(), "");
+  const ClusterId cluster = company(world, 1).cluster().state().cluster();
+  EXPECT_NE(cluster, forgotten);
+  EXPECT_TRUE(world.oracle().counts(cluster));
+  // Where it learns it stands at the founding again, as long as nobody tells it more.
+  pass(3 * kSecondUs);
+  world.isolate(1);
+  world.kill_now(0);
+  world.heal();
+  world.isolate(1);
+  pass(3 * kSecondUs);
+  EXPECT_EQ(world.wrong(), "");
+}
+
+TEST(FoundingWorld, a_founding_that_counts_is_the_only_one) {
+  const ClusterId one{'1'};
+  const ClusterId other{'2'};
+  ClusterOracle oracle;
+  oracle.look_at_cluster(0, one, {1});
+  EXPECT_FALSE(oracle.counts(one));
+  oracle.look_at_cluster(0, other, {1});
+  oracle.look_at_cluster(0, other, {2});
+  EXPECT_TRUE(oracle.counts(other));
+  oracle.look_at_cluster(1, other, {5});
+  EXPECT_EQ(oracle.wrong(), "");
+  oracle.look_at_cluster(0, one, {1});
+  EXPECT_EQ(oracle.wrong(), "n1 is a member of a cluster that is not the one which was founded first");
+}
+
+}  // namespace
+}  // namespace quorate::sim
