@@ -173,13 +173,15 @@ std::optional<raft::SnapshotMark> Partitions::mark_at(uint32_t partition, raft::
                             .configuration = own.configuration_at_index(index)};
 }
 
-bool Partitions::has_committed_state(uint32_t partition) const {
+bool Partitions::has_own_state(uint32_t partition) const {
   const raft::Core* const own = core(partition);
-  const Replica& replica = replicas_[partition];
-  if (own == nullptr || is_astray(partition) || replica.state_index.none()) return false;
+  if (own == nullptr || is_astray(partition) || replicas_[partition].state_index.none()) return false;
   // A state that was received may be committed only by being stored here.
-  const bool is_stored = own->keeps_mode() && own->stored_index() >= own->log().base().index;
-  return is_stored && replica.state_index <= own->commit_index();
+  return own->keeps_mode() && own->stored_index() >= own->log().base().index;
+}
+
+bool Partitions::has_committed_state(uint32_t partition) const {
+  return has_own_state(partition) && replicas_[partition].state_index <= core(partition)->commit_index();
 }
 
 // A leader's memory goes up to the end of its log (what it led with, and then what it executes itself); any other's up to the commit

@@ -137,6 +137,8 @@ class Partitions {
   bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray || replicas_[partition].fault != Fault::kNone; }
   // The data are a state that was committed, perhaps an old one.
   bool has_committed_state(uint32_t partition) const;
+  // The same, or what a leader has executed beyond that: of this replica, or of another one whose log it holds.
+  bool has_own_state(uint32_t partition) const;
 
   // ---- the mode (REPLICATION 5) ------------------------------------------------------------------------------
   // What this node must keep: the strictest that the configurations of its replicas want, the committed ones and the newest.  Nothing: none

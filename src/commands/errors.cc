@@ -317,6 +317,10 @@ Error failover_by_force() {
 Error node_is_alone() { return fixed("ERR this node is alone: there are no other members"); }
 Error node_is_joining() { return fixed("ERR this node is still looking for its cluster"); }
 Error not_a_member(std::string_view reason) { return made({"ERR this node is not a member: ", reason}); }
+Error node_was_removed() {
+  return fixed("CLUSTERDOWN this node was removed from the cluster for good; nothing was done. Ask another node (to join again it needs an empty directory)");
+}
+Error cluster_refuses_node(std::string_view reason) { return made({"CLUSTERDOWN the cluster refuses this node: ", reason, "; nothing was done"}); }
 Error too_many_proposals() { return fixed("TRYAGAIN too many changes of the cluster wait to be decided"); }
 Error wish_undecided(int64_t waited_ms) {
   return made({"UNCERTAIN the members have not decided within ", std::to_string(waited_ms), " ms; they still may"});

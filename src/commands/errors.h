@@ -140,6 +140,8 @@ Error failover_by_force();
 Error node_is_alone();
 Error node_is_joining();
 Error not_a_member(std::string_view reason);
+Error node_was_removed();
+Error cluster_refuses_node(std::string_view reason);
 Error too_many_proposals();
 Error wish_undecided(int64_t waited_ms);
 Error wish_outcome_unknown();

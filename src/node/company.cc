@@ -203,8 +203,9 @@ void Company::after_write(Session& session, const Key& key) {
 }
 
 void Company::after_read(Session& session, const Key& key) {
+  if (reads_copies_ && node_.durability.has_pending_alone()) await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
   // A command without keys: partition_ is that of an earlier one.
-  if (!serves(partition_)) return;
+  if (reads_copies_ || !serves(partition_)) return;
   note_removals();
   PartitionState& state = states_[partition_];
   uint64_t index = state.last_write;
@@ -212,6 +213,9 @@ void Company::after_read(Session& session, const Key& key) {
   ReadNeeds needs{.lease = true};
   if (session.has(kHasLevels) || !levels_are_plain_) [[unlikely]]
     needs = read_needs(partition_, levels_of(session, key.bytes).read);
+  // It was led here when it was read, which is more than READONLY asks for.
+  if (session.has(kReadonlyReplica) && !session.once_levels.or_else(session.levels).read.is_set()) [[unlikely]]
+    needs.lease = false;
   if (index != 0 && needs.commit && !node_.mistakes.read_before_commit) await(node_, session, {commit_stream(partition_), index});
   if (node_.durability.has_pending_alone()) [[unlikely]]
     await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
@@ -241,7 +245,7 @@ void Company::await_read(Session& session, uint32_t partition) {
 }
 
 void Company::after_time(Session& session) {
-  if (!serves(partition_)) return;
+  if (reads_copies_ || !serves(partition_)) return;
   await(node_, session, {commit_stream(partition_), index_of_turn(partition_)});
 }
 

@@ -108,8 +108,6 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   bool levels_are_plain() const { return levels_are_plain_; }
   // Why the level of a command that would run here cannot be met, by the beats.  Nothing was done then.
   std::optional<Error> level_refusal(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) const;
-  // A command that may be answered from the copy here, though another node leads the partition.
-  bool may_read_copy(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition);
   // How many copies hold what stands at a place, the leader's own not counted; as far as this node, which must lead the partition, knows.
   struct CopiesThere {
     uint32_t others = 0;     // what is not committed has fewer than a commit needs
@@ -119,7 +117,12 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   };
   // Nothing: it does not lead it.  All 0: something else stands there, or nothing yet.
   std::optional<CopiesThere> copies_there(const LogPlace& place) const;
-  // A message to whoever leads the partition; lost if nobody does, or there is no link.
+  // The copy here has what stands at a place, in its log.
+  bool has_stored(const LogPlace& place) const;
+  // Who has copies that count for what is written there, as far as this node knows.
+  std::vector<NodeId> counted_copies(uint32_t partition) const;
+  // A message to another node, or to whoever leads the partition; lost if nobody does, or there is no link.
+  void ask(NodeId other, uint64_t kind, std::string_view bytes) { send(other, kind, bytes, {}); }
   void ask_leader(uint32_t partition, uint64_t kind, std::string_view bytes);
   // How many copies besides the leader's a level means; with nothing to go by, of the partitions that there are.
   uint32_t others_wanted(WriteLevel level, std::optional<uint32_t> partition) const;
@@ -129,6 +132,15 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void on_losses_stored();
   // Up to where replies were let go because so many copies hold it, in this leadership; 0: none were.  For the simulator.
   uint64_t copies_told(uint32_t partition, uint32_t count) const;
+
+  // ---- copies that answer (company_copies.cc) ----------------------------------------------------------------
+  // This session, or what holds for keys, may ask for what a copy answers.
+  bool asks_copies(const Session& session) const;
+  // A command on these keys of the partition, or on all of it, that may be answered from the copy here, whoever leads.
+  bool may_read_copy(const Session& session, uint32_t command_flags, std::span<const std::string_view> keys, uint32_t partition);
+  // The commands that run in between read copies, and what they tell waits for nothing.
+  void begin_copy_read() { reads_copies_ = true; }
+  void end_copy_read() { reads_copies_ = false; }
 
   // Looks for the cluster at `address` at the end of this turn, and joins it if the node holds nothing by then; from there on nothing runs
   // here until it has been let in.  Requires: alone, and not told so before.
@@ -186,6 +198,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void say(NodeId to, uint64_t kind, std::string_view bytes) { add_to_link(to, PeerLane::kData, kind, bytes, {}); }
   // Whoever asks from here on is told that nothing was done.
   void stop_serving_all();
+  // Why the cluster will not have this node, which serves nothing then.
+  std::optional<Error> exclusion() const;
   // Nothing is said to other nodes any more, and nothing taken from them, so that the log comes to its end.  set_draining(kNo) ends it.
   void fall_silent() { is_silent_ = true; }
 
@@ -260,6 +274,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     int64_t stamp_ms = 0;              // of the last entry that was proposed or applied here; 0: not known
     uint64_t weak_index = 0;           // the last that was acknowledged before it was committed, in `term`
     uint64_t weak_noted = 0;           // the wish of the loss file that says so of `term`; 0: none
+    uint64_t weak_said = 0;            // the entry of `term` that says so to whoever leads next; 0: none
     WriteNeeds default_needs = {};     // of write-quorum; on a leader
     std::unique_ptr<LevelStreams> levels;   // made by the first that needs them
     std::array<uint64_t, kKeySlots> key_writes{};  // by hash of the key: the index of its last change, or of a neighbour's
@@ -295,6 +310,13 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
 
   bool add_to_link(NodeId to, PeerLane lane, uint64_t kind, std::string_view head, std::string_view body);
   void begin_joining();
+  // What a read wants of a copy.
+  struct CopyWanted {
+    int64_t age_us_max = kNever;
+    bool is_local = true;   // level local; else the leader itself answers as by a lease
+  };
+  std::optional<CopyWanted> copy_wanted(const Session& session, std::string_view key) const;
+  bool has_readable_copy(uint32_t partition, int64_t age_us_max);
   bool is_fresh(uint32_t partition, int64_t bound_us);
   Status take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes);
   void ask_freshness(uint32_t partition, int64_t now_us);
@@ -312,6 +334,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<uint64_t> mode_versions() const;
   void make_records();
   void note_restart_together(uint32_t partition);
+  void note_takeover(uint32_t partition, raft::Takeover takeover);
   void tell_restarts_together();
   uint64_t index_of_turn(uint32_t partition);
   void note_removals();
@@ -364,6 +387,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<PartitionState> states_;
   std::unique_ptr<OriginRows[]> rows_;  // by partition
   uint32_t partition_ = 0;
+  bool reads_copies_ = false;       // what runs
   std::vector<uint32_t> touched_;   // partitions written in this turn
   std::vector<uint32_t> read_;      // and read
   std::vector<std::pair<NodeId, FreshnessMessage>> asked_freshness_;   // by whom

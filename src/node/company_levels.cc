@@ -5,6 +5,7 @@
 #include "commands/errors.h"
 #include "node/company.h"
 #include "node/host.h"
+#include "node/origin_rows.h"
 #include "node/output.h"
 #include "node/state.h"
 #include "node/zones.h"
@@ -205,6 +206,15 @@ Company::WriteNeeds Company::bounded(uint32_t partition, uint64_t index, WriteNe
     needs.commit = true;
     return needs;
   }
+  // Whoever leads next is to know that something may have been acknowledged so.
+  if (state.weak_said == 0) {
+    state.weak_said = index;
+    rows_[partition].say_weak(state.term);
+  }
+  if (cluster_->partitions().commit_index(partition).value < state.weak_said) {
+    needs.commit = true;
+    return needs;
+  }
   state.weak_index = index;
   // A start that finds these entries gone must know that they may have been acknowledged.
   if (state.weak_noted == 0) {
@@ -343,6 +353,31 @@ std::optional<Company::CopiesThere> Company::copies_there(const LogPlace& place)
   return there;
 }
 
+bool Company::has_stored(const LogPlace& place) const {
+  const raft::Core* const core = cluster_->partitions().core(place.partition);
+  return core != nullptr && has_place(core->log(), place) && core->stored_index() >= raft::Index{place.index};
+}
+
+// Learners count while there is one voter.
+std::vector<NodeId> Company::counted_copies(uint32_t partition) const {
+  std::vector<NodeId> nodes;
+  const raft::Core* const core = cluster_->partitions().core(partition);
+  if (core != nullptr && !core->configuration().unknown()) {
+    const raft::Configuration& configuration = core->configuration();
+    const bool has_one_voter = configuration.voters().size() == 1;
+    for (const raft::Member& member : configuration.members()) {
+      if (has_one_voter || configuration.is_voter(member.replica)) nodes.push_back(member.node.value);
+    }
+    return nodes;
+  }
+  const std::span<const PlannedPartition> plan = cluster_->state().plan();
+  if (partition >= plan.size()) return nodes;
+  const std::vector<PlannedReplica>& planned = plan[partition].replicas;
+  const size_t count = plan[partition].voters == 1 ? planned.size() : plan[partition].voters;
+  for (size_t index = 0; index < std::min(count, planned.size()); ++index) nodes.push_back(planned[index].node);
+  return nodes;
+}
+
 void Company::ask_leader(uint32_t partition, uint64_t kind, std::string_view bytes) {
   const NodeId leader = leader_of(partition);
   if (leader != 0 && leader != own_id()) send(leader, kind, bytes, {});
@@ -390,72 +425,6 @@ Error Company::uncertain_of(uint32_t partition, uint64_t index) const {
   }
   if (is_committed) return errors::uncertain_committed(copies, voters);
   return errors::uncertain_stored(copies, voters);
-}
-
-// ---- copies that answer ------------------------------------------------------------------------------------
-
-// The leader also sends what the copy lacks (raft::in::Nudge).
-void Company::ask_freshness(uint32_t partition, int64_t now_us) {
-  if (!states_[partition].freshness.may_ask(now_us)) return;
-  Buffer bytes;
-  quorate::encode(FreshnessMessage{.partition = partition, .asked_us = static_cast<uint64_t>(now_us)}, bytes);
-  ask_leader(partition, static_cast<uint64_t>(FreshnessKind::kAsk), bytes.view());
-}
-
-// Asks the leader in time for the next read.
-bool Company::is_fresh(uint32_t partition, int64_t bound_us) {
-  Freshness& freshness = states_[partition].freshness;
-  // A turn may take a while until it comes to this read.
-  const int64_t now_us = std::max(node_.now.steady_us, node_.clock());
-  const int64_t age_us = freshness.age_us(now_us, cluster_->partitions().state_index(partition).value);
-  if (age_us > bound_us / 2) ask_freshness(partition, now_us);
-  return age_us <= bound_us;
-}
-
-Status Company::take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes) {
-  TRY(FreshnessMessage message, decode_freshness(kind, bytes, static_cast<uint32_t>(states_.size())));
-  if (kind == FreshnessKind::kTold) {
-    const auto asked_us = static_cast<int64_t>(message.asked_us);
-    if (asked_us <= node_.now.steady_us) states_[message.partition].freshness.told(asked_us, *message.commit_index);
-    return done();
-  }
-  asked_freshness_.emplace_back(from, message);
-  return done();
-}
-
-// A read has met the copy there, or (0) has to hear of several: they need not wait for the next message.
-void Company::nudge(uint32_t partition, NodeId node) {
-  cluster_->groups().step(wall_now(), group_of_partition(partition), raft::in::Nudge{.node = {node}});
-}
-
-// What is committed now was, if the lease still lasts, all that anybody has acknowledged until now.
-void Company::tell_freshness() {
-  for (auto& [from, message] : std::exchange(asked_freshness_, {})) {
-    const raft::Core* const core = cluster_->partitions().core(message.partition);
-    const bool leads = core != nullptr && serves(message.partition) && node_.now.steady_us < core->lease_until_us();
-    if (!leads && !(core != nullptr && node_.mistakes.tells_age_without_lease)) continue;
-    nudge(message.partition, from);
-    message.commit_index = core->commit_index().value;
-    Buffer answer;
-    quorate::encode(message, answer);
-    send(from, static_cast<uint64_t>(FreshnessKind::kTold), answer.view(), {});
-  }
-}
-
-bool Company::may_read_copy(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) {
-  constexpr uint32_t kNotOfData = kWrite | kMayReplicate | kBlocking;
-  if ((command_flags & kReadonly) == 0 || (command_flags & kNotOfData) != 0) return false;
-  const Levels asked = session.once_levels.or_else(session.levels);
-  const bool wants_any_copy = session.has(kReadonlyReplica) && !asked.read.is_set();
-  const ReadLevel level = levels_of(session, key).read;
-  const bool is_local = wants_any_copy || level.kind == Kind::kLocal || node_.mistakes.local_is_lease;
-  const bool is_bounded = !is_local && level.kind == Kind::kBounded;
-  if ((!is_local && !is_bounded) || !cluster_->partitions().has_committed_state(partition)) return false;
-  if (is_bounded && !is_fresh(partition, int64_t{level.number} * 1000)) return false;
-  // What the connection has written or seen elsewhere must be there.
-  if (cluster_->partitions().state_index(partition).value >= session.places.index_in(partition)) return true;
-  ask_freshness(partition, std::max(node_.now.steady_us, node_.clock()));
-  return false;
 }
 
 }  // namespace quorate

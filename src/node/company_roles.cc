@@ -4,8 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "commands/errors.h"
 #include "node/forward.h"
 #include "node/host.h"
+#include "node/origin_rows.h"
 #include "node/routing.h"
 #include "node/state.h"
 #include "util/check.h"
@@ -104,6 +106,18 @@ void Company::tell_restarts_together() {
                      (restarts.empty == 0 ? std::string() : ", and " + std::to_string(restarts.empty) + " of them begin with nothing"));
 }
 
+// What the leader before has acknowledged weakly, and nobody else has, is gone.  It has done so only if its log says that it would.
+void Company::note_takeover(uint32_t partition, raft::Takeover takeover) {
+  const uint64_t term = states_[partition].term;
+  const uint64_t weak_term = rows_[partition].weak_term();
+  if (weak_term == 0 || weak_term >= term) return;
+  // With this leadership that is over: the next entry says so.
+  rows_[partition].begin_term(term);
+  if (takeover != raft::Takeover::kElection) return;
+  losses_.add({.kind = Loss::Kind::kTakeover, .partition = partition, .term = term, .unix_ms = node_.now.unix_ms});
+  loss_file_.want();
+}
+
 void Company::serve(uint32_t partition) {
   note_restart_together(partition);
   PartitionState& state = states_[partition];
@@ -112,12 +126,9 @@ void Company::serve(uint32_t partition) {
   state.key_writes.fill(0);
   const raft::Core& core = *cluster_->partitions().core(partition);
   if (std::exchange(state.term, core.term().value) != core.term().value) {
-    state.weak_index = state.weak_noted = 0;
+    state.weak_index = state.weak_noted = state.weak_said = 0;
     state.unacknowledged.clear();
-    if (core.role_state().takeover == raft::Takeover::kElection) {
-      losses_.add({.kind = Loss::Kind::kTakeover, .partition = partition, .term = state.term, .unix_ms = node_.now.unix_ms});
-      loss_file_.want();
-    }
+    note_takeover(partition, core.role_state().takeover);
   }
   state.serves = true;
   ++serving_version_;
@@ -163,6 +174,13 @@ void Company::set_draining(Draining draining) {
 void Company::tell_health(const beats::Health& health) {
   propose();
   cluster_->set_health(wall_now(), health);
+}
+
+std::optional<Error> Company::exclusion() const {
+  if (!in_company_ || cluster_->membership() != Membership::kRefused) [[likely]]
+    return std::nullopt;
+  if (cluster_->was_removed()) return errors::node_was_removed();
+  return errors::cluster_refuses_node(cluster_->refusal());
 }
 
 void Company::stop_serving_all() {

@@ -2,6 +2,7 @@
 #include "node/forward.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "cluster/link/link.h"
@@ -165,20 +166,23 @@ void Forwarding::gather(Session& session, Gathering&& gathering) {
   }
   const uint64_t id = ++last_gathering_;
   const auto kind = gathering.writes ? ForwardedUnit::Kind::kWrites : ForwardedUnit::Kind::kReads;
+  size_t missing = 0;
   for (size_t part = 0; part < gathering.parts.size(); ++part) {
     Gathering::Part& each = gathering.parts[part];
+    if (each.is_answered) continue;
+    ++missing;
     WaitingUnit& waiting = add(session, {.partition = each.partition, .requests = each.request, .kind = kind});
     waiting.gathering = id;
     waiting.part = part;
     each.request.clear();
     note_new(each.partition, session);
   }
-  const size_t count = gathering.parts.size();
+  CHECK(missing != 0);
   gathered_.emplace(id, Gathered{.session_id = session.id,
                                  .gap = open_gap(node_, session),
                                  .protocol = session.protocol,
                                  .gathering = std::move(gathering),
-                                 .missing = count});
+                                 .missing = missing});
 }
 
 void Forwarding::take_part(uint64_t id, size_t part, std::string_view reply) {
@@ -602,18 +606,22 @@ void Forwarding::on_leader(uint32_t index) {
   send_unsent(index);
 }
 
-void Forwarding::end_overdue(uint32_t index) {
+void Forwarding::end_overdue(uint32_t index, const Error* exclusion) {
   const WaitingUnits& waiting = partitions_[index].waiting;
   for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
     const WaitingUnit& unit = waiting.at(place);
-    if (unit.is_over || unit.deadline_us > node_.now.steady_us) continue;
     const bool is_sent = unit.sent_to != 0;
+    // Nobody takes it any more; but whoever has it may still answer.
+    const bool is_vain = exclusion != nullptr && !is_sent;
+    if (unit.is_over || (!is_vain && unit.deadline_us > node_.now.steady_us)) continue;
     const bool may_have_run = is_sent || unit.may_have_run;
     if (is_sent && unit.kind == ForwardedUnit::Kind::kBlocks) continue;
     if (may_have_run && unit.kind == ForwardedUnit::Kind::kBlocks) {
       finish(index, place, errors::uncertain_connection_lost(index));
     } else if (may_have_run && unit.kind == ForwardedUnit::Kind::kWrites) {
       finish(index, place, errors::uncertain_timed_out(index));
+    } else if (is_vain) {
+      finish(index, place, *exclusion);
     } else if (!is_sent && peers_.leader_of(index) == 0) {
       finish(index, place, errors::no_leader(index));
     } else {
@@ -625,8 +633,9 @@ void Forwarding::end_overdue(uint32_t index) {
 void Forwarding::tick() {
   if (node_.now.steady_us < next_look_us_) return;
   next_look_us_ = node_.now.steady_us + kLookUs;
+  const std::optional<Error> exclusion = node_.company.exclusion();
   for (uint32_t index = 0; index < partitions_.size(); ++index) {
-    end_overdue(index);
+    end_overdue(index, exclusion ? &*exclusion : nullptr);
     send_unsent(index);
   }
   if (waiting_count_ == 0) next_look_us_ = kNever;

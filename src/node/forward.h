@@ -66,7 +66,7 @@ class Forwarding {
   // ---- commands of clients -----------------------------------------------------------------------------------
   // Leaves a gap for the reply; it leaves with send_new().  What was bound to the session before holds it back, so a session that gathers binds first.
   void forward(Session& session, const ForwardedUnit& unit);
-  // The same for all parts; one gap.
+  // The same for all parts that are not answered; one gap.  Requires: there is one.
   void gather(Session& session, Gathering&& gathering);
   // Sends what was added since the last call.
   void send_new();
@@ -167,7 +167,8 @@ class Forwarding {
   // Of one unit.
   void take_answer(NodeId from, const ForwardAnswer& answer);
   void on_refusal(NodeId from, uint32_t index, const WaitingUnit& refused);
-  void end_overdue(uint32_t index);
+  // `exclusion`: why the cluster will not have this node; null: it has it.
+  void end_overdue(uint32_t index, const Error* exclusion);
   void finish(uint32_t index, size_t place, std::string_view reply);
   void finish(uint32_t index, size_t place, const Error& error);
   void stop(Partition& partition, Session& session);

@@ -84,6 +84,8 @@ bool is_keyspace_wide(const CommandSpec& spec) {
   return rule != nullptr && rule->arguments_a_key == 0;
 }
 
+bool is_of_all_keys(const CommandSpec& spec) { return is_keyspace_wide(spec) || spec.name == "scan"; }
+
 std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec, Args args) {
   const RuleOf* const rule = rule_of(spec);
   if (rule == nullptr) return std::nullopt;

@@ -30,6 +30,7 @@ struct Gathering {
     std::string request;             // encoded
     std::vector<size_t> positions;   // kByPosition: of its keys
     std::string answer = {};         // encoded
+    bool is_answered = false;        // here, by a copy: nobody is asked
   };
   Rule rule = Rule::kSum;
   bool writes = false;
@@ -48,5 +49,7 @@ struct Gathering {
 std::optional<Gathering> take_apart(const Store& store, const CommandSpec& spec, Args args);
 // The command concerns the whole keyspace, and runs for each partition where that is led.
 bool is_keyspace_wide(const CommandSpec& spec);
+// ... or for one after the other (SCAN).
+bool is_of_all_keys(const CommandSpec& spec);
 
 }  // namespace quorate

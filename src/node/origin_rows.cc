@@ -7,6 +7,7 @@
 #include "node/origin_rows.h"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "cluster/wire.h"
@@ -22,6 +23,11 @@ enum class ReplyKind : uint8_t { kNotKept = 0, kOk = 1, kInteger = 2, kBytes = 3
 
 constexpr std::string_view kOk = "+OK\r\n";
 constexpr size_t kShortMax = 15;  // takes no memory of its own
+
+// The row of the leaders themselves: incarnations are terms, numbers what has been said in them.
+constexpr NodeId kNoOrigin = 0;
+constexpr uint64_t kLeads = 1;
+constexpr uint64_t kAcknowledgesWeakly = 2;
 
 Error damaged() { return Error(ErrorCode::kCorrupt, "what was forwarded to a partition cannot be read"); }
 
@@ -248,6 +254,22 @@ void OriginRows::drop_wait(NodeId origin, uint64_t token) {
   if (at == rows_.begin() || (--at)->first.first != origin) return;
   const auto found = at->second.waits.find(token);
   if (found != at->second.waits.end()) found->second.is_dropped = true;
+}
+
+void OriginRows::say(uint64_t term, uint64_t what) {
+  for (uint64_t number = last(kNoOrigin, term) + 1; number <= what; ++number) {
+    note({.origin = kNoOrigin, .incarnation = term, .number = number, .lowest_wanted = 1}, kOk);
+  }
+}
+
+void OriginRows::begin_term(uint64_t term) { say(term, kLeads); }
+void OriginRows::say_weak(uint64_t term) { say(term, kAcknowledgesWeakly); }
+
+uint64_t OriginRows::weak_term() const {
+  const auto behind = rows_.upper_bound({kNoOrigin, UINT64_MAX});
+  if (behind == rows_.begin()) return 0;
+  const auto& [id, row] = *std::prev(behind);
+  return row.last() >= kAcknowledgesWeakly ? id.second : 0;
 }
 
 void OriginRows::forget_older(const Id& id) {

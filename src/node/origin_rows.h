@@ -60,6 +60,12 @@ class OriginRows {
   void note_wait(const NumberedWrite& wait, std::string_view reply);
   // Its sender has got the reply.
   void drop_wait(NodeId origin, uint64_t token);
+  // What it says of itself, in a row of no origin: that it leads in that term, and that it is going to acknowledge writes with fewer copies
+  // than a commit needs.
+  void begin_term(uint64_t term);
+  void say_weak(uint64_t term);
+  // Who has said so, if nobody has begun a later term since; 0: nobody.
+  uint64_t weak_term() const;
   // What was noted since the last call, for an entry of the log.
   bool has_news() const { return has_news_; }
   void take_news(Buffer& out);
@@ -111,6 +117,7 @@ class OriginRows {
 
   const Row* find(NodeId origin, uint64_t incarnation) const;
   bool has_newer(const Id& id) const;
+  void say(uint64_t term, uint64_t what);
   void forget_older(const Id& id);
   enum class Which : uint8_t { kNews, kLogged };
   static void encode(const Id& id, const Row& row, Which which, Buffer& out);

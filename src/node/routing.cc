@@ -10,6 +10,7 @@
 #include "node/blocking.h"
 #include "node/cluster_view.h"
 #include "node/company.h"
+#include "node/copy_reads.h"
 #include "node/execute.h"
 #include "node/forward.h"
 #include "node/gathering.h"
@@ -40,8 +41,6 @@ KeysPartition partition_of_key(const NodeState& node, std::string_view key) {
   const uint16_t slot = key_slot(key);
   return {.kind = KeysPartition::Kind::kOne, .partition = node.store.partition_of(slot), .slot = slot};
 }
-
-bool is_of_all_keys(const CommandSpec& spec) { return is_keyspace_wide(spec) || spec.name == "scan"; }
 
 // EXEC runs where the keys of all its commands, and those that were watched, are.
 KeysPartition partition_of_transaction(const NodeState& node, const Session& session) {
@@ -191,11 +190,20 @@ Road check_level(NodeState& node, Session& session, const Command& row, const Ke
   return error ? refuse(node, session, *error) : Road::kHere;
 }
 
-// It is led elsewhere.  A connection that has written or read what the copy here does not hold yet must not look back.
-bool is_answered_by_copy(NodeState& node, const Session& session, const Command& row, const Key& first_key, uint32_t partition) {
-  if (first_key.bytes.data() == nullptr || session.has(kInMulti) || session.driver != nullptr) return false;
-  if (!node.company.may_read_copy(session, row.spec->flags, first_key.bytes, partition)) return false;
-  return !node.forwarding->is_waiting(partition, session);
+// All its keys are of the partition.
+bool may_be_answered_by_copy(NodeState& node, const Session& session, const Command& row, Args args, const Key& first_key,
+                             uint32_t partition) {
+  if (!node.company.asks_copies(session)) [[likely]]
+    return false;
+  if (row.has_one_key && first_key.bytes.data() != nullptr) {
+    return is_answered_by_copy(node, session, *row.spec, {&first_key.bytes, 1}, partition);
+  }
+  std::vector<KeyPosition> positions;
+  if (may_have_keys(*row.spec)) find_keys(*row.spec, args, positions);
+  std::vector<std::string_view> keys;
+  for (const KeyPosition& key : positions) keys.push_back(args[key.index]);
+  if (keys.empty() && !is_of_all_keys(*row.spec)) return false;
+  return is_answered_by_copy(node, session, *row.spec, keys, partition);
 }
 
 // About what the command has on the wire: what it changes has not much more, and must fit into one message between nodes.
@@ -206,14 +214,15 @@ size_t bytes_of(Args args) {
   return bytes;
 }
 
-Road at_partition(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key,
+Road at_partition(NodeState& node, Session& session, Command& row, Args args, const Key& first_key,
                   const KeysPartition& keys) {
   const uint32_t partition = keys.partition;
+  const bool serves = node.company.serves(partition);
   node.company.set_partition(partition);
   const bool nothing_waits = node.forwarding->waiting_count() == 0;
   if (bytes_of(args) > node.settings.cluster_request_limit) [[unlikely]]
     return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
-  const bool may_run_here = node.company.serves(partition) && (nothing_waits || !node.forwarding->is_waiting(partition, session));
+  const bool may_run_here = serves && (nothing_waits || !node.forwarding->is_waiting(partition, session));
   const bool is_doubted = may_run_here && node.company.is_doubted(partition, node.now.steady_us);
   if (may_run_here && (!is_doubted || !may_be_sent_again(session, row))) [[likely]] {
     if (cannot_be_kept(node, session, row)) [[unlikely]]
@@ -225,7 +234,15 @@ Road at_partition(NodeState& node, Session& session, const Command& row, Args ar
       return check_level(node, session, row, first_key, partition);
     return Road::kHere;
   }
-  if (!node.company.serves(partition) && is_answered_by_copy(node, session, row, first_key, partition)) return Road::kHere;
+  if (!serves) {
+    if (const auto error = node.company.exclusion()) return refuse(node, session, *error);
+  }
+  if (may_be_answered_by_copy(node, session, row, args, first_key, partition)) {
+    if (!serves) return Road::kHere;
+    // Who leads it may have lost its quorum: nobody is asked for the lease that it would else be read by.
+    read_copy(node, session, row, args, first_key, partition);
+    return Road::kHandled;
+  }
   // What another node has sent is for a partition that is led here, or is refused before it gets here.
   if (session.driver != nullptr) return refuse(node, session, errors::no_leader(partition));
   if (const auto moved = moved_to(node, session, *row.spec, keys)) return redirect(node, session, *moved);
@@ -268,7 +285,7 @@ Road reply_cursor(Session& session, uint64_t cursor) {
 }
 
 // SCAN goes on in the partition that its cursor names.
-Road route_scan(NodeState& node, Session& session, const Command& row, Args args) {
+Road route_scan(NodeState& node, Session& session, Command& row, Args args) {
   // As the handler reads it: what that takes must not walk over the copies that are here.
   const Result<uint64_t> cursor = parse_scan_cursor(args[1]);
   // The handler says what is wrong, or that there is nothing more.
@@ -288,21 +305,26 @@ Road route_scan(NodeState& node, Session& session, const Command& row, Args args
   return road;
 }
 
-// What asks for all keys, from a client that adds up what the nodes say, means those that this node leads.  What writes means all.
-Road gather(NodeState& node, Session& session, Gathering&& parts) {
-  if (is_redirected(node, session) && !parts.writes) {
-    std::erase_if(parts.parts, [&](const Gathering::Part& part) { return !node.company.serves(part.partition); });
-    if (parts.parts.empty()) {
-      Reply reply(session.out, session.protocol);
-      parts.combine(0, reply);
-      return Road::kHandled;
-    }
+Road gather(NodeState& node, Session& session, const CommandSpec& spec, Gathering&& parts) {
+  if (const auto error = node.company.exclusion()) return refuse(node, session, *error);
+  if (answer_parts(node, session, spec, parts) < parts.parts.size()) {
+    forward_parts(node, session, std::move(parts));
+    return forwarded(node);
   }
-  forward_parts(node, session, std::move(parts));
-  return forwarded(node);
+  Reply reply(session.out, session.protocol);
+  parts.combine(node.store.random().next(), reply);
+  return Road::kHandled;
 }
 
-Road route_without_keys(NodeState& node, Session& session, const Command& row, Args args) {
+// What asks for all keys, from a client that adds up what the nodes say, means those that this node leads.  What writes means all.
+Road gather_all_keys(NodeState& node, Session& session, const CommandSpec& spec, Gathering&& parts) {
+  if (is_redirected(node, session) && !parts.writes) {
+    std::erase_if(parts.parts, [&](const Gathering::Part& part) { return !node.company.serves(part.partition); });
+  }
+  return gather(node, session, spec, std::move(parts));
+}
+
+Road route_without_keys(NodeState& node, Session& session, Command& row, Args args) {
   if (row.spec->name == "scan") return route_scan(node, session, row, args);
   if (!is_keyspace_wide(*row.spec)) return Road::kHere;
   if (session.driver != nullptr) {
@@ -311,7 +333,7 @@ Road route_without_keys(NodeState& node, Session& session, const Command& row, A
     if (cannot_be_kept(node, session, row)) return refuse(node, session, write_refusal(node));
     return within(node, session.link_partition);
   }
-  if (auto parts = take_apart(node.store, *row.spec, args)) return gather(node, session, std::move(*parts));
+  if (auto parts = take_apart(node.store, *row.spec, args)) return gather_all_keys(node, session, *row.spec, std::move(*parts));
   return Road::kHandled;
 }
 
@@ -362,10 +384,7 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   // The handler says so.
   if (lacks_value(*row.spec, args)) return Road::kHere;
   if (session.driver == nullptr) {
-    if (auto parts = take_apart(node.store, *row.spec, args)) {
-      forward_parts(node, session, std::move(*parts));
-      return forwarded(node);
-    }
+    if (auto parts = take_apart(node.store, *row.spec, args)) return gather(node, session, *row.spec, std::move(*parts));
   }
   return refuse(node, session, errors::cross_partition());
 }

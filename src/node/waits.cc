@@ -25,6 +25,8 @@ enum ToldFlag : uint8_t {
   kIsStored = 1u << 1,          // the leader has it, or had it, in its log
   kIsGone = 1u << 2,            // nobody has it, or can tell, nor ever will
 };
+// In a token.
+constexpr uint64_t kOfCopy = uint64_t{1} << 63;
 constexpr uint8_t kToldFlags = kCopiesAreSynced | kIsStored | kIsGone;
 
 bool is_log_whole(const NodeState& node) { return node.durability.keeps_log() && node.company.log_is_whole(); }
@@ -57,19 +59,53 @@ std::optional<Told> tell(const NodeState& node, const LogPlace& place) {
   return told;
 }
 
-void take(Waits::AtLeader& known, NodeId from, const Told& told) {
-  // Numbers of another node's log say nothing about this one's.
-  if (std::exchange(known.leader, from) != from) known.must_be_synced.reset();
+// Of the copy here, whoever leads.
+Told tell_of_copy(const NodeState& node, const LogPlace& place) {
+  Told told{.appended = appended(node), .synced = synced(node)};
+  if (node.company.has_stored(place) && is_log_whole(node)) told.flags |= kIsStored;
+  return told;
+}
+
+// Who speaks: the number is of a process.
+struct Teller {
+  NodeId node = 0;
+  uint64_t incarnation = 0;
+};
+Teller self(const NodeState& node) { return {.node = node.company.cluster().own().id}; }
+Teller teller(const NodeState& node, NodeId from) { return {from, node.company.cluster().peers().incarnation_of(from)}; }
+
+void take(Waits::Synced& known, const Teller& from, const Told& told) {
+  // Numbers of another log say nothing about this one's, nor do those of an earlier process, which may have lost the end of its log.
+  if (known.node != from.node || known.incarnation != from.incarnation) known.must_be_synced.reset();
+  known.node = from.node;
+  known.incarnation = from.incarnation;
+  if ((told.flags & kIsStored) == 0) return;
+  if (!known.must_be_synced) known.must_be_synced = told.appended;
+  if (told.synced >= *known.must_be_synced) known.is_synced = true;
+}
+
+void take(Waits::AtLeader& known, const Teller& from, const Told& told) {
   known.others = std::max(known.others, static_cast<uint32_t>(told.others));
   if (told.flags & kIsGone) {
     known.is_gone = true;
+    known.leader.node = from.node;
     known.others = known.synced_others = 0;
     return;
   }
   if (told.flags & kCopiesAreSynced) known.synced_others = known.others;
-  if ((told.flags & kIsStored) == 0) return;
-  if (!known.must_be_synced) known.must_be_synced = told.appended;
-  if (told.synced >= *known.must_be_synced) known.is_synced = true;
+  take(known.leader, from, told);
+}
+
+void take_of_copy(Waits::AtLeader& known, const Teller& from, const Told& told) {
+  const auto found = std::find_if(known.copies.begin(), known.copies.end(), [&](const Waits::Synced& each) { return each.node == from.node; });
+  if (found != known.copies.end()) take(*found, from, told);
+}
+
+// Besides the leader's.  What the leader does not know to be stored there, or must be committed first, does not count yet.
+uint32_t synced_others(const Waits::AtLeader& known) {
+  const auto is_synced = [&](const Waits::Synced& each) { return each.is_synced && each.node != known.leader.node; };
+  const auto count = static_cast<uint32_t>(std::count_if(known.copies.begin(), known.copies.end(), is_synced));
+  return std::max(known.synced_others, std::min(count, known.others));
 }
 
 // ---- what is known -----------------------------------------------------------------------------------------
@@ -93,10 +129,10 @@ Sum sum_of(const NodeState& node, const Waits::Waiting& waiting) {
   if (!waiting.places.empty()) sum.others = UINT32_MAX;
   int64_t wanted = waiting.goal.others;
   for (const Waits::AtLeader& each : waiting.places) {
-    const uint32_t others = waiting.goal.kind == Kind::kSynced ? each.synced_others : each.others;
+    const uint32_t others = waiting.goal.kind == Kind::kSynced ? synced_others(each) : each.others;
     sum.others = std::min(sum.others, others);
-    if (!each.is_synced) sum.synced_here = 0;
-    if (each.leader == 0) sum.is_known = false;
+    if (!each.leader.is_synced) sum.synced_here = 0;
+    if (each.leader.node == 0) sum.is_known = false;
     if (each.is_gone) sum.is_over = true;
     if (!waiting.goal.level.is_set()) continue;
     wanted = node.company.others_wanted(waiting.goal.level, each.place.partition);
@@ -110,12 +146,32 @@ Sum sum_of(const NodeState& node, const Waits::Waiting& waiting) {
 
 // Alone there is one log, of which nothing is left out.
 void look_alone(const NodeState& node, Waits::AtLeader& each) {
-  take(each, 1, {.others = 0, .appended = appended(node), .synced = synced(node), .flags = kIsStored});
+  take(each, {.node = 1}, {.others = 0, .appended = appended(node), .synced = synced(node), .flags = kIsStored});
 }
 
-void look_at(NodeState& node, uint64_t session_id, Waits::AtLeader& each) {
+// Once the leader says that it is stored there: then it is worth asking.
+void ask_copies(NodeState& node, uint64_t session_id, Waits::AtLeader& each, int64_t wanted) {
+  if (each.is_gone || each.others == 0 || synced_others(each) >= std::min<int64_t>(wanted, each.others)) return;
+  if (node.now.steady_us < each.ask_copies_at_us) return;
+  each.ask_copies_at_us = node.now.steady_us + kAskUs;
+  Buffer bytes;
+  write_ask(each.place, session_id | kOfCopy, bytes);
+  for (const NodeId copy : node.company.counted_copies(each.place.partition)) {
+    const auto known = std::find_if(each.copies.begin(), each.copies.end(), [&](const Waits::Synced& one) { return one.node == copy; });
+    if (copy == each.leader.node || (known != each.copies.end() && known->is_synced)) continue;
+    if (known == each.copies.end()) each.copies.push_back({.node = copy});
+    if (copy == self(node).node) {
+      take_of_copy(each, self(node), tell_of_copy(node, each.place));
+    } else {
+      node.company.ask(copy, static_cast<uint64_t>(WaitKind::kAsk), bytes.view());
+    }
+  }
+}
+
+void look_at(NodeState& node, uint64_t session_id, const WaitGoal& goal, Waits::AtLeader& each) {
   if (node.company.is_alone()) return look_alone(node, each);
-  if (const auto told = tell(node, each.place)) return take(each, node.company.cluster().own().id, *told);
+  if (goal.kind == Kind::kSynced && goal.others > 0) ask_copies(node, session_id, each, goal.others);
+  if (const auto told = tell(node, each.place)) return take(each, self(node), *told);
   if (node.now.steady_us < each.ask_at_us) return;
   each.ask_at_us = node.now.steady_us + kAskUs;
   Buffer bytes;
@@ -146,7 +202,7 @@ void begin_wait(NodeState& node, Session& session, const WaitGoal& goal, int64_t
   // Alone a connection's writes are not told apart: all that there are stand for them.
   if (node.company.is_alone()) waiting.places.push_back({});
   if (goal.kind == Kind::kCopies || node.in_transaction) {
-    for (Waits::AtLeader& each : waiting.places) look_at(node, session.id, each);
+    for (Waits::AtLeader& each : waiting.places) look_at(node, session.id, goal, each);
     const Sum sum = sum_of(node, waiting);
     if (sum.is_enough || sum.is_over || node.in_transaction) return reply_sum(session, goal, sum);
   }
@@ -171,7 +227,7 @@ void look_at_waits(NodeState& node) {
   for (auto at = waits.by_session.begin(); at != waits.by_session.end();) {
     const uint64_t id = at->first;
     Waits::Waiting& waiting = (at++)->second;
-    for (Waits::AtLeader& each : waiting.places) look_at(node, id, each);
+    for (Waits::AtLeader& each : waiting.places) look_at(node, id, waiting.goal, each);
     const Sum sum = sum_of(node, waiting);
     if (sum.is_enough || sum.is_over || node.now.steady_us >= waiting.until_us) {
       Session& session = *node.sessions.find(id);
@@ -213,7 +269,7 @@ Status take_wait_message(NodeState& node, ForwardingPeers& peers, NodeId from, u
   const uint64_t token = reader.varint();
   if (kind == static_cast<uint64_t>(WaitKind::kAsk)) {
     if (!reader.good() || !reader.rest().empty()) return corrupt();
-    const auto told = tell(node, place);
+    const auto told = (token & kOfCopy) != 0 ? tell_of_copy(node, place) : tell(node, place);
     if (!told) return done();   // whoever asks will ask another
     Buffer answer;
     write_ask(place, token, answer);
@@ -230,11 +286,12 @@ Status take_wait_message(NodeState& node, ForwardingPeers& peers, NodeId from, u
   told.synced = reader.varint();
   told.flags = reader.byte();
   if (!reader.good() || !reader.rest().empty() || (told.flags & ~kToldFlags) != 0) return corrupt();
-  const auto waiting = node.waits.by_session.find(token);
+  const auto waiting = node.waits.by_session.find(token & ~kOfCopy);
   if (waiting == node.waits.by_session.end()) return done();
   for (Waits::AtLeader& each : waiting->second.places) {
     const bool is_it = each.place.partition == place.partition && each.place.term == place.term && each.place.index == place.index;
-    if (is_it) take(each, from, told);
+    if (!is_it) continue;
+    (token & kOfCopy) != 0 ? take_of_copy(each, teller(node, from), told) : take(each, teller(node, from), told);
   }
   return done();
 }

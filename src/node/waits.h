@@ -1,5 +1,5 @@
 // WAIT and WAITAOF: until so many other copies hold, or have synced, what a connection has written (REPLICATION 8).  The leaders of the
-// partitions are asked, again and again while there are too few.
+// partitions are asked, again and again while there are too few; what other copies have synced, they themselves, since only they know.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,9 @@ struct NodeState;
 //   ask  = varint partition, varint term, varint index, varint token
 //   told = ask, varint others, varint appended, varint synced, u8 flags
 //
-// `others` copies besides the leader's hold what stands at that place, none if it was lost; what the leader's log held when it was asked is synced once a later
-// answer says so (appended, synced).
+// `others` copies besides the leader's hold what stands at that place, none if it was lost; what the log of who answers held when it was asked
+// is synced once a later answer says so (appended, synced).  A token with kOfCopy asks for the copy of the receiver, whoever leads; `others` says
+// nothing then.
 enum class WaitKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 16,
   kTold,
@@ -47,15 +48,22 @@ struct WaitGoal {
 
 // Of a node; fields are for waits.cc.
 struct Waits {
+  // What is known of the log of a node that has what is waited for.
+  struct Synced {
+    NodeId node = 0;            // who has answered last; 0: nobody yet
+    uint64_t incarnation = 0;   // of its process: the next one may count its log anew
+    std::optional<uint64_t> must_be_synced = {};  // since the log has it
+    bool is_synced = false;
+  };
   struct AtLeader {
     LogPlace place;
-    NodeId leader = 0;          // who has answered last; 0: nobody yet
+    Synced leader = {};
     uint32_t others = 0;
-    uint32_t synced_others = 0;
-    std::optional<uint64_t> must_be_synced = {};  // of the leader's log, since it has it
-    bool is_synced = false;
+    uint32_t synced_others = 0; // since the mode says so
+    std::vector<Synced> copies = {}; // that were asked, the leader's not among them
     bool is_gone = false;       // what the connection has written was lost
     int64_t ask_at_us = 0;
+    int64_t ask_copies_at_us = 0;
   };
   struct Waiting {
     WaitGoal goal;

@@ -213,8 +213,36 @@ TEST(LevelsWorld, what_the_leader_has_synced_is_told_to_whoever_asks) {
   for (uint32_t machine = 0; machine < 3; ++machine) {
     EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "+OK\r\n");
     EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "0", "0"}, 5 * kSecondUs), "*2\r\n:1\r\n:0\r\n");
-    // What copies have synced is known only with appendfsync always.
-    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "1", "100"}), "*2\r\n:1\r\n:0\r\n");
+  }
+}
+
+TEST(LevelsWorld, what_copies_have_synced_is_asked_of_them) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    // In several partitions, led by several nodes.
+    for (int key = 0; key < 20; ++key) EXPECT_EQ(cluster.ask(machine, {"SET", "k" + std::to_string(key), "v"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "2", "0"}, 5 * kSecondUs), "*2\r\n:1\r\n:2\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "0", "3", "100"}), "*2\r\n:1\r\n:2\r\n");
+  }
+  // Who has not heard of it has not synced it.
+  const uint32_t partition = cluster.partition_of("k");
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (!cluster.company(machine).serves(partition)) continue;
+    cluster.world().isolate((machine + 1) % 3);
+    EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "2", "3000"}, 5 * kSecondUs), "*2\r\n:1\r\n:1\r\n");
+    cluster.world().heal();
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "2", "0"}, 5 * kSecondUs), "*2\r\n:1\r\n:2\r\n");
+    break;
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LevelsWorld, two_nodes_have_one_other_copy_that_can_be_synced) {
+  CalmCluster cluster(2);
+  for (uint32_t machine = 0; machine < 2; ++machine) {
+    EXPECT_EQ(cluster.ask(machine, {"SET", "k", "v"}), "+OK\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"WAITAOF", "1", "1", "0"}, 5 * kSecondUs), "*2\r\n:1\r\n:1\r\n");
   }
 }
 

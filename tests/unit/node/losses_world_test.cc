@@ -16,11 +16,15 @@ uint32_t leader_of(CalmCluster& cluster, uint32_t partition) {
   return UINT32_MAX;
 }
 
-bool is_told(const std::string& reply, const std::string& kind, uint32_t partition) {
+size_t count_told(const std::string& reply, const std::string& kind, uint32_t partition) {
   const std::string kind_and_partition =
       "$4\r\nkind\r\n$" + std::to_string(kind.size()) + "\r\n" + kind + "\r\n$9\r\npartition\r\n:" + std::to_string(partition) + "\r\n";
-  return reply.find(kind_and_partition) != std::string::npos;
+  size_t count = 0;
+  for (size_t at = reply.find(kind_and_partition); at != std::string::npos; at = reply.find(kind_and_partition, at + 1)) ++count;
+  return count;
 }
+
+bool is_told(const std::string& reply, const std::string& kind, uint32_t partition) { return count_told(reply, kind, partition) != 0; }
 
 TEST(LossesWorld, what_a_leader_acknowledged_alone_before_it_was_killed_is_told_once_it_is_lost) {
   CalmCluster cluster(3);
@@ -65,10 +69,12 @@ TEST(LossesWorld, what_was_only_to_be_committed_is_no_loss) {
   EXPECT_FALSE(is_told(cluster.ask(old_leader, {"QUORUM", "LOST"}), "lost", partition));
 }
 
-TEST(LossesWorld, an_election_without_a_hand_over_is_told_also_after_a_restart) {
+TEST(LossesWorld, an_election_behind_weak_acknowledgements_is_told_also_after_a_restart) {
   CalmCluster cluster(3);
   const uint32_t partition = cluster.partition_of("k");
   const uint32_t old_leader = leader_of(cluster, partition);
+  EXPECT_EQ(cluster.ask(old_leader, {"CLIENT", "QUORUM", "W", "1"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask(old_leader, {"SET", "k", "v"}), "+OK\r\n");
   cluster.world().kill_now(old_leader);
   cluster.pass(2 * kSecondUs);
   const uint32_t new_leader = leader_of(cluster, partition);
@@ -79,6 +85,52 @@ TEST(LossesWorld, an_election_without_a_hand_over_is_told_also_after_a_restart) 
   cluster.pass(3 * kSecondUs);
   cluster.connect_again(new_leader);
   EXPECT_TRUE(is_told(cluster.ask(new_leader, {"QUORUM", "LOST"}), "takeover", partition));
+}
+
+TEST(LossesWorld, an_election_is_told_only_where_something_was_acknowledged_weakly) {
+  CalmCluster cluster(3);
+  const uint32_t partition = cluster.partition_of("k");
+  uint32_t leader = leader_of(cluster, partition);
+  EXPECT_EQ(cluster.ask(leader, {"SET", "k", "v"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask(leader, {"CLIENT", "QUORUM", "W", "1"}), "+OK\r\n");
+  // In other partitions of the same leader, if it has more.
+  for (int number = 0; number < 40; ++number) {
+    const std::string key = "o" + std::to_string(number);
+    if (cluster.partition_of(key) == partition) continue;
+    EXPECT_EQ(cluster.ask(leader, {"SET", key, "v"}), "+OK\r\n");
+  }
+  cluster.world().kill_now(leader);
+  cluster.pass(2 * kSecondUs);
+  leader = leader_of(cluster, partition);
+  ASSERT_LT(leader, 3u);
+  EXPECT_FALSE(is_told(cluster.ask(leader, {"QUORUM", "LOST"}), "takeover", partition));
+  EXPECT_EQ(cluster.ask(leader, {"GET", "k"}), "$1\r\nv\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LossesWorld, the_leader_after_next_does_not_tell_again_what_the_next_has_told) {
+  CalmCluster cluster(3);
+  const uint32_t partition = cluster.partition_of("k");
+  const uint32_t first = leader_of(cluster, partition);
+  EXPECT_EQ(cluster.ask(first, {"CLIENT", "QUORUM", "W", "1"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask(first, {"SET", "k", "v"}), "+OK\r\n");
+  cluster.world().kill_now(first);
+  cluster.pass(2 * kSecondUs);
+  const uint32_t second = leader_of(cluster, partition);
+  ASSERT_LT(second, 3u);
+  EXPECT_TRUE(is_told(cluster.ask(second, {"QUORUM", "LOST"}), "takeover", partition));
+  EXPECT_EQ(cluster.ask(second, {"SET", "k", "of the second"}), "+OK\r\n");
+  cluster.world().heal();
+  cluster.pass(3 * kSecondUs);
+  const uint32_t leads_now = leader_of(cluster, partition);
+  ASSERT_LT(leads_now, 3u);
+  cluster.world().kill_now(leads_now);
+  cluster.pass(2 * kSecondUs);
+  const uint32_t third = leader_of(cluster, partition);
+  ASSERT_LT(third, 3u);
+  if (third == first) cluster.connect_again(first);
+  const size_t told_before = third == second ? 1 : 0;
+  EXPECT_EQ(count_told(cluster.ask(third, {"QUORUM", "LOST"}), "takeover", partition), told_before);
 }
 
 }  // namespace

@@ -40,6 +40,37 @@ TEST(OriginRows, numbers_run_in_order_and_once) {
   EXPECT_EQ(rows.place_of(write(1, 1, 1, 8)), Place::kNext);
 }
 
+TEST(OriginRows, the_log_says_which_leader_acknowledges_weakly_until_a_later_one_begins) {
+  OriginRows leader;
+  OriginRows follower;
+  EXPECT_EQ(leader.weak_term(), 0u);
+  leader.note(write(1), "+OK\r\n");
+  leader.say_weak(5);
+  leader.say_weak(5);
+  EXPECT_EQ(leader.weak_term(), 5u);
+  EXPECT_TRUE(follower.apply(news_of(leader)).ok());
+  EXPECT_EQ(follower.weak_term(), 5u);
+  EXPECT_EQ(follower.digest(), leader.digest());
+  // With a state as well.
+  OriginRows installed;
+  EXPECT_TRUE(installed.install(encoded_rows(leader)).ok());
+  EXPECT_EQ(installed.weak_term(), 5u);
+  // The next one leads, and has said nothing that stands in the log: then it counts for nothing.
+  follower.begin_term(7);
+  EXPECT_EQ(follower.weak_term(), 0u);
+  follower.forget_news();
+  EXPECT_EQ(follower.weak_term(), 5u);
+  follower.begin_term(8);
+  EXPECT_TRUE(leader.apply(news_of(follower)).ok());
+  EXPECT_EQ(leader.weak_term(), 0u);
+  EXPECT_EQ(follower.weak_term(), 0u);
+  EXPECT_EQ(encoded_rows(follower), encoded_rows(leader));
+  follower.say_weak(8);
+  EXPECT_TRUE(leader.apply(news_of(follower)).ok());
+  EXPECT_EQ(leader.weak_term(), 8u);
+  EXPECT_EQ(leader.last(7, 1), 1u);
+}
+
 TEST(OriginRows, what_nobody_wants_is_passed_over_and_forgotten) {
   OriginRows rows;
   rows.note(write(1), ":1\r\n");
