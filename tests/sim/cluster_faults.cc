@@ -166,13 +166,14 @@ void ClusterWorld::cut_off(uint32_t number) {
           .machine = number,
           .life = machine.life});
   }
-  if (!swarm_.kill.on() || prng_.chance(0.6) || ends_forget()) return;
+  if (!swarm_.kill.on() || prng_.chance(0.6) || forgets(number, SimDisk::Loss::kOfProcess)) return;
   // What it alone holds is still there when it starts again.
   machine.down_us = length_us;
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(600'000)),
         .kind = EventKind::kKill,
         .machine = number,
-        .life = machine.life});
+        .life = machine.life,
+        .number = 1});
 }
 
 void ClusterWorld::save(uint32_t number) {
@@ -251,7 +252,7 @@ void ClusterWorld::mend(uint64_t number) {
 void ClusterWorld::kill(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.node->is_dead()) return;
-  if (ends_forget() && !may_forget(number)) return;
+  if (!may_end(number, SimDisk::Loss::kOfProcess)) return;
   machine.down_us = down_us;
   machine.node->die_after(1 + prng_.below(12));
   push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(50'000)),
@@ -262,8 +263,34 @@ void ClusterWorld::kill(uint32_t number, int64_t down_us) {
 
 // Below `always` a machine without power forgets what it had promised; one that keeps all in memory does
 // whenever it ends.  One of them is to be borne; what two lose together may be gone, which is no fault of anybody.
-bool ClusterWorld::may_forget(uint32_t number) const {
-  return modes_.weakest() == raft::Durability::kSynced || others_remember(number);
+// Who was not heard when a stricter mode was decided holds nobody up, and is such a one until it keeps that.
+bool ClusterWorld::forgets(uint32_t number, SimDisk::Loss end) const {
+  const auto bears = end == SimDisk::Loss::kOfPower ? raft::Durability::kSynced : raft::Durability::kOs;
+  if (modes_.weakest() < bears) return true;
+  if (machines_[number]->node == nullptr) return false;
+  const Company& company = company_of(*machines_[number]->node);
+  return company.is_started() && !company.is_alone() && company.cluster().groups().health().kept < bears;
+}
+
+// Whoever does not keep a mode that is promised is one of so few voters of each group that the others do without them, but not without one
+// more, whose disk is gone or that does not vote yet.
+bool ClusterWorld::may_all_end(SimDisk::Loss end) const {
+  bool has_forgetful = false;
+  bool all_others_are_whole = true;
+  for (uint32_t number = 0; number < size(); ++number) {
+    const Machine& machine = *machines_[number];
+    const bool is_there = machine.node != nullptr && !machine.sync_fails;
+    if (is_there && forgets(number, end)) {
+      has_forgetful = true;
+    } else if (!is_there || !company_joined(number)) {
+      all_others_are_whole = false;
+    } else {
+      company_of(*machine.node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) {
+        all_others_are_whole = all_others_are_whole && core.standing() == raft::Standing::kFull;
+      });
+    }
+  }
+  return !has_forgetful || all_others_are_whole;
 }
 
 bool ClusterWorld::others_remember(uint32_t number) const {
@@ -311,7 +338,7 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr || machine.node->is_dead()) return;
   if (swarm_.is_gentle && !can_do_without(number)) return;
-  if (ends_forget() && !may_forget(number)) return;
+  if (!may_end(number, SimDisk::Loss::kOfProcess)) return;
   log(number, "is told to end");
   machine.down_us = down_us;
   machine.shall_end = true;
@@ -326,6 +353,7 @@ void ClusterWorld::end(uint32_t number, int64_t down_us) {
 
 // The whole room at once.  What is synced survives that.
 void ClusterWorld::darken(int64_t down_us) {
+  if (!may_all_end(SimDisk::Loss::kOfPower)) return;
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];
     if (machine.node == nullptr) continue;
@@ -360,14 +388,19 @@ void ClusterWorld::mode_is_stronger() {
 }
 
 void ClusterWorld::end_all(int64_t down_us) {
+  if (!may_all_end(SimDisk::Loss::kOfProcess)) return;
   for (uint32_t number = 0; number < size(); ++number) {
     machines_[number]->down_us = down_us;
     bury(number);
   }
 }
 
-// All others are up and whole, and every group has voters enough without it.
+// All others are up and whole, and every group has voters enough without it, whatever ends next.
 bool ClusterWorld::may_lose_disk(uint32_t number) const {
+  const auto end = modes_.weakest() == raft::Durability::kSynced ? SimDisk::Loss::kOfPower : SimDisk::Loss::kOfProcess;
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (other != number && forgets(other, end)) return false;
+  }
   return size() >= kVotersMin && operator_.is_idle() && !machines_[number]->is_lost && machines_[number]->node_id != 0 && others_remember(number);
 }
 
@@ -386,7 +419,7 @@ void ClusterWorld::lose_disk(uint32_t number) {
 }
 
 void ClusterWorld::lose_power(uint32_t number, int64_t down_us) {
-  if (!may_forget(number)) return;
+  if (!may_end(number, SimDisk::Loss::kOfPower)) return;
   kill(number, down_us);
   machines_[number]->power_fails = machines_[number]->node != nullptr;
 }

@@ -63,10 +63,20 @@ void ClusterKept::forgive(uint64_t node, raft::Durability mode) {
   }
 }
 
-void ClusterKept::forget_all() {
+// What is proposed in this term from now on comes behind this, whoever leads it.
+void ClusterKept::note_end(const raft::Core& core) {
+  raft::Position& end = ends_[core.options().group.value];
+  end = std::max(end, raft::Position{core.epoch(), core.term(), core.last_index()});
+}
+
+void ClusterKept::lose_for_good(const std::vector<uint64_t>& nodes) {
   ++generation_;
   acknowledged_.clear();
   forgiven_.clear();
+  for (const auto& [group, end] : ends_) {
+    for (const uint64_t node : nodes) lost_.try_emplace({node, group}, end);
+  }
+  ends_.clear();
 }
 
 void ClusterKept::begin(raft::Durability mode) {
@@ -88,12 +98,20 @@ bool ClusterKept::is_forgiven(uint64_t group, const raft::Member& voter) const {
   return found != forgiven_.end() && found->second >= mode_;
 }
 
+// It is lost, and was there when this was acknowledged.
+bool ClusterKept::may_have_been_on(uint64_t group, const raft::Member& voter, const Acknowledged& acknowledged) const {
+  const auto found = lost_.find({voter.node.value, group});
+  if (found == lost_.end()) return false;
+  return raft::Position{acknowledged.epoch, acknowledged.term, acknowledged.index} <= found->second;
+}
+
 std::string ClusterKept::judge() const {
   for (const auto& [group, acknowledged] : acknowledged_) {
     const auto found = holders_.find(group);
     for (const raft::Half& half : acknowledged.halves) {
       const auto holders = std::count_if(half.voters.begin(), half.voters.end(), [&](const raft::Member& voter) {
-        return (found != holders_.end() && found->second.contains(voter.replica.value)) || is_forgiven(group, voter);
+        return (found != holders_.end() && found->second.contains(voter.replica.value)) || is_forgiven(group, voter) ||
+               may_have_been_on(group, voter, acknowledged);
       });
       if (static_cast<uint32_t>(holders) >= half.quorums().commit) continue;
       return "group " + std::to_string(group) + ": " + std::to_string(acknowledged.index.value) + " is acknowledged, " + std::to_string(holders) +

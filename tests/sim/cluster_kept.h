@@ -14,15 +14,18 @@
 namespace quorate::sim {
 
 // Calls: note after each turn of a node, for each of its replicas; forgive when a process has ended.  Now and then begin, count for each
-// replica that would be left, judge.
+// replica that would be left, judge.  note_end for each replica, then lose_for_good, when nodes are lost for good.
 class ClusterKept {
  public:
   void note(const raft::Core& core);
   // What the node acknowledged in this mode, or a weaker one, it may have forgotten; until its copies may vote again, which is what they
   // have to know.  A disk that is gone for good has forgotten everything, and its node never comes back.
   void forgive(uint64_t node, raft::Durability mode);
-  // Copies are lost for good, and an operator lets those that are left go on: what was acknowledged before is no matter any more.
-  void forget_all();
+  // The log of a replica ends here when nodes are about to be lost.
+  void note_end(const raft::Core& core);
+  // Their copies are gone, and an operator lets those that are left go on.  A leader of before may stand for a while, and what it had
+  // committed is on those that are left as far as it was ever there; what is acknowledged from here on has to be on others than those.
+  void lose_for_good(const std::vector<uint64_t>& nodes);
 
   void begin(raft::Durability mode);
   // One that would be left, and up to where its log would be there.
@@ -44,10 +47,13 @@ class ClusterKept {
   };
   static std::vector<raft::Half> halves_of(const raft::Core& leader);
   bool is_forgiven(uint64_t group, const raft::Member& voter) const;
+  bool may_have_been_on(uint64_t group, const raft::Member& voter, const Acknowledged& acknowledged) const;
 
   std::map<uint64_t, Acknowledged> acknowledged_;                              // by group
   std::map<std::pair<uint64_t, uint64_t>, raft::Durability> forgiven_;   // by node and group
   uint64_t generation_ = 0;
+  std::map<uint64_t, raft::Position> ends_;                              // by group: what a node that is lost now can have held at most
+  std::map<std::pair<uint64_t, uint64_t>, raft::Position> lost_;         // by node and group: the same of those that are lost
   raft::Durability mode_ = raft::Durability::kMemory;
   std::map<uint64_t, std::set<uint64_t>> holders_;   // replicas, by group
 };

@@ -194,9 +194,12 @@ void ClusterWorld::bury(uint32_t number) {
     // Without power nothing is closed: the client finds out.
     if (line.machine == number && line.life != 0 && !machine.power_fails) tell_closed(id, line);
   }
-  push({.at = now_us_ + std::max(machine.down_us, restart_us),
-        .kind = EventKind::kStart,
-        .machine = number});
+  push_start(number, now_us_ + std::max(machine.down_us, restart_us));
+}
+
+// If no process was there in between, with an end of its own.
+void ClusterWorld::push_start(uint32_t number, int64_t at_us) {
+  push({.at = at_us, .kind = EventKind::kStart, .machine = number, .life = machines_[number]->life});
 }
 
 // ---- clocks
@@ -231,7 +234,7 @@ void ClusterWorld::log(uint32_t number, std::string_view text) {
 
 void ClusterWorld::replace(uint32_t number) {
   Machine& machine = *machines_[number];
-  if (std::exchange(machine.is_lost, false)) push({.at = now_us_, .kind = EventKind::kStart, .machine = number});
+  if (std::exchange(machine.is_lost, false)) push_start(number, now_us_);
   machine.power_fails = true;
   machine.down_us = 0;
   bury(number);
@@ -241,8 +244,14 @@ void ClusterWorld::replace(uint32_t number) {
 }
 
 void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
+  for (const auto& machine : machines_) {
+    if (machine->node == nullptr || !company_of(*machine->node).is_started()) continue;
+    company_of(*machine->node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) { kept_.note_end(core); });
+  }
+  std::vector<uint64_t> nodes;
   for (const uint32_t number : lost) {
     Machine& machine = *machines_[number];
+    nodes.push_back(machine.node_id);
     machine.power_fails = true;
     machine.down_us = INT64_MAX / 4;
     bury(number);
@@ -251,7 +260,7 @@ void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
     machine.told_losses.clear();
   }
   oracle_.note_lost();
-  kept_.forget_all();
+  kept_.lose_for_good(nodes);
   looks_at_kept_ = false;
   std::fill(copies_seen_.begin(), copies_seen_.end(), 0);
 }
@@ -275,9 +284,7 @@ void ClusterWorld::heal() {
       machine.node->set_config("maxmemory", "0");
       machine.node->die_after(UINT64_MAX);
     } else if (!machine.is_lost) {
-      push({.at = now_us_ + 1 + static_cast<int64_t>(prng_.below(100'000)),
-            .kind = EventKind::kStart,
-            .machine = number});
+      push_start(number, now_us_ + 1 + static_cast<int64_t>(prng_.below(100'000)));
     }
   }
 }

@@ -91,11 +91,14 @@ void ClusterWorld::handle(Event& event) {
       return handle_node(event);
     case EventKind::kStart:
       if (machines_[event.machine]->node != nullptr || machines_[event.machine]->is_lost) return;
+      // It has been started since, and is down for another reason.
+      if (machines_[event.machine]->life != event.life) return;
       check_absence(event.machine);
       return start_node(event.machine);
     case EventKind::kKill:
-      if (machines_[event.machine]->life == event.life) bury(event.machine);
-      return;
+      if (machines_[event.machine]->life != event.life) return;
+      if (event.number != 0 && !may_end(event.machine, SimDisk::Loss::kOfProcess)) return;
+      return bury(event.machine);
     case EventKind::kAbsent:
       if (machines_[event.machine]->told_us != static_cast<int64_t>(event.number)) return;
       check_absence(event.machine);

@@ -152,7 +152,7 @@ class ClusterWorld final : private NetworkHost,
     kDrain,     // a client takes what its socket holds
     kLost,      // a node that was paused learns that connection `number` is gone
     kStart,     // of a node
-    kKill,      // of a process that was to die at some output and did not come to one
+    kKill,      // of a process that was to die at some output and did not come to one; with `number` 1 if it may
     kClient,    // client `number` wakes
     kRequest,   // bytes arrive at a node on line `number`
     kHangUp,    // a node learns that the client has closed line `number`
@@ -284,6 +284,7 @@ class ClusterWorld final : private NetworkHost,
   void on_line(uint32_t machine, std::string_view line);
   void tell_lone_mode();
   void bury(uint32_t machine);
+  void push_start(uint32_t machine, int64_t at_us);
   Instant clock(const Machine& machine) const;
   void show_clock(Machine& machine);
   int64_t world_us(const Machine& machine, int64_t steady_us) const;
@@ -386,10 +387,11 @@ class ClusterWorld final : private NetworkHost,
   void lose_disk(uint32_t machine);
   void save(uint32_t machine);
   void end(uint32_t machine, int64_t down_us);
-  bool may_forget(uint32_t machine) const;
+  // Such an end may take what the machine has acknowledged: by the mode, or since it does not keep yet what has been decided without it.
+  bool forgets(uint32_t machine, SimDisk::Loss end) const;
+  bool may_end(uint32_t machine, SimDisk::Loss end) const { return !forgets(machine, end) || others_remember(machine); }
+  bool may_all_end(SimDisk::Loss end) const;
   bool may_change_mode() const;
-  // Processes, not only machines without power.
-  bool ends_forget() const { return modes_.weakest() == raft::Durability::kMemory; }
   // All others are up, whole, and enough for every group.
   bool others_remember(uint32_t machine) const;
   bool can_do_without(uint32_t machine) const;

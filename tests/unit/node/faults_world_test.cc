@@ -1,0 +1,68 @@
+// What the world `cluster` may do to its nodes and may want of them, where a drawn lifetime asked for more than is promised.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/unit/node/calm_cluster.h"
+
+namespace quorate::sim {
+namespace {
+
+raft::Durability kept_by(CalmCluster& cluster, uint32_t machine) { return cluster.company(machine).cluster().groups().health().kept; }
+
+// Two of three would have forgotten, or are gone, though no process that ends takes anything by the mode that is promised.
+TEST(FaultsWorld, who_does_not_keep_the_mode_yet_is_not_killed_while_another_one_is_missing) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "appendonly", "no", "appendfsync", "no"}, 5 * kSecondUs), "+OK\r\n");
+  cluster.pass(kSecondUs);
+  cluster.world().isolate(2);
+  cluster.pass(kSecondUs);
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "appendonly", "yes", "appendfsync", "always"}, 10 * kSecondUs), "+OK\r\n");
+  EXPECT_EQ(kept_by(cluster, 1), raft::Durability::kSynced);
+  EXPECT_EQ(kept_by(cluster, 2), raft::Durability::kMemory);
+  cluster.world().kill_now(0);
+  cluster.world().kill(2, kSecondUs / 100);
+  cluster.pass(kSecondUs / 5);
+  EXPECT_EQ(cluster.world().crashes(), 1u);
+  // It keeps what it acknowledges, and may end at any time.
+  cluster.world().kill(1, kSecondUs / 100);
+  cluster.pass(kSecondUs / 5);
+  EXPECT_EQ(cluster.world().crashes(), 2u);
+  cluster.world().heal();
+  cluster.pass(10 * kSecondUs);
+  EXPECT_EQ(cluster.world().describe_unsettled(), "");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// A leader whose followers are lost for good stands for its term until an operator has given them up.
+TEST(FaultsWorld, what_was_acknowledged_before_nodes_were_lost_for_good_need_not_be_on_others) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"SET", "key", "value"}), "+OK\r\n");
+  cluster.world().look_at_kept();
+  cluster.pass(3 * kSecondUs);
+  cluster.world().lose_for_good({1, 2});
+  cluster.world().look_at_kept();
+  const uint64_t looks = cluster.world().kept_looks();
+  cluster.pass(3 * kSecondUs);
+  EXPECT_GT(cluster.world().kept_looks(), looks);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// They would be taken for those that are gone.
+TEST(FaultsWorld, who_was_lost_for_good_is_not_started_by_a_start_of_before) {
+  CalmCluster cluster(3);
+  cluster.world().kill(1, 2 * kSecondUs);
+  cluster.pass(kSecondUs / 5);
+  ASSERT_EQ(cluster.world().node(1), nullptr);
+  cluster.world().heal();
+  cluster.pass(kSecondUs / 5);
+  ASSERT_NE(cluster.world().node(1), nullptr);
+  cluster.world().lose_for_good({1});
+  cluster.pass(3 * kSecondUs);
+  EXPECT_EQ(cluster.world().node(1), nullptr);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+}  // namespace
+}  // namespace quorate::sim
