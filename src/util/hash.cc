@@ -117,6 +117,14 @@ uint64_t hash64(std::string_view bytes, uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+uint64_t hash64(std::span<const std::string_view> parts, uint64_t seed) {
+  if (parts.size() == 1) return hash64(parts.front(), seed);
+  XXH3_state_t state{};
+  XXH3_64bits_reset_withSeed(&state, seed);
+  for (const std::string_view part : parts) XXH3_64bits_update(&state, part.data(), part.size());
+  return XXH3_64bits_digest(&state);
+}
+
 Hash128 hash128(std::string_view bytes, uint64_t seed) {
   const XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
   return {.low = hash.low64, .high = hash.high64};

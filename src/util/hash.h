@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace quorate {
 
 // XXH3, 64 bits, with a seed (a random one a process guards tables against chosen keys).
 uint64_t hash64(std::string_view bytes, uint64_t seed);
+// The same of the parts, one behind the other.
+uint64_t hash64(std::span<const std::string_view> parts, uint64_t seed);
 
 // The same, 128 bits.  A sum adds each half by itself: of things whose order does not matter.
 struct Hash128 {

@@ -32,5 +32,18 @@ TEST(Crc64, of_a_long_run_is_that_of_its_pieces) {
   }
 }
 
+TEST(Hash, parts_have_the_hash_of_the_whole) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text.push_back(static_cast<char>(i * 31));
+  for (const size_t size : {0u, 1u, 16u, 200u, 241u, 1024u, 5000u}) {
+    const std::string_view whole = std::string_view(text).substr(0, size);
+    for (const size_t cut : {0u, 1u, 100u, 1025u}) {
+      const std::string_view parts[] = {whole.substr(0, std::min(cut, size)), whole.substr(std::min(cut, size))};
+      EXPECT_EQ(hash64(std::span(parts), 7), hash64(whole, 7)) << size << " cut at " << cut;
+      EXPECT_EQ(hash64(std::span(&whole, 1), 7), hash64(whole, 7));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace quorate

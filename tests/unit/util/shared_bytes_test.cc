@@ -33,5 +33,30 @@ TEST(SharedBytes, nothing_owns_nothing) {
   EXPECT_EQ(SharedBytes(empty).view(), "");
 }
 
+TEST(SharedBytes, two_parts_stand_one_behind_the_other) {
+  const SharedBytes both("one", "two");
+  EXPECT_EQ(both.view(), "onetwo");
+  EXPECT_EQ(SharedBytes("", "two").view(), "two");
+  EXPECT_EQ(SharedBytes("one", "").view(), "one");
+  EXPECT_TRUE(SharedBytes("", "").empty());
+}
+
+TEST(SharedBytes, a_buffer_is_kept_and_not_copied) {
+  Buffer buffer;
+  buffer.append("front and the rest");
+  const char* const place = buffer.data();
+  SharedBytes rest(std::move(buffer), 10);
+  EXPECT_TRUE(buffer.empty());
+  EXPECT_EQ(rest.view(), "the rest");
+  EXPECT_EQ(rest.view().data(), place + 10);
+  const SharedBytes other = rest;
+  EXPECT_EQ(rest.owners(), 2u);
+  rest = SharedBytes();
+  EXPECT_EQ(other.view(), "the rest");
+  Buffer nothing;
+  nothing.append("all of it");
+  EXPECT_TRUE(SharedBytes(std::move(nothing), 9).empty());
+}
+
 }  // namespace
 }  // namespace quorate
