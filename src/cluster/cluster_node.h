@@ -122,7 +122,7 @@ class ClusterNode final : private GroupsClient {
     flush(now);
   }
   PeersOutput& peers_output() { return peers_.output(); }
-  Buffer& output_of(ConnectionId connection) { return peers_.output_of(connection); }
+  Outgoing& output_of(ConnectionId connection) { return peers_.output_of(connection); }
   // Messages that are the node's own (kinds from kFirstOfOwner on) of members.  An error: they cannot be read, the link is refused.
   static constexpr uint64_t kFirstOfOwner = static_cast<uint64_t>(PeerMessageKind::kOfNode) + 16;
   using OnMessage = std::function<Status(NodeId from, uint64_t kind, std::string_view bytes)>;

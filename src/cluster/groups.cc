@@ -159,7 +159,7 @@ void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
     // Nothing to write, but messages that wait for what was written before: they queue behind it.
     const bool waits = output.write.writes() || !pending_.empty() || !writes_.empty();
     if (waits) {
-      writes_.push_back({group, std::move(output.write)});
+      add_write(group, output.write);
     } else {
       std::move(output.write.then_send.begin(), output.write.then_send.end(), std::back_inserter(to_send_));
     }
@@ -177,6 +177,21 @@ void Groups::carry_out(Instant now, Slot& slot, raft::Output& output) {
     led_is_stale_ = true;
   }
   if (output.copies_grew || output.configuration_changed) client_.on_copies(group);
+}
+
+// Takes what is in it, and gives it the room of one that is done with.
+void Groups::add_write(GroupId group, raft::DurableWrite& write) {
+  GroupWrite& added = writes_.emplace_back();
+  added.group = group;
+  if (!spare_writes_.empty()) {
+    added.write = std::move(spare_writes_.back());
+    spare_writes_.pop_back();
+  }
+  added.write.number = write.number;
+  added.write.hard_state = std::move(write.hard_state);
+  added.write.log_base = std::move(write.log_base);
+  added.write.append.swap(write.append);
+  added.write.then_send.swap(write.then_send);
 }
 
 // Gives the input to every core that `concerns` picks.
@@ -463,7 +478,10 @@ Status Groups::receive(Instant now, NodeId from, PeerMessageKind kind, std::stri
 }
 
 Status Groups::receive_message(Instant now, NodeId from, std::string_view bytes) {
-  TRY(raft::Message message, raft::decode_message(bytes));
+  // In its place from the start: it is large, and nothing is sent more often.
+  raft::Input input(std::in_place_type<raft::in::Receive>);
+  raft::Message& message = std::get<raft::in::Receive>(input).message;
+  TRY(raft::decode_message(bytes, message));
   if (!bytes.empty()) return Error(ErrorCode::kCorrupt, "group message: more than the end");
   const raft::Core* const core = find(message.group);
   const bool is_for_us = core != nullptr && message.to == core->options().self && message.from.node == from;
@@ -471,7 +489,7 @@ Status Groups::receive_message(Instant now, NodeId from, std::string_view bytes)
     ++messages_dropped_;
     return done();
   }
-  run(now, *slots_[message.group.value], raft::in::Receive{std::move(message)});
+  run(now, *slots_[message.group.value], input);
   return done();
 }
 
@@ -557,22 +575,31 @@ void Groups::end_turn(Instant now, Peers& peers) {
   }
   release_held();
   Buffer bytes;
+  std::vector<SharedPart> large;
+  std::vector<KnownLink> links;
+  const auto link_to = [&](NodeId node) {
+    for (const KnownLink& known : links) {
+      if (known.node == node) return known.link;
+    }
+    return links.emplace_back(KnownLink{node, peers.link(node.value, PeerLane::kData)}).link;
+  };
   for (raft::Message& message : to_send_) {
     const raft::Core* const from = acknowledges(message) ? find(message.group) : nullptr;
     if (from != nullptr && !from->keeps_mode() && !options_.mistakes.unkept_is_acknowledged) {
       if (is_true_of(*from, message)) hold_back(std::move(message));
       continue;
     }
-    Link* const link = peers.link(message.to.node.value, PeerLane::kData);
+    Link* const link = link_to(message.to.node);
     // Nobody is there: cores send again what matters.
     if (link == nullptr) continue;
     bytes.clear();
-    raft::encode(message, bytes);
-    if (bytes.size() > Link::kMessageMax) {
+    large.clear();
+    raft::encode(message, bytes, large);
+    if (Link::size_of(bytes.view(), large) > Link::kMessageMax) {
       ++messages_dropped_;
       continue;
     }
-    link->add(static_cast<uint64_t>(PeerMessageKind::kGroup), bytes.view());
+    link->add(static_cast<uint64_t>(PeerMessageKind::kGroup), bytes.view(), large);
   }
   to_send_.clear();
   for (const auto& [node, slot] : pairs_) {
@@ -590,8 +617,23 @@ void Groups::end_turn(Instant now, Peers& peers) {
 
 const std::vector<GroupWrite>& Groups::begin_record(uint64_t record) {
   CHECK(pending_.empty() || pending_.back().record < record);
-  pending_.push_back({record, std::exchange(writes_, {})});
-  return pending_.back().writes;
+  PendingRecord& pending = pending_.emplace_back(PendingRecord{.record = record, .writes = {}});
+  if (!spare_records_.empty()) {
+    pending.writes = std::move(spare_records_.back());
+    spare_records_.pop_back();
+  }
+  pending.writes.swap(writes_);
+  return pending.writes;
+}
+
+void Groups::keep_room_of(raft::DurableWrite& write) {
+  const bool is_large = write.append.capacity() > kSpareRoomMax || write.then_send.capacity() > kSpareRoomMax;
+  if (is_large || spare_writes_.size() == kSpareWritesMax) return;
+  write.hard_state.reset();
+  write.log_base.reset();
+  write.append.clear();
+  write.then_send.clear();
+  spare_writes_.push_back(std::move(write));
 }
 
 void Groups::stored(Instant now, uint64_t record) {
@@ -600,8 +642,14 @@ void Groups::stored(Instant now, uint64_t record) {
     pending_.pop_front();
     for (GroupWrite& each : done_with.writes) {
       std::move(each.write.then_send.begin(), each.write.then_send.end(), std::back_inserter(to_send_));
-      if (each.write.number.none() || find(each.group) == nullptr) continue;
-      run(now, *slots_[each.group.value], raft::in::Persisted{each.write.number});
+      if (!each.write.number.none() && find(each.group) != nullptr) {
+        run(now, *slots_[each.group.value], raft::in::Persisted{each.write.number});
+      }
+      keep_room_of(each.write);
+    }
+    done_with.writes.clear();
+    if (spare_records_.size() < kSpareRecordsMax && done_with.writes.capacity() <= kSpareWritesMax) {
+      spare_records_.push_back(std::move(done_with.writes));
     }
   }
 }

@@ -188,6 +188,11 @@ class Groups {
     uint64_t record = 0;
     std::vector<GroupWrite> writes;
   };
+  // Those that a turn has asked for.
+  struct KnownLink {
+    raft::NodeId node;
+    Link* link = nullptr;
+  };
 
   // How well a member could lead.
   enum class Successor : uint8_t {
@@ -201,6 +206,8 @@ class Groups {
   int64_t cores_deadline() const;
   void set_deadline(Slot& slot, int64_t deadline_us);
   void run(Instant now, Slot& slot, const raft::Input& input);
+  void add_write(raft::GroupId group, raft::DurableWrite& write);
+  void keep_room_of(raft::DurableWrite& write);
   void carry_out(Instant now, Slot& slot, raft::Output& output);
   void silence(Instant now, raft::NodeId node);
   void step_pair(Instant now, raft::NodeId node, PairSlot& slot, const beats::Input& input);
@@ -235,6 +242,12 @@ class Groups {
   std::vector<raft::Message> held_;
   std::vector<GroupWrite> writes_;
   std::deque<PendingRecord> pending_;
+  // Writes and records that are done with: empty vectors with room, so that a step allocates none.
+  static constexpr size_t kSpareWritesMax = 256;
+  static constexpr size_t kSpareRecordsMax = 4;
+  static constexpr size_t kSpareRoomMax = 64;
+  std::vector<raft::DurableWrite> spare_writes_;
+  std::vector<std::vector<GroupWrite>> spare_records_;
   uint64_t messages_dropped_ = 0;
   size_t window_bytes_max_ = 0;                 // of groups that are added
 };

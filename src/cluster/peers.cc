@@ -225,7 +225,7 @@ void Peers::remove(ConnectionId id) {
 
 void Peers::close(ConnectionId id) {
   Connection& connection = *find(id);
-  if (!connection.is_closed) output_.close.push_back({.connection = id, .last_words = std::move(connection.link.output())});
+  if (!connection.is_closed) output_.close.push_back({.connection = id, .last_words = connection.link.output().take_front()});
   remove(id);
 }
 
@@ -527,7 +527,7 @@ void Peers::end_turn() {
   }
 }
 
-Buffer& Peers::output_of(ConnectionId id) {
+Outgoing& Peers::output_of(ConnectionId id) {
   Connection* const connection = find(id);
   CHECK(connection != nullptr);
   return connection->link.output();

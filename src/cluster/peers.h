@@ -176,7 +176,7 @@ class Peers {
   // Closes the frames of this turn and fills PeersOutput::flush.
   void end_turn();
   // Bytes to be sent on a connection; the driver takes all of them.  Requires: it was in PeersOutput::flush.
-  Buffer& output_of(ConnectionId connection);
+  Outgoing& output_of(ConnectionId connection);
 
   PeersOutput& output() { return output_; }
   std::vector<PeerEvent>& events() { return events_; }

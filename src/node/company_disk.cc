@@ -53,10 +53,11 @@ void Company::make_records() {
   Durability& durability = node_.durability;
   // Otherwise a process that ends here would never tell.
   while (!is_silent_ && !must_note_first() && cluster_->has_record()) {
-    Buffer body;
-    const auto needs = cluster_->begin_record(group_log_.next_number(), body, keeping_);
-    group_log_.add(needs, body.view(), node_.newest_stamp_ms, durability.log(), durability.requests);
-    if (!body.empty()) {
+    Buffer record = LogWriter::begin_record();
+    const auto needs = cluster_->begin_record(group_log_.next_number(), record, keeping_);
+    const bool has_body = GroupLog::has_body(record);
+    group_log_.add(needs, std::move(record), node_.newest_stamp_ms, durability.log(), durability.requests);
+    if (has_body) {
       if (mark_.mode() == raft::Durability::kSynced) durability.sync();
       return;
     }

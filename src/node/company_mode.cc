@@ -94,11 +94,11 @@ void Company::follow_appendonly() {
   }
   if (bare_record_ != 0 || keeping_ == Keeping::kBare || node_.durability.refuses_writes()) return;
   // Nothing may be left out before it is on disk that the log is a bare one (cluster/group_record.h).
-  Buffer body;
-  encode_bare_beginning(meta_group(node_.store.partition_count()), body);
+  Buffer record = LogWriter::begin_record();
+  encode_bare_beginning(meta_group(node_.store.partition_count()), record);
   bare_record_ = group_log_.next_number();
   raise_time(node_, node_.now.unix_ms);
-  group_log_.add(ClusterNode::RecordNeeds::kSync, body.view(), node_.newest_stamp_ms, node_.durability.log(), node_.durability.requests);
+  group_log_.add(ClusterNode::RecordNeeds::kSync, std::move(record), node_.newest_stamp_ms, node_.durability.log(), node_.durability.requests);
 }
 
 void Company::follow_mark() {

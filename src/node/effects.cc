@@ -12,6 +12,9 @@ namespace quorate {
 
 namespace {
 
+// What is larger is written by the disk's thread: the turn is not to wait for so much.
+constexpr size_t kInlineBytesMax = size_t{1} << 20;
+
 // 1. The log.  What can be written at once is, so that the replies behind it need not wait.
 void carry_out_disk_requests(NodeState& node, Driver& driver) {
   std::vector<DiskRequest> requests;
@@ -21,7 +24,7 @@ void carry_out_disk_requests(NodeState& node, Driver& driver) {
     const bool inline_appends = node.settings.appendfsync != FsyncPolicy::kAlways;
     for (DiskRequest& request : requests) {
       const bool is_inline = inline_appends && request.lane == DiskLane::kLog &&
-                             request.op == DiskRequest::Op::kAppend;
+                             request.op == DiskRequest::Op::kAppend && request.bytes.size() <= kInlineBytesMax;
       auto reply = driver.disk(std::move(request), is_inline ? DiskPlace::kInline : DiskPlace::kBackground);
       if (reply) on_disk_reply(node, std::move(*reply));
     }

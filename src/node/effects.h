@@ -38,7 +38,7 @@ class Driver : public SessionDriver {
   // Connects; Node::peer_dialled or Node::peer_lost follows in a later turn.
   virtual void dial(ConnectionId connection, const PeerAddress& address) = 0;
   // Takes all of `bytes` and empties it.  Ignored if the connection is gone.
-  virtual void send_to_peer(ConnectionId connection, Buffer& bytes) = 0;
+  virtual void send_to_peer(ConnectionId connection, Outgoing& bytes) = 0;
   // Sends the last words if the socket takes them at once, and closes.  No Node::peer_lost follows.
   virtual void close_peer(ConnectionId connection, Buffer& last_words) = 0;
 };

@@ -1,16 +1,18 @@
 // Numbers of records, and what each waits for.
 #include "node/group_log.h"
 
+#include <utility>
+
 namespace quorate {
 
-void GroupLog::add(ClusterNode::RecordNeeds needs, std::string_view body, int64_t unix_ms, LogWriter& log,
+void GroupLog::add(ClusterNode::RecordNeeds needs, Buffer&& record, int64_t unix_ms, LogWriter& log,
                    std::vector<DiskRequest>& requests) {
-  Waiting record{.number = ++last_, .sequence = 0, .needs = needs};
-  if (!body.empty()) {
-    record.sequence = log.append_groups(body, unix_ms, requests);
+  Waiting waiting{.number = ++last_, .sequence = 0, .needs = needs};
+  if (has_body(record)) {
+    waiting.sequence = log.append_groups(std::move(record), unix_ms, requests);
     if (needs == ClusterNode::RecordNeeds::kSync) log.sync(requests);
   }
-  waiting_.push_back(record);
+  waiting_.push_back(waiting);
 }
 
 uint64_t GroupLog::stored(const LogWriter& log, raft::Durability mode) {

@@ -4,13 +4,14 @@
 
 #include <cstdint>
 #include <deque>
-#include <string_view>
 #include <vector>
 
 #include "cluster/cluster_node.h"
 #include "cluster/raft/configuration.h"
 #include "persist/disk.h"
+#include "persist/log_format.h"
 #include "persist/log_writer.h"
+#include "util/buffer.h"
 
 namespace quorate {
 
@@ -20,9 +21,10 @@ class GroupLog {
  public:
   // For ClusterNode::begin_record.
   uint64_t next_number() const { return last_ + 1; }
-  // Writes the record next_number(), and asks for a sync where it needs one.  An empty one (of a bare log) takes no place in the log and is
-  // stored with those before it.
-  void add(ClusterNode::RecordNeeds needs, std::string_view body, int64_t unix_ms, LogWriter& log, std::vector<DiskRequest>& requests);
+  // Writes the record next_number(), and asks for a sync where it needs one.  One without a body (of a bare log) takes no place in the log and
+  // is stored with those before it.  `record`: the body behind LogWriter::begin_record().
+  void add(ClusterNode::RecordNeeds needs, Buffer&& record, int64_t unix_ms, LogWriter& log, std::vector<DiskRequest>& requests);
+  static bool has_body(const Buffer& record) { return record.size() > RecordHeader::kSize; }
   // The last record that is stored, for ClusterNode::stored.  `mode`: what storing an entry means; terms and votes are synced in every one.
   uint64_t stored(const LogWriter& log, raft::Durability mode);
   bool is_idle() const { return waiting_.empty(); }

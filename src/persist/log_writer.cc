@@ -95,13 +95,22 @@ uint64_t LogWriter::append(std::span<const LogEntry> entries, int64_t unix_ms,
 
 uint64_t LogWriter::append_groups(std::string_view body, int64_t unix_ms,
                                   std::vector<DiskRequest>& requests) {
+  Buffer record = begin_record();
+  record.append(body);
+  return append_groups(std::move(record), unix_ms, requests);
+}
+
+Buffer LogWriter::begin_record() {
+  Buffer record;
+  record.reserve(RecordHeader::kSize);
+  record.commit(RecordHeader::kSize);
+  return record;
+}
+
+uint64_t LogWriter::append_groups(Buffer&& record, int64_t unix_ms, std::vector<DiskRequest>& requests) {
   CHECK(!segment_.empty());
   if (segment_kind_ == RecordHeader::Kind::kTurn) start_segment(requests);
-  Buffer bytes;
-  bytes.reserve(RecordHeader::kSize + body.size());
-  bytes.commit(RecordHeader::kSize);
-  bytes.append(body);
-  return add_record(RecordHeader::Kind::kGroups, std::move(bytes), unix_ms, requests);
+  return add_record(RecordHeader::Kind::kGroups, std::move(record), unix_ms, requests);
 }
 
 uint64_t LogWriter::add_record(RecordHeader::Kind kind, Buffer&& bytes, int64_t unix_ms,

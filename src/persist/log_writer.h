@@ -53,6 +53,10 @@ class LogWriter {
   // segment tells whose it is.  Requires: a segment was started.
   uint64_t append_groups(std::string_view body, int64_t unix_ms,
                          std::vector<DiskRequest>& requests);
+  // The same of what was appended to begin_record(), which is not copied.
+  uint64_t append_groups(Buffer&& record, int64_t unix_ms, std::vector<DiskRequest>& requests);
+  // Room for a record's header; the body goes behind it.
+  static Buffer begin_record();
   // Asks that all records appended so far be made durable.  One sync is under way at a time: what
   // is asked for meanwhile is covered by the next, which starts with the reply (group commit).
   void sync(std::vector<DiskRequest>& requests);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "util/check.h"
 
@@ -59,13 +60,10 @@ class PeerSockets::Socket {
     close({});
   }
 
-  void send(Buffer& bytes) {
+  void send(Outgoing& bytes) {
     if (is_closing_ || !is_connected_) return;
-    const size_t sent = unsent_ == 0 ? send_now(bytes.view()) : 0;
-    if (sent < bytes.size()) {
-      bytes.drop_front(sent);
-      queue(std::move(bytes));
-    }
+    const size_t sent = unsent_ == 0 ? send_now(bytes) : 0;
+    if (sent < bytes.size()) queue(std::move(bytes), sent);
     bytes.clear();
   }
 
@@ -82,7 +80,8 @@ class PeerSockets::Socket {
   struct Write {
     uv_write_t request{};
     Socket* socket = nullptr;
-    Buffer bytes;
+    Outgoing bytes;
+    size_t unsent = 0;
   };
 
   explicit Socket(PeerSockets& owner) : owner_(owner) {
@@ -108,15 +107,32 @@ class PeerSockets::Socket {
     return put > 0 ? static_cast<size_t>(put) : 0;
   }
 
-  void queue(Buffer&& bytes) {
+  size_t send_now(const Outgoing& bytes) {
+    if (!bytes.has_shared()) [[likely]]
+      return send_now(bytes.view());
+    size_t sent = 0;
+    for (const std::string_view piece : bytes.pieces()) {
+      const size_t put = send_now(piece);
+      sent += put;
+      if (put < piece.size()) break;
+    }
+    return sent;
+  }
+
+  // Behind the first `sent` bytes, which have left.
+  void queue(Outgoing&& bytes, size_t sent) {
     auto write = std::make_unique<Write>();
     write->socket = this;
     write->bytes = std::move(bytes);
+    write->unsent = write->bytes.size() - sent;
     write->request.data = write.get();
-    const uv_buf_t whole = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
+    std::vector<uv_buf_t> places;
+    for (const std::string_view piece : write->bytes.pieces(sent)) {
+      places.push_back(uv_buf_init(const_cast<char*>(piece.data()), static_cast<unsigned>(piece.size())));
+    }
     // An error is that of the connection, which reading reports.
-    if (uv_write(&write->request, stream(), &whole, 1, on_written) != 0) return;
-    unsent_ += write->bytes.size();
+    if (uv_write(&write->request, stream(), places.data(), static_cast<unsigned>(places.size()), on_written) != 0) return;
+    unsent_ += write->unsent;
     (void)write.release();  // on_written takes it back
   }
 
@@ -185,7 +201,7 @@ class PeerSockets::Socket {
 
   static void on_written(uv_write_t* request, int /*status*/) {
     const std::unique_ptr<Write> write(static_cast<Write*>(request->data));
-    write->socket->unsent_ -= write->bytes.size();
+    write->socket->unsent_ -= write->unsent;
   }
 
   static void on_closed(uv_handle_t* handle) {
@@ -245,7 +261,7 @@ void PeerSockets::dial(ConnectionId connection, const PeerAddress& address) {
   socket->dial(address);
 }
 
-void PeerSockets::send(ConnectionId connection, Buffer& bytes) {
+void PeerSockets::send(ConnectionId connection, Outgoing& bytes) {
   if (Socket* const socket = find(connection)) socket->send(bytes);
   bytes.clear();
 }

@@ -12,6 +12,7 @@
 
 #include "cluster/peers.h"
 #include "util/buffer.h"
+#include "util/outgoing.h"
 
 namespace quorate {
 
@@ -41,7 +42,7 @@ class PeerSockets {
   // Connects to an address or name; peer_dialled or peer_closed follows.  A name with several addresses: the next attempt takes the next.
   void dial(ConnectionId connection, const PeerAddress& address);
   // Sends all of `bytes`, and empties it; what the socket does not take at once is kept here.  Ignored if the connection is gone.
-  void send(ConnectionId connection, Buffer& bytes);
+  void send(ConnectionId connection, Outgoing& bytes);
   // Bytes that wait to be sent on it.
   size_t unsent(ConnectionId connection) const;
   // Sends the last words if the socket takes them at once, and closes.

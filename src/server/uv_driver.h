@@ -59,7 +59,7 @@ class UvDriver : public Driver, private PeerSocketsOwner {
   void arm_timer(int64_t steady_us) override;
   int64_t steady_us() override { return read_steady_us(); }
   void dial(ConnectionId connection, const PeerAddress& address) override { peers_.dial(connection, address); }
-  void send_to_peer(ConnectionId connection, Buffer& bytes) override { peers_.send(connection, bytes); }
+  void send_to_peer(ConnectionId connection, Outgoing& bytes) override { peers_.send(connection, bytes); }
   void close_peer(ConnectionId connection, Buffer& last_words) override { peers_.close(connection, last_words); }
 
   // For Connection.

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "util/varint.h"
 
@@ -15,7 +16,7 @@ constexpr uint64_t kDatabaseMax = INT32_MAX;
 // No command's name begins so: what a client sends can never be taken for it.
 constexpr std::string_view kClear = "*CLEAR";
 constexpr std::string_view kRows = "*ROWS";
-// What a run of a partition keeps of its memory between batches.
+// What a run of a partition keeps of its memory between batches; a larger one is given away whole.
 constexpr size_t kKeptBytesMax = 64 << 10;
 
 }  // namespace
@@ -35,6 +36,7 @@ void Effects::set_grouping(Grouping grouping, uint32_t partitions) {
   const uint32_t runs = grouping == Grouping::kPartition ? partitions : 1;
   shift_ = kTurnShift - std::countr_zero(runs);
   runs_ = std::vector<Buffer>(runs);
+  front_ = grouping == Grouping::kPartition ? kFrontMax : 0;
 }
 
 void Effects::add(int database, const Key& key, std::span<const std::string_view> args) {
@@ -57,6 +59,18 @@ void Effects::add_rows(uint32_t partition, std::string_view rows) {
   append(0, static_cast<uint16_t>(partition << shift_), args);
 }
 
+SharedBytes Effects::take(uint32_t partition, std::string_view front) {
+  CHECK(grouping_ == Grouping::kPartition);
+  CHECK(front.size() <= kFrontMax);
+  Buffer& run = runs_[partition];
+  // Who keeps it keeps what it has not used as well.
+  const bool is_full = run.capacity() - run.size() <= run.size() / 8;
+  if (run.size() <= kKeptBytesMax || !is_full) return SharedBytes(front, bytes_of(partition));
+  const size_t begin = kFrontMax - front.size();
+  if (!front.empty()) std::memcpy(run.data() + begin, front.data(), front.size());
+  return SharedBytes(std::move(run), begin);
+}
+
 void Effects::clear() {
   for (const uint32_t run : touched_) {
     if (grouping_ == Grouping::kPartition && runs_[run].capacity() > kKeptBytesMax) {
@@ -72,7 +86,11 @@ void Effects::clear() {
 void Effects::append(int database, uint16_t slot, std::span<const std::string_view> args) {
   const uint32_t run = static_cast<uint32_t>(slot) >> shift_;
   Buffer& out = runs_[run];
-  if (out.empty()) touched_.push_back(run);
+  if (out.empty()) {
+    touched_.push_back(run);
+    out.reserve(front_);
+    out.commit(front_);
+  }
   size_t room = 2 * kVarintMax + sizeof(uint16_t) + args.size() * kVarintMax;
   for (const std::string_view arg : args) room += arg.size();
   char* const begin = out.reserve(room);

@@ -14,6 +14,8 @@
 #include "util/buffer.h"
 #include "util/check.h"
 #include "util/result.h"
+#include "util/shared_bytes.h"
+#include "util/varint.h"
 
 namespace quorate {
 
@@ -50,7 +52,13 @@ class Effects {
   }
   // The same by partition: those with effects, in the order in which they got their first one.
   std::span<const uint32_t> touched() const { return touched_; }
-  std::string_view bytes_of(uint32_t partition) const { return runs_[partition].view(); }
+  std::string_view bytes_of(uint32_t partition) const {
+    return runs_[partition].empty() ? std::string_view() : runs_[partition].view_from(front_);
+  }
+  // The same behind `front`, to be kept.  What is large is not copied: bytes_of() is empty then.  Requires: kPartition;
+  // front.size() <= kFrontMax.
+  static constexpr size_t kFrontMax = kVarintMax;
+  SharedBytes take(uint32_t partition, std::string_view front);
   // Of all of them.
   size_t count() const { return count_; }
   void clear();
@@ -65,6 +73,7 @@ class Effects {
   Grouping grouping_ = Grouping::kTurn;
   int shift_ = kTurnShift;         // from a slot to its run
   size_t count_ = 0;
+  size_t front_ = 0;               // room in front of each run that is not empty
   std::vector<Buffer> runs_ = std::vector<Buffer>(1);
   std::vector<uint32_t> touched_;  // runs that are not empty
 };

@@ -143,6 +143,7 @@ void World::do_option(const Words& words) {
   const std::map<std::string, size_t raft::Options::*> sizes = {
       {"window", &raft::Options::window_bytes_max},
       {"append", &raft::Options::append_bytes_max},
+      {"slow", &raft::Options::slow_bytes},
       {"in-flight", &raft::Options::in_flight_bytes_max}};
   if (const auto found = times.find(words.at(1)); found != times.end()) {
     options_.*found->second = time_from(words.at(2));

@@ -225,7 +225,7 @@ class InprocessWorld final : public World, private Driver {
   int64_t steady_us() override { return now_.steady_us; }
   // There is nobody else.
   void dial(ConnectionId connection, const PeerAddress&) override { dialled_.push_back(connection); }
-  void send_to_peer(ConnectionId, Buffer& bytes) override { bytes.clear(); }
+  void send_to_peer(ConnectionId, Outgoing& bytes) override { bytes.clear(); }
   void close_peer(ConnectionId, Buffer&) override {}
 
   SimDisk disk_;

@@ -288,8 +288,12 @@ void SimNode::dial(ConnectionId connection, const PeerAddress& address) {
   options_.carrier->dial(connection, address);
 }
 
-void SimNode::send_to_peer(ConnectionId connection, Buffer& bytes) {
-  if (lives_on() && options_.carrier != nullptr) options_.carrier->carry(connection, bytes.view());
+void SimNode::send_to_peer(ConnectionId connection, Outgoing& bytes) {
+  if (lives_on() && options_.carrier != nullptr) {
+    Buffer whole;
+    bytes.append_to(whole);
+    options_.carrier->carry(connection, whole.view());
+  }
   bytes.clear();
 }
 

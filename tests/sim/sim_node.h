@@ -142,7 +142,7 @@ class SimNode final : private Driver, private Host {
   void arm_timer(int64_t steady_us) override { deadline_us_ = steady_us; }
   int64_t steady_us() override { return std::max(now_.steady_us, clock_us_); }
   void dial(ConnectionId connection, const PeerAddress& address) override;
-  void send_to_peer(ConnectionId connection, Buffer& bytes) override;
+  void send_to_peer(ConnectionId connection, Outgoing& bytes) override;
   void close_peer(ConnectionId connection, Buffer& last_words) override;
   // Host
   Status settings_changed(std::span<const std::string_view>) override { return done(); }

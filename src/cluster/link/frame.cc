@@ -29,7 +29,8 @@ uint32_t header_check(std::string_view header) {
   return static_cast<uint32_t>(hash64(header.substr(0, kHeaderCheckAt), numbers));
 }
 
-uint64_t body_check(std::string_view header, std::string_view body) {
+template <class Body>
+uint64_t body_check(std::string_view header, const Body& body) {
   return hash64(body, hash64(header.substr(0, kBodyCheckAt), kHeaderSeed));
 }
 
@@ -125,6 +126,20 @@ std::string_view refusal_text(Refusal refusal) {
 
 void FrameHeader::encode(char* out, std::string_view body) const {
   CHECK(body.size() == body_size);
+  encode_numbers(out);
+  store_little<uint64_t>(out + kBodyCheckAt, body_check({out, kSize}, body));
+}
+
+void FrameHeader::encode(char* out, std::span<const std::string_view> body) const {
+  size_t size = 0;
+  for (const std::string_view piece : body) size += piece.size();
+  CHECK(size == body_size);
+  encode_numbers(out);
+  store_little<uint64_t>(out + kBodyCheckAt, body_check({out, kSize}, body));
+}
+
+// All but the checksum of the body.
+void FrameHeader::encode_numbers(char* out) const {
   CHECK(body_size <= kBodyMax);
   out[0] = kMark;
   out[1] = static_cast<char>(kPeerVersion);
@@ -137,7 +152,6 @@ void FrameHeader::encode(char* out, std::string_view body) const {
     out[18 + index] = static_cast<char>(acknowledged >> (8 * index));
   }
   store_little<uint32_t>(out + kHeaderCheckAt, header_check({out, kSize}));
-  store_little<uint64_t>(out + kBodyCheckAt, body_check({out, kSize}, body));
 }
 
 std::optional<FrameHeader> FrameHeader::decode(std::string_view bytes) {

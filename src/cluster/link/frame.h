@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -91,9 +92,14 @@ struct FrameHeader {
 
   // Writes header and checksum in front of `body`, which is checked too.
   void encode(char* out, std::string_view body) const;
+  // The same of a body in pieces.
+  void encode(char* out, std::span<const std::string_view> body) const;
   static std::optional<FrameHeader> decode(std::string_view bytes);
   // Requires: `bytes` begins with the header that was decoded.
   static bool proves(std::string_view header, std::string_view body);
+
+ private:
+  void encode_numbers(char* out) const;
 };
 
 }  // namespace quorate

@@ -12,46 +12,75 @@ namespace {
 
 // A buffer that held something large is given back once it is empty.
 constexpr size_t kInputKeptMax = 1024 * 1024;
+// Room is made for so much that is said to come and has not: who says it may be wrong.
+constexpr size_t kInputAheadMax = 64 * 1024 * 1024;
 
 }  // namespace
 
 Link::Link(const LinkOptions& options) : options_(options), handshake_(options_), frame_size_max_(options.frame_size_max) {
-  output_.append(handshake_.opening());
+  output_.copied().append(handshake_.opening());
 }
 
 // ---- out ---------------------------------------------------------------------------------------------
 
 void Link::begin_frame() {
   frame_begin_ = output_.size();
-  output_.reserve(FrameHeader::kSize);
-  output_.commit(FrameHeader::kSize);
+  Buffer& out = output_.copied();
+  header_at_ = out.size();
+  out.reserve(FrameHeader::kSize);
+  out.commit(FrameHeader::kSize);
   last_frame_ = frames_made_ + 1;
 }
 
 void Link::close_frame() {
-  const std::string_view frame = output_.view_from(frame_begin_);
-  const std::string_view body = frame.substr(FrameHeader::kSize);
-  const FrameHeader header{.body_size = static_cast<uint32_t>(body.size()),
+  const size_t body_begin = frame_begin_ + FrameHeader::kSize;
+  const FrameHeader header{.body_size = static_cast<uint32_t>(output_.size() - body_begin),
                            .number = ++frames_made_,
                            .acknowledged = to_acknowledge_};
-  header.encode(output_.data() + frame_begin_, body);
+  char* const place = output_.copied().data() + header_at_;
+  if (output_.has_shared()) [[unlikely]] {
+    header.encode(place, output_.pieces(body_begin));
+  } else {
+    header.encode(place, output_.view().substr(body_begin));
+  }
   acknowledgement_told_ = to_acknowledge_;
   frame_begin_ = kNoFrame;
 }
 
-void Link::add(uint64_t kind, std::string_view first, std::string_view second) {
+void Link::begin_message(uint64_t kind, size_t size) {
   CHECK(is_open() || kind == kRefusalKind);
-  const size_t size = first.size() + second.size();
   CHECK(size <= kMessageMax);
   if (frame_begin_ != kNoFrame) {
     const size_t begun = output_.size() - frame_begin_;
     if (begun + size > options_.frame_size_aim) close_frame();
   }
   if (frame_begin_ == kNoFrame) begin_frame();
-  append_varint(output_, kind);
-  append_varint(output_, size);
-  output_.append(first);
-  output_.append(second);
+  append_varint(output_.copied(), kind);
+  append_varint(output_.copied(), size);
+}
+
+void Link::add(uint64_t kind, std::string_view first, std::string_view second) {
+  begin_message(kind, first.size() + second.size());
+  output_.copied().append(first);
+  output_.copied().append(second);
+}
+
+size_t Link::size_of(std::string_view bytes, std::span<const SharedPart> parts) {
+  size_t size = bytes.size();
+  for (const SharedPart& part : parts) size += part.bytes.size();
+  return size;
+}
+
+void Link::add(uint64_t kind, std::string_view bytes, std::span<const SharedPart> parts) {
+  begin_message(kind, size_of(bytes, parts));
+  size_t place = 0;
+  for (const SharedPart& part : parts) {
+    CHECK(place <= part.place);
+    output_.copied().append(bytes.substr(place, part.place - place));
+    output_.add_shared(part.bytes);
+    place = part.place;
+  }
+  output_.copied().append(bytes.substr(place));
 }
 
 void Link::acknowledge(uint64_t number) {
@@ -78,13 +107,13 @@ void Link::refuse(Refusal why) {
   in_frame_ = false;
   if (frame_begin_ != kNoFrame) close_frame();
   const char reason = static_cast<char>(why);
-  add(kRefusalKind, {&reason, 1}, {});
+  add(kRefusalKind, {&reason, 1});
   close_frame();
 }
 
 // False: the handshake needs more, or is refused.
 bool Link::meet() {
-  Refusal why = handshake_.read(input_.view_from(read_), output_);
+  Refusal why = handshake_.read(input_.view_from(read_), output_.copied());
   read_ += handshake_.take_count();
   if (why == Refusal::kNone && is_overfull_) why = Refusal::kDamaged;
   if (why != Refusal::kNone) {
@@ -137,7 +166,11 @@ bool Link::enter_frame(uint32_t size_max) {
     return false;
   }
   const size_t size = FrameHeader::kSize + header->body_size;
-  if (bytes.size() < size) return false;
+  if (bytes.size() < size) {
+    // All of it is on its way: what has come is not to be moved again and again.
+    input_.reserve(std::min(size - bytes.size(), kInputAheadMax));
+    return false;
+  }
   if (!FrameHeader::proves(bytes, bytes.substr(FrameHeader::kSize, header->body_size))) {
     refuse(Refusal::kDamaged);
     return false;

@@ -4,12 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "cluster/link/frame.h"
 #include "cluster/link/handshake.h"
 #include "cluster/link/options.h"
 #include "util/buffer.h"
+#include "util/outgoing.h"
+#include "util/shared_bytes.h"
 
 namespace quorate {
 
@@ -38,9 +41,12 @@ class Link {
 
   // ---- out -----------------------------------------------------------------------------------------
   // Adds a message to the frame under construction.  Requires: is_open(), its size <= kMessageMax.
-  void add(uint64_t kind, std::string_view bytes) { add(kind, bytes, {}); }
+  void add(uint64_t kind, std::string_view bytes) { add(kind, bytes, std::string_view()); }
   // The same for a message in two parts.
   void add(uint64_t kind, std::string_view first, std::string_view second);
+  // The same for one with shared parts, which are not copied, between its bytes.  Requires: their places ascend.
+  void add(uint64_t kind, std::string_view bytes, std::span<const SharedPart> parts);
+  static size_t size_of(std::string_view bytes, std::span<const SharedPart> parts);
   // The number of the frame that the last added message went into.
   uint64_t last_frame() const { return last_frame_; }
   // Frames of the other side up to `number` were dealt with (what they asked to store is stored).
@@ -51,7 +57,7 @@ class Link {
   // Begins a frame even if nothing is to be said, so that the other side hears of us.  Requires: is_open().
   void keep_alive();
   // Bytes to be sent.  Requires: taken only between end_turn() and the next add().
-  Buffer& output() { return output_; }
+  Outgoing& output() { return output_; }
 
   // ---- in ------------------------------------------------------------------------------------------
   void receive(std::string_view bytes);
@@ -85,6 +91,7 @@ class Link {
   bool meet();
   bool hear_refusal();
   void begin_frame();
+  void begin_message(uint64_t kind, size_t size);
   void close_frame();
   bool enter_frame(uint32_t size_max);
   void leave_frame();
@@ -95,8 +102,9 @@ class Link {
   uint32_t frame_size_max_;
 
   // ---- out ----
-  Buffer output_;
+  Outgoing output_;
   size_t frame_begin_ = kNoFrame;   // offset in output_ of the frame under construction
+  size_t header_at_ = 0;            // and of its header in what is copied there
   uint64_t frames_made_ = 0;        // closed ones
   uint64_t last_frame_ = 0;
   uint64_t to_acknowledge_ = 0;

@@ -74,6 +74,7 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
   hard_.configuration = configurations_.back();
   CHECK(configuration().unknown() || validate(configuration()).ok());
   stored_ = log_.last_index();
+  role_before_ = role_state();
 }
 
 void Core::step(Instant now, const Input& input, Output& out) {
@@ -86,12 +87,12 @@ void Core::step(Instant now, const Input& input, Output& out) {
     out.commit_index = commit_;
     return;
   }
-  const RoleState before = role_state();
+  DCHECK(role_state() == role_before_);
   const Index commit_before = commit_;
   const RecoveryEpoch epoch_before = hard_.epoch;
   std::visit([&](const auto& one) { on(one, out); }, input);
   if (!failed_ && hard_.standing == Standing::kRecovering) end_recovery(out);
-  finish(before, out);
+  finish(out);
   CHECK(commit_ <= last_index());                                 // I4
   CHECK(commit_ >= commit_before || hard_.epoch > epoch_before);  // I3
   CHECK(applied_ <= commit_);                                     // I4
@@ -100,7 +101,8 @@ void Core::step(Instant now, const Input& input, Output& out) {
 }
 
 // Completes the output: the number of the write, the role, withdrawn support.
-void Core::finish(const RoleState& before, Output& out) {
+void Core::finish(Output& out) {
+  const RoleState before = std::exchange(role_before_, role_state());
   if (failed_) {
     out.commit_index = commit_;
     return;
@@ -117,8 +119,7 @@ void Core::finish(const RoleState& before, Output& out) {
     pending_writes_.push_back({last_write_, last_index()});
   }
   out.commit_index = commit_;
-  const RoleState after = role_state();
-  if (after != before) out.role = after;
+  if (role_before_ != before) out.role = role_before_;
   const bool was_confirming = before.leader && before.leader->replica != options_.self.replica;
   if (was_confirming && !confirms(before.leader->replica, before.term))
     out.support_withdrawn = before.leader;
@@ -260,18 +261,19 @@ void Core::stand_again() {
   if (leader() == nullptr && !hears_leader) schedule_campaign(back_off_us());
 }
 
-Message Core::message(Member to, MessageBody body) const {
-  return {.group = options_.group,
-          .from = options_.self,
-          .to = to,
-          .term = hard_.term,
-          .epoch = hard_.epoch,
-          .body = std::move(body)};
+Message& Core::address(Message& message, Member to) const {
+  message.group = options_.group;
+  message.from = options_.self;
+  message.to = to;
+  message.term = hard_.term;
+  message.epoch = hard_.epoch;
+  return message;
 }
 
-void Core::tell(Member to, MessageBody body, Output& out) {
-  const bool is_stored = !hard_changed_ && last_hard_write_ <= persisted_;
-  (is_stored ? out.send : out.write.then_send).push_back(message(to, std::move(body)));
+Message Core::message(Member to, MessageBody body) const {
+  Message made;
+  address(made, to).body = std::move(body);
+  return made;
 }
 
 int64_t Core::deadline() const {
@@ -294,8 +296,7 @@ int64_t Core::deadline() const {
     if (heard_us != kNever) deadline = std::min(deadline, heard_us + options_.suspicion_us);
   }
   for (const Progress& member : leading->progress) {
-    if (member.is_silent || member.waiting_since_us() == kNever) continue;
-    deadline = std::min(deadline, member.waiting_since_us() + options_.retry_us);
+    deadline = std::min(deadline, lost_at_us(member, options_.retry_us));
   }
   return deadline;
 }

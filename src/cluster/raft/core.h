@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -46,6 +47,8 @@ struct Options {
   int64_t back_off_us = 50'000;                  // doubles with each failure, with chance
   int64_t back_off_us_max = 1'600'000;
   int64_t retry_us = 200'000;            // unanswered appends, recovery requests
+  size_t slow_bytes = size_t{1} << 20;   // for each so many of what is unanswered ...
+  int64_t slow_us = 50'000;              // ... an answer is given so much longer
   int64_t nudge_us = 50'000;             // the same, of a member that a read has met
   int64_t commit_notice_us = 5'000;      // followers hear of a commit at the latest after this
   int64_t transfer_us = 300'000;         // then a transfer is given up
@@ -282,13 +285,18 @@ class Core {
   void on(const in::Draining& input, Output& out);
   void on(const in::Kept& input, Output& out);
   void stand_again();
-  void finish(const RoleState& before, Output& out);
+  void finish(Output& out);
   void fail(Failure failure, Output& out);
   Message message(Member to, MessageBody body) const;
   // Sends a message that tells the hard state (term, epoch, configuration): at once if that is on
   // disk, else behind the write.  Without it a follower could archive its log for a recovery epoch
   // that its leader forgets.
-  void tell(Member to, MessageBody body, Output& out);
+  template <class Body>
+  void tell(Member to, Body body, Output& out) {
+    const bool is_stored = !hard_changed_ && last_hard_write_ <= persisted_;
+    address((is_stored ? out.send : out.write.then_send).emplace_back(), to).body = std::move(body);
+  }
+  Message& address(Message& message, Member to) const;
   WriteNumber this_write() const { return next(last_write_); }
   Leader* leader() { return std::get_if<Leader>(&role_); }
   const Leader* leader() const { return std::get_if<Leader>(&role_); }
@@ -354,6 +362,8 @@ class Core {
   void send_notice(Progress& member, Output& out);
   void retry_appends(Output& out);
   void send_again(Progress& member, int64_t unanswered_us, Output& out);
+  // When what is unanswered counts as lost, if that takes so long; kNever: there is nothing.
+  int64_t lost_at_us(const Progress& member, int64_t unanswered_us) const;
   void advance_commit(Output& out);
   void rebuild_progress();
   Progress* find(ReplicaId replica);
@@ -371,7 +381,9 @@ class Core {
   Taken take_entries(const Message& sent, const Append& append, Output& out);
   bool must_keep(Index from) const;
   void ask_for_state(const Message& sent, const Append& append, Index parts_at, Output& out);
-  bool append_received(const Entry& entry, Output& out);
+  // What is known of an entry's chain.
+  enum class Proof : uint8_t { kClaimed, kComputed };
+  bool append_received(const Entry& entry, Proof proof, Output& out);
   bool truncate(Index from, Output& out);
   void start_log_anew(const SnapshotMark& mark, Output& out);
   void archive_log(RecoveryEpoch epoch, Output& out);
@@ -459,6 +471,7 @@ class Core {
   int64_t left_out_until_us_ = INT64_MIN;
 
   std::variant<Follower, PreCandidate, Candidate, Leader> role_;
+  RoleState role_before_;   // role_state() behind the last step; nothing else changes it
   Campaign campaign_;
   Recovery recovery_;
 

@@ -29,6 +29,8 @@ struct Append {
   Chain prev_chain = {};
   Index commit = {};
   EntryList entries = {};
+  // The chains of the entries were not claimed by anybody, but computed from prev_chain on.
+  bool chains_are_computed = false;
 };
 
 enum class AppendResult : uint8_t {

@@ -1,9 +1,11 @@
 // The bytes of messages, configurations and marks; docs/FORMATS.md is the prose.
 #include "cluster/raft/message_codec.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "cluster/wire.h"
+#include "util/outgoing.h"
 
 namespace quorate::raft {
 
@@ -133,7 +135,13 @@ StoredConfiguration read_stored(Reader& in) {
 
 // ---- bodies
 
-void write_body(const Append& append, Buffer& out) {
+void write_payload(const SharedBytes& payload, Buffer& out, std::vector<SharedPart>* large) {
+  if (large == nullptr || payload.size() < Outgoing::kSharedMin) return append_sized(out, payload.view());
+  append_varint(out, payload.size());
+  large->push_back({out.size(), payload});
+}
+
+void write_body(const Append& append, Buffer& out, std::vector<SharedPart>* large) {
   write(append.prev_index, out);
   write(append.prev_term, out);
   append_little<uint64_t>(out, append.prev_chain.value);
@@ -143,7 +151,7 @@ void write_body(const Append& append, Buffer& out) {
   for (const Entry& entry : append.entries.view()) {
     append_varint(out, entry.term.value - term);
     write_byte(entry.kind, out);
-    append_sized(out, entry.payload.view());
+    write_payload(entry.payload, out, large);
     term = entry.term.value;
   }
   if (!append.entries.empty())
@@ -155,24 +163,29 @@ void read_body(Reader& in, Append& append) {
   in.read(append.prev_term);
   append.prev_chain.value = in.fixed64();
   in.read(append.commit);
-  Entry previous{.term = append.prev_term, .index = append.prev_index, .chain = append.prev_chain};
+  Term term = append.prev_term;
+  Index index = append.prev_index;
+  Chain chain = append.prev_chain;
   const size_t count = in.count(kEntryBytesMin);
   // Sums may not wrap: a term or an index near the end of its range is nonsense.
   constexpr uint64_t kNumberMax = uint64_t{1} << 62;
-  if (previous.term.value > kNumberMax || previous.index.value > kNumberMax) in.refuse();
+  if (term.value > kNumberMax || index.value > kNumberMax) in.refuse();
   for (size_t left = count; in.good() && left > 0; --left) {
     Entry entry;
-    entry.term.value = previous.term.value + in.varint_at_most(kNumberMax);
-    entry.index = next(previous.index);
+    entry.term.value = term.value + in.varint_at_most(kNumberMax);
+    entry.index = next(index);
     entry.kind = in.one_of(EntryKind::kNoOp, EntryKind::kMarker);
     entry.payload = SharedBytes(in.sized());
     if (entry.term.value > kNumberMax) in.refuse();
-    entry.chain = chain_after(previous.chain, entry);
-    previous = entry;
+    entry.chain = chain_after(chain, entry);
+    term = entry.term;
+    index = entry.index;
+    chain = entry.chain;
     append.entries.push_back(std::move(entry));
   }
+  append.chains_are_computed = true;
   // Proves the payloads from the leader's memory to here.
-  if (count > 0 && in.fixed64() != previous.chain.value) in.refuse();
+  if (count > 0 && in.fixed64() != chain.value) in.refuse();
 }
 
 void write_body(const AppendAnswer& answer, Buffer& out) {
@@ -266,39 +279,35 @@ void read_body(Reader& in, RecoveryAnswer& answer) {
 }
 
 template <class Body>
-MessageBody read_as(Reader& in) {
-  Body body;
-  read_body(in, body);
-  return body;
+void read_as(Reader& in, MessageBody& body) {
+  read_body(in, body.emplace<Body>());
 }
 
-MessageBody read_message_body(Reader& in, MessageKind kind) {
+void read_message_body(Reader& in, MessageKind kind, MessageBody& body) {
   switch (kind) {
     case MessageKind::kAppend:
-      return read_as<Append>(in);
+      return read_as<Append>(in, body);
     case MessageKind::kAppendAnswer:
-      return read_as<AppendAnswer>(in);
+      return read_as<AppendAnswer>(in, body);
     case MessageKind::kCommitNotice:
-      return read_as<CommitNotice>(in);
+      return read_as<CommitNotice>(in, body);
     case MessageKind::kRequestVote:
-      return read_as<RequestVote>(in);
+      return read_as<RequestVote>(in, body);
     case MessageKind::kVoteAnswer:
-      return read_as<VoteAnswer>(in);
+      return read_as<VoteAnswer>(in, body);
     case MessageKind::kTimeoutNow:
-      return read_as<TimeoutNow>(in);
+      return read_as<TimeoutNow>(in, body);
     case MessageKind::kTransferRefused:
-      return read_as<TransferRefused>(in);
+      return read_as<TransferRefused>(in, body);
     case MessageKind::kRecoveryRequest:
-      return read_as<RecoveryRequest>(in);
+      return read_as<RecoveryRequest>(in, body);
     case MessageKind::kRecoveryAnswer:
-      return read_as<RecoveryAnswer>(in);
+      return read_as<RecoveryAnswer>(in, body);
   }
   CHECK(false);
 }
 
-}  // namespace
-
-void encode(const Message& message, Buffer& out) {
+void write_message(const Message& message, Buffer& out, std::vector<SharedPart>* large) {
   out.push_back(static_cast<char>(kMessageVersion));
   out.push_back(static_cast<char>(message.body.index()));
   write(message.group, out);
@@ -306,23 +315,42 @@ void encode(const Message& message, Buffer& out) {
   write_member(message.to, out);
   write(message.term, out);
   write(message.epoch, out);
-  std::visit([&](const auto& body) { write_body(body, out); }, message.body);
+  std::visit(
+      [&](const auto& body) {
+        if constexpr (std::is_same_v<decltype(body), const Append&>) {
+          write_body(body, out, large);
+        } else {
+          write_body(body, out);
+        }
+      },
+      message.body);
 }
 
+}  // namespace
+
+void encode(const Message& message, Buffer& out) { write_message(message, out, nullptr); }
+
+void encode(const Message& message, Buffer& out, std::vector<SharedPart>& large) { write_message(message, out, &large); }
+
 Result<Message> decode_message(std::string_view& bytes) {
+  Message message;
+  TRY(decode_message(bytes, message));
+  return message;
+}
+
+Status decode_message(std::string_view& bytes, Message& message) {
   Reader in(bytes);
   if (in.byte() != kMessageVersion) return corrupt("unknown version of a message");
   const auto kind = in.one_of(MessageKind::kAppend, MessageKind::kRecoveryAnswer);
-  Message message;
   in.read(message.group);
   message.from = read_member(in);
   message.to = read_member(in);
   in.read(message.term);
   in.read(message.epoch);
-  message.body = read_message_body(in, kind);
+  read_message_body(in, kind, message.body);
   if (!in.good()) return corrupt("a message that cannot be read");
   bytes = in.rest();
-  return message;
+  return done();
 }
 
 SharedBytes encode_configuration(const Configuration& configuration) {

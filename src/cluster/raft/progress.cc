@@ -30,6 +30,7 @@ void Progress::sent(Index last, size_t bytes, int64_t now_us) {
   if (state_ == State::kProbe) {
     // Where the logs part is not known: what was sent may have to be sent again.
     probe_sent_ = true;
+    bytes_in_flight_ = bytes;
     return;
   }
   CHECK(state_ == State::kReplicate);

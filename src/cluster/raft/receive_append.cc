@@ -51,8 +51,7 @@ void Core::receive(const Message& sent, const Append& append, Output& out) {
   verified_ = std::max(verified_, last);
   leader_commit_ = std::max(leader_commit_, append.commit);
   commit_verified(out);
-  out.write.then_send.push_back(
-      message(sent.from, AppendAnswer{.result = AppendResult::kStored, .match = last}));
+  address(out.write.then_send.emplace_back(), sent.from).body = AppendAnswer{.result = AppendResult::kStored, .match = last};
 }
 
 // Compares what is here and appends what is not.
@@ -98,7 +97,8 @@ Core::Taken Core::take_entries(const Message& sent, const Append& append, Output
       }
       if (!truncate(entry.index, out)) return Taken::kFailed;
     }
-    if (!append_received(entry, out)) return Taken::kFailed;
+    const Proof proof = append.chains_are_computed ? Proof::kComputed : Proof::kClaimed;
+    if (!append_received(entry, proof, out)) return Taken::kFailed;
   }
   return Taken::kAll;
 }
@@ -124,13 +124,14 @@ void Core::ask_for_state(const Message& sent, const Append& append, Index parts_
   tell(sent.from, AppendAnswer{.result = AppendResult::kMismatch, .rejected = append.prev_index}, out);
 }
 
-bool Core::append_received(const Entry& entry, Output& out) {
+// A computed chain goes on from one that was found to be that of this log: of the entry before it, here or in the message.
+bool Core::append_received(const Entry& entry, Proof proof, Output& out) {
   std::optional<Configuration> brought;
   if (entry.kind == EntryKind::kConfiguration) {
     Result<Configuration> decoded = decode_configuration(entry.payload.view());
     if (decoded.ok()) brought = std::move(decoded).value();
   }
-  const bool is_whole = entry.chain == chain_after(log_.last_chain(), entry);
+  const bool is_whole = proof == Proof::kComputed || entry.chain == chain_after(log_.last_chain(), entry);
   const bool is_readable = entry.kind != EntryKind::kConfiguration || brought;
   if (!is_whole || !is_readable || entry.term < log_.last_term()) {
     fail({.kind = Failure::Kind::kBadEntry,

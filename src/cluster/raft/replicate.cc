@@ -99,10 +99,16 @@ void Core::retry_appends(Output& out) {
   for (Progress& member : leader()->progress) send_again(member, options_.retry_us, out);
 }
 
+int64_t Core::lost_at_us(const Progress& member, int64_t unanswered_us) const {
+  if (member.is_silent || member.idle()) return kNever;
+  // What is large takes its time, and sent again it would take as much once more.
+  const auto slow = static_cast<int64_t>(member.bytes_in_flight() / options_.slow_bytes);
+  return member.waiting_since_us() + unanswered_us + slow * options_.slow_us;
+}
+
 // If what is on the way to it was not answered for so long.
 void Core::send_again(Progress& member, int64_t unanswered_us, Output& out) {
-  const int64_t since_us = member.waiting_since_us();
-  if (member.is_silent || since_us == kNever || now_us_ - since_us < unanswered_us) return;
+  if (now_us_ < lost_at_us(member, unanswered_us)) return;
   member.probe_again();
   send_appends(member, out);
 }

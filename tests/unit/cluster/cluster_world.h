@@ -386,7 +386,12 @@ class World {
     PeersOutput output = std::move(node.peers_output());
     node.peers_output() = {};
     for (const auto& dial : output.dial) connect(id, dial);
-    for (const ConnectionId connection : output.flush) carry({id, connection}, node.output_of(connection));
+    for (const ConnectionId connection : output.flush) {
+      Buffer whole;
+      node.output_of(connection).append_to(whole);
+      node.output_of(connection).clear();
+      carry({id, connection}, whole);
+    }
     for (auto& close : output.close) {
       carry({id, close.connection}, close.last_words);
       const auto wire = wires_.find({id, close.connection});

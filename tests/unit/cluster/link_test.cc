@@ -90,6 +90,38 @@ TEST(Link, messages_arrive_in_order_with_the_frame_they_came_in) {
   EXPECT_FALSE(pair.right.next(message));
 }
 
+TEST(Link, shared_parts_are_the_same_on_the_wire) {
+  Pair copied;
+  copied.meet();
+  copied.left.add(7, "one");
+  copied.left.add(8, "two FIRST and SECOND");
+  copied.left.add(9, "end");
+  copied.left.end_turn();
+  copied.left.add(7, "the next frame");
+  copied.left.end_turn();
+  Pair shared;
+  shared.meet();
+  const SharedPart parts[] = {{4, SharedBytes("FIRST")}, {9, SharedBytes("SECOND")}};
+  EXPECT_EQ(Link::size_of("two  and ", parts), 20u);
+  shared.left.add(7, "one");
+  shared.left.add(8, "two  and ", parts);
+  shared.left.add(9, "end");
+  shared.left.end_turn();
+  shared.left.add(7, "the next frame");
+  shared.left.end_turn();
+  EXPECT_EQ(parts[0].bytes.owners(), 2u);
+  Buffer flat;
+  shared.left.output().append_to(flat);
+  EXPECT_EQ(flat.view(), copied.left.output().view());
+  shared.left.output().clear();
+  EXPECT_EQ(parts[0].bytes.owners(), 1u);
+  shared.right.receive(flat.view());
+  const auto messages = read_all(shared.right);
+  ASSERT_EQ(messages.size(), 4u);
+  EXPECT_EQ(messages[1].second, "two FIRST and SECOND");
+  EXPECT_EQ(messages[3].second, "the next frame");
+}
+
 TEST(Link, an_acknowledgement_counts_after_the_messages_of_its_frame) {
   Pair pair;
   pair.meet();
@@ -202,7 +234,7 @@ TEST(Link, an_acknowledgement_of_what_was_never_sent_is_refused) {
   Pair pair;
   pair.meet();
   std::string frame(FrameHeader::kSize, '\0');
-  FrameHeader{.body_size = 0, .number = 1, .acknowledged = 5}.encode(frame.data(), {});
+  FrameHeader{.body_size = 0, .number = 1, .acknowledged = 5}.encode(frame.data(), std::string_view());
   pair.right.receive(frame);
   EXPECT_TRUE(read_all(pair.right).empty());
   EXPECT_EQ(pair.right.refusal(), Refusal::kDamaged);

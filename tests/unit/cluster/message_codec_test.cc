@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "cluster/beats.h"
+#include "util/outgoing.h"
 
 namespace quorate::raft {
 namespace {
@@ -88,6 +90,27 @@ std::vector<Message> one_of_each() {
                                   .proposed = {301},
                                   .position = position,
                                   .configuration = {position, configuration}})};
+}
+
+TEST(MessageCodec, large_payloads_are_left_out_and_belong_where_it_says) {
+  Append append = two_entries();
+  Entry large{.term = {300}, .index = {7}, .payload = SharedBytes(std::string(Outgoing::kSharedMin, 'x')), .kind = EntryKind::kCommand};
+  large.chain = chain_after(append.entries.view().back().chain, large);
+  append.entries.push_back(large);
+  const Message message = message_with(append);
+  Buffer out;
+  out.append("before");
+  std::vector<SharedPart> parts;
+  encode(message, out, parts);
+  ASSERT_EQ(parts.size(), 1u);
+  EXPECT_EQ(parts[0].bytes.view().data(), large.payload.view().data());
+  std::string whole(out.view());
+  whole.insert(parts[0].place, parts[0].bytes.view());
+  EXPECT_EQ(whole, "before" + bytes_of(message));
+  std::string_view rest = std::string_view(whole).substr(6);
+  const Result<Message> again = decode_message(rest);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(std::get<Append>(again.value().body).entries.view().back().chain, large.chain);
 }
 
 TEST(MessageCodec, every_kind_comes_back_as_it_was) {

@@ -191,7 +191,9 @@ class Net {
     wires_[{target->first, accepted}] = {node, dial.connection};
     at(node).dialled(now, dial.connection);
   }
-  void carry(const End& from, Buffer& bytes) {
+  // Of these no message is so large that it is not copied.
+  template <class Bytes>
+  void carry(const End& from, Bytes& bytes) {
     const auto wire = wires_.find(from);
     if (wire != wires_.end()) at(wire->second.first).received(now, wire->second.second, bytes.view());
     bytes.clear();

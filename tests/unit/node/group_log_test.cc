@@ -24,7 +24,9 @@ struct World {
   }
   uint64_t add(ClusterNode::RecordNeeds needs, std::string_view body = "bytes") {
     const uint64_t number = groups.next_number();
-    groups.add(needs, body, 1000, log, requests);
+    Buffer record = LogWriter::begin_record();
+    record.append(body);
+    groups.add(needs, std::move(record), 1000, log, requests);
     return number;
   }
   // The disk does so many of the things that it was asked for.

@@ -96,6 +96,25 @@ TEST(Effects, ByPartitionEachHasItsOwnRunInTheOrderOfItsFirst) {
   EXPECT_FALSE(effects.bytes().empty());
 }
 
+TEST(Effects, ARunIsTakenBehindItsFrontAndALargeOneIsNotCopied) {
+  Effects effects;
+  effects.set_collecting(true);
+  effects.set_grouping(Effects::Grouping::kPartition, 128);
+  EXPECT_EQ(effects.take(0, "front").view(), "front");
+  const uint32_t partition = 12182 / 128;
+  for (const size_t size : {3u, 100'000u, 100u}) {
+    const std::string value(size, 'x');
+    effects.add(0, key_of("foo"), {"SET", "foo", value});
+    const std::string before(effects.bytes_of(partition));
+    const char* const place = effects.bytes_of(partition).data();
+    const SharedBytes taken = effects.take(partition, "stamp");
+    EXPECT_EQ(taken.view(), "stamp" + before);
+    EXPECT_EQ(taken.view().data() + 5 == place, size > 64 << 10);
+    effects.clear();
+    EXPECT_TRUE(effects.bytes_of(partition).empty());
+  }
+}
+
 TEST(Effects, AClearedPartitionIsNoCommand) {
   for (const uint32_t partitions : {1u, 128u, 16384u}) {
     Effects effects;
