@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "commands/errors.h"
 #include "commands/syntax.h"
@@ -11,6 +12,8 @@
 namespace quorate {
 
 namespace {
+
+constexpr size_t kReplyBytesKept = 64 << 10;
 
 bool is_word(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(),
@@ -30,6 +33,7 @@ Status EffectApplier::apply(const Effect& effect, const Key& key) {
     return Error(ErrorCode::kCorrupt, "wrong number of arguments");
   }
   reply_bytes_.clear();
+  if (reply_bytes_.capacity() > kReplyBytesKept) reply_bytes_.release();
   Reply reply(reply_bytes_, Protocol::kResp2);
   CommandContext cx{.store = node_.store,
                     .db = node_.store.database(effect.database),
@@ -83,23 +87,42 @@ Status BatchApplier::apply(std::string_view effects) {
   EffectReader reader(effects);
   while (!reader.at_end()) {
     size_t count = 0;
-    for (; count < kWindow && !reader.at_end(); ++count) {
-      TRY(reader.next(effects_[count]));
-      const Effect& effect = effects_[count];
-      if (effect.database >= store_.database_count()) {
-        return Error(ErrorCode::kInvalidArgument, "a write to database " + std::to_string(effect.database) +
-                                                      ", but `databases` is " + std::to_string(store_.database_count()));
-      }
-      const std::string_view name = effect.args.size() > 1 ? effect.args[1] : std::string_view();
-      keys_[count] = Key{name, hash64(name, store_.hash_seed()), effect.slot};
-      store_.database(effect.database).prefetch_bucket(keys_[count]);
-    }
+    for (; count < kWindow && !reader.at_end(); ++count) TRY(read_one(reader, count));
     for (size_t index = 0; index < count; ++index) {
       store_.database(effects_[index].database).prefetch_entry(keys_[index]);
     }
-    for (size_t index = 0; index < count; ++index) TRY(apply_one(effects_[index], keys_[index]));
+    for (size_t index = 0; index < count; ++index) {
+      TRY(apply_one(effects_[index], keys_[index]));
+      if (effects_[index].args.capacity() > kArgsKept) [[unlikely]]
+        effects_[index].args = std::vector<std::string_view>();
+    }
   }
   return done();
+}
+
+// The next effect and its key.
+Status BatchApplier::read_one(EffectReader& reader, size_t place) {
+  Effect& effect = effects_[place];
+  TRY(reader.next(effect));
+  if (effect.database >= store_.database_count()) {
+    return Error(ErrorCode::kInvalidArgument, "a write to database " + std::to_string(effect.database) +
+                                                  ", but `databases` is " + std::to_string(store_.database_count()));
+  }
+  const std::string_view name = effect.args.size() > 1 ? effect.args[1] : std::string_view();
+  keys_[place] = Key{name, hash64(name, store_.hash_seed()), effect.slot};
+  store_.database(effect.database).prefetch_bucket(keys_[place]);
+  return done();
+}
+
+void BatchApplier::look_ahead(std::span<const std::string_view> batches) {
+  size_t count = 0;
+  for (const std::string_view batch : batches) {
+    if (batch.size() > kAheadBytesMax) continue;
+    EffectReader reader(batch);
+    // What is wrong with one is told by apply().
+    while (count < kWindow && !reader.at_end() && read_one(reader, count).ok()) ++count;
+  }
+  for (size_t place = 0; place < count; ++place) store_.database(effects_[place].database).prefetch_entry(keys_[place]);
 }
 
 Status BatchApplier::apply_one(const Effect& effect, const Key& key) {

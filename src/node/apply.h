@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -38,17 +39,23 @@ class EffectApplier final : public EffectTarget {
   Buffer reply_bytes_;
 };
 
-// A whole batch; the commonest effect takes a short cut.  Requires: the store is replaying.
+// A whole batch; the commonest effect takes a short cut.  To be kept for many batches: then it allocates nothing.
+// Requires: the store is replaying.
 class BatchApplier {
  public:
   BatchApplier(Store& store, EffectTarget& target) : store_(store), target_(target) {}
   // Any bytes are allowed; an error may leave part of the batch done.
   Status apply(std::string_view effects);
+  // These batches are applied next: the memory of their keys may come meanwhile, of all at the same time.  Any bytes are allowed.
+  void look_ahead(std::span<const std::string_view> batches);
   // Effects carried out since the last call.
   uint64_t take_count() { return std::exchange(count_, 0); }
 
  private:
   static constexpr size_t kWindow = 32;
+  static constexpr size_t kArgsKept = 64;   // of an effect
+  static constexpr size_t kAheadBytesMax = 4096;   // of a batch that is read twice
+  Status read_one(EffectReader& reader, size_t place);
   Status apply_one(const Effect& effect, const Key& key);
 
   Store& store_;

@@ -27,16 +27,6 @@ namespace quorate {
 
 namespace {
 
-// What an entry of a partition's log holds: when, and the effects.
-//
-//   batch = varint unix ms, effects
-Buffer batch_of(int64_t unix_ms, std::string_view effects) {
-  Buffer out;
-  append_varint(out, static_cast<uint64_t>(unix_ms));
-  out.append(effects);
-  return out;
-}
-
 // Longer than a turn takes, so that its reads have been asked for (confirm_reads) before a leader that hands over is none any more.
 constexpr int64_t kTransferSettleUs = 1'000;
 
@@ -53,6 +43,8 @@ Error of_lost_leader(uint64_t) { return errors::uncertain_leader_lost(); }
 Company::Company(NodeState& node)
     : node_(node),
       key_versions_(node.store.partition_count()),
+      applier_(node),
+      batches_(node.store, applier_),
       losses_stream_(node.streams.add_streams(1)),
       mark_(node.identity, node.start_facts),
       mode_progress_(node.store.partition_count()) {}
@@ -343,6 +335,12 @@ void Company::propose() {
     return;
   const int64_t stamp_ms = node_.now.unix_ms;
   raise_time(node_, stamp_ms);
+  // What an entry of a partition's log holds: when, and the effects.
+  //
+  //   batch = varint unix ms, effects
+  char stamp_bytes[kVarintMax];
+  const std::string_view stamp(stamp_bytes,
+                               static_cast<size_t>(put_varint(stamp_bytes, static_cast<uint64_t>(stamp_ms)) - stamp_bytes));
   for (const uint32_t partition : touched_) {
     PartitionState& state = states_[partition];
     state.is_touched = false;
@@ -356,10 +354,11 @@ void Company::propose() {
     }
     CHECK(stamp_ms >= state.stamp_ms);  // I11
     state.stamp_ms = stamp_ms;
-    const Buffer batch = batch_of(stamp_ms, forgets ? std::string_view() : effects.bytes_of(partition));
-    const raft::Index index = cluster_->partitions().propose(wall_now(), partition, SharedBytes(batch.view()));
+    SharedBytes batch = forgets ? SharedBytes(stamp) : effects.take(partition, stamp);
+    const size_t size = batch.size();
+    const raft::Index index = cluster_->partitions().propose(wall_now(), partition, std::move(batch));
     CHECK(index.value == state.next_index);
-    state.unacknowledged.add(index.value, batch.size(), node_.now.steady_us);
+    state.unacknowledged.add(index.value, size, node_.now.steady_us);
   }
   touched_.clear();
   node_.store.begin_batch();
@@ -461,6 +460,14 @@ bool Company::add_to_link(NodeId to, PeerLane lane, uint64_t kind, std::string_v
 
 bool Company::send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) {
   return add_to_link(to, PeerLane::kData, kind, head, body);
+}
+
+bool Company::send_shared(NodeId to, uint64_t kind, std::string_view head, const SharedBytes& body) {
+  Link* const link = cluster_->peers().link(to, PeerLane::kData);
+  if (link == nullptr) return false;
+  const SharedPart part{head.size(), body};
+  link->add(kind, head, {&part, 1});
+  return true;
 }
 
 bool Company::send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) {

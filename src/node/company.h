@@ -16,6 +16,7 @@
 
 #include "cluster/cluster_node.h"
 #include "cluster/partitions.h"
+#include "node/apply.h"
 #include "node/forwarding_peers.h"
 #include "node/freshness.h"
 #include "node/group_log.h"
@@ -276,12 +277,14 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     uint64_t weak_noted = 0;           // the wish of the loss file that says so of `term`; 0: none
     uint64_t weak_said = 0;            // the entry of `term` that says so to whoever leads next; 0: none
     WriteNeeds default_needs = {};     // of write-quorum; on a leader
+    raft::Position needs_at = {};      // the configuration that default_needs go by
     std::unique_ptr<LevelStreams> levels;   // made by the first that needs them
     std::array<uint64_t, kKeySlots> key_writes{};  // by hash of the key: the index of its last change, or of a neighbour's
   };
 
   class StateOfPartition;
   Status apply(uint32_t partition, std::string_view batch) override;
+  void look_ahead(std::span<const std::string_view> batches) override;
   void encode(uint32_t partition, Buffer& out) override;
   void encode_beside(uint32_t partition, Buffer& out) const override;
   Encoding encode_some(uint32_t partition, Buffer& out) override;
@@ -306,6 +309,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void await_partition(Session& session, uint32_t partition) override;
   LogPlace place_of(uint32_t partition) const override;
   bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
+  bool send_shared(NodeId to, uint64_t kind, std::string_view head, const SharedBytes& body) override;
   bool send_pubsub(NodeId to, uint64_t kind, std::string_view bytes) override;
 
   bool add_to_link(NodeId to, PeerLane lane, uint64_t kind, std::string_view head, std::string_view body);
@@ -393,6 +397,9 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::vector<std::pair<NodeId, FreshnessMessage>> asked_freshness_;   // by whom
   std::vector<uint32_t> ready_;     // may_serve_soon
   KeyVersions key_versions_;
+  EffectApplier applier_;
+  BatchApplier batches_;
+  std::vector<std::string_view> ahead_;   // of look_ahead()
   Losses losses_;
   ReplacedFile loss_file_{std::string(kLossesFile), kLossesOwner};
   const StreamId losses_stream_;    // at loss_file_.durable()

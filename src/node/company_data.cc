@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "cluster/cluster_node.h"
-#include "node/apply.h"
 #include "node/changes.h"
 #include "node/input.h"
 #include "node/origin_rows.h"
@@ -90,13 +89,20 @@ Status Company::apply(uint32_t partition, std::string_view batch) {
   const bool collects = store.effects().collecting();
   store.effects().set_collecting(false);
   store.set_replaying(true);
-  EffectApplier effects(node_);
-  BatchApplier batches(store, effects);
-  Status applied = batches.apply(batch);
+  Status applied = batches_.apply(batch);
   store.set_replaying(false);
   store.effects().set_collecting(collects);
   store.changes().clear();
   return applied;
+}
+
+void Company::look_ahead(std::span<const std::string_view> batches) {
+  ahead_.clear();
+  for (std::string_view batch : batches) {
+    uint64_t unix_ms = 0;
+    if (take_varint(batch, unix_ms)) ahead_.push_back(batch);
+  }
+  batches_.look_ahead(ahead_);
 }
 
 void Company::begin_sum(uint32_t partition) {

@@ -81,7 +81,10 @@ void Company::level_settings_changed() {
   const bool has_as_many_zones = std::exchange(min_zones_, node_.settings.min_zones) == node_.settings.min_zones;
   if (std::exchange(default_levels_, now) == now && has_as_many_zones) [[likely]]
     return;
-  for (uint32_t partition = 0; partition < states_.size(); ++partition) on_copies(partition);
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) {
+    states_[partition].needs_at = {};
+    on_copies(partition);
+  }
 }
 
 // A member may be in another zone than before.
@@ -297,7 +300,10 @@ void Company::on_copies(uint32_t partition) {
   PartitionState& state = states_[partition];
   const raft::Core* const core = cluster_->partitions().core(partition);
   if (core == nullptr || core->role() != raft::RoleName::kLeader || core->configuration().unknown()) return;
-  state.default_needs = write_needs(*core, default_levels_.write);
+  if (state.needs_at != core->configuration_at()) {
+    state.needs_at = core->configuration_at();
+    state.default_needs = write_needs(*core, default_levels_.write);
+  }
   if (state.levels == nullptr || !state.levels->uses_any_copies()) [[likely]]
     return;
   // What can be counted only up to fewer copies says nothing about more.

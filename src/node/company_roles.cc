@@ -34,6 +34,7 @@ void Company::on_role(uint32_t partition, const raft::RoleState& role) {
     lose_reads(partition);
     lose_copies(partition);
   } else {
+    states_[partition].needs_at = {};
     on_copies(partition);
   }
 }

@@ -15,6 +15,7 @@
 #include "node/transactions.h"
 #include "node/watch_message.h"
 #include "resp/request_writer.h"
+#include "util/outgoing.h"
 
 namespace quorate {
 
@@ -138,7 +139,10 @@ void Forwarding::send_new() {
 // Where the reply goes is the caller's to say.
 WaitingUnit& Forwarding::add(const Session& session, const ForwardedUnit& unit) {
   Partition& partition = partitions_[unit.partition];
-  WaitingUnit& waiting = partition.waiting.add(unit.requests);
+  // What was made in scratch() is given away.
+  const bool is_given = unit.requests.size() >= Outgoing::kSharedMin && unit.requests.data() == scratch_.data();
+  WaitingUnit& waiting =
+      is_given ? partition.waiting.add(SharedBytes(std::move(scratch_), 0)) : partition.waiting.add(unit.requests);
   waiting.session_id = session.id;
   waiting.kind = unit.kind;
   waiting.flags = flags_of(session, unit.kind);
@@ -420,7 +424,10 @@ bool Forwarding::send(uint32_t index, size_t place, uint32_t count, NodeId to) {
   } else {
     head_.clear();
     encode_head(command, head_);
-    if (!peers_.send(to, static_cast<uint64_t>(ForwardKind::kCommand), head_.view(), requests)) return false;
+    constexpr auto kKind = static_cast<uint64_t>(ForwardKind::kCommand);
+    const bool is_sent = first.large.empty() ? peers_.send(to, kKind, head_.view(), requests)
+                                             : peers_.send_shared(to, kKind, head_.view(), first.large);
+    if (!is_sent) return false;
   }
   const uint64_t incarnation = peers_.incarnation_of(to);
   for (uint32_t at = 0; at < count; ++at) {

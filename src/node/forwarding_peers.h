@@ -6,6 +6,7 @@
 
 #include "cluster/ring.h"
 #include "node/log_places.h"
+#include "util/shared_bytes.h"
 
 namespace quorate {
 
@@ -33,6 +34,8 @@ class ForwardingPeers {
   virtual LogPlace place_of(uint32_t partition) const { return {.partition = partition}; }
   // Puts a message on the link with another node, which leaves in this turn or the next; false: there is none.
   virtual bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) = 0;
+  // The same; the body need not be copied.
+  virtual bool send_shared(NodeId to, uint64_t kind, std::string_view head, const SharedBytes& body) { return send(to, kind, head, body.view()); }
 };
 
 }  // namespace quorate

@@ -8,7 +8,7 @@
 
 namespace quorate {
 
-WaitingUnit& WaitingUnits::add(std::string_view requests) {
+WaitingUnit& WaitingUnits::add_unit(size_t size) {
   constexpr size_t kOverMin = 64;
   constexpr size_t kGoneBytesMin = 4096;
   if (units_.size() - count_ > count_ + kOverMin) forget_units();
@@ -16,11 +16,22 @@ WaitingUnit& WaitingUnits::add(std::string_view requests) {
   WaitingUnit& unit = units_.emplace_back();
   unit.number = ++last_number_;
   unit.requests_at = bytes_.size();
-  unit.requests_size = requests.size();
+  unit.requests_size = size;
+  live_bytes_ += size;
+  ++count_;
+  return unit;
+}
+
+WaitingUnit& WaitingUnits::add(std::string_view requests) {
+  WaitingUnit& unit = add_unit(requests.size());
   bytes_.append(requests);
   live_requests_ += requests.size();
-  live_bytes_ += requests.size();
-  ++count_;
+  return unit;
+}
+
+WaitingUnit& WaitingUnits::add(SharedBytes requests) {
+  WaitingUnit& unit = add_unit(requests.size());
+  unit.large = std::move(requests);
   return unit;
 }
 
@@ -33,7 +44,8 @@ void WaitingUnits::remove(size_t place) {
   WaitingUnit& unit = units_[place];
   CHECK(!unit.is_over);
   unit.is_over = true;
-  live_requests_ -= unit.requests_size;
+  if (unit.large.empty()) live_requests_ -= unit.requests_size;
+  unit.large = SharedBytes();
   live_bytes_ -= unit.requests_size + unit.watched.size();
   if (!unit.watched.empty()) unit.watched = std::string();
   if (--count_ != 0) {
@@ -56,7 +68,7 @@ void WaitingUnits::forget_units() {
 void WaitingUnits::forget_bytes() {
   size_t end = 0;
   for (WaitingUnit& unit : units_) {
-    if (unit.is_over) continue;
+    if (unit.is_over || !unit.large.empty()) continue;
     std::memmove(bytes_.data() + end, bytes_.data() + unit.requests_at, unit.requests_size);
     unit.requests_at = end;
     end += unit.requests_size;
@@ -82,6 +94,10 @@ size_t WaitingUnits::find(uint64_t number) const {
 }
 
 std::string_view WaitingUnits::requests(size_t place, size_t count) const {
+  if (!units_[place].large.empty()) {
+    CHECK(count == 1);
+    return units_[place].large.view();
+  }
   const WaitingUnit& last = units_[place + count - 1];
   const size_t begin = units_[place].requests_at;
   return bytes_.view().substr(begin, last.requests_at + last.requests_size - begin);

@@ -15,6 +15,7 @@
 #include "node/holds.h"
 #include "node/levels.h"
 #include "util/buffer.h"
+#include "util/shared_bytes.h"
 
 namespace quorate {
 
@@ -53,14 +54,17 @@ struct WaitingUnit {
   int64_t asked_us = 0;
   size_t requests_at = 0;     // in the bytes of all
   size_t requests_size = 0;
+  SharedBytes large = {};     // they are here instead
 };
 
 // Numbers ascend by one, from 1 on, and are never used again.
 // Places do not change until the next add(), so that who walks over them, from begin() to end(), may remove any; some are over already.
-// Invariant: the requests of units whose numbers follow one another stand one behind the other in memory.
+// Invariant: the requests of units whose numbers follow one another stand one behind the other in memory; but large ones by themselves.
 class WaitingUnits {
  public:
   WaitingUnit& add(std::string_view requests);
+  // For one that is too large to be copied once more.
+  WaitingUnit& add(SharedBytes requests);
   // Views of its requests end here.
   void remove(size_t place);
 
@@ -78,7 +82,7 @@ class WaitingUnits {
   size_t place_of(uint64_t number) const;
   // end(): it is over.
   size_t find(uint64_t number) const;
-  // Of so many units from that place on.  Requires: none is over.
+  // Of so many units from that place on.  Requires: none is over; one that is large is asked for alone.
   std::string_view requests(size_t place, size_t count = 1) const;
   void set_watched(WaitingUnit& unit, std::string_view watched);
 
@@ -87,6 +91,7 @@ class WaitingUnits {
   static constexpr size_t kUnitsKept = 512;
   static constexpr size_t kBytesKept = 64 * 1024;
 
+  WaitingUnit& add_unit(size_t size);
   void forget_units();
   void forget_bytes();
 
@@ -94,7 +99,7 @@ class WaitingUnits {
   size_t front_ = 0;       // those before it are over
   size_t count_ = 0;       // that are not over
   Buffer bytes_;
-  size_t live_requests_ = 0;   // bytes of requests of units that are not over
+  size_t live_requests_ = 0;   // of bytes_, requests of units that are not over
   size_t live_bytes_ = 0;
   uint64_t last_number_ = 0;
 };

@@ -26,6 +26,32 @@ TEST(WaitingUnits, RequestsOfNeighboursAreOneView) {
   EXPECT_EQ(units.find(3), units.end());
 }
 
+TEST(WaitingUnits, ALargeOneStandsByItself) {
+  WaitingUnits units;
+  units.add("before");
+  const SharedBytes large{std::string_view("large")};
+  units.add(large);
+  units.add("behind");
+  EXPECT_EQ(units.bytes(), 17u);
+  EXPECT_EQ(units.requests(0), "before");
+  EXPECT_EQ(units.requests(1).data(), large.view().data());
+  EXPECT_EQ(units.requests(2), "behind");
+  units.remove(0);
+  // What is over is left behind.
+  for (int number = 0; number < 100; ++number) {
+    const size_t place = units.place_of(units.add(std::string(1000, 'x')).number);
+    units.remove(place);
+  }
+  EXPECT_EQ(units.requests(units.find(2)), "large");
+  EXPECT_EQ(units.requests(units.find(3)), "behind");
+  EXPECT_EQ(large.owners(), 2u);
+  units.remove(units.find(2));
+  EXPECT_EQ(large.owners(), 1u);
+  EXPECT_EQ(units.bytes(), 6u);
+  units.remove(units.find(3));
+  EXPECT_TRUE(units.empty());
+}
+
 TEST(WaitingUnits, NumbersAreNeverUsedAgain) {
   WaitingUnits units;
   units.add("a");
