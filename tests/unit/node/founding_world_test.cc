@@ -35,7 +35,8 @@ TEST(FoundingWorld, a_founding_that_is_not_stored_is_forgotten_with_what_it_bega
   for (int key = 0; key < 64; ++key) words.insert(words.end(), {"lost" + std::to_string(key), "1"});
   founder.send(client, encoded(words));
   founder.end_turn();
-  pass(2 * kSecondUs);
+  world.start_clients();   // a node is looked at when something happens elsewhere
+  pass(8 * kSecondUs);
   EXPECT_EQ(heard(), "");
   // The other one has knocked, and nobody else has heard of a cluster.
   EXPECT_FALSE(company(world, 0).is_alone());
