@@ -50,8 +50,6 @@ void Partitions::restore(Instant now, std::map<raft::GroupId, GroupRecovery::Fou
     // What it has executed was truncated since.
     replica.is_astray = found.ahead && !is_ahead;
     groups_.add(now, group, found.replica, std::move(found.restored));
-    // Before an append could take back what the data hold.
-    if (is_ahead) groups_.find(group)->note_applied(replica.state_index);
     required_is_stale_ = true;
     look_soon(partition_of(group));
   }
