@@ -659,9 +659,7 @@ ClusterNode::RecordNeeds ClusterNode::begin_record(uint64_t record, Buffer& out,
   return has_promise || !bases.empty() || !gone.empty() ? RecordNeeds::kSync : RecordNeeds::kMode;
 }
 
-// Data cannot be taken back to what is committed.  So a base is the last committed place and says how far beyond it the data are; the log
-// from there on is in the record too.  If it turns out otherwise the replica starts over, as one does that has not been restarted.
-std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping, Tails tails) const {
+std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping) const {
   if (partitions_.has_open_pieces()) return std::nullopt;
   std::vector<GroupBase> bases;
   std::vector<GroupWrite> writes;
@@ -673,14 +671,14 @@ std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping, Tails tails) 
       base = meta_.base();
     } else {
       const auto partition = static_cast<uint32_t>(group.value - 1);
-      auto mark = tails == Tails::kAreEntries ? partitions_.committed_mark(partition) : partitions_.state_mark(partition);
+      auto mark = partitions_.state_mark(partition);
       if (mark && !partitions_.is_astray(partition)) {
         base = GroupBase{.group = group, .replica = core.options().self.replica, .mark = std::move(*mark), .state = std::nullopt};
         Buffer beside;
         partitions_.encode_beside(partition, beside);
         base->beside = beside.view();
-        if (tails == Tails::kAreEntries) base->ahead = partitions_.uncommitted_end(partition);
-        if (base->ahead) out.ahead.push_back({partition, base->replica, base->ahead->index});
+        const raft::Index index = base->mark.last.index;
+        if (index > core.commit_index()) out.ahead.push_back({partition, base->replica, core.term(), index});
       }
     }
     if (!base) {
@@ -700,11 +698,16 @@ std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping, Tails tails) 
   return out;
 }
 
-bool ClusterNode::is_committed(const Checkpoint& checkpoint) const {
-  return std::all_of(checkpoint.ahead.begin(), checkpoint.ahead.end(), [&](const Checkpoint::Ahead& each) {
-    const raft::Core* const core = partitions_.core(each.partition);
-    return core == nullptr || core->options().self.replica != each.replica || core->commit_index() >= each.index;
-  });
+ClusterNode::Verdict ClusterNode::may_count(const Checkpoint& checkpoint) const {
+  Verdict verdict = Verdict::kYes;
+  for (const Checkpoint::Ahead& ahead : checkpoint.ahead) {
+    const raft::Core* const core = partitions_.core(ahead.partition);
+    const bool leads_on = core != nullptr && core->options().self.replica == ahead.replica && core->term() == ahead.term &&
+                          core->role() == raft::RoleName::kLeader;
+    if (!leads_on) return Verdict::kNo;
+    if (!core->snapshot_may_leave(ahead.term, ahead.index)) verdict = Verdict::kNotYet;
+  }
+  return verdict;
 }
 
 // ---- what the groups tell ----------------------------------------------------------------------------------

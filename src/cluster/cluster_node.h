@@ -63,12 +63,12 @@ Result<std::optional<RestoredCluster>> restored_cluster(GroupRecovery& recovery,
 
 // What a snapshot of all data of a node says of its groups, so that the log before it may go.
 struct Checkpoint {
-  // group_record.h.  The bases are committed; the data hold that and, of what was executed here, perhaps some of the entries behind.
-  Buffer record;
-  // Data that are ahead of what is committed.
+  Buffer record;   // group_record.h; the bases are what the data hold
+  // Leaders' data that are ahead of what is committed.
   struct Ahead {
     uint32_t partition = 0;
     raft::ReplicaId replica;
+    raft::Term term;
     raft::Index index;
   };
   std::vector<Ahead> ahead;
@@ -109,13 +109,10 @@ class ClusterNode final : private GroupsClient {
   // Puts what may leave on the links, what waited for a record that is stored included.
   void flush(Instant now);
   // Of the data as they are now.  Nothing: some replica's data do not stand for its log now; try again later.
-  enum class Tails : uint8_t {
-    kAreEntries,
-    kAreCommitted,  // a mistake of tests: what was executed is said to be committed
-  };
-  std::optional<Checkpoint> checkpoint(Keeping keeping = Keeping::kAll, Tails tails = Tails::kAreEntries) const;
-  // All that the data held then is committed by now, or the replica is gone.
-  bool is_committed(const Checkpoint& checkpoint) const;
+  std::optional<Checkpoint> checkpoint(Keeping keeping = Keeping::kAll) const;
+  // May a snapshot count (REPLICATION 3)?  kNo: what it holds may have been lost.
+  enum class Verdict : uint8_t { kYes, kNotYet, kNo };
+  Verdict may_count(const Checkpoint& checkpoint) const;
   // work() and flush(): for a turn whose record is stored later.
   void end_turn(Instant now) {
     work(now);

@@ -6,7 +6,6 @@
 //   tag 6: from here on only this group is kept whole
 //   tag 8: a piece of a state whose base follows
 //   tag 7: what a base without a state stands for and the snapshot does not show; right behind the base
-//   tag 9: a base without a state has executed entries behind its mark, up to here: varint index, u64 chain; right behind the base
 //   entry = u8 kind, varint term, varint index, payload (the rest)
 //   base  = u64 replica, u8 form, mark, [form 1: state (the rest); form 2: varint size of the state, which is the pieces before]
 //   piece = varint offset, bytes (the rest)
@@ -21,7 +20,7 @@ namespace quorate {
 
 namespace {
 
-enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6, kBeside = 7, kPiece = 8, kAhead = 9 };
+enum class Tag : uint8_t { kHardState = 1, kBase = 2, kEntry = 3, kGroupBase = 4, kGone = 5, kBare = 6, kBeside = 7, kPiece = 8 };
 
 // What follows the mark of a base.
 enum class StateForm : uint8_t { kNone = 0, kWhole = 1, kPieces = 2 };
@@ -76,12 +75,6 @@ void encode(const GroupRecord& record, Buffer& out) {
     if (has_pieces) append_varint(part, *base.bytes_in_pieces);
     append_item(out, base.group, Tag::kGroupBase, part.view());
     if (!base.beside.empty() && is_kept(base.group)) append_item(out, base.group, Tag::kBeside, base.beside);
-    if (base.ahead && is_kept(base.group)) {
-      part.clear();
-      append_varint(part, base.ahead->index.value);
-      append_little<uint64_t>(part, base.ahead->chain.value);
-      append_item(out, base.group, Tag::kAhead, part.view());
-    }
   }
   for (const GroupWrite& each : record.writes) {
     // The order in which a core means them: what the log begins behind, what follows it, and who it is by then.
@@ -131,8 +124,6 @@ Status GroupRecovery::record(std::string_view bytes) {
       TRY(take_entry(group, item));
     } else if (tag == static_cast<uint8_t>(Tag::kBeside)) {
       TRY(take_beside(group, item));
-    } else if (tag == static_cast<uint8_t>(Tag::kAhead)) {
-      TRY(take_ahead(group, item));
     } else {
       return damaged("unknown tag " + std::to_string(tag));
     }
@@ -147,7 +138,6 @@ void GroupRecovery::empty(Found& found) {
   found.restored.start = raft::StartKind::kMayHaveForgotten;
   found.state.reset();
   found.beside.clear();
-  found.ahead.reset();
 }
 
 void GroupRecovery::take_bare(raft::GroupId meta) {
@@ -173,7 +163,6 @@ Status GroupRecovery::take_base(raft::GroupId group, std::string_view bytes) {
   found.restored.entries.clear();
   found.state.reset();
   found.beside.clear();
-  found.ahead.reset();
   TRY(take_state(group, found, form, bytes));
   if (!is_kept(group)) empty(found);
   return done();
@@ -237,25 +226,6 @@ Status GroupRecovery::take_beside(raft::GroupId group, std::string_view bytes) {
   if (found.state || !found.restored.entries.empty()) return damaged("what belongs to a base does not stand behind it");
   if (is_kept(group)) found.beside = bytes;
   return done();
-}
-
-Status GroupRecovery::take_ahead(raft::GroupId group, std::string_view bytes) {
-  StateEnd end;
-  if (!take_varint(bytes, end.index.value) || !take_little<uint64_t>(bytes, end.chain.value) || !bytes.empty()) {
-    return damaged("where a state ends is cut off");
-  }
-  if (!is_kept(group)) return done();
-  Found& found = groups_[group];
-  if (found.state || !found.restored.entries.empty()) return damaged("what belongs to a base does not stand behind it");
-  if (end.index <= found.restored.base.last.index) return damaged("a state ends before its base");
-  found.ahead = end;
-  return done();
-}
-
-bool GroupRecovery::Found::holds_ahead() const {
-  if (!ahead || ahead->index <= restored.base.last.index) return false;
-  const uint64_t place = ahead->index.value - restored.base.last.index.value - 1;
-  return place < restored.entries.size() && restored.entries[place].chain == ahead->chain;
 }
 
 Status GroupRecovery::take_entry(raft::GroupId group, std::string_view bytes) {

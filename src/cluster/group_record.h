@@ -16,13 +16,6 @@
 
 namespace quorate {
 
-// Where a state stands that has executed what is not committed yet.  The chain says whether a log still holds all of it.
-struct StateEnd {
-  raft::Index index = {};
-  raft::Chain chain = {};
-  friend bool operator==(const StateEnd&, const StateEnd&) = default;
-};
-
 // A replica and where its log begins: it was made, or a snapshot took the place of what it had.
 struct GroupBase {
   raft::GroupId group = {};
@@ -32,8 +25,6 @@ struct GroupBase {
   // Instead of it: so many bytes stand in the pieces before.
   std::optional<uint64_t> bytes_in_pieces = {};
   std::string beside = {};                    // of that, if it is in a snapshot: what does not stand there
-  // What this node holds already reaches further than the mark: up to here, over entries that follow.
-  std::optional<StateEnd> ahead = {};
 };
 
 // A piece of a state whose base follows, in this record or a later one; unless the first piece comes again.
@@ -78,9 +69,6 @@ class GroupRecovery {
     raft::Restored restored;
     std::optional<std::string> state;   // what restored.base stands for; absent: what this node held then
     std::string beside;                 // GroupBase::beside
-    std::optional<StateEnd> ahead;      // GroupBase::ahead, whatever has become of these entries since
-    // Is the log still the one that `ahead` was said of?
-    bool holds_ahead() const;
   };
   // By group.  Complete once all records were read.
   std::map<raft::GroupId, Found>& groups() { return groups_; }
@@ -96,7 +84,6 @@ class GroupRecovery {
   Status take_log_base(raft::GroupId group, std::string_view bytes);
   Status take_entry(raft::GroupId group, std::string_view bytes);
   Status take_beside(raft::GroupId group, std::string_view bytes);
-  Status take_ahead(raft::GroupId group, std::string_view bytes);
   Status take_piece(raft::GroupId group, std::string_view bytes);
   Status take_state(raft::GroupId group, Found& found, uint8_t form, std::string_view bytes);
 

@@ -44,11 +44,7 @@ void Partitions::begin(Instant now, const ClusterState& state) {
 void Partitions::restore(Instant now, std::map<raft::GroupId, GroupRecovery::Found>& groups) {
   for (auto& [group, found] : groups) {
     if (group.value > options_.partitions) continue;
-    Replica& replica = replicas_[partition_of(group)];
-    const bool is_ahead = found.holds_ahead();
-    replica.state_index = is_ahead ? found.ahead->index : found.restored.base.last.index;
-    // What it has executed was truncated since.
-    replica.is_astray = found.ahead && !is_ahead;
+    replicas_[partition_of(group)].state_index = found.restored.base.last.index;
     groups_.add(now, group, found.replica, std::move(found.restored));
     required_is_stale_ = true;
     look_soon(partition_of(group));
@@ -148,21 +144,9 @@ raft::Index Partitions::commit_index(uint32_t partition) const {
   return own == nullptr ? raft::Index() : own->commit_index();
 }
 
-std::optional<raft::SnapshotMark> Partitions::committed_mark(uint32_t partition) const {
-  return mark_at(partition, std::min(state_index(partition), commit_index(partition)));
-}
-
-std::optional<StateEnd> Partitions::uncommitted_end(uint32_t partition) const {
+std::optional<raft::SnapshotMark> Partitions::state_mark(uint32_t partition) const {
   const raft::Core& own = *core(partition);
-  for (raft::Index index = state_index(partition); index > own.commit_index(); index = raft::before(index)) {
-    const raft::Entry& entry = own.log().at(index);
-    if (entry.kind == raft::EntryKind::kCommand) return StateEnd{.index = index, .chain = entry.chain};
-  }
-  return std::nullopt;
-}
-
-std::optional<raft::SnapshotMark> Partitions::mark_at(uint32_t partition, raft::Index index) const {
-  const raft::Core& own = *core(partition);
+  const raft::Index index = replicas_[partition].state_index;
   const auto term = own.log().term_at(index);
   const auto chain = own.log().chain_at(index);
   if (!term || !chain) return std::nullopt;

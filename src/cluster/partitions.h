@@ -129,11 +129,7 @@ class Partitions {
   raft::Index state_index(uint32_t partition) const { return replicas_[partition].state_index; }
   const raft::Core* core(uint32_t partition) const { return groups_.find(group_of_partition(partition)); }
   // Where the log stands that the partition's data stand for.  Nothing: the log does not know any more.  Requires: there is a replica.
-  std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const { return mark_at(partition, state_index(partition)); }
-  // The same of the last place up to there that is committed.
-  std::optional<raft::SnapshotMark> committed_mark(uint32_t partition) const;
-  // The last batch behind it that the data hold, if there is one.
-  std::optional<StateEnd> uncommitted_end(uint32_t partition) const;
+  std::optional<raft::SnapshotMark> state_mark(uint32_t partition) const;
   void encode_beside(uint32_t partition, Buffer& out) const { data_.encode_beside(partition, out); }
   // The data hold what the log has lost, or are known to be wrong; they are replaced before long.
   bool is_astray(uint32_t partition) const { return replicas_[partition].is_astray || replicas_[partition].fault != Fault::kNone; }
@@ -289,7 +285,6 @@ class Partitions {
     bool goes_on_without = false;   // the core was told to
   };
 
-  std::optional<raft::SnapshotMark> mark_at(uint32_t partition, raft::Index index) const;
   static uint32_t partition_of(raft::GroupId group) { return static_cast<uint32_t>(group.value - 1); }
   void look_soon(uint32_t partition) {
     replicas_[partition].is_settled = false;

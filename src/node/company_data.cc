@@ -61,9 +61,7 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   }
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
     const auto found = restored_->groups.find(group_of_partition(partition));
-    const bool holds_state =
-        found != restored_->groups.end() && (found->second.state || found->second.ahead || !found->second.restored.base.last.index.none());
-    if (!holds_state) {
+    if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
       node_.store.clear_partition(partition);
     } else if (found->second.state) {
       TRY(install_state(partition, *found->second.state));

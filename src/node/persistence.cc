@@ -37,8 +37,6 @@ constexpr int64_t kSliceEntriesLeast = 16;
 constexpr int64_t kLookAgainUs = 1'000;
 // What failed is not tried again by itself before this.
 constexpr int64_t kRetryAfterUs = 5'000'000;
-// A snapshot that is written waits so long for what it holds to be committed.
-constexpr int64_t kCommitPatienceUs = 1'000'000;
 // Owner of the requests made here, as the writers have theirs.
 constexpr uint64_t kOwner = uint64_t{9} << 56;
 
@@ -71,11 +69,19 @@ void note_job_begun(NodeState& node) {
   state.job_began_us = node.now.steady_us;
   state.job_keys = key_count(node);
   state.job_dirty = node.store.dirty();
-  state.written_us.reset();
   state.next_step_us = node.now.steady_us;
 }
 
-// False: it cannot begin yet.
+// In company, while a replica holds what may be lost: later, by itself.
+void give_up_rewrite(NodeState& node) {
+  Persistence& state = node.persistence;
+  state.checkpoint.reset();
+  state.rewrite_wanted = false;
+  state.last_rewrite_try_us = node.now.steady_us;
+  state.facts.last_rewrite_ok = false;
+}
+
+// False: it cannot begin yet, or has been given up.
 bool begin_log_snapshot(NodeState& node) {
   Persistence& state = node.persistence;
   std::string_view groups;
@@ -83,9 +89,14 @@ bool begin_log_snapshot(NodeState& node) {
   if (!node.company.is_alone()) {
     // What the commands of this turn did belongs to both, the data and the logs.
     node.company.propose();
-    const auto tails = node.mistakes.snapshot_before_commit ? ClusterNode::Tails::kAreCommitted : ClusterNode::Tails::kAreEntries;
-    state.checkpoint = node.company.cluster().checkpoint(keeping, tails);
+    state.checkpoint = node.company.cluster().checkpoint(keeping);
     if (!state.checkpoint) return false;
+    // One without data holds nothing that may be lost.
+    if (keeping == Keeping::kBare) state.checkpoint->ahead.clear();
+    if (node.company.cluster().may_count(*state.checkpoint) == ClusterNode::Verdict::kNo) {
+      give_up_rewrite(node);
+      return false;
+    }
     groups = state.checkpoint->record.view();
   }
   state.rewrite_wanted = false;
@@ -445,16 +456,22 @@ bool log_has_grown(NodeState& node) {
          100 + static_cast<uint64_t>(node.settings.auto_aof_rewrite_percentage);
 }
 
-// In company a snapshot may hold what is not committed yet, and say so.  It is given the time: a start from one that holds what was truncated
-// since has to get the partition from another node.  Not for ever: a partition may have no quorum, and others need the log.
+// In company a snapshot counts once all that it holds is committed.
 void publish_when_committed(NodeState& node) {
   Persistence& state = node.persistence;
   if (!state.checkpoint || state.job.state() != SnapshotJob::State::kWritten) return;
-  if (!state.written_us) state.written_us = node.now.steady_us;
-  const bool is_time = node.now.steady_us >= *state.written_us + kCommitPatienceUs;
-  if (!is_time && !node.company.cluster().is_committed(*state.checkpoint)) return;
+  const ClusterNode::Verdict verdict = node.company.cluster().may_count(*state.checkpoint);
+  const bool counts = verdict == ClusterNode::Verdict::kYes || node.mistakes.snapshot_before_commit;
+  if (verdict == ClusterNode::Verdict::kNotYet && !counts) return;
   state.checkpoint.reset();
-  state.job.publish();
+  if (counts) {
+    state.job.publish();
+    return;
+  }
+  state.job.abort();
+  state.job_runs = false;
+  give_up_rewrite(node);
+  node.host.log(LogLevel::kNotice, "a snapshot of the log held what may be lost -> another one is made later");
 }
 
 size_t slice_entries(NodeState& node) {
@@ -623,7 +640,7 @@ void begin_shutdown(NodeState& node, Session* session, uint8_t options) {
   state.shutdown_options = options;  // who asks again may be in more of a hurry
   if (state.shutting_down) return;
   state.shutting_down = true;
-  // The log has all that it holds: nobody waits for it.
+  // One that waits for what may never be committed would wait for ever; the log has all that it holds.
   if (state.checkpoint && state.job_runs) {
     state.job.abort();
     state.job_runs = false;

@@ -53,8 +53,7 @@ struct Persistence {
   uint64_t job_keys = 0;          // there were so many when it began
   uint64_t job_dirty = 0;         // Store::dirty() then
   Keeping job_keeping = Keeping::kAll;    // of a log snapshot: how much of the partitions it holds
-  std::optional<Checkpoint> checkpoint;   // in company: of the groups, then; the job's file gets its name when that is committed, or time is up
-  std::optional<int64_t> written_us;      // since then it waits for that
+  std::optional<Checkpoint> checkpoint;   // in company: of the groups, then; the job's file counts once it may
 
   // ---- what is wanted next ----------------------------------------------------------------------------
   bool rewrite_wanted = false;            // a log snapshot

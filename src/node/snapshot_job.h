@@ -57,7 +57,7 @@ class SnapshotJob final : public Store::SnapshotSink {
   SnapshotJob& operator=(const SnapshotJob&) = delete;
 
   // Stands for every record below header.sequence.  `groups`: what the groups of a node in company
-  // remember of them.  kHeld: what they hold may not be committed yet, so the file counts only once
+  // remember of them.  kHeld: they may hold what is not committed, so the file counts only once
   // publish() was called.  Requires: the store holds exactly those (begin a segment, then call this
   // in the same turn).
   void begin_log(const SnapshotHeader& header, std::string_view groups = {},

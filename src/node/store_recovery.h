@@ -31,8 +31,8 @@ struct StoreRecoveryOptions {
 
 // Of a node that has company: the store holds what the snapshot said, or what the turns before the
 // founding record left.  For a partition that counts only if it has a group whose base has no state
-// and a mark that is not zero, or one that says how far the state is ahead; in all other cases the
-// base alone says what it holds.  Entries behind the bases are not applied.
+// and a mark that is not zero; in all other cases the base alone says what it holds.  Entries behind
+// the bases are not applied.
 struct StoreRecoveryResult {
   RecoveryResult log;                  // for the LogWriter
   std::optional<rdb::FileReport> rdb;  // if the RDB file was loaded

@@ -105,61 +105,6 @@ TEST(GroupRecord, WhatASnapshotDoesNotShowStandsBehindTheBase) {
   EXPECT_EQ(encoded({base}, {}, Keeping::kBare), encoded({base_of(kPartition)}, {}, Keeping::kBare));
 }
 
-raft::Chain chain_of(const GroupRecovery::Found& found, uint64_t index) {
-  return found.restored.entries.at(index - found.restored.base.last.index.value - 1).chain;
-}
-
-// The record of a snapshot whose data have executed three entries that are not committed.
-std::string snapshot_with_tail(GroupBase base, const std::vector<GroupWrite>& writes) {
-  GroupRecovery recovery;
-  EXPECT_TRUE(recovery.record(encoded({base}, writes, Keeping::kAll)).ok());
-  base.ahead = StateEnd{.index = {4}, .chain = chain_of(recovery.groups().at(kPartition), 4)};
-  return encoded({base}, writes, Keeping::kAll);
-}
-
-TEST(GroupRecord, DataThatAreAheadOfTheirBaseAreKnownByTheEntriesThatTheyHold) {
-  const std::vector<GroupWrite> writes = {entry_of(kPartition, 2, "a"), entry_of(kPartition, 3, "b"), entry_of(kPartition, 4, "c")};
-  const std::string snapshot = snapshot_with_tail(base_of(kPartition), writes);
-  const auto after = [&](const std::vector<GroupWrite>& later) {
-    GroupRecovery recovery;
-    EXPECT_TRUE(recovery.record(snapshot).ok());
-    for (const GroupWrite& each : later) EXPECT_TRUE(recovery.record(encoded({}, {each}, Keeping::kAll)).ok());
-    EXPECT_TRUE(recovery.groups().at(kPartition).ahead.has_value());
-    return recovery.groups().at(kPartition).holds_ahead();
-  };
-  EXPECT_TRUE(after({}));
-  EXPECT_TRUE(after({entry_of(kPartition, 5)}));
-  // The same again.
-  EXPECT_TRUE(after({entry_of(kPartition, 4, "c")}));
-  // Another leader's, in the place of the last or of an earlier one.
-  EXPECT_FALSE(after({entry_of(kPartition, 4, "other")}));
-  EXPECT_FALSE(after({entry_of(kPartition, 3, "other")}));
-  EXPECT_FALSE(after({entry_of(kPartition, 3, "b")}));
-  EXPECT_FALSE(after({entry_of(kPartition, 3, "other"), entry_of(kPartition, 4, "c"), entry_of(kPartition, 5)}));
-}
-
-TEST(GroupRecord, HowFarDataAreAheadCountsForTheirBaseOnly) {
-  const std::vector<GroupWrite> writes = {entry_of(kPartition, 2), entry_of(kPartition, 3), entry_of(kPartition, 4)};
-  GroupRecovery recovery;
-  ASSERT_TRUE(recovery.record(snapshot_with_tail(base_of(kPartition), writes)).ok());
-  ASSERT_TRUE(recovery.record(encoded({base_of(kPartition, "state")}, {}, Keeping::kAll)).ok());
-  EXPECT_FALSE(recovery.groups().at(kPartition).ahead.has_value());
-  // Everything was archived.
-  GroupRecovery archived;
-  ASSERT_TRUE(archived.record(snapshot_with_tail(base_of(kPartition), writes)).ok());
-  GroupWrite anew{.group = kPartition, .write = {}};
-  anew.write.log_base = raft::SnapshotMark();
-  ASSERT_TRUE(archived.record(encoded({}, {anew}, Keeping::kAll)).ok());
-  EXPECT_FALSE(archived.groups().at(kPartition).holds_ahead());
-  // A bare log has no data.
-  GroupBase base = base_of(kPartition);
-  base.ahead = StateEnd{.index = {4}, .chain = {9}};
-  EXPECT_EQ(encoded({base}, {}, Keeping::kBare), encoded({base_of(kPartition)}, {}, Keeping::kBare));
-  // No further than the base.
-  base.ahead->index = {1};
-  EXPECT_FALSE(GroupRecovery().record(encoded({base}, {}, Keeping::kAll)).ok());
-}
-
 TEST(GroupRecord, ALogThatBecomesBareGivesUpWhatItKept) {
   GroupRecovery recovery;
   ASSERT_TRUE(recovery.record(encoded({base_of(kPartition), base_of(kMeta, "members")}, {entry_of(kPartition, 2)}, Keeping::kAll)).ok());
