@@ -260,6 +260,12 @@ void write_weakly(ClusterSwarm& swarm) {
   swarm.disk_us = 5 * kMs;
 }
 
+// Leaders that have acknowledged something weakly are killed: whoever leads next has something to tell.
+void kill_often_and_write_weakly(ClusterSwarm& swarm) {
+  kill_often(swarm);
+  swarm.weak_writes = 0.5;
+}
+
 // Leaders change between what is watched and EXEC.
 void watch_for_long(ClusterSwarm& swarm) {
   kill_often(swarm);
@@ -369,7 +375,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"serves before applied", 200, of_node<&NodeMistakes::serves_before_applied>, provoked<kill_often>, 24},
     {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>, provoked<save_often>, 24},
     {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>, provoked<take_long_turns>, 24},
-    {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>, provoked<kill_often>, 24},
+    {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>, provoked<kill_often_and_write_weakly>, 24},
     {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>, provoked<lose_power_often>, 24},
     {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_long_turns>, 24},
     {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>, provoked<listen>, 24},
