@@ -13,6 +13,8 @@ constexpr int64_t kAnswerUs = 2000 * kMs;
 constexpr int64_t kRemovalUs = 15'000 * kMs;
 constexpr int64_t kWatchUs = 1000 * kMs;
 constexpr std::string_view kGone = "removed from the cluster for good";
+// Whoever is asked was removed itself: that says nothing of the other one.
+constexpr std::string_view kOfWhomIsAsked = "this node";
 
 std::string bulk(std::string_view word) {
   return "$" + std::to_string(word.size()) + "\r\n" + std::string(word) + "\r\n";
@@ -137,7 +139,8 @@ void ClusterOperator::on_bytes(std::string_view bytes) {
   is_waiting_ = false;
   host_.log_operator(print_reply(reply));
   const bool is_error = reply.kind == ReplyValue::Kind::kError;
-  if (is_error && reply.text.find(kGone) != std::string::npos) {
+  const bool is_gone = is_error && reply.text.find(kGone) != std::string::npos && reply.text.find(kOfWhomIsAsked) == std::string::npos;
+  if (is_gone) {
     // An earlier REMOVE, of which nobody could tell, has been carried out.
     is_removed_ = true;
     steps_ = {Step::kReplace};

@@ -1,15 +1,49 @@
 // What the world `cluster` may do to its nodes and may want of them, where a drawn lifetime asked for more than is promised.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "tests/sim/cluster_operator.h"
 #include "tests/unit/node/calm_cluster.h"
 
 namespace quorate::sim {
 namespace {
 
 raft::Durability kept_by(CalmCluster& cluster, uint32_t machine) { return cluster.company(machine).cluster().groups().health().kept; }
+
+// Notes which machine's place an empty node takes.
+class Place final : public ClusterOperatorHost {
+ public:
+  int64_t now_us() const override { return now_us_; }
+  uint32_t machine_count() const override { return 3; }
+  void operator_sends(uint32_t, std::string_view) override {}
+  void wake_operator(int64_t at_us) override { now_us_ = at_us; }
+  void log_operator(std::string_view) override {}
+  std::string node_name_of(uint32_t) override { return "name"; }
+  bool holds_nothing(const std::string&) override { return false; }
+  std::optional<uint32_t> drained_machine() override { return std::nullopt; }
+  void take_down(uint32_t, int64_t) override {}
+  void replace(uint32_t machine) override { replaced = machine; }
+  std::optional<uint32_t> replaced;
+
+ private:
+  int64_t now_us_ = 0;
+};
+
+TEST(FaultsWorld, nobody_is_replaced_because_whoever_is_asked_was_removed_itself) {
+  Place place;
+  ClusterOperator people(place, 1);
+  people.begin(0, ClusterOperator::Wish::kReplace);
+  people.on_bytes("-ERR this node is not a member: the node was removed from the cluster for good\r\n");
+  people.on_timer(place.now_us());
+  EXPECT_EQ(place.replaced, std::nullopt);
+  people.on_bytes("-ERR the node was removed from the cluster for good\r\n");
+  people.on_timer(place.now_us());
+  EXPECT_EQ(place.replaced, 0u);
+}
 
 // Two of three would have forgotten, or are gone, though no process that ends takes anything by the mode that is promised.
 TEST(FaultsWorld, who_does_not_keep_the_mode_yet_is_not_killed_while_another_one_is_missing) {
