@@ -34,8 +34,8 @@ void Output::clear() {
 
 Pair::Pair(const Options& options, BeatCounter& counter, uint64_t seed,
            const raft::Mistakes& mistakes)
-    : options_(options), counter_(counter), mistakes_(mistakes), prng_(seed) {
-  led_.push_back({.version = 1, .led = {}});
+    : options_(options), counter_(counter), mistakes_(mistakes), prng_(seed), support_epoch_(++counter.support_epoch) {
+  led_.push_back({.version = ++counter_.led_version, .led = {}});
 }
 
 void Pair::step(Instant now, const Input& input, Output& out) {
@@ -91,7 +91,7 @@ void Pair::on(const in::LedChanged& input, Output& out) {
   CHECK(std::is_sorted(input.led.begin(), input.led.end()));
   CHECK(input.led.size() <= kLedMax);
   if (input.led == led_.back().led) return;
-  led_.push_back({.version = led_.back().version + 1, .led = input.led});
+  led_.push_back({.version = ++counter_.led_version, .led = input.led});
   if (led_.size() > kLedVersionsMax) led_.pop_front();
   // A new leader's lease begins with the first beat that lists it.
   if (is_connected_) send_beat(out);
@@ -214,7 +214,7 @@ void Pair::on(const in::Judged& input, Output& out) {
 
 // From now on no echo confirms the group, until it is judged again.
 void Pair::on(const in::SupportWithdrawn& input, Output&) {
-  ++support_epoch_;
+  support_epoch_ = ++counter_.support_epoch;
   if (is_judging_) withdrawn_.push_back(input.group);
   not_confirmed_.push_back(input.group);
   sort_once(not_confirmed_);

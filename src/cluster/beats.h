@@ -169,9 +169,12 @@ struct Options {
 
 // Numbers the beats of a node, over all its pairs: a read that is evaluated when `last` had been
 // sent needs confirmations of greater numbers, whoever they come from.  Owned by the node, shared
-// by its pairs.
+// by its pairs.  So are the versions of lists and the support epochs that it has given out: a peer still knows those of a pair that was
+// made anew in the same process, since the peer was no member for a moment, and what is said anew must not pass for what was said then.
 struct BeatCounter {
   BeatNumber last = {};
+  uint64_t led_version = 0;
+  uint64_t support_epoch = 0;
 };
 
 // Owned by the node, one for each peer.  Calls: step* in time order.
@@ -258,7 +261,7 @@ class Pair {
   uint64_t judged_version_ = 0;         // of peer_led_, 0: not yet
   bool is_judging_ = false;             // Judged is awaited
   std::vector<GroupId> withdrawn_;      // since then
-  uint64_t support_epoch_ = 1;
+  uint64_t support_epoch_;
   uint64_t peer_support_epoch_ = 0;
   int64_t received_us_ = INT64_MIN;
   int64_t heard_since_us_ = kNever;     // the beat before, on this connection

@@ -79,6 +79,48 @@ TEST(Beats, only_what_was_refused_is_judged_again) {
   ASSERT_EQ(heard.send.size(), 1u);
 }
 
+// The peer was no member for a moment, and knows what it was told before.
+TEST(Beats, a_pair_that_was_made_anew_is_not_confirmed_what_the_one_before_had_listed) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1, 2})});
+  Output out = nodes.at_one(in::Connected{});
+  beat_and_echo(nodes, out.send.at(0), {});
+  Pair anew({.self = {1}, .peer = {2}, .incarnation = {5}}, nodes.counter_one, 12);
+  nodes.step(anew, in::LedChanged{leads({1, 3})});
+  out = nodes.step(anew, in::Connected{});
+  Output heard = nodes.at_two(in::Receive{out.send.at(0)});
+  EXPECT_EQ(heard.judge, leads({1, 3}));
+  heard = nodes.at_two(in::Judged{{{3}}});
+  out = nodes.step(anew, in::Receive{heard.send.at(0)});
+  ASSERT_TRUE(out.confirmed.has_value());
+  EXPECT_EQ(out.confirmed->groups, leads({1}));
+  EXPECT_EQ(out.confirmed->refused, leads({3}));
+}
+
+TEST(Beats, the_echoes_of_a_pair_that_was_made_anew_count) {
+  Two nodes;
+  nodes.at_one(in::LedChanged{leads({1, 2})});
+  Output out = nodes.at_one(in::Connected{});
+  nodes.at_two(in::SupportWithdrawn{{2}});
+  nodes.at_two(in::SupportWithdrawn{{2}});
+  beat_and_echo(nodes, out.send.at(0), {});
+  Pair anew({.self = {2}, .peer = {1}, .incarnation = {8}}, nodes.counter_two, 23);
+  nodes.now_us += 50 * kMillisecond;
+  out = nodes.at_one(in::Timeout{});
+  Output heard = nodes.step(anew, in::Receive{out.send.at(0)});
+  ASSERT_EQ(heard.send.size(), 1u);
+  // It has asked for the list, which the next beat brings.
+  nodes.at_one(in::Receive{heard.send.at(0)});
+  nodes.now_us += 50 * kMillisecond;
+  out = nodes.at_one(in::Timeout{});
+  heard = nodes.step(anew, in::Receive{out.send.at(0)});
+  EXPECT_EQ(heard.judge, leads({1, 2}));
+  heard = nodes.step(anew, in::Judged{});
+  out = nodes.at_one(in::Receive{heard.send.at(0)});
+  ASSERT_TRUE(out.confirmed.has_value());
+  EXPECT_EQ(out.confirmed->groups, leads({1, 2}));
+}
+
 TEST(Beats, a_group_without_a_replica_there_is_told_but_neither_judged_nor_confirmed) {
   Two nodes;
   std::vector<Led> led = leads({1, 2});
