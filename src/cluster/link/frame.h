@@ -19,7 +19,7 @@
 
 namespace quorate {
 
-constexpr uint8_t kPeerVersion = 3;
+constexpr uint8_t kPeerVersion = 4;
 
 using ClusterId = std::array<char, 16>;
 
