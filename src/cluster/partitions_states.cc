@@ -67,7 +67,11 @@ bool Partitions::make_snapshot(Instant now, uint32_t partition) {
   const PartitionData::Encoding encoding = data_.encode_some(partition, ready);
   replica.snapshot->state.append(ready.view());
   if (encoding == PartitionData::Encoding::kDone) encoding_.reset();
-  if (encoding == PartitionData::Encoding::kBroken) forget_snapshot(partition);
+  if (encoding == PartitionData::Encoding::kBroken) {
+    // Streams that are left are of one before, which their members have taken.
+    replica.snapshot.reset();
+    encoding_.reset();
+  }
   return encoding == PartitionData::Encoding::kDone;
 }
 
@@ -179,6 +183,7 @@ Status Partitions::receive_taken(Instant now, NodeId from, std::string_view byte
   if (stream == replica.streams.end()) return done();
   look_soon(partition);
   if (taken.what == StateTaken::What::kTaken) {
+    if (!stream->has_begun) return done();
     // All of it may be there already.
     if (taken.bytes >= stream->size) stream->sent = stream->size;
     stream->taken = std::max(stream->taken, std::min(taken.bytes, stream->sent));

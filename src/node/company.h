@@ -320,6 +320,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     bool is_local = true;   // level local; else the leader itself answers as by a lease
   };
   std::optional<CopyWanted> copy_wanted(const Session& session, std::string_view key) const;
+  bool is_committed_here(uint32_t partition);
   bool has_readable_copy(uint32_t partition, int64_t age_us_max);
   bool is_fresh(uint32_t partition, int64_t bound_us);
   Status take_freshness(NodeId from, FreshnessKind kind, std::string_view bytes);

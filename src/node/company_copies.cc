@@ -75,9 +75,15 @@ std::optional<Company::CopyWanted> Company::copy_wanted(const Session& session, 
   return std::nullopt;
 }
 
+// What has run in this turn is in memory, and in no log yet.
+bool Company::is_committed_here(uint32_t partition) {
+  note_removals();
+  return !states_[partition].is_touched && cluster_->partitions().has_committed_state(partition);
+}
+
 bool Company::has_readable_copy(uint32_t partition, int64_t age_us_max) {
   const Partitions& partitions = cluster_->partitions();
-  if (partitions.has_committed_state(partition)) return age_us_max == kNever || is_fresh(partition, age_us_max);
+  if (is_committed_here(partition)) return age_us_max == kNever || is_fresh(partition, age_us_max);
   if (age_us_max != kNever || !partitions.has_own_state(partition)) return false;
   // Of a leader, or of one that was: it may show what is not committed, and will be lost, so whoever leads now is asked instead.
   const NodeId leader = leader_of(partition);
@@ -98,7 +104,7 @@ bool Company::may_read_copy(const Session& session, uint32_t command_flags, std:
   }
   const int64_t now_us = std::max(node_.now.steady_us, node_.clock());
   // Other than at level local a leader tells what is not committed only while it may well be none any more.
-  const bool is_ahead = serves(partition) && !wanted.is_local && !cluster_->partitions().has_committed_state(partition);
+  const bool is_ahead = serves(partition) && !wanted.is_local && !is_committed_here(partition);
   if (is_ahead && !is_doubted(partition, now_us)) return false;
   if (!has_readable_copy(partition, wanted.age_us_max)) return false;
   // What the connection has written or seen elsewhere must be there.

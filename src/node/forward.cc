@@ -138,6 +138,8 @@ void Forwarding::send_new() {
 
 // Where the reply goes is the caller's to say.
 WaitingUnit& Forwarding::add(const Session& session, const ForwardedUnit& unit) {
+  // What is kept by itself never shares a message with others.
+  static_assert(kMessageBytesMax <= Outgoing::kSharedMin);
   Partition& partition = partitions_[unit.partition];
   // What was made in scratch() is given away.
   const bool is_given = unit.requests.size() >= Outgoing::kSharedMin && unit.requests.data() == scratch_.data();

@@ -203,6 +203,9 @@ bool may_be_answered_by_copy(NodeState& node, const Session& session, const Comm
   std::vector<std::string_view> keys;
   for (const KeyPosition& key : positions) keys.push_back(args[key.index]);
   if (keys.empty() && !is_of_all_keys(*row.spec)) return false;
+  // A cursor is a place in the order of one node: who has begun at the leader does not go on here while there is one.
+  const bool is_led_elsewhere = !node.company.serves(partition) && node.company.cluster().groups().known_leader(group_of_partition(partition));
+  if (row.spec->name == "scan" && is_led_elsewhere) return false;
   return is_answered_by_copy(node, session, *row.spec, keys, partition);
 }
 
@@ -234,7 +237,7 @@ Road at_partition(NodeState& node, Session& session, Command& row, Args args, co
       return check_level(node, session, row, first_key, partition);
     return Road::kHere;
   }
-  if (!serves) {
+  if (!serves && session.driver == nullptr) {
     if (const auto error = node.company.exclusion()) return refuse(node, session, *error);
   }
   if (may_be_answered_by_copy(node, session, row, args, first_key, partition)) {
@@ -383,6 +386,8 @@ Road route(NodeState& node, Session& session, Command& row, Args args, const Key
   if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
   // The handler says so.
   if (lacks_value(*row.spec, args)) return Road::kHere;
+  // All of it, before a part has been done.
+  if (bytes_of(args) > node.settings.cluster_request_limit) return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
   if (session.driver == nullptr) {
     if (auto parts = take_apart(node.store, *row.spec, args)) return gather(node, session, *row.spec, std::move(*parts));
   }

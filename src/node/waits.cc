@@ -77,6 +77,8 @@ Teller teller(const NodeState& node, NodeId from) { return {from, node.company.c
 void take(Waits::Synced& known, const Teller& from, const Told& told) {
   // Numbers of another log say nothing about this one's, nor do those of an earlier process, which may have lost the end of its log.
   if (known.node != from.node || known.incarnation != from.incarnation) known.must_be_synced.reset();
+  // What another one has synced, that led before, is told as a copy's.
+  if (known.node != from.node) known.is_synced = false;
   known.node = from.node;
   known.incarnation = from.incarnation;
   if ((told.flags & kIsStored) == 0) return;

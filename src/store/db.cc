@@ -333,7 +333,7 @@ Entry* Db::random_entry() {
     Entry* entry = tables_[partition].sample([&] { return store_.random().next(); });
     const Key key = store_.make_key(entry->key());
     if (!entry->has_expiry() || entry->expiry() > store_.now() || store_.replaying()) return entry;
-    expire(key, entry);
+    if (store_.removes_expired_) expire(key, entry);
   }
   return nullptr;
 }

@@ -341,6 +341,8 @@ bool Core::sole_voter() const {
 }
 
 void Core::note_applied(Index index) {
+  // It may have failed behind a truncation of which nobody was told.
+  if (failed_) return;
   CHECK(index <= last_index());
   ++changes_;
   executed_ = std::max(executed_, index);

@@ -114,14 +114,14 @@ bool Core::must_keep(Index from) const {
   return false;
 }
 
-// Without a hint where the logs may meet the leader sends its state.  `sent` has brought entries of which those before `parts_at` are here.
+// No place where the logs may meet, but a term: the leader sends its state.  `sent` has brought entries of which those before `parts_at` are here.
 void Core::ask_for_state(const Message& sent, const Append& append, Index parts_at, Output& out) {
   out.facts.push_back("the leader's log parts at " + std::to_string(parts_at.value) + ", behind which this one was executed up to " +
                       std::to_string(executed_.value) + " -> keep it until the leader's state is here");
   verified_ = std::max(verified_, before(parts_at));
   leader_commit_ = std::max(leader_commit_, append.commit);
   commit_verified(out);
-  tell(sent.from, AppendAnswer{.result = AppendResult::kMismatch, .rejected = append.prev_index}, out);
+  tell(sent.from, AppendAnswer{.result = AppendResult::kMismatch, .rejected = append.prev_index, .hint_term = hard_.term}, out);
 }
 
 // A computed chain goes on from one that was found to be that of this log: of the entry before it, here or in the message.

@@ -1,5 +1,6 @@
 // A member answers an append.
 #include <algorithm>
+#include <string>
 
 #include "cluster/raft/core.h"
 #include "util/check.h"
@@ -12,6 +13,15 @@ void Core::receive(const Message& answered, const AppendAnswer& answer, Output& 
   if (member == nullptr || member->member() == options_.self) return;
   member->is_silent = false;
   if (answer.result == AppendResult::kMismatch) {
+    // It keeps what it has executed until a state takes the place of it (Core::ask_for_state).
+    if (answer.hint.none() && !answer.hint_term.none() && answered.epoch == hard_.epoch) {
+      const bool is_old = answer.rejected < member->match() || member->state() == Progress::State::kSnapshot;
+      if (is_old) return;
+      out.facts.push_back("replica " + std::to_string(member->member().replica.value) + " keeps what it has executed -> send a snapshot");
+      member->wait_for_snapshot();
+      out.snapshots_wanted.push_back(member->member());
+      return;
+    }
     // A member of an older recovery epoch has nothing that counts.
     const bool holds_nothing = answer.hint.none() && answer.hint_term.none();
     if (holds_nothing && !member->match().none() && answered.epoch == hard_.epoch) {
