@@ -50,7 +50,7 @@ struct AppendAnswer {
       {};  // kMismatch: the prev_index that did not match (an old answer is told by it)
   Index hint =
       {};  // kMismatch: the last index that may still match, and the term of the entry there;
-  Term hint_term = {};  // 0, 0: this replica needs a snapshot
+  Term hint_term = {};  // 0, 0: nothing is here; 0 and a term: only the leader's state helps (Core::ask_for_state)
 };
 
 // leader -> member whose log is already sent: the commit index has moved.
