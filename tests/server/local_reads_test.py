@@ -37,7 +37,6 @@ def check_all(client, value):
     assert {name.decode() for name in timed(client, "KEYS", "*")} == set(KEYS)
     assert timed(client, "RANDOMKEY").decode() in KEYS
     assert timed(client, "GET", KEYS[0]) == value.encode()
-    assert scanned(client) == set(KEYS)
 
 
 def clients_of(node):
@@ -66,8 +65,10 @@ def check_for_a_while(node):
     while time.monotonic() - begin < 2:
         for client in clients:
             check_all(client, "value")
+    # Those who led are known to be gone: before, SCAN asks them, since its cursors are of their order.
     for client in clients_of(node) + clients:
         check_all(client, "value")
+        assert scanned(client) == set(KEYS)
         client.close()
 
 
