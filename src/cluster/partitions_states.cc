@@ -71,6 +71,7 @@ bool Partitions::make_snapshot(Instant now, uint32_t partition) {
     // Streams that are left are of one before, which their members have taken.
     replica.snapshot.reset();
     encoding_.reset();
+    data_.stop_encoding();
   }
   return encoding == PartitionData::Encoding::kDone;
 }
