@@ -31,9 +31,9 @@ std::string all_values(const std::string& value) {
   return reply;
 }
 
-// The cursor of a page, and how many names it has.
+// The cursor of a page, and how many names it has; by the leader, where one is known.
 std::pair<std::string, size_t> page(CalmCluster& cluster, uint32_t machine, const std::string& cursor) {
-  const std::string reply = cluster.ask_at_once(machine, {"SCAN", cursor});
+  const std::string reply = cluster.ask(machine, {"SCAN", cursor});
   ReplyParser parser;
   parser.feed(reply);
   ReplyValue value;
