@@ -189,25 +189,6 @@ void Partitions::apply(Instant now, uint32_t partition) {
   own.note_applied(replica.state_index);
 }
 
-// What is to be applied from that partition on: an entry each, most of the time, so that one by itself would wait for its memory.  Returns
-// up to where.
-size_t Partitions::look_ahead(size_t from) {
-  ahead_.clear();
-  size_t index = from;
-  for (; index < options_.partitions && ahead_.size() < kAheadMax; index = due_.next(index + 1)) {
-    const auto partition = static_cast<uint32_t>(index);
-    const raft::Core* const own = core(partition);
-    if (own == nullptr || leads(*own)) continue;
-    raft::Index at = raft::next(replicas_[partition].state_index);
-    for (; at <= own->commit_index() && own->log().has(at) && ahead_.size() < kAheadMax; at = raft::next(at)) {
-      const raft::Entry& entry = own->log().at(at);
-      if (entry.kind == raft::EntryKind::kCommand) ahead_.push_back(entry.payload.view());
-    }
-  }
-  if (ahead_.size() > 1) data_.look_ahead(ahead_);
-  return index;
-}
-
 // ---- events ------------------------------------------------------------------------------------------------
 
 void Partitions::on_role(raft::GroupId group, const raft::RoleState& role) {
@@ -332,9 +313,7 @@ void Partitions::work(Instant now, const ClusterState& state, Plan plan, Peers& 
   }
   if (looks_at_all || next_look_us_ == kNever) next_look_us_ = now.steady_us + look_us;
   if (looks_at_all) look_at_coming(now);
-  size_t looked_to = 0;
   for (size_t index = due_.next(0); index < options_.partitions; index = due_.next(index + 1)) {
-    if (index >= looked_to) looked_to = look_ahead(index);
     const auto partition = static_cast<uint32_t>(index);
     due_.erase(partition);
     if (looks_at_all || !replicas_[partition].is_settled) {

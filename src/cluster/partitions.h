@@ -32,8 +32,6 @@ class PartitionData : public PartitionSummer {
   // A batch that this node has not executed itself; in the order of the log.  An error: it contradicts what the partition holds, which counts
   // for nothing from there on.
   virtual Status apply(uint32_t partition, std::string_view batch) = 0;
-  // Such batches, of several partitions, that apply() is given next.
-  virtual void look_ahead(std::span<const std::string_view>) {}
   // Everything that the partition holds now.
   virtual void encode(uint32_t partition, Buffer& out) = 0;
   // What it holds that no snapshot of all keys of the node shows.
@@ -307,7 +305,6 @@ class Partitions {
   void mend(Instant now, uint32_t partition, Peers& peers);
   void answer_may_start_over(Instant now, NodeId from, const raft::Core& own, raft::ReplicaId replica, std::string_view bytes);
   void apply(Instant now, uint32_t partition);
-  size_t look_ahead(size_t from);
   void check_copies(Instant now, Peers& peers);
   void mark(Instant now, uint32_t partition);
   void tell_differing(const StateCheck::Finding& finding, Peers& peers);
@@ -353,8 +350,6 @@ class Partitions {
   StateCheck check_;
   std::vector<Replica> replicas_;
   IndexSet due_;                      // partitions in which something is to be done in this turn, or the next
-  static constexpr size_t kAheadMax = 32;
-  std::vector<std::string_view> ahead_;   // of look_ahead()
   uint64_t plan_version_ = 0;
   // The members' (ClusterState::mode).
   raft::Durability mode_ = raft::Durability::kOs;

@@ -114,17 +114,6 @@ Status BatchApplier::read_one(EffectReader& reader, size_t place) {
   return done();
 }
 
-void BatchApplier::look_ahead(std::span<const std::string_view> batches) {
-  size_t count = 0;
-  for (const std::string_view batch : batches) {
-    if (batch.size() > kAheadBytesMax) continue;
-    EffectReader reader(batch);
-    // What is wrong with one is told by apply().
-    while (count < kWindow && !reader.at_end() && read_one(reader, count).ok()) ++count;
-  }
-  for (size_t place = 0; place < count; ++place) store_.database(effects_[place].database).prefetch_entry(keys_[place]);
-}
-
 Status BatchApplier::apply_one(const Effect& effect, const Key& key) {
   ++count_;
   if (effect.args.size() == 3 && is_word(effect.args[0], "set")) {

@@ -46,15 +46,12 @@ class BatchApplier {
   BatchApplier(Store& store, EffectTarget& target) : store_(store), target_(target) {}
   // Any bytes are allowed; an error may leave part of the batch done.
   Status apply(std::string_view effects);
-  // These batches are applied next: the memory of their keys may come meanwhile, of all at the same time.  Any bytes are allowed.
-  void look_ahead(std::span<const std::string_view> batches);
   // Effects carried out since the last call.
   uint64_t take_count() { return std::exchange(count_, 0); }
 
  private:
   static constexpr size_t kWindow = 32;
   static constexpr size_t kArgsKept = 64;   // of an effect
-  static constexpr size_t kAheadBytesMax = 4096;   // of a batch that is read twice
   Status read_one(EffectReader& reader, size_t place);
   Status apply_one(const Effect& effect, const Key& key);
 

@@ -284,7 +284,6 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
 
   class StateOfPartition;
   Status apply(uint32_t partition, std::string_view batch) override;
-  void look_ahead(std::span<const std::string_view> batches) override;
   void encode(uint32_t partition, Buffer& out) override;
   void encode_beside(uint32_t partition, Buffer& out) const override;
   Encoding encode_some(uint32_t partition, Buffer& out) override;
@@ -400,7 +399,6 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   KeyVersions key_versions_;
   EffectApplier applier_;
   BatchApplier batches_;
-  std::vector<std::string_view> ahead_;   // of look_ahead()
   Losses losses_;
   ReplacedFile loss_file_{std::string(kLossesFile), kLossesOwner};
   const StreamId losses_stream_;    // at loss_file_.durable()

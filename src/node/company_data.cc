@@ -94,15 +94,6 @@ Status Company::apply(uint32_t partition, std::string_view batch) {
   return applied;
 }
 
-void Company::look_ahead(std::span<const std::string_view> batches) {
-  ahead_.clear();
-  for (std::string_view batch : batches) {
-    uint64_t unix_ms = 0;
-    if (take_varint(batch, unix_ms)) ahead_.push_back(batch);
-  }
-  batches_.look_ahead(ahead_);
-}
-
 void Company::begin_sum(uint32_t partition) {
   Buffer bytes;
   append_little<uint64_t>(bytes, rows_digest(partition));
