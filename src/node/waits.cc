@@ -293,7 +293,11 @@ Status take_wait_message(NodeState& node, ForwardingPeers& peers, NodeId from, u
   for (Waits::AtLeader& each : waiting->second.places) {
     const bool is_it = each.place.partition == place.partition && each.place.term == place.term && each.place.index == place.index;
     if (!is_it) continue;
-    (token & kOfCopy) != 0 ? take_of_copy(each, teller(node, from), told) : take(each, teller(node, from), told);
+    if ((token & kOfCopy) != 0) {
+      take_of_copy(each, teller(node, from), told);
+    } else {
+      take(each, teller(node, from), told);
+    }
   }
   return done();
 }
