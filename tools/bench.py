@@ -405,7 +405,10 @@ def arguments():
     ap.add_argument("--part", metavar="NAME", help="with --markdown: a part of the page of its own, so that groups "
                     "can be run one by one")
     ap.add_argument("--json", metavar="FILE", help="write every sample")
-    return ap.parse_args()
+    args = ap.parse_args()
+    if args.dir:
+        os.makedirs(args.dir, exist_ok=True)
+    return args
 
 
 if __name__ == "__main__":

@@ -503,6 +503,8 @@ def arguments():
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.failovers = 1, min(options.failovers, 3)
+    if options.dir:
+        os.makedirs(options.dir, exist_ok=True)
     return options
 
 
