@@ -38,6 +38,7 @@ constexpr FaultRow kFaults[kClusterFaultCount] = {
     {"wishes of operators", &ClusterSwarm::churn},
     {"changes of the mode", &ClusterSwarm::mode},
     {"full memories", &ClusterSwarm::memory_full},
+    {"arrangements by hand", &ClusterSwarm::arrange},
 };
 
 const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
@@ -81,6 +82,9 @@ void ClusterWorld::strike(ClusterFault fault) {
     }
     case ClusterFault::kMode:
       if (modes_.is_idle() && may_change_mode()) modes_.begin();
+      return;
+    case ClusterFault::kArrange:
+      if (arranger_.is_idle()) arranger_.begin();
       return;
     case ClusterFault::kMemoryFull:
       if (machine.node == nullptr) return;

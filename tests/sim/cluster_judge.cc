@@ -354,6 +354,7 @@ std::string ClusterWorld::describe_partition(uint32_t partition) {
 std::string ClusterWorld::describe_unsettled() {
   if (!operator_.is_idle()) return "an operator's wish is not fulfilled";
   if (!modes_.is_idle()) return "a change of the mode is not answered";
+  if (!arranger_.is_idle()) return "the settings are not as they were drawn";
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];
     const std::string name = "n" + std::to_string(number + 1);

@@ -155,6 +155,7 @@ void ClusterWorld::handle_client(Event& event) {
     if (!is_used) return;
     if (client == operator_number()) return operator_.on_bytes(event.bytes);
     if (client == modes_number()) return modes_.on_bytes(event.bytes);
+    if (client == arranger_number()) return arranger_.on_bytes(event.bytes);
     if (client >= swarm_.clients) return pubsub_.on_bytes(client, event.bytes);
     return clients_.on_bytes(client, event.bytes);
   }
@@ -163,6 +164,7 @@ void ClusterWorld::handle_client(Event& event) {
   line_of_[client] = 0;
   if (client == operator_number()) return operator_.on_closed();
   if (client == modes_number()) return modes_.on_closed();
+  if (client == arranger_number()) return arranger_.on_closed();
   if (client >= swarm_.clients) return pubsub_.on_closed(client);
   clients_.on_closed(client);
 }
@@ -181,6 +183,15 @@ void ClusterWorld::modes_send(uint32_t machine, std::string_view bytes) {
 
 void ClusterWorld::log_modes(std::string_view text) {
   log_client(modes_number(), "modes: " + std::string(text));
+}
+
+void ClusterWorld::arranger_sends(uint32_t machine, std::string_view bytes) {
+  hang_up(arranger_number());
+  send_request(arranger_number(), machine, ClientDoor::kMain, bytes);
+}
+
+void ClusterWorld::log_arranger(std::string_view text) {
+  log_client(arranger_number(), "arranger: " + std::string(text));
 }
 
 void ClusterWorld::log_operator(std::string_view text) {

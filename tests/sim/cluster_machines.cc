@@ -272,6 +272,7 @@ void ClusterWorld::heal() {
   healed_ = true;
   network_.calm();
   operator_.heal();
+  arranger_.heal();
   cuts_.clear();
   for (uint32_t number = 0; number < size(); ++number) {
     Machine& machine = *machines_[number];

@@ -168,6 +168,12 @@ void draw_memory(Prng& prng, ClusterSwarm& swarm) {
   if (drawn.on()) swarm.bytes_a_key = 1000;
 }
 
+// Likewise.
+void draw_arrangements(Prng& prng, ClusterSwarm& swarm) {
+  const FaultRate drawn = draw_rate(prng, 0.3, {300 * kMs, 0}, {4 * kSecond, 0});
+  if (swarm.nodes >= 2) swarm.arrange = drawn;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -204,6 +210,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_what_is_kept(kept_prng, swarm);
   Prng memory_prng(seed ^ 0x6d656d6f7279);
   draw_memory(memory_prng, swarm);
+  Prng arrange_prng(seed ^ 0x617272616e6765);
+  draw_arrangements(arrange_prng, swarm);
   return swarm;
 }
 
@@ -251,6 +259,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "churn", swarm.churn);
   add_line(text, "mode change", swarm.mode);
   add_line(text, "full memory", swarm.memory_full);
+  add_line(text, "arrangement", swarm.arrange);
   if (swarm.loses_most) text += "  most machines are lost for good\n";
   if (swarm.loses_decision) text += "  and a decision with them\n";
   if (swarm.dead_after_ms > 0) add_line(text, "node-dead-after", static_cast<double>(swarm.dead_after_ms));

@@ -64,6 +64,7 @@ struct ClusterSwarm {
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process
   FaultRate mode;        // the mode is changed, with all that it has so far
   FaultRate memory_full;  // a node's maxmemory is less than it uses
+  FaultRate arrange;     // copies and leaders are moved by hand, partitions get fewer copies, fewer or more commit
   FaultRate churn;       // a node is drained for a while, or replaced by a new one
   bool loses_decision = false;   // with those machines, and nobody else has heard of it: of the mode
   bool loses_most = false;  // behind all that, and once it has healed: most machines are lost for good, an operator gives them up

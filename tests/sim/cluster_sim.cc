@@ -96,6 +96,7 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
                    {"nodes replaced", world.replaced()},
                    {"nodes taken for dead", world.died()},
                    {"modes begun", world.mode_changes()},
+                   {"arranged by hand", world.arranged()},
                    {"looks at what is kept", world.kept_looks()},
                    {"disks lost", world.disks_lost()}};
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {

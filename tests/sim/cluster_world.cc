@@ -35,7 +35,8 @@ ClusterWorld::ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm&
       pubsub_(*this, swarm_, swarm.clients, options.seed * 4 + 5),
       operator_(*this, options.seed * 4 + 6),
       modes_(*this, options.seed * 4 + 7, swarm.lone_mode.value_or(swarm.first_mode())),
-      line_of_(modes_number() + 1, 0),
+      arranger_(*this, swarm_, options.seed * 4 + 8),
+      line_of_(arranger_number() + 1, 0),
       now_us_(kStartUs),
       next_comparison_us_(kStartUs),
       served_us_(swarm.partitions, kStartUs) {
@@ -135,6 +136,7 @@ void ClusterWorld::handle(Event& event) {
 void ClusterWorld::wake(uint32_t client, int64_t at_us) {
   if (client == operator_number()) return operator_.on_timer(at_us);
   if (client == modes_number()) return modes_.on_timer(at_us);
+  if (client == arranger_number()) return arranger_.on_timer(at_us);
   if (client >= swarm_.clients) return pubsub_.on_timer(client, at_us);
   clients_.on_timer(client, at_us);
 }

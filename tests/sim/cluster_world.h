@@ -14,6 +14,7 @@
 
 #include "cluster/members.h"
 #include "node/losses.h"
+#include "tests/sim/cluster_arranger.h"
 #include "tests/sim/cluster_clients.h"
 #include "tests/sim/cluster_kept.h"
 #include "tests/sim/cluster_modes.h"
@@ -53,14 +54,17 @@ enum class ClusterFault : uint8_t {
   kChurn,
   kMode,
   kMemoryFull,
+  kArrange,
 };
-constexpr size_t kClusterFaultCount = 16;
+constexpr size_t kClusterFaultCount = 17;
+static_assert(kClusterFaultCount <= kFaultKindsMax);
 const char* name_of(ClusterFault fault);
 
 class ClusterWorld final : private NetworkHost,
                            private ClusterClientHost,
                            private ClusterOperatorHost,
-                           private ClusterModesHost {
+                           private ClusterModesHost,
+                           private ClusterArrangerHost {
  public:
   ClusterWorld(const ClusterSimOptions& options, const ClusterSwarm& swarm);
 
@@ -136,6 +140,7 @@ class ClusterWorld final : private NetworkHost,
   uint64_t state_checks() const;
   uint64_t replaced() const { return operator_.replaced(); }
   uint64_t mode_changes() const { return modes_.changes(); }
+  uint64_t arranged() const { return arranger_.fulfilled(); }
   // Members that were silent for node-dead-after, each time.
   uint64_t died() const { return died_; }
   // Looks at what would be left, and disks that were lost for good while the others went on.
@@ -356,6 +361,11 @@ class ClusterWorld final : private NetworkHost,
   void wake_modes(int64_t at_us) override { wake_client(modes_number(), at_us); }
   void log_modes(std::string_view text) override;
   void mode_is_stronger() override;
+  // ClusterArrangerHost; behind that
+  uint32_t arranger_number() const { return modes_number() + 1; }
+  void arranger_sends(uint32_t machine, std::string_view bytes) override;
+  void wake_arranger(int64_t at_us) override { wake_client(arranger_number(), at_us); }
+  void log_arranger(std::string_view text) override;
   uint32_t machine_count() const override { return size(); }
   void operator_sends(uint32_t machine, std::string_view bytes) override;
   void wake_operator(int64_t at_us) override { wake_client(operator_number(), at_us); }
@@ -410,6 +420,7 @@ class ClusterWorld final : private NetworkHost,
   ClusterPubsub pubsub_;   // their numbers follow
   ClusterOperator operator_;
   ClusterModes modes_;
+  ClusterArranger arranger_;
   ClusterOracle oracle_;
   ClusterKept kept_;
   EventQueue<Event> queue_;

@@ -21,7 +21,7 @@ struct FaultRate {
   bool on() const { return every_us > 0; }
 };
 
-constexpr size_t kFaultKindsMax = 16;
+constexpr size_t kFaultKindsMax = 24;
 using FaultCounts = std::array<uint64_t, kFaultKindsMax>;
 
 // Any number from `low` to `high`.
