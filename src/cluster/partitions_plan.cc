@@ -123,7 +123,10 @@ void Partitions::hand_over(Instant now, uint32_t partition, const PlannedPartiti
 // To the first in the plan's order that can lead at once: so what this node has led is spread over the others.
 bool Partitions::leave(Instant now, uint32_t partition, const PlannedPartition& planned) {
   Replica& replica = replicas_[partition];
-  if (core(partition)->role_state().serving != raft::Serving::kYes || now.steady_us < replica.next_transfer_us) return true;
+  if (core(partition)->role_state().serving != raft::Serving::kYes) return true;
+  // Only for its own last attempt: not for the minute of CLUSTER FAILOVER, nor for the next time at which a preferred leader is asked.
+  const int64_t wait_us = replica.next_transfer_us - std::min(now.steady_us, replica.next_transfer_us);
+  if (wait_us > 0 && wait_us <= options_.draining_transfer_us) return true;
   if (!groups_.hand_over(now, group_of_partition(partition), nodes_of(planned))) return false;
   replica.next_transfer_us = now.steady_us + options_.draining_transfer_us;
   return true;

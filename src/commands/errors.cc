@@ -311,6 +311,9 @@ Error meet_in_cluster() {
   return fixed("ERR this node belongs to a cluster: the other one must join it, by CLUSTER MEET there or the setting join");
 }
 Error nothing_to_take_over() { return fixed("ERR You should send CLUSTER FAILOVER to a replica"); }
+Error should_not_lead() {
+  return fixed("ERR this node should lead nothing now: it drains, its disk does not take the log, or its clock is not that of the others");
+}
 Error failover_by_force() {
   return fixed("ERR a failover cannot be forced: when a leader is gone, a majority of the copies elects another by itself");
 }

@@ -136,6 +136,7 @@ Error placed_by_cluster(std::string_view subcommand);           // ADDSLOTS and 
 Error meet_holds_keys();
 Error meet_in_cluster();
 Error nothing_to_take_over();
+Error should_not_lead();
 Error failover_by_force();
 Error node_is_alone();
 Error node_is_joining();

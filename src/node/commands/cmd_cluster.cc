@@ -213,6 +213,7 @@ Status failover(NodeContext& cx) {
     return errors::failover_by_force();
   }
   ClusterNode& cluster = cluster_of(cx);
+  if (cluster.groups().should_not_lead()) return errors::should_not_lead();
   if (cluster.membership() != Membership::kMember || cluster.take_over(cx.now()) == 0) return errors::nothing_to_take_over();
   cx.reply.ok();
   return done();

@@ -57,6 +57,19 @@ TEST(TimeWorld, a_clock_that_is_behind_leads_nothing) {
   EXPECT_EQ(cluster.wrong(), "");
 }
 
+TEST(TimeWorld, who_has_taken_over_gives_it_back_when_its_clock_is_wrong) {
+  CalmCluster cluster(3);
+  for (uint32_t machine = 0; machine < 3; ++machine) cluster.set_wall_offset(machine, 0);
+  EXPECT_EQ(cluster.ask(1, {"CLUSTER", "FAILOVER"}), "+OK\r\n");
+  cluster.pass(2 * kSecondUs);
+  EXPECT_EQ(cluster.count_led(1), kCalmPartitions);
+  cluster.set_wall_offset(1, kHourMs);
+  cluster.pass(3 * kSecondUs);
+  EXPECT_EQ(cluster.count_led(1), 0u);
+  EXPECT_TRUE(cluster.ask(1, {"CLUSTER", "FAILOVER"}).starts_with("-ERR this node should lead nothing now"));
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 TEST(TimeWorld, the_clocks_of_the_majority_are_followed) {
   CalmCluster cluster(3);
   for (uint32_t machine = 0; machine < 3; ++machine) cluster.set_wall_offset(machine, 0);
