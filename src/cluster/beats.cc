@@ -101,7 +101,7 @@ void Pair::on(const in::HealthChanged& input, Output& out) {
   const int64_t wall_ms = health_.wall_ms;
   const bool is_urgent = input.health.is_draining != health_.is_draining ||
                          input.health.is_fit() != health_.is_fit() || input.health.kept != health_.kept;
-  const bool memory_is_urgent = input.health.is_over_memory() != health_.is_over_memory();
+  const bool memory_is_urgent = input.health.is_over_memory != health_.is_over_memory;
   health_ = input.health;
   health_.wall_ms = wall_ms;
   if ((is_urgent || memory_is_urgent) && is_connected_) send_beat(out);

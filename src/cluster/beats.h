@@ -54,14 +54,12 @@ struct Health {
   bool clock_is_right = true;  // its wall clock is at most 500 ms from the median of the cluster's
   // What it means that something is stored there, in every group: a start would find it again.
   raft::Durability kept = raft::Durability::kMemory;
-  uint64_t memory_excess = 0;  // bytes that it uses above its maxmemory
-  uint64_t keys = 0;           // that it holds, whoever leads them; said while memory_excess is not 0
+  bool is_over_memory = false;  // it uses more than its maxmemory
   int64_t wall_ms = 0;  // its wall clock when the beat left: each beat has its own
   // It can lead as well as any other.
   bool is_fit() const { return disk_is_healthy && clock_is_right; }
   // ... and stays.
   bool may_lead() const { return is_fit() && !is_draining; }
-  bool is_over_memory() const { return memory_excess != 0; }
   friend bool operator==(const Health&, const Health&) = default;
 };
 
@@ -89,7 +87,7 @@ struct Echo {
 
 using Packet = std::variant<Beat, Echo>;
 
-constexpr uint8_t kBeatVersion = 2;
+constexpr uint8_t kBeatVersion = 3;
 constexpr size_t kLedMax = 1 << 16;  // groups of one list
 
 void encode(const Packet& packet, Buffer& out);

@@ -21,8 +21,7 @@ void write_packet(const Beat& beat, Buffer& out) {
   write_byte(beat.health.is_draining ? 1 : 0, out);
   write_byte(beat.health.clock_is_right ? 1 : 0, out);
   write_byte(beat.health.kept, out);
-  append_varint(out, beat.health.memory_excess);
-  append_varint(out, beat.health.keys);
+  write_byte(beat.health.is_over_memory ? 1 : 0, out);
   append_little<uint64_t>(out, static_cast<uint64_t>(beat.health.wall_ms));
   append_varint(out, beat.led_version);
   write_byte(beat.led ? 1 : 0, out);
@@ -45,8 +44,7 @@ Beat read_beat(Reader& in) {
   beat.health.is_draining = in.flag();
   beat.health.clock_is_right = in.flag();
   beat.health.kept = in.one_of(raft::Durability::kMemory, raft::Durability::kSynced);
-  beat.health.memory_excess = in.varint_at_most(INT64_MAX);
-  beat.health.keys = in.varint_at_most(INT64_MAX);
+  beat.health.is_over_memory = in.flag();
   beat.health.wall_ms = static_cast<int64_t>(in.fixed64());
   beat.led_version = in.varint();
   if (!in.flag()) return beat;

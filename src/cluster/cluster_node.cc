@@ -698,16 +698,40 @@ std::optional<Checkpoint> ClusterNode::checkpoint(Keeping keeping) const {
   return out;
 }
 
+ClusterNode::Verdict ClusterNode::may_count(const Checkpoint::Ahead& ahead) const {
+  const raft::Core* const core = partitions_.core(ahead.partition);
+  const bool leads_on = core != nullptr && core->options().self.replica == ahead.replica && core->term() == ahead.term &&
+                        core->role() == raft::RoleName::kLeader;
+  if (!leads_on) return Verdict::kNo;
+  return core->snapshot_may_leave(ahead.term, ahead.index) ? Verdict::kYes : Verdict::kNotYet;
+}
+
 ClusterNode::Verdict ClusterNode::may_count(const Checkpoint& checkpoint) const {
   Verdict verdict = Verdict::kYes;
   for (const Checkpoint::Ahead& ahead : checkpoint.ahead) {
-    const raft::Core* const core = partitions_.core(ahead.partition);
-    const bool leads_on = core != nullptr && core->options().self.replica == ahead.replica && core->term() == ahead.term &&
-                          core->role() == raft::RoleName::kLeader;
-    if (!leads_on) return Verdict::kNo;
-    if (!core->snapshot_may_leave(ahead.term, ahead.index)) verdict = Verdict::kNotYet;
+    const Verdict of_partition = may_count(ahead);
+    if (of_partition == Verdict::kNo) return Verdict::kNo;
+    if (of_partition == Verdict::kNotYet) verdict = Verdict::kNotYet;
   }
   return verdict;
+}
+
+std::vector<ClusterNode::HeldUp> ClusterNode::held_up(Keeping keeping) const {
+  std::vector<HeldUp> all;
+  groups_.for_each([&](raft::GroupId group, const raft::Core&) {
+    if (is_meta(group)) return;
+    const auto partition = static_cast<uint32_t>(group.value - 1);
+    if (const auto obstacle = partitions_.obstacle(partition, keeping)) all.push_back({partition, *obstacle});
+  });
+  return all;
+}
+
+std::vector<ClusterNode::HeldUp> ClusterNode::held_up(const Checkpoint& checkpoint) const {
+  std::vector<HeldUp> all;
+  for (const Checkpoint::Ahead& ahead : checkpoint.ahead) {
+    if (may_count(ahead) != Verdict::kYes) all.push_back({ahead.partition, Obstacle::kNotCommitted});
+  }
+  return all;
 }
 
 // ---- what the groups tell ----------------------------------------------------------------------------------

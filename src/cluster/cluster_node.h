@@ -113,6 +113,14 @@ class ClusterNode final : private GroupsClient {
   // May a snapshot count (REPLICATION 3)?  kNo: what it holds may have been lost.
   enum class Verdict : uint8_t { kYes, kNotYet, kNo };
   Verdict may_count(const Checkpoint& checkpoint) const;
+  // Why checkpoint() gives nothing, or one that cannot count, by partition.
+  struct HeldUp {
+    uint32_t partition = 0;
+    Obstacle by = Obstacle::kNotCommitted;
+  };
+  std::vector<HeldUp> held_up(Keeping keeping) const;
+  // Why may_count() does not say kYes.
+  std::vector<HeldUp> held_up(const Checkpoint& checkpoint) const;
   // work() and flush(): for a turn whose record is stored later.
   void end_turn(Instant now) {
     work(now);
@@ -201,6 +209,7 @@ class ClusterNode final : private GroupsClient {
   void on_fact(raft::GroupId group, std::string_view fact) override;
   void on_failure(raft::GroupId group, const raft::Failure& failure) override;
 
+  Verdict may_count(const Checkpoint::Ahead& ahead) const;
   bool is_meta(raft::GroupId group) const { return group == meta_.group(); }
   void become_member(const ClusterId& cluster);
   void found(Instant now);

@@ -243,11 +243,17 @@ void Groups::set_health(Instant now, const beats::Health& health) {
   for (const auto& [node, slot] : pairs_) step_pair(now, node, *slot, beats::in::HealthChanged{health});
 }
 
+bool Groups::hears(NodeId node) const {
+  const beats::Pair* const other = pair(node);
+  return other != nullptr && other->peer_is_heard();
+}
+
+std::optional<beats::Health> Groups::health_of(NodeId node) const { return hears(node) ? pair(node)->peer_health() : std::nullopt; }
+
 std::optional<raft::Durability> Groups::kept_by(NodeId node) const {
   if (node == options_.self) return health_.kept;
-  const beats::Pair* const other = pair(node);
-  const bool is_heard = other != nullptr && other->peer_is_heard() && other->peer_health();
-  return is_heard ? std::optional(other->peer_health()->kept) : std::nullopt;
+  const std::optional<beats::Health> health = health_of(node);
+  return health ? std::optional(health->kept) : std::nullopt;
 }
 
 Groups::WallClocks Groups::wall_clocks(Instant now) const {
@@ -370,8 +376,7 @@ std::optional<NodeId> Groups::known_leader(GroupId group) const {
     // A voter asks around when its leader is silent; a learner only goes on naming it, also when that says no more that it leads.
     const auto followed = core->role_state().leader;
     if (followed && followed->node == options_.self) return followed->node;
-    const beats::Pair* const from = followed ? pair(followed->node) : nullptr;
-    if (from != nullptr && from->peer_is_heard()) leader = followed->node;
+    if (followed && hears(followed->node)) leader = followed->node;
     newest = core->term();   // whoever led before that does not lead any more
   }
   for (const auto& [node, slot] : pairs_) {

@@ -30,6 +30,12 @@ enum class PeerMessageKind : uint64_t {
   kOfNode = 16,
 };
 
+// Is it one of these kinds, which follow one another?
+template <class Kind>
+constexpr bool is_kind(uint64_t kind, Kind first, Kind last) {
+  return kind >= static_cast<uint64_t>(first) && kind <= static_cast<uint64_t>(last);
+}
+
 // Partitions are groups 1 to P; the meta group is P + 1.
 constexpr raft::GroupId group_of_partition(uint32_t partition) { return {uint64_t{partition} + 1}; }
 constexpr raft::GroupId meta_group(uint32_t partitions) { return {uint64_t{partitions} + 1}; }
@@ -113,7 +119,11 @@ class Groups {
   // What the others are told of this node.  While it drains it refuses leaderships.
   void set_health(Instant now, const beats::Health& health);
   const beats::Health& health() const { return health_; }
-  // What it means that something is stored there, in every group (beats::Health).  Nothing: the node is not heard.
+  // Beats of another node arrive.
+  bool hears(raft::NodeId node) const;
+  // How that one is, as it says.  Nothing: it is not heard.
+  std::optional<beats::Health> health_of(raft::NodeId node) const;
+  // What it means that something is stored there, or here, in every group (beats::Health).  Nothing: the node is not heard.
   std::optional<raft::Durability> kept_by(raft::NodeId node) const;
   // By its health this node should lead nothing that another can lead.
   bool should_not_lead() const { return !health_.may_lead(); }

@@ -166,6 +166,29 @@ bool Partitions::has_committed_state(uint32_t partition) const {
   return has_own_state(partition) && replicas_[partition].state_index <= core(partition)->commit_index();
 }
 
+std::string_view name_of(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::kStopped: return "stopped";
+    case Obstacle::kDiffers: return "differs";
+    case Obstacle::kWaitsForState: return "waits-for-state";
+    case Obstacle::kNotCommitted: return "not-committed";
+  }
+  return {};
+}
+
+// A leader's data may be ahead of what is committed: its snapshot begins, and counts later.
+std::optional<Obstacle> Partitions::obstacle(uint32_t partition, Keeping keeping) const {
+  const Replica& replica = replicas_[partition];
+  const raft::Core& own = *core(partition);
+  if (replica.fault == Fault::kStopped) return Obstacle::kStopped;
+  if (replica.fault == Fault::kDiffers) return Obstacle::kDiffers;
+  if (replica.is_astray || !state_mark(partition)) return Obstacle::kWaitsForState;
+  const bool may_be_lost = replica.state_index > own.commit_index() && own.role() != raft::RoleName::kLeader;
+  if (keeping == Keeping::kBare || !may_be_lost) return std::nullopt;
+  const std::optional<raft::NodeId> leader = groups_.known_leader(group_of_partition(partition));
+  return leader && leader->value != options_.self ? Obstacle::kWaitsForState : Obstacle::kNotCommitted;
+}
+
 // A leader's memory goes up to the end of its log (what it led with, and then what it executes itself); any other's up to the commit
 // index.
 void Partitions::apply(Instant now, uint32_t partition) {

@@ -61,6 +61,15 @@ class PartitionData : public PartitionSummer {
   virtual void on_copies(uint32_t) {}
 };
 
+// Why no snapshot of everything on this node counts, of one partition (REPLICATION 3).
+enum class Obstacle : uint8_t {
+  kStopped,        // the replica's log or data contradict what it was told
+  kDiffers,        // its data are not those of the other copies
+  kWaitsForState,  // they are not what its log says, or not what the leader has: that sends what there is
+  kNotCommitted,   // what was executed here may still be lost
+};
+std::string_view name_of(Obstacle obstacle);
+
 struct PartitionsOptions {
   NodeId self = 0;
   uint32_t partitions = 0;
@@ -135,6 +144,9 @@ class Partitions {
   bool has_committed_state(uint32_t partition) const;
   // The same, or what a leader has executed beyond that: of this replica, or of another one whose log it holds.
   bool has_own_state(uint32_t partition) const;
+
+  // What keeps a snapshot of so much of everything from beginning.  Requires: there is a replica.
+  std::optional<Obstacle> obstacle(uint32_t partition, Keeping keeping) const;
 
   // ---- the mode (REPLICATION 5) ------------------------------------------------------------------------------
   // What this node must keep: the strictest that the configurations of its replicas want, the committed ones and the newest.  Nothing: none

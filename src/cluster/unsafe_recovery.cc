@@ -65,10 +65,7 @@ bool blocks_others(const raft::Core& core, const std::vector<raft::NodeId>& gone
 
 // ---- what must be so ---------------------------------------------------------------------------------------
 
-bool UnsafeRecovery::is_heard(NodeId node) const {
-  const beats::Pair* const pair = groups_.pair({node});
-  return pair != nullptr && pair->peer_is_heard();
-}
+bool UnsafeRecovery::is_heard(NodeId node) const { return groups_.hears({node}); }
 
 Status UnsafeRecovery::check_silent(const std::vector<NodeId>& nodes) const {
   for (const NodeId node : nodes) {

@@ -186,18 +186,6 @@ Status reply_expiries(CommandContext& cx, TimeUnit unit, TimeBase base) {
 // ---- HGETEX and HSETEX: options
 // -----------------------------------------------------------------------
 
-struct ExpiryWord {
-  std::string_view word;
-  TimeUnit unit;
-  TimeBase base;
-};
-constexpr ExpiryWord kExpiryWords[] = {
-    {"EX", TimeUnit::kSeconds, TimeBase::kRelative},
-    {"PX", TimeUnit::kMilliseconds, TimeBase::kRelative},
-    {"EXAT", TimeUnit::kSeconds, TimeBase::kAbsolute},
-    {"PXAT", TimeUnit::kMilliseconds, TimeBase::kAbsolute},
-};
-
 struct Options {
   enum class Lifetime : uint8_t { kNone, kUntil, kPersist, kKeep };
   enum class OnlyIf : uint8_t { kAlways, kNonePresent, kAllPresent };
@@ -224,10 +212,7 @@ Result<Options> parse_options(const CommandContext& cx, OptionsOf of) {
     } else if (of == OptionsOf::kHgetex && same_word(cx[at], "PERSIST") && !has_lifetime) {
       options.lifetime = Options::Lifetime::kPersist;
     } else {
-      const ExpiryWord* found = nullptr;
-      for (const ExpiryWord& each : kExpiryWords) {
-        if (same_word(cx[at], each.word)) found = &each;
-      }
+      const ExpiryWord* const found = find_expiry_word(cx[at]);
       if (found == nullptr || has_lifetime || at + 1 == cx.size()) return ErrorCode::kSyntax;
       ++at;
       TRY(options.expiry, field_expiry(cx, at, found->unit, found->base));

@@ -34,18 +34,6 @@ void effect_set(CommandContext& cx, const Key& key, std::string_view value, int6
 // ---- SET and GETEX: options
 // -------------------------------------------------------------------------
 
-struct ExpiryWord {
-  std::string_view word;
-  TimeUnit unit;
-  TimeBase base;
-};
-constexpr ExpiryWord kExpiryWords[] = {
-    {"EX", TimeUnit::kSeconds, TimeBase::kRelative},
-    {"PX", TimeUnit::kMilliseconds, TimeBase::kRelative},
-    {"EXAT", TimeUnit::kSeconds, TimeBase::kAbsolute},
-    {"PXAT", TimeUnit::kMilliseconds, TimeBase::kAbsolute},
-};
-
 struct SetOptions {
   enum class Condition : uint8_t { kNone, kIfAbsent, kIfPresent };
   Condition condition = Condition::kNone;
@@ -84,10 +72,7 @@ Result<SetOptions> parse_options(const CommandContext& cx, size_t from, OptionsO
       options.persist = true;
       continue;
     }
-    const ExpiryWord* found = nullptr;
-    for (const ExpiryWord& each : kExpiryWords) {
-      if (same_word(word, each.word)) found = &each;
-    }
+    const ExpiryWord* const found = find_expiry_word(word);
     // As in Redis, the same word twice is no contradiction: the last one counts.
     const bool contradicts = options.keep_ttl || options.persist ||
                              (options.expiry_word != nullptr && options.expiry_word != found);

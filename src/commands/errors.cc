@@ -341,7 +341,7 @@ Error mode_without_disk(std::string_view address) {
 }
 Error uncertain_mode(size_t partitions, size_t of) {
   return made({"UNCERTAIN the members have decided it, but ", std::to_string(partitions), " of ", std::to_string(of),
-               " partitions are not known to go by it yet; QUORUM STATUS shows what each node keeps"});
+               " partitions are not known to go by it yet; QUORUM STATUS shows what each node keeps, and what a node's snapshot waits for"});
 }
 
 // ---- sessions -----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // Overflow-safe arithmetic of expiry times.
 #include "commands/expiry.h"
 
+#include "commands/context.h"
 #include "commands/errors.h"
 #include "util/number.h"
 
@@ -23,6 +24,19 @@ Result<int64_t> parse_expiry(std::string_view text, TimeUnit unit, TimeBase base
   }
   // INT64_MAX itself means "never" inside; nobody can tell the difference of one millisecond there.
   return value == INT64_MAX ? value - 1 : value;
+}
+
+const ExpiryWord* find_expiry_word(std::string_view text) {
+  static constexpr ExpiryWord kWords[] = {
+      {"EX", TimeUnit::kSeconds, TimeBase::kRelative},
+      {"PX", TimeUnit::kMilliseconds, TimeBase::kRelative},
+      {"EXAT", TimeUnit::kSeconds, TimeBase::kAbsolute},
+      {"PXAT", TimeUnit::kMilliseconds, TimeBase::kAbsolute},
+  };
+  for (const ExpiryWord& each : kWords) {
+    if (same_word(text, each.word)) return &each;
+  }
+  return nullptr;
 }
 
 }  // namespace quorate

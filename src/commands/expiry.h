@@ -19,4 +19,12 @@ enum class PastTime : uint8_t { kRefused, kAllowed };
 Result<int64_t> parse_expiry(std::string_view text, TimeUnit unit, TimeBase base, PastTime past,
                              int64_t now, std::string_view command);
 
+// EX, PX, EXAT and PXAT, in any case.  Null: it is none of them.
+struct ExpiryWord {
+  std::string_view word;
+  TimeUnit unit;
+  TimeBase base;
+};
+const ExpiryWord* find_expiry_word(std::string_view text);
+
 }  // namespace quorate

@@ -16,9 +16,7 @@ namespace {
 constexpr uint64_t kReadyWithin = 1024;
 
 bool is_heard(const ClusterNode& cluster, NodeId node) {
-  if (node == cluster.own().id) return true;
-  const beats::Pair* const pair = cluster.groups().pair({node});
-  return pair != nullptr && pair->peer_is_heard();
+  return node == cluster.own().id || cluster.groups().hears({node});
 }
 
 // ---- nodes -----------------------------------------------------------------------------------------------
@@ -52,8 +50,8 @@ NodeView node_view(const NodeState& node, const MemberRecord& record) {
   const beats::Pair* const pair = cluster.groups().pair({record.id});
   if (pair != nullptr && pair->received_us() != INT64_MIN) {
     view.heard_unix_ms = node.now.unix_ms - (node.now.steady_us - pair->received_us()) / 1000;
-    if (view.is_live && pair->peer_health()) view.kept = pair->peer_health()->kept;
   }
+  view.kept = cluster.groups().kept_by({record.id});
   return view;
 }
 

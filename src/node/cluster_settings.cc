@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -49,11 +50,9 @@ Status check_disks(const NodeState& node, const std::vector<meta::SetSetting>& s
   const auto wanted = mode_of(value_of(kOfMode[0]), value_of(kOfMode[1]));
   if (!wanted || *wanted <= node.company.members_mode()) return done();
   for (const MemberRecord& member : cluster.state().members()) {
-    const beats::Pair* const pair = cluster.groups().pair({member.id});
-    const bool is_heard = pair != nullptr && pair->peer_is_heard() && pair->peer_health();
-    if (member.id != cluster.own().id && !is_heard) continue;
-    const beats::Health health = member.id == cluster.own().id ? cluster.groups().health() : *pair->peer_health();
-    if (!health.disk_is_healthy) return errors::mode_without_disk(address_text(member.host, member.port));
+    const Groups& groups = cluster.groups();
+    const std::optional<beats::Health> health = member.id == cluster.own().id ? groups.health() : groups.health_of({member.id});
+    if (health && !health->disk_is_healthy) return errors::mode_without_disk(address_text(member.host, member.port));
   }
   return done();
 }

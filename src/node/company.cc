@@ -410,11 +410,7 @@ const MemberRecord* Company::leader_elsewhere(uint32_t partition) const {
   return cluster_->state().find(leader);
 }
 
-bool Company::is_heard(NodeId node) const {
-  if (node == own_id()) return true;
-  const beats::Pair* const pair = cluster_->groups().pair({node});
-  return pair != nullptr && pair->peer_is_heard();
-}
+bool Company::is_heard(NodeId node) const { return node == own_id() || cluster_->groups().hears({node}); }
 
 uint64_t Company::incarnation_of(NodeId node) const {
   return node == own_id() ? std::max<uint64_t>(node_.identity.incarnation, 1) : cluster_->peers().incarnation_of(node);

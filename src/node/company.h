@@ -161,6 +161,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   bool log_is_whole() const { return keeping_ == Keeping::kAll && whole_from_ == 0; }
   // The log begins with a snapshot now, of so much, that stands for what is below `sequence`.
   void snapshot_is_published(Keeping of, uint64_t sequence);
+  // What keeps a snapshot of everything that is wanted from beginning, or one that is made from counting.
+  std::vector<ClusterNode::HeldUp> snapshot_held_up() const;
   // The mode may be another one.  Called often.
   void follow_mode();
   OwnMark& mark() { return mark_; }

@@ -118,9 +118,7 @@ std::optional<uint32_t> Company::too_few_live(const raft::Core& core, Counted co
   const Groups& groups = cluster_->groups();
   const raft::Configuration& configuration = core.configuration();
   const auto is_live = [&](const raft::Member& member) {
-    if (member == core.options().self) return true;
-    const beats::Pair* const pair = groups.pair(member.node);
-    return pair != nullptr && pair->peer_is_heard();
+    return member == core.options().self || groups.hears(member.node);
   };
   const auto count = [&](const raft::Half& half, auto&& is_counted) {
     auto members = std::count_if(half.voters.begin(), half.voters.end(), is_counted);
@@ -142,9 +140,7 @@ std::optional<uint32_t> Company::too_few_zones(const raft::Core* core) const {
   const auto wanted = static_cast<uint32_t>(node_.settings.min_zones);
   if (core == nullptr) return 1;
   const auto is_live = [&](const raft::Member& member) -> uint64_t {
-    if (member == core->options().self) return 1;
-    const beats::Pair* const pair = cluster_->groups().pair(member.node);
-    return pair != nullptr && pair->peer_is_heard() ? 1 : 0;
+    return member == core->options().self || cluster_->groups().hears(member.node) ? 1 : 0;
   };
   const raft::Configuration& configuration = core->configuration();
   if (reached_in_zones(configuration, cluster_->state(), wanted, is_live) != 0) return std::nullopt;

@@ -1,5 +1,6 @@
 // The mode (REPLICATION 5): what the members want, what this node must keep and keeps, and who waits until all partitions go by it.
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,17 @@
 namespace quorate {
 
 namespace {
+
+// For the log; empty if there is nothing.
+std::string shown(std::span<const ClusterNode::HeldUp> held_up) {
+  constexpr size_t kShownMax = 4;
+  std::string text;
+  for (const ClusterNode::HeldUp& each : held_up.first(std::min(held_up.size(), kShownMax))) {
+    text += (text.empty() ? " (its snapshot waits for partition " : ", ") + std::to_string(each.partition) + ": " + std::string(name_of(each.by));
+  }
+  if (held_up.size() > kShownMax) text += " and " + std::to_string(held_up.size() - kShownMax) + " more";
+  return text.empty() ? text : text + ')';
+}
 
 raft::Durability own_mode(const NodeSettings& settings) { return mode_of(settings.appendonly, settings.appendfsync == FsyncPolicy::kAlways); }
 
@@ -63,6 +75,19 @@ void Company::follow_mode() {
   tell_mode();
 }
 
+std::vector<ClusterNode::HeldUp> Company::snapshot_held_up() const {
+  const Persistence& state = node_.persistence;
+  if (!in_company_) return {};
+  if (state.checkpoint) {
+    // Before all of it is written nothing is asked.
+    if (state.job.state() != SnapshotJob::State::kWritten) return {};
+    return cluster_->held_up(*state.checkpoint);
+  }
+  const bool is_owed = keeping_ == Keeping::kAll && !log_is_whole();
+  const bool is_wanted = is_owed || state.rewrite_wanted || !state.facts.last_rewrite_ok;
+  return is_wanted ? cluster_->held_up(keeping_) : std::vector<ClusterNode::HeldUp>();
+}
+
 // A snapshot or a sync takes its time; what takes longer is trouble.
 void Company::tell_mode() {
   constexpr int64_t kPatienceUs = 5'000'000;
@@ -77,7 +102,7 @@ void Company::tell_mode() {
   mode_lacks_since_us_ = std::min(mode_lacks_since_us_, node_.now.steady_us);
   if (lack_is_told_ || node_.now.steady_us < mode_lacks_since_us_ + kPatienceUs) return;
   lack_is_told_ = true;
-  const std::string lack = std::string(raft::name_of(wanted)) + ", and this node keeps only " + std::string(raft::name_of(kept));
+  const std::string lack = std::string(raft::name_of(wanted)) + ", and this node keeps only " + std::string(raft::name_of(kept)) + shown(snapshot_held_up());
   node_.host.log(LogLevel::kWarning, "the mode is " + lack + " -> it acknowledges and leads nothing where more is wanted");
 }
 

@@ -56,15 +56,23 @@ void forward_request(NodeState& node, Session& session, const CommandSpec& spec,
 void forward_transaction(NodeState& node, Session& session, uint32_t partition) {
   const SessionExtras& more = session.more();
   Buffer requests;
+  std::optional<int> selected;
   append_word(requests, "MULTI");
-  for (const StoredCommand& command : more.queued) append_request(requests, command.views());
+  for (const StoredCommand& command : more.queued) {
+    append_request(requests, command.views());
+    if (command.spec->name != "select") [[likely]]
+      continue;
+    const Result<int> database = selected_database(node, command.args[1]);
+    if (database.ok()) selected = database.value();
+  }
   append_word(requests, "EXEC");
   const std::string watched = encode_watched(more.watched);
   const ForwardedUnit unit{.partition = partition,
                            .requests = requests.view(),
                            .request_count = static_cast<uint32_t>(more.queued.size()) + 2,
                            .kind = kind_of(more.queued_flags),
-                           .watched = watched};
+                           .watched = watched,
+                           .selected = selected};
   discard_transaction(node, session);
   node.forwarding->forward(session, unit);
 }
@@ -118,6 +126,10 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
   }
   // What it sends next is not older than what it watches.
   if (unit.kind == ForwardedUnit::Kind::kWatches) session.set(kWaiting);
+  if (unit.selected) {
+    session.set(kWaiting);
+    selecting_[session.id] = {.partition = unit.partition, .number = waiting.number, .database = *unit.selected};
+  }
   note_new(unit.partition, session);
 }
 
@@ -456,6 +468,8 @@ void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
     end_watch(unit, partition.waiting.requests(place), reply);
   } else {
     fill_gap(node_, unit.session_id, unit.gap, reply);
+    if (!selecting_.empty()) [[unlikely]]
+      end_selecting(index, unit, reply);
   }
   if (unit.kind == ForwardedUnit::Kind::kBlocks) {
     cancel(unit.sent_to, index, unit.number);
@@ -484,6 +498,20 @@ void Forwarding::end_watch(const WaitingUnit& unit, std::string_view keys, std::
   Buffer ok;
   Reply(ok, session->protocol).ok();
   fill_gap(node_, unit.session_id, unit.gap, ok.view());
+}
+
+// What the session sends next is about the database that it has chosen, if the transaction is known to have run.
+void Forwarding::end_selecting(uint32_t index, const WaitingUnit& unit, std::string_view reply) {
+  const auto found = selecting_.find(unit.session_id);
+  if (found == selecting_.end() || found->second.partition != index || found->second.number != unit.number) return;
+  const int database = found->second.database;
+  selecting_.erase(found);
+  Session* const session = node_.sessions.find(unit.session_id);
+  if (session == nullptr) return;
+  const bool has_run = reply.starts_with('*') && !reply.starts_with("*-");
+  if (has_run) session->database = database;
+  session->clear(kWaiting);
+  resume_later(node_, *session);
 }
 
 void Forwarding::finish(uint32_t index, size_t place, const Error& error) {

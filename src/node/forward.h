@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,10 +37,11 @@ struct ForwardedUnit {
   Kind kind = Kind::kWrites;
   int64_t waited_us = 0;          // kBlocks: at this node, before
   std::string_view watched = {};  // of a transaction: what its EXEC goes by (watch_message.h)
+  std::optional<int> selected = {};  // of a transaction: the session's database once it has run
 };
 
 // The request of a session, or EXEC with all that it has queued, as a unit of that partition.  EXEC requires kInMulti and nothing broken.  Not for commands
-// that change the session itself (WATCH, SELECT, SUBSCRIBE).
+// that change the session itself (WATCH, SUBSCRIBE); where a transaction has chosen a database, the session waits for its answer.
 void forward_request(NodeState& node, Session& session, const CommandSpec& spec, Args args, uint32_t partition);
 void forward_transaction(NodeState& node, Session& session, uint32_t partition);
 // A command that has waited here for a key.
@@ -137,6 +139,7 @@ class Forwarding {
   WaitingUnit& add(const Session& session, const ForwardedUnit& unit);
   void take_part(uint64_t gathering, size_t part, std::string_view reply);
   void end_watch(const WaitingUnit& unit, std::string_view keys, std::string_view reply);
+  void end_selecting(uint32_t index, const WaitingUnit& unit, std::string_view reply);
   void note_new(uint32_t index, Session& session);
   void send_unsent(uint32_t index);
   // How many units from that place on go in one message.
@@ -186,6 +189,13 @@ class Forwarding {
     uint64_t number = 0;
   };
   std::map<uint64_t, Blocked> blocked_;  // by session: it waits for this alone
+  // By session: it waits for a transaction in which SELECT stands, to know what it sends next is about.
+  struct Selecting {
+    uint32_t partition = 0;
+    uint64_t number = 0;
+    int database = 0;
+  };
+  std::map<uint64_t, Selecting> selecting_;
   uint64_t last_sending_ = 0;
   std::map<uint64_t, Gathered> gathered_;   // in the order of coming
   uint64_t last_gathering_ = 0;

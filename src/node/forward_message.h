@@ -25,9 +25,7 @@ enum class ForwardKind : uint64_t {
   kAnswer,
   kCancel,
 };
-constexpr bool is_forward_kind(uint64_t kind) {
-  return kind >= static_cast<uint64_t>(ForwardKind::kCommand) && kind <= static_cast<uint64_t>(ForwardKind::kCancel);
-}
+constexpr bool is_forward_kind(uint64_t kind) { return is_kind(kind, ForwardKind::kCommand, ForwardKind::kCancel); }
 
 enum ForwardFlag : uint8_t {
   kForwardResp3 = 1u << 0,     // what the client speaks

@@ -23,9 +23,7 @@ enum class FreshnessKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 24,
   kTold,
 };
-constexpr bool is_freshness_kind(uint64_t kind) {
-  return kind == static_cast<uint64_t>(FreshnessKind::kAsk) || kind == static_cast<uint64_t>(FreshnessKind::kTold);
-}
+constexpr bool is_freshness_kind(uint64_t kind) { return is_kind(kind, FreshnessKind::kAsk, FreshnessKind::kTold); }
 
 struct FreshnessMessage {
   uint32_t partition = 0;

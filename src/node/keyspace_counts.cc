@@ -30,8 +30,7 @@ Error corrupt() {
 }
 
 bool is_heard(const NodeState& node, NodeId other) {
-  const beats::Pair* const pair = node.company.cluster().groups().pair({other});
-  return pair != nullptr && pair->peer_is_heard();
+  return node.company.cluster().groups().hears({other});
 }
 
 void add(std::vector<KeyspaceCount>& sum, const KeyspaceCount& count) {

@@ -27,9 +27,7 @@ enum class KeyspaceKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 44,
   kTold,
 };
-constexpr bool is_keyspace_kind(uint64_t kind) {
-  return kind == static_cast<uint64_t>(KeyspaceKind::kAsk) || kind == static_cast<uint64_t>(KeyspaceKind::kTold);
-}
+constexpr bool is_keyspace_kind(uint64_t kind) { return is_kind(kind, KeyspaceKind::kAsk, KeyspaceKind::kTold); }
 // An error: the bytes cannot be read, the link should be refused.
 Status take_keyspace_message(NodeState& node, ForwardingPeers& peers, NodeId from, uint64_t kind, std::string_view bytes);
 

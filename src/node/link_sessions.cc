@@ -353,6 +353,8 @@ void LinkSessions::note_reply(Session& session, std::string_view reply) {
   Asked& asked = link.asked[link.ran];
   if (--asked.requests_left != 0) return;
   asked.requests_left = asked.requests_each;
+  // A transaction may have chosen another one, which is for the client's own session to keep.
+  session.database = static_cast<int>(link.key.database);
   if (--asked.units_to_run == 0) ++link.ran;
   if (asked.write.number == 0) return;
   NumberedWrite write = asked.write;

@@ -36,7 +36,6 @@ constexpr uint64_t kFreedMin = 64;
 constexpr uint64_t kLogPart = 4;
 constexpr uint64_t kLogMin = 256 << 10;
 constexpr int64_t kLookUs = 5'000;
-constexpr int64_t kTellUs = 50'000;
 constexpr int64_t kNoteUs = 60'000'000;
 
 // Frees values that were dropped, within the turn's budget.  False: there is nothing to free.
@@ -95,13 +94,6 @@ std::optional<Error> check_memory(NodeState& node, bool grows, size_t arguments,
 // ---- in company
 // ----------------------------------------------------------------------------------------------
 
-uint64_t MemoryPressure::keys_in_all() const {
-  uint64_t sum = 0;
-  for (int database = 0; database < node_.store.database_count(); ++database)
-    sum += node_.store.database(database).size();
-  return sum;
-}
-
 // The log that is kept in memory for followers is beside maxmemory, so it should be small beside
 // it.
 void MemoryPressure::follow_limit() {
@@ -145,10 +137,8 @@ void MemoryPressure::follow() {
 }
 
 void MemoryPressure::hear(raft::NodeId node) {
-  const beats::Pair* const pair = node_.company.cluster().groups().pair(node);
-  if (pair == nullptr || !pair->peer_is_heard()) return;
-  const auto health = pair->peer_health();
-  if (!health || !health->is_over_memory()) return;
+  const auto health = node_.company.cluster().groups().health_of(node);
+  if (!health || !health->is_over_memory) return;
   auto found = std::find_if(others_.begin(), others_.end(),
                             [&](const Burden& each) { return each.node == node; });
   if (found == others_.end()) {
@@ -236,7 +226,7 @@ void MemoryPressure::answer_asked() {
   std::erase_if(asked_, [&](const Asked& asked) {
     if (!has_applied(asked)) return false;
     Buffer bytes;
-    encode(MemoryAnswer{.number = asked.question.number, .excess = excess(), .keys = keys_in_all()}, bytes);
+    encode(MemoryAnswer{.number = asked.question.number, .excess = excess(), .keys = node_.store.key_count()}, bytes);
     node_.company.say(asked.by.value, static_cast<uint64_t>(MemoryKind::kTold), bytes.view());
     return true;
   });
@@ -267,7 +257,7 @@ void MemoryPressure::look_at_own(uint64_t used) {
   used -= not_counted(used);
   const uint64_t limit = node_.store_settings.maxmemory;
   look_at_partitions(own_);
-  give_quota(own_, used > limit ? used - limit : 0, keys_in_all());
+  give_quota(own_, used > limit ? used - limit : 0, node_.store.key_count());
 }
 
 uint64_t MemoryPressure::excess() const {
@@ -279,13 +269,10 @@ uint64_t MemoryPressure::excess() const {
 }
 
 void MemoryPressure::tell() {
-  const uint64_t too_much = excess();
+  const bool is_over = excess() != 0;
   beats::Health health = node_.company.cluster().groups().health();
-  const bool is_news = health.is_over_memory() != (too_much != 0);
-  if (!is_news && (too_much == 0 || node_.now.steady_us < next_tell_us_)) return;
-  next_tell_us_ = node_.now.steady_us + kTellUs;
-  health.memory_excess = too_much;
-  health.keys = too_much == 0 ? 0 : keys_in_all();
+  if (health.is_over_memory == is_over) return;
+  health.is_over_memory = is_over;
   node_.company.tell_health(health);
 }
 

@@ -81,7 +81,6 @@ class MemoryPressure {
   Burden* most_urgent(uint64_t used);
   void count_freed(uint32_t partition, uint64_t bytes);
   bool cannot_help(const Burden& burden) const;
-  uint64_t keys_in_all() const;
 
   NodeState& node_;
   std::vector<Burden> others_;  // that have too much
@@ -92,7 +91,6 @@ class MemoryPressure {
   uint64_t own_leeway_ = 0;      // so much above maxmemory others get the time to help
   uint64_t followed_limit_ = 0;  // maxmemory, as follow_limit() has seen it
   int64_t next_look_us_ = 0;
-  int64_t next_tell_us_ = 0;
   int64_t next_note_us_ = 0;
 };
 

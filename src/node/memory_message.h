@@ -19,9 +19,7 @@ enum class MemoryKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 46,
   kTold,
 };
-constexpr bool is_memory_kind(uint64_t kind) {
-  return kind == static_cast<uint64_t>(MemoryKind::kAsk) || kind == static_cast<uint64_t>(MemoryKind::kTold);
-}
+constexpr bool is_memory_kind(uint64_t kind) { return is_kind(kind, MemoryKind::kAsk, MemoryKind::kTold); }
 
 struct MemoryQuestion {
   struct Place {

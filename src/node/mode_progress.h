@@ -17,9 +17,7 @@ enum class ModeKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 28,
   kTold,
 };
-constexpr bool is_mode_kind(uint64_t kind) {
-  return kind == static_cast<uint64_t>(ModeKind::kAsk) || kind == static_cast<uint64_t>(ModeKind::kTold);
-}
+constexpr bool is_mode_kind(uint64_t kind) { return is_kind(kind, ModeKind::kAsk, ModeKind::kTold); }
 
 // One a node.
 class ModeProgress {

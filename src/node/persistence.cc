@@ -40,12 +40,6 @@ constexpr int64_t kRetryAfterUs = 5'000'000;
 // Owner of the requests made here, as the writers have theirs.
 constexpr uint64_t kOwner = uint64_t{9} << 56;
 
-uint64_t key_count(NodeState& node) {
-  uint64_t sum = 0;
-  for (int index = 0; index < node.store.database_count(); ++index) sum += node.store.database(index).size();
-  return sum;
-}
-
 rdb::FileOptions file_options(const NodeState& node) {
   return {.version = node.store_settings.rdb_version,
           .compression = node.store_settings.rdb_compression ? rdb::Compression::kOn : rdb::Compression::kOff,
@@ -67,7 +61,7 @@ void note_job_begun(NodeState& node) {
   Persistence& state = node.persistence;
   state.job_runs = true;
   state.job_began_us = node.now.steady_us;
-  state.job_keys = key_count(node);
+  state.job_keys = node.store.key_count();
   state.job_dirty = node.store.dirty();
   state.next_step_us = node.now.steady_us;
 }
@@ -312,7 +306,7 @@ void note_loaded(NodeState& node, const StoreRecoveryResult& result) {
   Persistence& state = node.persistence;
   for (const std::string& note : result.notes) node.host.log(LogLevel::kNotice, note);
   raise_time(node, result.last_unix_ms);
-  state.facts.keys_loaded = key_count(node);
+  state.facts.keys_loaded = node.store.key_count();
   state.dirty_at_save = node.store.dirty();
   if (state.facts.keys_loaded == 0) return;
   node.host.log(LogLevel::kNotice,

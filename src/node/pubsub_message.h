@@ -23,9 +23,7 @@ enum class PubsubKind : uint64_t {
   kInterest,
   kReceipt,
 };
-constexpr bool is_pubsub_kind(uint64_t kind) {
-  return kind >= static_cast<uint64_t>(PubsubKind::kMessage) && kind <= static_cast<uint64_t>(PubsubKind::kReceipt);
-}
+constexpr bool is_pubsub_kind(uint64_t kind) { return is_kind(kind, PubsubKind::kMessage, PubsubKind::kReceipt); }
 
 // Something that was published.  Topic: that of the channel, so never kPattern.
 struct PubsubMessage {

@@ -148,9 +148,9 @@ bool cannot_be_kept(const NodeState& node, const Session& session, const Command
   return (flags & kWrite) != 0;
 }
 
-// It can run in another node's session and leaves that as it was.
+// It can run in another node's session, which is as it was after the transaction.  (What SELECT says is done here once it has run there.)
 bool is_of_data_alone(const CommandSpec& spec) {
-  constexpr std::string_view kOthers[] = {"echo", "ping", "publish", "spublish", "time", "unwatch"};
+  constexpr std::string_view kOthers[] = {"echo", "ping", "publish", "select", "spublish", "time", "unwatch"};
   return spec.run != nullptr || std::find(std::begin(kOthers), std::end(kOthers), spec.name) != std::end(kOthers);
 }
 
@@ -226,8 +226,6 @@ Road at_partition(NodeState& node, Session& session, Command& row, Args args, co
   const bool serves = node.company.serves(partition);
   node.company.set_partition(partition);
   const bool nothing_waits = node.forwarding->waiting_count() == 0;
-  if (bytes_of(args) > node.settings.cluster_request_limit) [[unlikely]]
-    return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
   const bool may_run_here = serves && (nothing_waits || !node.forwarding->is_waiting(partition, session));
   const bool is_doubted = may_run_here && node.company.is_doubted(partition, node.now.steady_us);
   if (may_run_here && (!is_doubted || !may_be_sent_again(session, row))) [[likely]] {
@@ -371,26 +369,26 @@ std::optional<Error> queue_refusal(NodeState& node, const Session& session, cons
 }
 
 Road route(NodeState& node, Session& session, Command& row, Args args, const Key& first_key) {
+  KeysPartition keys;
   if (row.has_one_key && first_key.bytes.data() != nullptr) [[likely]] {
-    const KeysPartition keys{.kind = KeysPartition::Kind::kOne,
-                             .partition = node.store.partition_of(first_key.slot),
-                             .slot = first_key.slot};
-    return at_partition(node, session, row, args, first_key, keys);
+    keys = {.kind = KeysPartition::Kind::kOne, .partition = node.store.partition_of(first_key.slot), .slot = first_key.slot};
+  } else {
+    const bool runs_transaction = is_exec(session, row);
+    if (runs_transaction && session.has(kMultiBroken | kWatchBroken)) return Road::kHere;
+    keys = runs_transaction ? partition_of_transaction(node, session) : partition_of_keys(node, *row.spec, args);
+    // The handler refuses it, or has nothing to do.
+    if (is_watch(row) && session.has(kInMulti | kWatchBroken)) return Road::kHere;
+    if (const auto error = sort_refusal(node, *row.spec, args)) return refuse(node, session, *error);
+    if (const auto error = runs_transaction ? transaction_refusal(session, keys) : std::nullopt) return refuse(node, session, *error);
+    if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
+    // The handler says so.
+    if (keys.kind == KeysPartition::Kind::kMany && lacks_value(*row.spec, args)) return Road::kHere;
   }
-  const bool runs_transaction = is_exec(session, row);
-  if (runs_transaction && session.has(kMultiBroken | kWatchBroken)) return Road::kHere;
-  const KeysPartition keys =
-      runs_transaction ? partition_of_transaction(node, session) : partition_of_keys(node, *row.spec, args);
-  // The handler refuses it, or has nothing to do.
-  if (is_watch(row) && session.has(kInMulti | kWatchBroken)) return Road::kHere;
-  if (const auto error = sort_refusal(node, *row.spec, args)) return refuse(node, session, *error);
-  if (const auto error = runs_transaction ? transaction_refusal(session, keys) : std::nullopt) return refuse(node, session, *error);
-  if (keys.kind == KeysPartition::Kind::kNone) return route_without_keys(node, session, row, args);
-  if (keys.kind == KeysPartition::Kind::kOne) return at_partition(node, session, row, args, first_key, keys);
-  // The handler says so.
-  if (lacks_value(*row.spec, args)) return Road::kHere;
-  // All of it, before a part has been done.
-  if (bytes_of(args) > node.settings.cluster_request_limit) return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
+  // Of all of it, before a part has been done.
+  if (bytes_of(args) > node.settings.cluster_request_limit) [[unlikely]]
+    return refuse(node, session, errors::request_above_limit(node.settings.cluster_request_limit));
+  if (keys.kind == KeysPartition::Kind::kOne) [[likely]]
+    return at_partition(node, session, row, args, first_key, keys);
   if (session.driver == nullptr) {
     if (auto parts = take_apart(node.store, *row.spec, args)) return gather(node, session, *row.spec, std::move(*parts));
   }

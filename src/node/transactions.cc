@@ -8,6 +8,7 @@
 #include "commands/errors.h"
 #include "node/execute.h"
 #include "node/watch_message.h"
+#include "util/number.h"
 
 namespace quorate {
 
@@ -75,6 +76,14 @@ void queue_command(NodeState& node, Session& session, const Command& row, Args a
   // What will be aborted anyway needs no memory.
   if (!session.has(kMultiBroken | kWatchBroken)) more.queued.push_back(std::move(command));
   Reply(session.out, session.protocol).simple("QUEUED");
+}
+
+Result<int> selected_database(const NodeState& node, std::string_view index) {
+  const auto wanted = parse_int(index);
+  if (!wanted) return ErrorCode::kNotInteger;
+  if (*wanted < INT32_MIN || *wanted > INT32_MAX) return errors::value_between(INT32_MIN, INT32_MAX);
+  if (*wanted < 0 || *wanted >= node.store.database_count()) return errors::database_out_of_range();
+  return static_cast<int>(*wanted);
 }
 
 void discard_transaction(NodeState& node, Session& session) {

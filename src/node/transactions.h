@@ -7,11 +7,14 @@
 
 #include "node/context.h"
 #include "node/state.h"
+#include "util/result.h"
 
 namespace quorate {
 
 // Answers QUEUED and keeps the command, or refuses it when the queue is full.
 void queue_command(NodeState& node, Session& session, const Command& row, Args args);
+// What SELECT of that index means.
+Result<int> selected_database(const NodeState& node, std::string_view index);
 // Back to no transaction, nothing watched.
 void discard_transaction(NodeState& node, Session& session);
 // Runs what was queued.  The handler of EXEC.

@@ -32,9 +32,7 @@ enum class WaitKind : uint64_t {
   kAsk = ClusterNode::kFirstOfOwner + 16,
   kTold,
 };
-constexpr bool is_wait_kind(uint64_t kind) {
-  return kind == static_cast<uint64_t>(WaitKind::kAsk) || kind == static_cast<uint64_t>(WaitKind::kTold);
-}
+constexpr bool is_wait_kind(uint64_t kind) { return is_kind(kind, WaitKind::kAsk, WaitKind::kTold); }
 // An error: the bytes cannot be read, the link should be refused.
 Status take_wait_message(NodeState& node, ForwardingPeers& peers, NodeId from, uint64_t kind, std::string_view bytes);
 

@@ -55,12 +55,6 @@ void return_memory_in_background() {
 #endif
 }
 
-uint64_t key_count(Store& store) {
-  uint64_t count = 0;
-  for (int index = 0; index < store.database_count(); ++index) count += store.database(index).size();
-  return count;
-}
-
 int report(const Result<uint64_t>& count, std::string_view verb, const std::string& file) {
   std::string line;
   if (count.ok()) {
@@ -208,7 +202,7 @@ Result<uint64_t> Server::import_into_directory(const std::string& file) {
   ::unlink(own_name.c_str());
   if (!loaded.ok()) return Error(loaded.error().code(), std::string(loaded.error().detail()));
   if (!node_settings_.appendonly) TRY(write_rdb_now(*disk, node->store(), own_name, rdb_options()));
-  return key_count(node->store());
+  return node->store().key_count();
 }
 
 Result<uint64_t> Server::export_from_directory(const std::string& file) {
@@ -221,7 +215,7 @@ Result<uint64_t> Server::export_from_directory(const std::string& file) {
   TRY(node->recover(*disk, read_clocks()));
   FileDisk target_disk(target);
   TRY(write_rdb_now(target_disk, node->store(), file.substr(slash + 1), rdb_options()));
-  return key_count(node->store());
+  return node->store().key_count();
 }
 
 rdb::FileOptions Server::rdb_options() const {

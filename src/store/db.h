@@ -263,6 +263,8 @@ class Store {
   // Requires: 0 <= index < database_count().
   Db& database(int index) { return *databases_[static_cast<size_t>(index)]; }
   const Db& database(int index) const { return *databases_[static_cast<size_t>(index)]; }
+  // Of all databases.
+  uint64_t key_count() const;
   void swap_databases(int first, int second);  // SWAPDB
   // OBJECT FREQ (decayed) and OBJECT IDLETIME (seconds); setters for RESTORE.
   uint32_t lfu_frequency(const Entry* entry) const;

@@ -50,6 +50,12 @@ Store::~Store() {
   }
 }
 
+uint64_t Store::key_count() const {
+  uint64_t sum = 0;
+  for (const auto& database : databases_) sum += database->size();
+  return sum;
+}
+
 void Store::swap_databases(int first, int second) {
   if (partition_walk_ != nullptr) partition_walk_->break_off();
   auto& one = databases_[static_cast<size_t>(first)];

@@ -180,7 +180,7 @@ class Core {
   // Before this nobody else has been elected, unless a replica that was told to stand, and did not in time, does so late.  So long a lease
   // would last that no transfer has ended.  Nothing that is said to clients may depend on it.
   int64_t unrivalled_until_us() const;
-  // How many reads wait to be confirmed.
+  // How many reads wait to be confirmed.  For tests: that none is kept which was answered otherwise is told by nothing else.
   size_t reads_waiting() const { return leader() == nullptr ? 0 : leader()->reads.size(); }
   // One row a member, this replica included; empty for others.
   std::span<const Progress> progress() const;

@@ -120,10 +120,7 @@ Status echo(NodeContext& cx) {
 }
 
 Status select_database(NodeContext& cx) {
-  TRY(const int64_t index, cx.integer(1));
-  if (index < INT32_MIN || index > INT32_MAX) return errors::value_between(INT32_MIN, INT32_MAX);
-  if (index < 0 || index >= cx.node.store.database_count()) return errors::database_out_of_range();
-  cx.session.database = static_cast<int>(index);
+  TRY(cx.session.database, selected_database(cx.node, cx[1]));
   cx.reply.ok();
   return done();
 }

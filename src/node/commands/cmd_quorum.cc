@@ -2,6 +2,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cluster/cluster_node.h"
 #include "commands/errors.h"
@@ -118,6 +119,15 @@ Status status(NodeContext& cx) {
   const uint64_t decided = cluster.membership() == Membership::kMember ? cluster.state().mode_version() : 0;
   if (decided != 0) cx.node.company.look_for_mode(decided);
   pairs.number("partitions-without-mode", cx.node.company.count_without_mode(decided));
+  // Of this node: while it cannot make one it cannot keep a mode that is stricter than its own.
+  const std::vector<ClusterNode::HeldUp> held_up = cx.node.company.snapshot_held_up();
+  pairs.name("snapshot-waits-for").array(held_up.size());
+  for (const ClusterNode::HeldUp& each : held_up) {
+    Pairs one(cx.reply);
+    one.number("partition", uint64_t{each.partition});
+    one.text("reason", name_of(each.by));
+    one.end();
+  }
   // Two copies have one voter: REPLICATION 7.
   pairs.fact("survives-a-node", health.live >= 3 && view.copies_wanted >= 3 && health.leaderless + health.under_replicated == 0);
   pairs.number("plan", view.epoch);

@@ -266,7 +266,7 @@ TEST(MessageCodec, beats_and_echoes_come_back) {
   const beats::Beat beat{.incarnation = {3},
                          .number = {9},
                          .nonce = 0x0102030405060708,
-                         .health = {.disk_is_healthy = false, .is_draining = true, .clock_is_right = false, .memory_excess = 1 << 20, .keys = 77, .wall_ms = -5},
+                         .health = {.disk_is_healthy = false, .is_draining = true, .clock_is_right = false, .is_over_memory = true, .wall_ms = -5},
                          .led_version = 4,
                          .led = std::vector<beats::Led>{{{1}, {2}, {3}}, {{5}, {6}, {7}}}};
   Buffer out;

@@ -151,5 +151,78 @@ TEST(ModesWorld, a_partition_that_cannot_commit_leaves_it_uncertain_whether_the_
   EXPECT_TRUE(answer.starts_with("-UNCERTAIN")) << answer;
 }
 
+// ---- what holds it up ------------------------------------------------------------------------------------------
+
+// What QUORUM STATUS says of that, as it comes: an array.
+std::string waits_for(CalmCluster& cluster, uint32_t machine) {
+  const std::string status = cluster.ask(machine, {"QUORUM", "STATUS"});
+  const std::string name = "snapshot-waits-for\r\n";
+  const size_t begin = status.find(name) + name.size();
+  return status.substr(begin, status.find("$15\r\nsurvives-a-node") - begin);
+}
+
+constexpr const char* kNothing = "*0\r\n";
+std::string one_partition(uint32_t partition, const std::string& reason) {
+  return "*1\r\n*4\r\n$9\r\npartition\r\n:" + std::to_string(partition) + "\r\n$6\r\nreason\r\n$" + std::to_string(reason.size()) + "\r\n" +
+         reason + "\r\n";
+}
+
+uint32_t leader_of(CalmCluster& cluster, const std::string& key) {
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (cluster.company(machine).serves(cluster.partition_of(key))) return machine;
+  }
+  ADD_FAILURE() << "nobody leads " << key;
+  return 0;
+}
+
+TEST(ModesWorld, a_snapshot_that_waits_for_a_commit_says_for_which_partition) {
+  CalmCluster cluster(3);
+  const uint32_t leader = leader_of(cluster, "k");
+  EXPECT_EQ(waits_for(cluster, leader), kNothing);
+  cluster.world().isolate(leader);
+  EXPECT_EQ(cluster.ask(leader, {"SET", "k", "v"}, 0), "");
+  const int other = cluster.node(leader).connect();
+  cluster.node(leader).send(other, encoded({"BGREWRITEAOF"}));
+  cluster.node(leader).end_turn();
+  cluster.pass(kSecondUs);
+  // The connection waits for the SET.
+  cluster.connect_again(leader);
+  EXPECT_EQ(waits_for(cluster, leader), one_partition(cluster.partition_of("k"), "not-committed"));
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    if (machine != leader) EXPECT_EQ(waits_for(cluster, machine), kNothing);
+  }
+  // Another one leads by then, which has nothing of it: the next snapshot holds what that one has.
+  cluster.world().heal();
+  cluster.pass(15 * kSecondUs);
+  EXPECT_EQ(waits_for(cluster, leader), kNothing);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(ModesWorld, a_stricter_mode_that_waits_for_a_copy_which_has_stopped_says_so_at_its_node) {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.copies_may_differ = true;
+  CalmCluster cluster(swarm);
+  set_appendonly(cluster, "no");
+  cluster.pass(kSecondUs);
+  const uint32_t leader = leader_of(cluster, "k");
+  const uint32_t stopped = (leader + 1) % 3;
+  EXPECT_EQ(cluster.ask(leader, {"RPUSH", "k", "a"}), ":1\r\n");
+  cluster.pass(kSecondUs / 10);
+  cluster.set_secretly(stopped, "k", "no list");
+  // While the third is away the leader does not give the copy up.
+  cluster.world().isolate((leader + 2) % 3);
+  EXPECT_EQ(cluster.ask(leader, {"RPUSH", "k", "b"}), ":2\r\n");
+  cluster.pass(kSecondUs / 10);
+  const std::string answer = cluster.ask(leader, {"CONFIG", "SET", "appendonly", "yes"}, 8 * kSecondUs);
+  EXPECT_TRUE(answer.starts_with("-UNCERTAIN")) << answer;
+  EXPECT_EQ(cluster.company(stopped).kept_mode(), raft::Durability::kMemory);
+  EXPECT_EQ(waits_for(cluster, stopped), one_partition(cluster.partition_of("k"), "stopped"));
+  EXPECT_EQ(waits_for(cluster, leader), kNothing);
+  cluster.world().heal();
+  EXPECT_EQ(cluster.ask(leader, {"CONFIG", "SET", "appendonly", "yes"}, 30 * kSecondUs), "+OK\r\n");
+  EXPECT_EQ(cluster.company(stopped).kept_mode(), raft::Durability::kOs);
+  EXPECT_EQ(waits_for(cluster, stopped), kNothing);
+}
+
 }  // namespace
 }  // namespace quorate::sim

@@ -145,8 +145,7 @@ TEST(OperatorWorld, what_a_transaction_may_hold_does_not_depend_on_who_is_asked)
     return cluster.ask(machine, {"EXEC"});
   };
   for (uint32_t machine = 0; machine < 3; ++machine) {
-    for (const std::vector<std::string>& words : {std::vector<std::string>{"SELECT", "1"},
-                                                  {"WAIT", "1", "0"},
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"WAIT", "1", "0"},
                                                   {"INFO"},
                                                   {"CLIENT", "ID"},
                                                   {"CONFIG", "GET", "hz"}}) {
@@ -181,6 +180,54 @@ TEST(OperatorWorld, what_a_transaction_may_hold_does_not_depend_on_who_is_asked)
                 "-EXECABORT Transaction discarded because of previous errors.\r\n");
     }
   }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// Here, or run by the leader elsewhere; another client of the same node is in the database in which it was.
+TEST(OperatorWorld, a_transaction_may_choose_a_database_whoever_leads_its_keys) {
+  CalmCluster cluster(3);
+  const std::string key = key_of(cluster, 2);
+  for (uint32_t machine = 0; machine < 3; ++machine) {
+    const int other = cluster.node(machine).connect();
+    EXPECT_EQ(cluster.ask(machine, {"SET", key, "zero"}), kOk);
+    const std::string transaction = encoded({"MULTI"}) + encoded({"SELECT", "1"}) + encoded({"SET", key, "one"}) + encoded({"EXEC"});
+    EXPECT_EQ(cluster.ask_raw(machine, transaction + encoded({"GET", key}), 5),
+              "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+OK\r\n$3\r\none\r\n");
+    cluster.node(machine).send(other, encoded({"GET", key}));
+    cluster.node(machine).end_turn();
+    cluster.pass(kSecondUs / 10);
+    while (cluster.node(machine).is_sending(other)) cluster.node(machine).drain_socket(other);
+    EXPECT_EQ(cluster.node(machine).received(other), "$4\r\nzero\r\n");
+    EXPECT_EQ(cluster.ask(machine, {"SELECT", "0"}), kOk);
+    EXPECT_EQ(cluster.ask(machine, {"GET", key}), "$4\r\nzero\r\n");
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// Of a leader that is lost before it answers: whoever leads next runs all of it once, from the database in which it began.
+TEST(OperatorWorld, a_transaction_that_chooses_a_database_runs_once_when_its_leader_is_lost) {
+  CalmCluster cluster(3);
+  const std::string key = "k";
+  uint32_t leader = 0;
+  while (!cluster.company(leader).serves(cluster.partition_of(key))) ++leader;
+  const uint32_t asked = (leader + 1) % 3;
+  const auto queue = [&](const std::vector<std::vector<std::string>>& commands) {
+    EXPECT_EQ(cluster.ask(asked, {"MULTI"}), kOk);
+    for (const std::vector<std::string>& words : commands) EXPECT_EQ(cluster.ask(asked, words), "+QUEUED\r\n");
+  };
+  cluster.world().isolate(leader);
+  queue({{"INCR", key}, {"SELECT", "1"}, {"INCR", key}});
+  EXPECT_EQ(cluster.ask(asked, {"EXEC"}, 5 * kSecondUs), "*3\r\n:1\r\n+OK\r\n:1\r\n");
+  EXPECT_EQ(cluster.ask(asked, {"INCR", key}), ":2\r\n");
+  // Nobody can run it, since no lease lasts so long: the session stays where it was.
+  cluster.world().isolate((leader + 2) % 3);
+  cluster.pass(kSecondUs);
+  queue({{"SELECT", "0"}, {"INCR", key}});
+  const std::string answer = cluster.ask(asked, {"EXEC"}, 8 * kSecondUs);
+  EXPECT_TRUE(answer.starts_with("-")) << answer;
+  cluster.world().heal();
+  cluster.pass(3 * kSecondUs);
+  EXPECT_EQ(cluster.ask(asked, {"INCR", key}, 5 * kSecondUs), ":3\r\n");
   EXPECT_EQ(cluster.wrong(), "");
 }
 

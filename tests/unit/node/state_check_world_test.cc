@@ -24,18 +24,6 @@ uint32_t leader_of(CalmCluster& cluster, const std::string& key) {
   return 0;
 }
 
-// The key as this machine holds it, behind everybody's back.
-void set_secretly(CalmCluster& cluster, uint32_t machine, const std::string& key, const std::string& value) {
-  Store& store = cluster.node(machine).node().store();
-  const bool collects = store.effects().collecting();
-  store.effects().set_collecting(false);
-  store.set_replaying(true);
-  store.database(0).set_string(store.make_key(key), value, kNever);
-  store.set_replaying(false);
-  store.effects().set_collecting(collects);
-  store.changes().clear();
-}
-
 std::string held(CalmCluster& cluster, uint32_t machine, const std::string& key) {
   std::string value = "nothing";
   cluster.node(machine).node().store().database(0).for_each([&](const Entry* entry) {
@@ -57,7 +45,7 @@ TEST(StateCheckWorld, a_copy_that_was_changed_comes_back_while_clients_write) {
     cluster.pass(kSecondUs / 10);
     const uint32_t leader = leader_of(cluster, "key");
     const uint32_t changed = (leader + behind_leader) % 3;
-    set_secretly(cluster, changed, "key", "wrong");
+    cluster.set_secretly(changed, "key", "wrong");
     std::string found = held(cluster, changed, "key");
     EXPECT_EQ(found, "wrong");
     for (int step = 0; step < 100 && found != "right"; ++step) {
@@ -79,7 +67,7 @@ TEST(StateCheckWorld, copies_that_all_differ_are_reported_and_kept) {
   CalmCluster cluster(of_three_that_may_differ());
   ASSERT_EQ(cluster.ask(0, {"SET", "key", "right"}), kOk);
   cluster.pass(kSecondUs / 10);
-  for (uint32_t machine = 0; machine < 3; ++machine) set_secretly(cluster, machine, "key", std::to_string(machine));
+  for (uint32_t machine = 0; machine < 3; ++machine) cluster.set_secretly(machine, "key", std::to_string(machine));
   cluster.pass(5 * kSecondUs);
   const uint32_t leader = leader_of(cluster, "key");
   EXPECT_NE(info(cluster, leader, "state_checks_undecided"), "state_checks_undecided:0");
