@@ -127,7 +127,8 @@ void ClusterNode::found(Instant now) {
   ClusterId cluster{};
   for (char& byte : cluster) byte = static_cast<char>(random_.below(256));
   ClusterState state;
-  const Status founded = state.apply(meta::Found{.cluster = cluster, .partitions = options_.partitions, .first = options_.own});
+  const Status founded = state.apply(
+      meta::Found{.cluster = cluster, .partitions = options_.partitions, .first = options_.own, .hash_seed = options_.hash_seed});
   CHECK(founded.ok());
   for (const meta::SetSetting& setting : settings_of(options_)) CHECK(state.apply(setting).ok());
   become_member(cluster);

@@ -41,6 +41,7 @@ struct ClusterNodeOptions {
   std::vector<PeerAddress> join = {};  // empty: alone until somebody comes
   // As they are now: of this node, and of the cluster if it founds one.  Nothing: it has none.
   std::function<std::vector<meta::SetSetting>()> settings = {};
+  uint64_t hash_seed = 0;              // of this node's tables, and of all nodes' if it founds a cluster; 0: it has none to tell
   uint64_t seed = 1;
   std::optional<Bytes32> secret = {};  // link_secret() of what the other nodes have to know; nothing: none
   Bytes32 nonce_key = {};              // NonceSource

@@ -15,7 +15,8 @@ namespace quorate {
 namespace {
 
 // 1: without who was given up, and partitions that have begun anew.  2: without who is dead.  3: without whose plan it is, and the version of the mode.
-constexpr uint8_t kStateVersion = 4;
+// 4: without the seed of hashes.
+constexpr uint8_t kStateVersion = 5;
 constexpr int64_t kReplicationDefault = 3;
 // More decisions about the mode than are ever lost with the members that are given up.
 constexpr uint64_t kLostModesMax = uint64_t{1} << 20;
@@ -147,6 +148,7 @@ void meta::encode(const Command& command, Buffer& out) {
                    out.append({found.cluster.data(), found.cluster.size()});
                    append_varint(out, found.partitions);
                    append_member(out, found.first);
+                   append_little<uint64_t>(out, found.hash_seed);
                  },
                  [&](const Enrol& enrol) {
                    tag(Tag::kEnrol);
@@ -207,7 +209,8 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
       if (bytes.size() < found.cluster.size()) break;
       std::memcpy(found.cluster.data(), bytes.data(), found.cluster.size());
       bytes.remove_prefix(found.cluster.size());
-      is_whole = take_number(bytes, found.partitions, placement::kPartitionsMax) && take_member(bytes, found.first);
+      is_whole = take_number(bytes, found.partitions, placement::kPartitionsMax) && take_member(bytes, found.first) &&
+                 take_little<uint64_t>(bytes, found.hash_seed);
       break;
     }
     case static_cast<uint8_t>(Tag::kEnrol):
@@ -305,6 +308,7 @@ Status ClusterState::found(const meta::Found& command) {
   if (command.partitions == 0) return refused("a cluster needs partitions");
   TRY(check_member(command.first));
   cluster_ = command.cluster;
+  hash_seed_ = command.hash_seed;
   members_.push_back(command.first);
   members_.front().state = MemberState::kActive;
   plan_.resize(command.partitions);
@@ -585,6 +589,7 @@ void ClusterState::encode(Buffer& out) const {
   append_nodes(out, dead_);
   append_varint(out, static_cast<uint64_t>(plan_fit_));
   append_varint(out, mode_version_);
+  append_little<uint64_t>(out, hash_seed_);
 }
 
 // What apply() keeps true and bytes from outside may not.
@@ -684,6 +689,7 @@ Result<ClusterState> ClusterState::decode(std::string_view bytes) {
   if (version < 4) state.plan_fit_ = PlanFit::kOfBefore;
   if (version >= 4 && !take_number(bytes, state.plan_fit_, static_cast<uint64_t>(PlanFit::kOfBefore))) return damaged("whose plan it is is cut off");
   if (version >= 4 && !take_varint(bytes, state.mode_version_)) return damaged("the version of the mode is cut off");
+  if (version >= 5 && !take_little<uint64_t>(bytes, state.hash_seed_)) return damaged("the seed of hashes is cut off");
   if (!bytes.empty()) return damaged("more than the end");
   state.mode_ = mode_of(state.setting("appendonly"), state.setting("appendfsync"));
   state.placement_members_ = state.members_to_place();

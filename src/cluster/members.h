@@ -61,6 +61,7 @@ struct Found {
   ClusterId cluster{};
   uint32_t partitions = 0;
   MemberRecord first;
+  uint64_t hash_seed = 0;   // ClusterState::hash_seed()
 };
 // A new member, or one whose address, zone or weight changed.  A removed id never comes back.
 struct Enrol {
@@ -138,6 +139,9 @@ class ClusterState {
 
   bool is_founded() const { return !members_.empty(); }
   const ClusterId& cluster() const { return cluster_; }
+  // By which the tables of every node order keys and members: a place in the order of one is the same in that of another.  The founder's, for
+  // good.  A secret of the nodes: clients that knew it could choose keys that collide.  0: a cluster of before; each node has one of its own.
+  uint64_t hash_seed() const { return hash_seed_; }
   uint32_t partitions() const { return static_cast<uint32_t>(plan_.size()); }
   const std::vector<MemberRecord>& members() const { return members_; }
   // Null: never heard of.
@@ -216,6 +220,7 @@ class ClusterState {
   Status check_plan() const;
 
   ClusterId cluster_{};
+  uint64_t hash_seed_ = 0;
   std::vector<MemberRecord> members_;
   std::vector<NodeId> given_up_;
   std::vector<NodeId> dead_;

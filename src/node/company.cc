@@ -102,6 +102,7 @@ Status Company::start() {
                              .partitions = partitions,
                              .join = std::move(join),
                              .settings = settings,
+                             .hash_seed = node_.store.hash_seed(),
                              .seed = node_.store.random().next(),
                              .secret = secret_,
                              .nonce_key = node_.nonce_key,
@@ -380,6 +381,8 @@ void Company::work(Driver& driver) {
     propose();
   }
   cluster_->work(wall_now());
+  // Nobody can have told it any data yet.
+  if (!has_order_ && cluster_->state().is_founded()) take_order(cluster_->state().hash_seed());
   if (!in_company_ && cluster_->membership() == Membership::kMember) {
     // What has expired for a node alone has expired for the cluster.
     if (has_data()) raise_time(node_, node_.now.unix_ms);

@@ -332,6 +332,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   Status on_message(NodeId from, uint64_t kind, std::string_view bytes);
   void encode_head(uint32_t partition, Buffer& out) const;
   Status install_state(uint32_t partition, std::string_view state);
+  void take_order(uint64_t hash_seed);
   void keep_mark();
   void follow_mark();
   void tell_mode();
@@ -387,6 +388,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   std::optional<Bytes32> secret_;   // link_secret() of it
   std::unique_ptr<ClusterNode> cluster_;
   bool in_company_ = false;
+  bool has_order_ = false;          // take_order() was called
   bool serves_no_more_ = false;
   bool is_silent_ = false;
   bool has_input_ = false;          // in this turn; alone nothing is to be done without

@@ -7,6 +7,7 @@
 
 #include "cluster/cluster_node.h"
 #include "node/changes.h"
+#include "node/host.h"
 #include "node/input.h"
 #include "node/origin_rows.h"
 #include "node/state.h"
@@ -59,19 +60,36 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
     const bool may_have_forgotten = start == raft::StartKind::kMayHaveForgotten && group != meta_group(node_.store.partition_count());
     if (may_have_forgotten) found.restored.start = start;
   }
+  // What else was loaded is of before the node joined: no data of the cluster, and perhaps not in its order.
+  const auto counts = [&](uint32_t partition) {
+    const auto found = restored_->groups.find(group_of_partition(partition));
+    return found != restored_->groups.end() && !found->second.state && !found->second.restored.base.last.index.none();
+  };
+  for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
+    if (!counts(partition)) node_.store.clear_partition(partition);
+  }
+  take_order(restored_->state.hash_seed());
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
     const auto found = restored_->groups.find(group_of_partition(partition));
-    if (found == restored_->groups.end() || (!found->second.state && found->second.restored.base.last.index.none())) {
-      node_.store.clear_partition(partition);
-    } else if (found->second.state) {
+    if (found == restored_->groups.end()) continue;
+    if (found->second.state) {
       TRY(install_state(partition, *found->second.state));
       found->second.state.reset();
-    } else if (!node_.mistakes.forgets_numbers) {
+    } else if (counts(partition) && !node_.mistakes.forgets_numbers) {
       TRY(rows_[partition].install(found->second.beside.empty() ? kNoRows : std::string_view(found->second.beside)));
     }
   }
   node_.store.changes().clear();
   return done();
+}
+
+// A cursor of SCAN is a place in the order of the tables, which is one at all nodes.
+void Company::take_order(uint64_t hash_seed) {
+  has_order_ = true;
+  if (hash_seed == 0 || hash_seed == node_.store.hash_seed()) return;
+  if (node_.mistakes.keeps_own_order) return;
+  if (!has_data()) return node_.set_hash_seed(hash_seed);
+  node_.host.log(LogLevel::kWarning, "the snapshot is not in the cluster's order -> a SCAN that goes on at this node may miss keys");
 }
 
 Status Company::apply(uint32_t partition, std::string_view batch) {

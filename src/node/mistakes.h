@@ -31,6 +31,7 @@ struct NodeMistakes {
   bool written_is_synced = false;       // appendfsync always: a record counts as stored once it is written
   bool answers_mode_early = false;      // CONFIG SET of the mode is answered once the members have decided it
   bool founds_as_it_started = false;    // a cluster is founded with the settings of its first node's start
+  bool keeps_own_order = false;         // who joins has its keys in the order that it had alone
   bool ignores_zones = false;           // min-zones: a write counts as held everywhere once it is committed
 };
 

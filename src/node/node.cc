@@ -81,8 +81,13 @@ NodeState::NodeState(const NodeOptions& options)
 
 NodeState::~NodeState() = default;
 
+void NodeState::set_hash_seed(uint64_t seed) {
+  store.set_hash_seed(seed);
+  store_settings.hash_seed = seed_of_values(seed);
+}
+
 Node::Node(const NodeOptions& options) : state_(std::make_unique<NodeState>(options)) {
-  state_->store_settings.hash_seed = seed_of_values(options.store.hash_seed);
+  state_->set_hash_seed(options.store.hash_seed);
   state_->memory_at_start = mem_used();
 }
 Node::~Node() = default;

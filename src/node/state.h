@@ -170,6 +170,8 @@ struct NodeState {
   size_t batch_index = 0;                // of the request that runs
   bool in_transaction = false;
 
+  // Of the store's tables and, derived from it, of those inside values.  Requires: as Store::set_hash_seed().
+  void set_hash_seed(uint64_t seed);
   // Something needs Store::effects(): the log, or followers.
   void update_collecting();
   // Something needs Store::changes(): WATCH, blocked commands or keyspace events.

@@ -274,6 +274,9 @@ class Store {
   uint32_t partition_count() const { return options_.partitions; }
   uint32_t partition_of(uint16_t slot) const { return slot >> partition_shift_; }
   uint64_t hash_seed() const { return options_.hash_seed; }
+  // From here on keys stand in the order of this one.  Requires: there are none, nor tables beside the store (make_partition_tables) that
+  // are being filled.
+  void set_hash_seed(uint64_t seed);
   Key make_key(std::string_view bytes) const {
     return Key{bytes, hash64(bytes, options_.hash_seed), key_slot(bytes)};
   }
@@ -458,7 +461,7 @@ class Store {
   size_t eligible_in(const Db& db, Table::Which which) const;
   void note_replaced(uint32_t partition);
 
-  const Options options_;
+  Options options_;  // of which only hash_seed changes
   const StoreSettings& settings_;
   int partition_shift_ = 0;
   std::vector<std::unique_ptr<Db>> databases_;

@@ -39,7 +39,7 @@ struct StoreSettings {
   bool rdb_compression = true;
   bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
   // Seed of the hash tables inside values, so that nobody can choose colliding members.  The node derives it from
-  // that of the keyspace, which is drawn when a data directory is first used.
+  // that of the keyspace, which is drawn when a data directory is first used, or is the cluster's.
   uint64_t hash_seed = 0;
   // A value of so many elements is given to a snapshot in pieces.  Tests have less.
   size_t pieces_from = 1024;

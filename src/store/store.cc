@@ -480,6 +480,15 @@ void Store::configure(Table& table, uint32_t partition) const {
   table.configure(options_.hash_seed, static_cast<double>(partition) / options_.partitions);
 }
 
+void Store::set_hash_seed(uint64_t seed) {
+  CHECK(partition_walk_ == nullptr);
+  options_.hash_seed = seed;
+  for (Db* const db : database_order_) {
+    if (db->tables_ == nullptr) continue;
+    for (uint32_t partition = 0; partition < partition_count(); ++partition) configure(db->tables_[partition], partition);
+  }
+}
+
 void Store::set_led(uint32_t partition, Led led) {
   if (is_led(partition) == (led == Led::kYes)) return;
   unled_[partition] = led == Led::kNo;

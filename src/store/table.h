@@ -8,7 +8,8 @@
 //   new
 //     array, above it in the old one, never in both; segments are made and freed as the frontier
 //     passes, so growth neither pauses nor holds two whole arrays;
-//   - a position in a SCAN is a hash; it means the same in a table of any size and on any replica.
+//   - a position in a SCAN is a hash; it means the same in a table of any size whose seed is the
+//   same, as it is on every replica.
 //
 // A bucket that overflows gives its last place to a pointer to a child bucket.
 // Invariant: in a chain, all buckets but the last are full.
@@ -39,8 +40,9 @@ class alignas(64) Table {
   Table& operator=(const Table&) = delete;
 
   // `seed` is the hash seed of every key given; `phase` in [0, 1) staggers the growth of sibling
-  // tables.
+  // tables.  Requires: it is empty.
   void configure(uint64_t seed, double phase) {
+    CHECK(size_ == 0);
     seed_ = seed;
     phase_ = static_cast<uint16_t>(phase * 1024);
   }

@@ -13,11 +13,16 @@ class Cluster:
     def __init__(self, setup, count, *settings, network=None):
         self.setup, self.settings, self.network = setup, settings, network
         self.nodes, self.ports = [], []
-        for index in range(count):
+        self.grow(count)
+
+    def grow(self, count):
+        """Starts more nodes, until there are so many."""
+        first = len(self.nodes)
+        for index in range(first, count):
             self.ports.append(free_port())
             self.nodes.append(None)
             self.start(index)
-        for node in self.nodes[1:]:
+        for node in self.nodes[max(first, 1):]:
             wait_until(lambda node=node: "-> member of a cluster of" in node.log(), "port %d to be let in" % node.port)
 
     def host(self, index):

@@ -153,6 +153,9 @@ void ClusterWorld::check_invariants(uint32_t number) {
   Company& company = company_of(*machine.node);
   if (!company.is_started() || company.is_alone()) return;
   look_at_cluster(number, company.cluster());
+  const ClusterState& members = company.cluster().state();
+  if (members.is_founded() && members.hash_seed() != machine.node->node().store().hash_seed())
+    oracle_.fail("n" + std::to_string(number + 1) + " has its keys in another order than its cluster: a SCAN that goes on there may miss some");
   const int64_t steady_us = clock(machine).steady_us;
   company.cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
     const bool is_elected = look_at(machine, number, first_replica_of(company, core), core);

@@ -386,6 +386,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"counts itself unstored", 200, of_node<&NodeMistakes::counts_itself_unstored>, provoked<write_weakly>, 24},
     {"answers mode early", 200, of_node<&NodeMistakes::answers_mode_early>, provoked<change_modes_often>, 24},
     {"founds as it started", 200, of_node<&NodeMistakes::founds_as_it_started>, provoked<tell_who_is_alone>, 24},
+    {"keeps own order", 200, of_node<&NodeMistakes::keeps_own_order>, provoked<be_busy>, 24},
     {"ignores zones", 200, of_node<&NodeMistakes::ignores_zones>, provoked<write_in_zones>, 24},
     {"tells age without lease", 200, of_node<&NodeMistakes::tells_age_without_lease>,
      provoked<read_copies_of_five>, 24},

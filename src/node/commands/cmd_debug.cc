@@ -11,6 +11,7 @@
 #include "node/persistence.h"
 #include "store/codec.h"
 #include "store/value.h"
+#include "util/hash.h"
 
 namespace quorate {
 
@@ -38,7 +39,8 @@ Status object(NodeContext& cx) {
   Buffer encoded;
   encode_value(*entry, cx.node.store_settings, {.field_expiry = EncodeOptions::FieldExpiry::kDrop}, encoded);
   const int64_t idle = cx.node.store.idle_seconds(entry);
-  std::string line = "Value at:0x" + std::to_string(key_at(cx, 2).hash) + " refcount:1 encoding:" +
+  // In the place of an address something that tells nothing: neither where blocks are, nor by which seed keys are hashed.
+  std::string line = "Value at:0x" + std::to_string(hash64(cx[2], 0)) + " refcount:1 encoding:" +
                      std::string(value_encoding(*entry, cx.node.store_settings)) +
                      " serializedlength:" + std::to_string(encoded.empty() ? 0 : encoded.size() - 1) +
                      " lru:" + std::to_string(entry->access()) + " lru_seconds_idle:" + std::to_string(idle);

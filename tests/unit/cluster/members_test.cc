@@ -12,6 +12,10 @@
 namespace quorate {
 namespace {
 
+// At the end of a state: the seed of hashes; before it whose plan it is, and the version of the mode.
+constexpr size_t kSinceVersion5 = sizeof(uint64_t);
+constexpr size_t kSinceVersion4 = 2 + kSinceVersion5;
+
 MemberRecord member(NodeId id) {
   return {.id = id, .host = "node" + std::to_string(id), .port = 7001, .cluster_port = 17001, .client_port = 8001,
           .http_port = 9001, .zone = "z" + std::to_string(id % 2)};
@@ -54,7 +58,7 @@ TEST(Members, partitions_that_begin_anew_leave_a_plan_of_before_what_it_is) {
   ClusterState founder = founded();
   ASSERT_TRUE(founder.apply(meta::Enrol{member(2)}).ok());
   std::string bytes = bytes_of(founder);
-  bytes[bytes.size() - 2] = static_cast<char>(PlanFit::kOfBefore);
+  bytes[bytes.size() - kSinceVersion4] = static_cast<char>(PlanFit::kOfBefore);
   ClusterState state = ClusterState::decode(bytes).value();
   EXPECT_EQ(state.placement_members(), founder.placement_members());
   const uint64_t version = state.plan_version();
@@ -255,7 +259,7 @@ TEST(Members, partitions_that_nobody_has_a_copy_of_begin_anew_once) {
 // As it is read from bytes that do not say whose plan it is.
 std::string of_before(const ClusterState& state) {
   std::string bytes = bytes_of(state);
-  bytes[bytes.size() - 2] = static_cast<char>(PlanFit::kOfBefore);
+  bytes[bytes.size() - kSinceVersion4] = static_cast<char>(PlanFit::kOfBefore);
   return bytes;
 }
 
@@ -264,7 +268,7 @@ TEST(Members, commands_of_before_give_the_same_wherever_a_state_was_stored) {
   const auto as_of_before = [](const ClusterState& state) {
     std::string bytes = bytes_of(state);
     bytes.front() = 3;
-    bytes.resize(bytes.size() - 2);
+    bytes.resize(bytes.size() - kSinceVersion4);
     return ClusterState::decode(bytes).value();
   };
   ClusterState first = as_of_before(founded());
@@ -288,10 +292,10 @@ TEST(Members, commands_of_before_give_the_same_wherever_a_state_was_stored) {
 TEST(Members, a_state_of_version_1_says_of_nobody_that_it_was_given_up) {
   const ClusterState state = founded();
   std::string bytes = bytes_of(state);
-  ASSERT_EQ(bytes.front(), 4);
-  // Nobody, no partition, nobody is dead, the plan is placement's, and no mode.
-  const size_t more = 1 + 1 + 1 + 1 + 1;
-  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(more - 2, '\0') + '\1' + '\0');
+  ASSERT_EQ(bytes.front(), 5);
+  // Nobody, no partition, nobody is dead, the plan is placement's, no mode, and no seed.
+  const size_t more = 1 + 1 + 1 + kSinceVersion4;
+  ASSERT_EQ(bytes.substr(bytes.size() - more), std::string(3, '\0') + '\1' + std::string(1 + kSinceVersion5, '\0'));
   bytes.front() = 1;
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
   bytes.resize(bytes.size() - more);
@@ -309,7 +313,7 @@ TEST(Members, a_state_of_version_2_says_of_nobody_that_it_is_dead) {
   bytes.front() = 2;
   bytes.pop_back();
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
-  bytes.resize(bytes.size() - 2);
+  bytes.resize(bytes.size() - kSinceVersion4);
   const auto read = ClusterState::decode(bytes);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(bytes_of(read.value()), of_before(state));
@@ -320,11 +324,30 @@ TEST(Members, a_state_of_version_3_has_no_mode_and_a_plan_that_nobody_has_change
   std::string bytes = bytes_of(state);
   bytes.front() = 3;
   EXPECT_FALSE(ClusterState::decode(bytes).ok());
-  bytes.resize(bytes.size() - 2);
+  bytes.resize(bytes.size() - kSinceVersion4);
   const auto read = ClusterState::decode(bytes);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read.value().plan_fit(), PlanFit::kOfBefore);
   EXPECT_EQ(bytes_of(read.value()), of_before(state));
+}
+
+TEST(Members, the_seed_of_hashes_is_the_founders_for_good) {
+  constexpr uint64_t kSeed = 0x8899aabbccddeeff;
+  ClusterState state;
+  ASSERT_TRUE(state.apply(meta::Found{.cluster = {'q'}, .partitions = 8, .first = member(1), .hash_seed = kSeed}).ok());
+  ASSERT_TRUE(state.apply(meta::Enrol{member(2)}).ok());
+  ASSERT_TRUE(state.apply(meta::GiveUp{.nodes = {1}}).ok());
+  EXPECT_EQ(state.hash_seed(), kSeed);
+  std::string bytes = bytes_of(state);
+  EXPECT_EQ(bytes.substr(bytes.size() - kSinceVersion5), "\xff\xee\xdd\xcc\xbb\xaa\x99\x88");
+  EXPECT_EQ(ClusterState::decode(bytes).value().hash_seed(), kSeed);
+  // One of version 4 says nothing of it.
+  bytes.front() = 4;
+  EXPECT_FALSE(ClusterState::decode(bytes).ok());
+  bytes.resize(bytes.size() - kSinceVersion5);
+  const auto read = ClusterState::decode(bytes);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read.value().hash_seed(), 0u);
 }
 
 // Four members with three copies of each partition.
