@@ -14,7 +14,6 @@
 #include "node/output.h"
 #include "node/state.h"
 #include "node/upkeep.h"
-#include "persist/log_reader.h"
 #include "store/rdb/format.h"
 #include "util/check.h"
 #include "util/memory.h"
@@ -255,31 +254,6 @@ StoreRecoveryOptions recovery_options(NodeState& node) {
           .now = node.now.unix_ms};
 }
 
-// A node that keeps no log begins one when it gets company; one that was killed then, before it had written a record, has left a segment that
-// holds nothing and is no reason to refuse its company the next time.
-Status drop_empty_log(NodeState& node, Disk& disk) {
-  TRY(const std::vector<std::string> files, disk.list());
-  std::vector<std::string> empty;
-  for (const std::string& file : files) {
-    const auto name = parse_name(file);
-    if (!name || name->shard != node.shard || name->kind == ParsedName::Kind::kTemporary) continue;
-    if (name->kind != ParsedName::Kind::kSegment) return done();
-    SegmentReader reader(disk, file);
-    TRY(const bool has_header, reader.open());
-    RecordHeader record;
-    std::vector<LogEntry> entries;
-    if (has_header) {
-      TRY(const SegmentReader::Outcome outcome, reader.next(record, entries));
-      if (outcome == SegmentReader::Outcome::kRecord) return done();
-    }
-    TRY(const SegmentReader::Damage behind, reader.classify_damage(0));
-    if (behind.header_follows) return done();
-    empty.push_back(file);
-  }
-  for (const std::string& file : empty) TRY(disk.remove(file));
-  return done();
-}
-
 // A log that may be switched on later begins behind whatever lies there from earlier days.
 Status look_for_old_log(NodeState& node, Disk& disk) {
   Persistence& state = node.persistence;
@@ -507,7 +481,8 @@ Status recover_node(NodeState& node, Disk& disk) {
   note_loaded(node, result);
   // In company there is always a log: of terms and votes at least.
   if (!node.settings.appendonly && !result.groups) {
-    if (owner == LogOwner::kNobody && node.identity.id != 0) TRY(drop_empty_log(node, disk));
+    // What is left of a log that it had begun when it got company is no reason to refuse its company this time.
+    if (owner == LogOwner::kNobody && node.identity.id != 0) TRY(drop_unfinished_log(disk, node.shard));
     return look_for_old_log(node, disk);
   }
   open_log(node, result.log.position, result.log.segments);

@@ -1,7 +1,9 @@
 // Building records, and the book of what was asked of the disk and what became of it.
 #include "persist/log_writer.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "util/check.h"
@@ -22,6 +24,13 @@ LogWriter::LogWriter(const Options& options, const LogPosition& position,
       synced_(position.next_sequence - 1) {}
 
 void LogWriter::ask(Flight&& flight, Buffer&& bytes, std::vector<DiskRequest>& requests) {
+  if (failure_ != Failure::kNone) {
+    // It would be refused like what is under way, which comes to an end so: only then can all be tried again, and where a disk is slow
+    // there is always something under way otherwise.
+    if (flight.op == DiskRequest::Op::kSync) --syncs_in_flight_;
+    held_.push_back({std::move(flight), std::move(bytes)});
+    return;
+  }
   flight.id = next_id_++;
   flight.bytes = bytes.size();
   in_flight_bytes_ += flight.bytes;
@@ -210,6 +219,8 @@ void LogWriter::retry(std::vector<DiskRequest>& requests) {
   }
   std::deque<Refused> again;
   again.swap(refused_);
+  std::move(held_.begin(), held_.end(), std::back_inserter(again));
+  held_.clear();
   for (Refused& refused : again) refused.flight.heals = false;
   if (again.front().flight.op != DiskRequest::Op::kAppend) again.front().flight.heals = true;
   for (Refused& refused : again) {

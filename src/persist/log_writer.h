@@ -82,7 +82,7 @@ class LogWriter {
   // The outcome of a request of ours; in the order of the requests.
   void on_reply(DiskReply&& reply, std::vector<DiskRequest>& requests);
 
-  // The disk refused a write (full, read-only): nothing more is written until retry().  What was
+  // The disk refused a write (full, read-only): nothing more is asked of it until retry().  What was
   // appended waits in memory, so the node must stop accepting writes.
   bool has_failed() const { return failure_ != Failure::kNone; }
   // A sync failed: what the disk holds is unknown, and the process must end.
@@ -146,6 +146,7 @@ class LogWriter {
   Failure failure_ = Failure::kNone;
   std::string failure_detail_;
   std::deque<Refused> refused_;
+  std::deque<Refused> held_;  // asked for since the disk has refused something: behind that
 };
 
 }  // namespace quorate

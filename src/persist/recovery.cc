@@ -450,6 +450,23 @@ Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::stri
   return std::optional(header.kind);
 }
 
+// It has no whole record, and nothing behind proves that there was one: a process was killed, or lost its power, before the first was stored.
+// (As Recovery::handle_damage and bad_segment_header judge a last segment.)
+Result<bool> is_unfinished(Disk& disk, const std::string& file) {
+  SegmentReader reader(disk, file);
+  TRY(const bool whole, reader.open());
+  if (!whole) {
+    TRY(const SegmentReader::Damage behind, reader.classify_damage(0));
+    return !behind.header_follows && behind.synced == 0;
+  }
+  RecordHeader header;
+  std::vector<LogEntry> entries;
+  TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
+  if (outcome == SegmentReader::Outcome::kRecord) return false;
+  TRY(const SegmentReader::Damage behind, reader.classify_damage(reader.next_sequence()));
+  return behind.synced < reader.next_sequence();
+}
+
 }  // namespace
 
 Result<LogOwner> log_owner(Disk& disk, uint32_t shard) {
@@ -477,6 +494,16 @@ Result<LogOwner> log_owner(Disk& disk, uint32_t shard) {
     return *kind == RecordHeader::Kind::kGroups ? LogOwner::kCompany : LogOwner::kAlone;
   }
   return owner;
+}
+
+Status drop_unfinished_log(Disk& disk, uint32_t shard) {
+  TRY(const ShardFiles files, files_of_shard(disk, shard));
+  if (!files.snapshots.empty() || files.segments.size() != 1) return done();
+  const std::string file = segment_name(shard, files.segments.front());
+  TRY(const bool unfinished, is_unfinished(disk, file));
+  if (!unfinished) return done();
+  TRY(disk.remove(file));
+  return disk.sync_directory();
 }
 
 LogIdentity log_identity(Disk& disk, uint32_t shard, uint64_t random) {

@@ -70,6 +70,10 @@ enum class LogOwner : uint8_t {
 };
 Result<LogOwner> log_owner(Disk& disk, uint32_t shard);
 
+// Removes a log of which recover() would keep nothing: a segment of which not even the first record was ever promised to anybody.  One with
+// damage, with more segments or with a snapshot stays.
+Status drop_unfinished_log(Disk& disk, uint32_t shard);
+
 // Requires: nobody else uses the directory.  On success the disk is as the result says, durable.
 Result<RecoveryResult> recover(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target);
 

@@ -462,6 +462,10 @@ void ClusterClients::on_reply(uint32_t number) {
   hints_[client.call.key] = client.target;
   ++answered_;
   if (client.call.kind != OperationKind::kRead) ++writes_answered_;
+  if (may_be_of_loss(client)) {
+    record(client, kNever, std::nullopt);
+    return finish(number);
+  }
   if (client.call.is_local) {
     judge_local(client, *output);
     return finish(number);
@@ -499,7 +503,7 @@ void ClusterClients::read_private(Client& client, const ReplyValue& reply) {
     return;
   }
   client.private_value = *value;
-  client.private_may_be_lost = false;
+  client.private_may_be_lost = client.private_may_be_lost && may_be_of_loss(client);
 }
 
 // Commands of one connection on one key run in their order, each once, whatever becomes of the leader.
@@ -628,7 +632,13 @@ uint64_t ClusterClients::operations() const {
   return sum;
 }
 
+void ClusterClients::begin_loss() {
+  is_losing_ = true;
+  for (Client& client : clients_) client.private_may_be_lost = true;
+}
+
 void ClusterClients::forget_since(int64_t us) {
+  is_losing_ = false;
   for (auto& [key, history] : history_) {
     history.local_reads.clear();
     for (Operation& operation : history.operations) {
@@ -641,6 +651,7 @@ void ClusterClients::forget_since(int64_t us) {
     });
   }
   seen_.clear();
+  forgotten_us_ = host_.now_us();
   for (Client& client : clients_) client.private_may_be_lost = true;
 }
 

@@ -55,7 +55,10 @@ class ClusterClients {
   // The node has closed the connection, or nobody is there.
   void on_closed(uint32_t client);
 
-  // What was answered since then may have been lost: whether a write counts is not known any more, and what was read says nothing.
+  // From here on something may be lost before anybody is told, until forget_since(): nothing that is answered says anything.
+  void begin_loss();
+  // What was answered since then may have been lost: whether a write counts is not known any more, and what was read says nothing.  So it is
+  // with what is on its way now, of which a part may have been answered before.
   void forget_since(int64_t us);
   // From here on: one write and one read of each key that was ever used, again and again until each
   // has had an answer.
@@ -169,6 +172,7 @@ class ClusterClients {
   uint64_t acknowledged(const std::string& key) const;
   std::string check_weak_writes(const std::string& key, const KeyHistory& history) const;
   static std::string check_local_reads(const std::string& key, const KeyHistory& history);
+  bool may_be_of_loss(const Client& client) const { return is_losing_ || client.invoked_us <= forgotten_us_; }
   void note_final(const Client& client, std::optional<KeyState> output);
   bool take_verification(Client& client);
   std::string pick_key(KeyKind& kind);
@@ -201,6 +205,8 @@ class ClusterClients {
   uint64_t moved_ = 0;
   uint32_t flock_ = 0;
   int64_t flock_until_us_ = 0;
+  int64_t forgotten_us_ = INT64_MIN;  // the last forget_since()
+  bool is_losing_ = false;
   bool is_paused_ = false;
   bool verifies_ = false;
   std::map<size_t, Verification> to_verify_;

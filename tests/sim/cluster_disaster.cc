@@ -59,6 +59,8 @@ class Disaster {
       names_.push_back(node_name(cluster(machine).own().id));
       lost_.push_back(machine);
     }
+    // Partitions that go on show it before the operator is told that they may.
+    world_.clients().begin_loss();
     world_.lose_for_good(machines);
   }
 

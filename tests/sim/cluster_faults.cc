@@ -39,6 +39,7 @@ constexpr FaultRow kFaults[kClusterFaultCount] = {
     {"changes of the mode", &ClusterSwarm::mode},
     {"full memories", &ClusterSwarm::memory_full},
     {"arrangements by hand", &ClusterSwarm::arrange},
+    {"quick restarts", &ClusterSwarm::quick_restart},
 };
 
 const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
@@ -100,6 +101,8 @@ void ClusterWorld::strike(ClusterFault fault) {
       return;
     case ClusterFault::kKill:
       return kill(number, length_us);
+    case ClusterFault::kQuickRestart:
+      return restart_quickly();
     case ClusterFault::kPower:
       if (modes_.weakest() == raft::Durability::kSynced && prng_.chance(0.3)) return darken(length_us);
       return lose_power(number, length_us);
@@ -219,10 +222,17 @@ bool ClusterWorld::company_joined(uint32_t number) const {
 void ClusterWorld::cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us) {
   const uint64_t how = prng_.below(5);
   for (const auto& [from, to] : paths) {
-    network_.cut(from, to);
-    log(from, "cannot be heard by n" + std::to_string(to + 1));
     // Often nobody is told, and what is on its way arrives when the cut is mended.
     if (how < 3) network_.break_between(from, to, static_cast<ClusterNetwork::Told>(how));
+  }
+  cut_quietly(std::move(paths), length_us);
+}
+
+// What is on its way arrives when the cut is mended.
+void ClusterWorld::cut_quietly(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us) {
+  for (const auto& [from, to] : paths) {
+    network_.cut(from, to);
+    log(from, "cannot be heard by n" + std::to_string(to + 1));
   }
   cuts_[++last_cut_] = std::move(paths);
   push({.at = now_us_ + length_us, .kind = EventKind::kMend, .number = last_cut_});
@@ -263,6 +273,33 @@ void ClusterWorld::kill(uint32_t number, int64_t down_us) {
         .kind = EventKind::kKill,
         .machine = number,
         .life = machine.life});
+}
+
+// As in the world `raft`: a machine's leases stand on the promises of one other, while the rest have not heard it for a while and ask around.
+// Then it is not heard by that one either, which restarts faster than such a lease ends: only its quiet time keeps it from helping another one
+// to office.
+void ClusterWorld::restart_quickly() {
+  constexpr int64_t kSuspiciousUs = 300'000;
+  if (size() < kVotersMin) return;
+  const uint32_t leads = any_machine();
+  const uint32_t restarts = (leads + 1 + static_cast<uint32_t>(prng_.below(size() - 1))) % size();
+  std::vector<std::pair<uint32_t, uint32_t>> paths;
+  for (uint32_t other = 0; other < size(); ++other) {
+    if (other == leads || other == restarts) continue;
+    paths.emplace_back(leads, other);
+    paths.emplace_back(other, leads);
+  }
+  const int64_t length_us = kSuspiciousUs + length_of(ClusterFault::kQuickRestart);
+  cut_quietly(std::move(paths), length_us + kSuspiciousUs);
+  push({.at = now_us_ + length_us, .kind = EventKind::kQuickRestart, .machine = leads, .number = restarts});
+}
+
+void ClusterWorld::finish_quick_restart(uint32_t leads, uint32_t restarts) {
+  constexpr int64_t kLengthUs = 300'000;
+  if (healed_ || machines_[restarts]->node == nullptr || !may_end(restarts, SimDisk::Loss::kOfProcess)) return;
+  cut_quietly({{leads, restarts}, {restarts, leads}}, kLengthUs);
+  machines_[restarts]->down_us = 0;
+  bury(restarts);
 }
 
 // Below `always` a machine without power forgets what it had promised; one that keeps all in memory does

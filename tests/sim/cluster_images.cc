@@ -33,6 +33,11 @@ std::unique_ptr<SimNode> ClusterWorld::start_from_image(uint32_t number, SimDisk
     return nullptr;
   }
   node->start();
+  if (node->has_ended()) {
+    const auto& lines = node->log_lines();
+    oracle_.fail("n" + std::to_string(number + 1) + " would end as soon as it has started again: " + (lines.empty() ? "says nothing" : lines.back()));
+    return nullptr;
+  }
   return node;
 }
 

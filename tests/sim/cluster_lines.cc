@@ -221,19 +221,24 @@ bool ClusterWorld::holds_nothing(const std::string& name) {
   return std::find(is_served.begin(), is_served.end(), false) == is_served.end();
 }
 
-std::optional<uint32_t> ClusterWorld::drained_machine() {
-  for (const auto& witness : machines_) {
-    if (witness->node == nullptr) continue;
-    const Company& company = company_of(*witness->node);
-    if (!company.is_started() || company.is_alone()) continue;
-    for (const MemberRecord& member : company.cluster().state().members()) {
-      if (member.state != MemberState::kDraining) continue;
+// One whose node is in this state, as far as a member knows.
+std::optional<uint32_t> ClusterWorld::machine_in(MemberState state) const {
+  for (uint32_t witness = 0; witness < size(); ++witness) {
+    if (machines_[witness]->node == nullptr || !company_joined(witness)) continue;
+    for (const MemberRecord& member : company_of(*machines_[witness]->node).cluster().state().members()) {
+      if (member.state != state) continue;
       for (uint32_t number = 0; number < size(); ++number) {
-        if (machines_[number]->node_name == node_name(member.id)) return number;
+        if (machines_[number]->node_id == member.id) return number;
       }
     }
   }
   return std::nullopt;
+}
+
+// Where another node is on its way to its place, nobody runs.
+std::optional<uint32_t> ClusterWorld::removed_machine() {
+  const auto removed = machine_in(MemberState::kRemoved);
+  return removed && machines_[*removed]->node != nullptr ? removed : std::nullopt;
 }
 
 }  // namespace quorate::sim

@@ -24,9 +24,7 @@ std::string bulk(std::string_view word) {
 
 void ClusterOperator::begin(uint32_t machine, Wish wish) {
   CHECK(is_idle());
-  machine_ = machine;
-  name_ = host_.node_name_of(machine);
-  is_removed_ = false;
+  take_in_hand(machine);
   is_lost_ = wish == Wish::kReplaceLost;
   switch (wish) {
     case Wish::kRest:
@@ -67,15 +65,25 @@ void ClusterOperator::next_step() {
   if (heals_) sleep(kWatchUs);
 }
 
-// A DRAIN that was not answered may have been done behind the UNDRAIN that was.
+// A DRAIN that was not answered may have been done behind the UNDRAIN that was, and so may a REMOVE.
 void ClusterOperator::watch() {
+  if (const auto removed = host_.removed_machine()) {
+    take_in_hand(*removed);
+    is_removed_ = true;
+    steps_ = {Step::kReplace};
+    return work();
+  }
   const auto drained = host_.drained_machine();
   if (!drained) return sleep(kWatchUs);
-  machine_ = *drained;
-  name_ = host_.node_name_of(machine_);
-  is_removed_ = is_lost_ = false;
+  take_in_hand(*drained);
   give_up_removal();
   work();
+}
+
+void ClusterOperator::take_in_hand(uint32_t machine) {
+  machine_ = machine;
+  name_ = host_.node_name_of(machine_);
+  is_removed_ = is_lost_ = false;
 }
 
 void ClusterOperator::work() {

@@ -31,6 +31,8 @@ class ClusterOperatorHost {
   virtual bool holds_nothing(const std::string& name) = 0;
   // One that is drained, as far as somebody who runs knows.
   virtual std::optional<uint32_t> drained_machine() = 0;
+  // One that runs and was removed for good, as far as a member knows.
+  virtual std::optional<uint32_t> removed_machine() = 0;
   virtual void take_down(uint32_t machine, int64_t down_us) = 0;
   // Whatever runs there ends, its disk is replaced by an empty one, and a new node is started.
   virtual void replace(uint32_t machine) = 0;
@@ -63,6 +65,7 @@ class ClusterOperator {
   void sleep(int64_t delay_us);
   void work();
   void watch();
+  void take_in_hand(uint32_t machine);
   void send(std::string_view word);
   void next_step();
   void give_up_removal();

@@ -244,6 +244,7 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.lonely_is_slow) text += "  lonely nodes are slow\n";
   add_line(text, "kill", swarm.kill);
   add_line(text, "power loss", swarm.power);
+  add_line(text, "quick restart", swarm.quick_restart);
   add_line(text, "orderly end", swarm.end);
   if (swarm.is_gentle) text += "  gentle: nothing else fails\n";
   add_line(text, "pause", swarm.pause);

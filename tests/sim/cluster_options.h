@@ -51,6 +51,7 @@ struct ClusterSwarm {
   // The machines.
   FaultRate kill;         // kill -9 between any two outputs; length: until it starts again
   FaultRate power;        // power loss of one machine
+  FaultRate quick_restart;  // one restarts inside a promise on which a lease stands that others have not heard of
   FaultRate end;          // SIGTERM; length: until it starts again
   FaultRate pause;        // SIGSTOP, a slow virtual machine
   FaultRate slow_turn;    // a turn takes so much longer: what it runs sees the time at which it began

@@ -119,6 +119,8 @@ void ClusterWorld::handle(Event& event) {
       return set_secret(event.machine);
     case EventKind::kLoneMode:
       return tell_lone_mode();
+    case EventKind::kQuickRestart:
+      return finish_quick_restart(event.machine, static_cast<uint32_t>(event.number));
     case EventKind::kDiskRoom: {
       Machine& machine = *machines_[event.machine];
       machine.disk.heal();
@@ -192,6 +194,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kSecret:
     case EventKind::kAbsent:
     case EventKind::kLoneMode:
+    case EventKind::kQuickRestart:
       CHECK(false);
   }
   input(event.machine);

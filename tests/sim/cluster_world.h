@@ -55,8 +55,9 @@ enum class ClusterFault : uint8_t {
   kMode,
   kMemoryFull,
   kArrange,
+  kQuickRestart,
 };
-constexpr size_t kClusterFaultCount = 17;
+constexpr size_t kClusterFaultCount = 18;
 static_assert(kClusterFaultCount <= kFaultKindsMax);
 const char* name_of(ClusterFault fault);
 
@@ -112,6 +113,9 @@ class ClusterWorld final : private NetworkHost,
 
   // What is acknowledged from here on must be kept as modes() has it promised: nobody else changes the mode.  Until copies are lost for good.
   void look_at_kept() { looks_at_kept_ = true; }
+  const SimDisk& disk(uint32_t machine) const { return machines_[machine]->disk; }
+  // A start of the machine from what its disk would hold, in a process that is thrown away.  Null, and wrong(): it would not start.
+  std::unique_ptr<SimNode> start_from_image(uint32_t machine, SimDisk& image, SimDisk::Loss loss);
   // What one sends to the other is lost from here on, until heal().
   void silence(uint32_t from, uint32_t to);
 
@@ -171,6 +175,7 @@ class ClusterWorld final : private NetworkHost,
     kSecret,    // masterauth is set at a node
     kAbsent,    // a node was told to end at `number`, or has ended since
     kLoneMode,  // the first node is told another mode while it is alone, or has been told
+    kQuickRestart,  // of machine `number`, on whose promises alone the machine's leases stand
   };
   struct Event {
     int64_t at = 0;
@@ -332,7 +337,6 @@ class ClusterWorld final : private NetworkHost,
 
   // ---- cluster_images.cc
   void look_soon_at_kept();
-  std::unique_ptr<SimNode> start_from_image(uint32_t machine, SimDisk& image, SimDisk::Loss loss);
   void count_kept(uint32_t machine);
   void check_kept();
 
@@ -372,7 +376,9 @@ class ClusterWorld final : private NetworkHost,
   void log_operator(std::string_view text) override;
   std::string node_name_of(uint32_t machine) override { return machines_[machine]->node_name; }
   bool holds_nothing(const std::string& name) override;
-  std::optional<uint32_t> drained_machine() override;
+  std::optional<uint32_t> machine_in(MemberState state) const;
+  std::optional<uint32_t> drained_machine() override { return machine_in(MemberState::kDraining); }
+  std::optional<uint32_t> removed_machine() override;
   void take_down(uint32_t machine, int64_t down_us) override { kill(machine, down_us); }
   void replace(uint32_t machine) override;
 
@@ -389,6 +395,9 @@ class ClusterWorld final : private NetworkHost,
   bool company_joined(uint32_t machine) const;
   void gather_clients(uint32_t machine, int64_t length_us);
   void cut_for(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);
+  void cut_quietly(std::vector<std::pair<uint32_t, uint32_t>> paths, int64_t length_us);
+  void restart_quickly();
+  void finish_quick_restart(uint32_t leads, uint32_t restarts);
   void mend(uint64_t cut);
   void lose_power(uint32_t machine, int64_t down_us);
   void darken(int64_t down_us);

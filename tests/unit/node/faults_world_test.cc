@@ -25,6 +25,7 @@ class Place final : public ClusterOperatorHost {
   std::string node_name_of(uint32_t) override { return "name"; }
   bool holds_nothing(const std::string&) override { return false; }
   std::optional<uint32_t> drained_machine() override { return std::nullopt; }
+  std::optional<uint32_t> removed_machine() override { return std::nullopt; }
   void take_down(uint32_t, int64_t) override {}
   void replace(uint32_t machine) override { replaced = machine; }
   std::optional<uint32_t> replaced;
@@ -43,6 +44,25 @@ TEST(FaultsWorld, nobody_is_replaced_because_whoever_is_asked_was_removed_itself
   people.on_bytes("-ERR the node was removed from the cluster for good\r\n");
   people.on_timer(place.now_us());
   EXPECT_EQ(place.replaced, 0u);
+}
+
+// A REMOVE that was given up may be carried out behind the UNDRAIN that took its place.
+TEST(FaultsWorld, who_was_removed_late_is_replaced_once_all_has_healed) {
+  CalmCluster cluster(4);
+  const NodeId before = cluster.company(3).cluster().own().id;
+  EXPECT_EQ(cluster.ask(0, {"QUORUM", "DRAIN", node_name(before)}, 5 * kSecondUs), "+OK\r\n");
+  std::string removed;
+  for (int step = 0; step < 100 && removed != "+OK\r\n"; ++step) {
+    cluster.pass(kSecondUs / 10);
+    removed = cluster.ask(0, {"QUORUM", "REMOVE", node_name(before)}, 5 * kSecondUs);
+  }
+  EXPECT_EQ(removed, "+OK\r\n");
+  cluster.world().heal();
+  for (int step = 0; step < 200 && !(cluster.world().replaced() > 0 && cluster.world().is_settled()); ++step) cluster.pass(kSecondUs / 10);
+  EXPECT_EQ(cluster.world().describe_unsettled(), "");
+  EXPECT_EQ(cluster.world().replaced(), 1u);
+  EXPECT_NE(cluster.company(3).cluster().own().id, before);
+  EXPECT_EQ(cluster.wrong(), "");
 }
 
 // Two of three would have forgotten, or are gone, though no process that ends takes anything by the mode that is promised.
@@ -80,6 +100,30 @@ TEST(FaultsWorld, what_was_acknowledged_before_nodes_were_lost_for_good_need_not
   const uint64_t looks = cluster.world().kept_looks();
   cluster.pass(3 * kSecondUs);
   EXPECT_GT(cluster.world().kept_looks(), looks);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// Those that go on without them show what is lost before the operator is told that it is decided.
+TEST(FaultsWorld, clients_may_see_that_something_is_lost_before_the_operator_is_told) {
+  CalmCluster cluster(3);
+  ClusterWorld& world = cluster.world();
+  const int64_t began_us = world.now_us();
+  world.start_clients();
+  cluster.pass(kSecondUs);
+  // What the others acknowledge from here on is nowhere else.
+  world.isolate(0);
+  cluster.pass(3 * kSecondUs);
+  std::vector<std::string> words{"QUORUM", "UNSAFE-RECOVER"};
+  for (const uint32_t machine : {1u, 2u}) words.push_back(node_name(cluster.company(machine).cluster().own().id));
+  world.clients().begin_loss();
+  world.lose_for_good({1, 2});
+  cluster.pass(2 * kSecondUs);
+  EXPECT_EQ(cluster.ask(0, words, 10 * kSecondUs), "+OK\r\n");
+  const uint64_t answered = world.clients().writes_answered();
+  cluster.pass(3 * kSecondUs);
+  EXPECT_GT(world.clients().writes_answered(), answered);
+  world.clients().forget_since(began_us);
+  cluster.pass(2 * kSecondUs);
   EXPECT_EQ(cluster.wrong(), "");
 }
 

@@ -353,6 +353,39 @@ TEST(Log, AFullDiskLosesNothingThatIsTriedAgain) {
   EXPECT_EQ(target.text, "one two three ");
 }
 
+// On a slow disk there would always be something under way, and nothing could be tried again.
+TEST(Log, NothingMoreIsAskedOfADiskThatRefuses) {
+  World world;
+  world.add_synced("ab");
+  world.disk.set_capacity(world.disk.used() + 10);
+  world.add("does not fit");
+  ASSERT_TRUE(world.writer->has_failed());
+  const auto append = [&](std::string_view batch) {
+    const LogEntry entry{.partition = 3, .term = 1, .index = 1, .batch = batch};
+    world.writer->append({&entry, 1}, kTime, world.requests);
+  };
+  for (int round = 0; round < 2; ++round) {
+    append("cd");
+    world.writer->sync(world.requests);
+    world.writer->start_segment(world.requests);
+    EXPECT_TRUE(world.requests.empty());
+    EXPECT_TRUE(world.writer->idle());
+    // It is still full the first time.
+    if (round == 1) world.disk.heal();
+    world.writer->retry(world.requests);
+    EXPECT_FALSE(world.requests.empty());
+    world.run();
+    EXPECT_EQ(world.writer->has_failed(), round == 0);
+  }
+  append("ef");
+  world.writer->sync(world.requests);
+  world.run();
+  EXPECT_EQ(world.writer->synced(), world.writer->appended());
+  TextTarget target;
+  ASSERT_TRUE(world.recover_into(target).ok());
+  EXPECT_EQ(target.text, "abdoes not fitcdcdef");
+}
+
 TEST(Log, AFailedSyncEndsTheProcess) {
   World world;
   world.disk.fail_next_sync();
