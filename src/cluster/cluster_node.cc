@@ -41,10 +41,23 @@ std::string own_value(const ClusterNodeOptions& options, std::string_view name) 
   return {};
 }
 
-//   join = varint size, Enrol; for each of kAgreed: varint size, value
+// What is proposed for a node that joins.
+meta::Command enrolment_of(const ClusterNodeOptions& options) {
+  if (options.in_place_of == 0) return meta::Enrol{options.own};
+  return meta::Replace{.former = options.in_place_of, .member = options.own};
+}
+
+// Null: it is none.
+const MemberRecord* member_of_enrolment(const meta::Command& command) {
+  if (const auto* const enrol = std::get_if<meta::Enrol>(&command)) return &enrol->member;
+  const auto* const replace = std::get_if<meta::Replace>(&command);
+  return replace == nullptr ? nullptr : &replace->member;
+}
+
+//   join = varint size, Enrol or Replace; for each of kAgreed: varint size, value
 void encode_join(const ClusterNodeOptions& options, Buffer& out) {
   Buffer record;
-  meta::encode(meta::Enrol{options.own}, record);
+  meta::encode(enrolment_of(options), record);
   append_sized(out, record.view());
   for (const std::string_view name : kAgreed) append_sized(out, own_value(options, name));
 }
@@ -156,9 +169,11 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   std::string_view record;
   if (!take_sized(settings, record)) return Error(ErrorCode::kCorrupt, "join: cut off");
   TRY(const meta::Command command, meta::decode(record));
-  const auto* const enrol = std::get_if<meta::Enrol>(&command);
-  if (enrol == nullptr || enrol->member.id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
+  const MemberRecord* const member = member_of_enrolment(command);
+  if (member == nullptr || member->id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
   if (membership_ == Membership::kJoining || membership_ == Membership::kRefused) return done();  // it asks again
+  const auto* const replace = std::get_if<meta::Replace>(&command);
+  if (replace != nullptr && !may_come_in_place_of(replace->former, incoming.node)) return done();  // likewise
   Link* const guest = peers_.link_of(incoming.connection);
   TRY(const std::string disagreement, disagreement_of(settings, options_, state()));
   if (!disagreement.empty()) {
@@ -167,7 +182,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
     return done();
   }
   if (membership_ == Membership::kAlone) found(now);
-  call_at(now, incoming.node, {.host = enrol->member.host, .port = enrol->member.cluster_port});
+  call_at(now, incoming.node, {.host = member->host, .port = member->cluster_port});
   const Link* const line = peers_.link(incoming.node, PeerLane::kData);
   if (guest != nullptr && line != nullptr && line->peer().incarnation != guest->peer().incarnation) {
     // Two processes with one id: one of them runs on a copy of the other's directory.  Or the one with the line is gone, which nobody has
@@ -194,6 +209,19 @@ bool ClusterNode::is_alive_beside(Instant now, NodeId node) {
   if (now.steady_us - std::exchange(doubt.asked_us, now.steady_us) > 3 * options_.knock_us) doubt.since_us = now.steady_us;
   const beats::Pair* const pair = groups_.pair({node});
   return pair != nullptr && pair->received_us() > doubt.since_us + options_.knock_us;
+}
+
+// Not of a cluster that is yet to be founded, nor of a member that is heard: it may have ended a moment ago, which we have not found out yet.
+bool ClusterNode::may_come_in_place_of(NodeId former, NodeId guest) {
+  if (membership_ != Membership::kMember || former == options_.own.id) return false;
+  const MemberRecord* const known = state().find(former);
+  const beats::Pair* const pair = groups_.pair({former});
+  const bool is_heard = pair != nullptr && pair->peer_is_heard();
+  const bool is_news = std::none_of(knocks_.begin(), knocks_.end(), [&](const Knock& each) { return each.node == guest; });
+  if (!is_heard && is_news && known != nullptr && known->state != MemberState::kRemoved) {
+    note(node_name(guest) + " comes in the place of " + node_name(former) + ", whose log is damaged -> ask the members");
+  }
+  return !is_heard;
 }
 
 // Every proposal was made for somebody: the plan, our address, a guest, the owner.
@@ -266,10 +294,17 @@ bool ClusterNode::is_looking() const {
   return membership_ == Membership::kJoining || (membership_ == Membership::kMember && !is_known_as_it_is());
 }
 
-// A mistyped address, or a node that is not there yet.  Dialling again makes the turns in which this is looked at.
+// A mistyped address, or a node that is not there yet.  Dialling, or asking, again makes the turns in which this is looked at.
 void ClusterNode::complain_of_silence(Instant now) {
-  if (membership_ != Membership::kJoining || !seed_connections_.empty() || now.steady_us < next_complaint_us_) return;
-  note("no node of a cluster answers at " + seed_names_ + " (the port for other nodes) -> trying again");
+  if (membership_ != Membership::kJoining || now.steady_us < next_complaint_us_) return;
+  if (seed_connections_.empty()) {
+    note("no node of a cluster answers at " + seed_names_ + " (the port for other nodes) -> trying again");
+  } else if (options_.in_place_of != 0) {
+    note("nobody has let this node in in the place of " + node_name(options_.in_place_of) +
+         " yet, for which more than half of the voting members must be there -> asking again");
+  } else {
+    return;
+  }
   next_complaint_us_ = now.steady_us + kComplaintUs;
 }
 

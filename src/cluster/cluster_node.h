@@ -39,6 +39,8 @@ struct ClusterNodeOptions {
   uint64_t incarnation = 1;
   uint32_t partitions = 128;
   std::vector<PeerAddress> join = {};  // empty: alone until somebody comes
+  // It joins in the place of this member, which never acts again: its log is damaged.  0: of none.
+  NodeId in_place_of = 0;
   // As they are now: of this node, and of the cluster if it founds one.  Nothing: it has none.
   std::function<std::vector<meta::SetSetting>()> settings = {};
   uint64_t hash_seed = 0;              // of this node's tables, and of all nodes' if it founds a cluster; 0: it has none to tell
@@ -223,6 +225,7 @@ class ClusterNode final : private GroupsClient {
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
   bool is_alive_beside(Instant now, NodeId node);
+  bool may_come_in_place_of(NodeId former, NodeId guest);
   void call_at(Instant now, NodeId node, const PeerAddress& address);
   void forget_moved(Instant now);
   void take_recovery_outcome();

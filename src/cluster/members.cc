@@ -22,7 +22,7 @@ constexpr int64_t kReplicationDefault = 3;
 constexpr uint64_t kLostModesMax = uint64_t{1} << 20;
 constexpr uint64_t kNameSeed = 0x6e6f64656e616d65;
 
-enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7, kSetDead = 8, kMove = 9, kRebalance = 10 };
+enum class Tag : uint8_t { kFound = 1, kEnrol = 2, kSetState = 3, kSetSetting = 4, kSetPlan = 5, kSetSettings = 6, kGiveUp = 7, kSetDead = 8, kMove = 9, kRebalance = 10, kReplace = 11 };
 
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "members: " + std::string(what)); }
 Error refused(std::string what) { return Error(ErrorCode::kInvalidArgument, std::move(what)); }
@@ -194,6 +194,11 @@ void meta::encode(const Command& command, Buffer& out) {
                    append_little<uint64_t>(out, move.to);
                  },
                  [&](const Rebalance&) { tag(Tag::kRebalance); },
+                 [&](const Replace& replace) {
+                   tag(Tag::kReplace);
+                   append_little<uint64_t>(out, replace.former);
+                   append_member(out, replace.member);
+                 },
              },
              command);
 }
@@ -258,6 +263,11 @@ Result<meta::Command> meta::decode(std::string_view bytes) {
       command.emplace<Rebalance>();
       is_whole = true;
       break;
+    case static_cast<uint8_t>(Tag::kReplace): {
+      Replace& replace = command.emplace<Replace>();
+      is_whole = take_little<uint64_t>(bytes, replace.former) && take_member(bytes, replace.member);
+      break;
+    }
     default: break;
   }
   if (!is_whole || !bytes.empty()) return damaged("a command is cut off or unknown");
@@ -299,6 +309,7 @@ Status ClusterState::take(const meta::Command& command) {
                         [&](const meta::SetDead& dead) { return set_dead(dead); },
                         [&](const meta::Move& wanted) { return move(wanted); },
                         [&](const meta::Rebalance&) { return rebalance(); },
+                        [&](const meta::Replace& replaced) { return replace(replaced); },
                     },
                     command);
 }

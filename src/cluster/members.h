@@ -67,6 +67,13 @@ struct Found {
 struct Enrol {
   MemberRecord member;
 };
+// A new member in the place of one whose log is damaged, so that it never acts again: the old one is removed, whatever the plan says that it
+// holds, and the plan names the new one where it named the old.  Refused where the old one may be the only one that holds what was
+// acknowledged.  Once more it changes nothing.
+struct Replace {
+  NodeId former = 0;
+  MemberRecord member;
+};
 struct SetState {
   NodeId node = 0;
   MemberState state = MemberState::kActive;
@@ -104,7 +111,7 @@ struct Move {
 };
 // What operators have moved need not stay there.
 struct Rebalance {};
-using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp, SetDead, Move, Rebalance>;
+using Command = std::variant<Found, Enrol, SetState, SetSetting, SetPlan, SetSettings, GiveUp, SetDead, Move, Rebalance, Replace>;
 
 void encode(const Command& command, Buffer& out);
 // Any bytes are allowed.
@@ -199,6 +206,7 @@ class ClusterState {
  private:
   Status found(const meta::Found& command);
   Status enrol(const meta::Enrol& command);
+  Status replace(const meta::Replace& command);
   Status set_state(const meta::SetState& command);
   Status give_up(const meta::GiveUp& command);
   Status set_dead(const meta::SetDead& command);

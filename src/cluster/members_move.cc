@@ -1,4 +1,4 @@
-// What operators do to the plan by hand, and how long that holds.
+// What operators do to the plan by hand, and how long that holds; and a new member in the place of another.
 #include "cluster/members.h"
 
 #include <algorithm>
@@ -84,6 +84,37 @@ Status ClusterState::move(const meta::Move& command) {
   plan_[command.partition] = std::move(moved);
   plan_fit_ = PlanFit::kByHand;
   ++plan_version_;
+  return done();
+}
+
+// The old one's place in the plan is the new one's, so that nobody else's copies move.  Of two voters either commits alone.
+Status ClusterState::replace(const meta::Replace& command) {
+  const MemberRecord* const former = find(command.former);
+  if (former == nullptr) return refused("the node in whose place it comes is none of this cluster");
+  if (former->state == MemberState::kRemoved) return enrol({.member = command.member});
+  if (find(command.member.id) != nullptr) return refused("it is a member already, and nobody else's place is free");
+  if (commit_quorum() == 1) return refused("one copy commits (commit-quorum 1), so the damaged one may be the only one that holds what was acknowledged");
+  constexpr uint32_t kVotersMin = 3;
+  for (size_t index = 0; index < plan_.size(); ++index) {
+    const auto place = place_of(plan_[index].replicas, command.former);
+    if (place == plan_[index].replicas.end()) continue;
+    const bool votes = place - plan_[index].replicas.begin() < static_cast<std::ptrdiff_t>(plan_[index].voters);
+    if (votes && plan_[index].voters < kVotersMin) {
+      return refused("the damaged copy of partition " + std::to_string(index) + " may be the only one that holds what was acknowledged");
+    }
+  }
+  const MemberState state = former->state;
+  TRY(enrol({.member = command.member}));
+  for (MemberRecord& member : members_) {
+    if (member.id == command.former) member.state = MemberState::kRemoved;
+    if (member.id == command.member.id) member.state = state;
+  }
+  bury_removed();
+  for (PlannedPartition& planned : plan_) {
+    const auto place = place_of(planned.replicas, command.former);
+    if (place != planned.replicas.end()) *place = {.node = command.member.id, .replica = next_replica_++};
+  }
+  plan_is_due();
   return done();
 }
 

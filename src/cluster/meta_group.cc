@@ -72,20 +72,23 @@ void MetaGroup::begin_empty(Instant now, ClusterState state) {
   restore(now, std::move(restored), std::move(state));
 }
 
-// What the state will be if all of `tail` is committed.
-void MetaGroup::expect(std::span<const raft::Entry> tail) {
-  expected_.reset();
-  if (tail.empty()) return;
-  expected_ = state_;
-  expected_index_ = tail.back().index;
+ClusterState MetaGroup::state_behind(ClusterState state, std::span<const raft::Entry> tail) {
   for (const raft::Entry& entry : tail) {
     Payload payload;
     if (entry.kind != raft::EntryKind::kCommand || !decode_payload(entry.payload.view(), payload)) continue;
     const Result<meta::Command> command = meta::decode(payload.command);
-    if (!command.ok() || !takes(*expected_, payload, command.value())) continue;
+    if (!command.ok() || !takes(state, payload, command.value())) continue;
     // One that is refused now was refused then.
-    static_cast<void>(expected_->apply(command.value()).ok());
+    static_cast<void>(state.apply(command.value()).ok());
   }
+  return state;
+}
+
+void MetaGroup::expect(std::span<const raft::Entry> tail) {
+  expected_.reset();
+  if (tail.empty()) return;
+  expected_ = state_behind(state_, tail);
+  expected_index_ = tail.back().index;
 }
 
 void MetaGroup::store_base(const raft::SnapshotMark& mark, const ClusterState& state) {

@@ -46,6 +46,9 @@ class MetaGroup {
 
   MetaGroup(const MetaGroupOptions& options, Groups& groups);
 
+  // What `state` will be if all of `tail`, which follows it in the log, is committed.
+  static ClusterState state_behind(ClusterState state, std::span<const raft::Entry> tail);
+
   raft::GroupId group() const { return meta_group(options_.partitions); }
   // The replica's id is the node's: an id that was removed never comes back, so neither is used twice.
   raft::ReplicaId own_replica() const { return {options_.self}; }

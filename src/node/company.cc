@@ -87,6 +87,9 @@ Status Company::start() {
   }
   const uint32_t partitions = node_.store.partition_count();
   TRY(std::vector<PeerAddress> join, parse_join(node_.settings.join));
+  if (node_.rejoin && !restored_) {
+    for (const Rejoin::Address& member : node_.rejoin->members) join.push_back({.host = member.host, .port = member.port});
+  }
   if (!join.empty() && !node_.durability.keeps_log() && !may_have_company()) {
     return Error(ErrorCode::kInvalidArgument,
                  "the directory holds the log of a node that was alone, and appendonly is no: a node of a cluster keeps a log of its votes, so "
@@ -101,6 +104,7 @@ Status Company::start() {
                              .incarnation = std::max<uint64_t>(node_.identity.incarnation, 1),
                              .partitions = partitions,
                              .join = std::move(join),
+                             .in_place_of = node_.rejoin && !restored_ ? node_.rejoin->former : NodeId{0},
                              .settings = settings,
                              .hash_seed = node_.store.hash_seed(),
                              .seed = node_.store.random().next(),

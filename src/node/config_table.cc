@@ -50,7 +50,8 @@ void to_fsync(SettingTargets& targets, const SettingValue& value) {
 }
 
 void to_log_repair(SettingTargets& targets, const SettingValue& value) {
-  targets.node.log_repair_cuts = value.number == 1;
+  constexpr LogRepair kByChoice[] = {LogRepair::kRefuse, LogRepair::kCut, LogRepair::kRejoin};
+  targets.node.log_repair = kByChoice[value.number];
 }
 
 void to_rdb_version(SettingTargets& targets, const SettingValue& value) {
@@ -346,7 +347,7 @@ constexpr Setting kTable[] = {
     {.name = "appendonly", .type = kBool, .initial = "yes", .is_cluster_wide = true, .assign = to<&NodeSettings::appendonly>},
     {.name = "appendfsync", .type = kEnum, .initial = "everysec", .choices = "everysec, always, no",
      .is_cluster_wide = true, .assign = to_fsync},
-    {.name = "log-repair", .type = kEnum, .initial = "refuse", .choices = "refuse, cut",
+    {.name = "log-repair", .type = kEnum, .initial = "rejoin", .choices = "refuse, cut, rejoin",
      .immutable = true, .assign = to_log_repair},
     {.name = "appendfilename", .initial = "appendonly.aof", .immutable = true, .has_no_effect = true},
     {.name = "appenddirname", .initial = "appendonlydir", .immutable = true, .has_no_effect = true},

@@ -17,6 +17,7 @@ struct NodeMistakes {
   bool snapshot_before_commit = false;  // a snapshot of the log counts although what it holds may be lost
   bool forgets_losses = false;          // a start knows nothing of node.losses
   bool ignores_mark = false;            // a start after a power cut counts as one that remembers
+  bool cuts_damaged_logs = false;       // a member whose log is damaged goes on with what comes before, votes and all
   bool hands_over_in_turn = false;      // a leader hands over while what was read in this turn is not confirmed
   bool runs_numbers_again = false;      // a forwarded write that is sent again is run again
   bool forgets_numbers = false;         // which of them were run is no part of a partition's state

@@ -69,6 +69,7 @@ NodeState::NodeState(const NodeOptions& options)
       shard(options.shard),
       new_log_id(options.new_log_id),
       identity(options.identity),
+      rejoin(options.rejoin),
       start_facts(options.start_facts),
       nonce_key(options.nonce_key),
       run_id(make_run_id(options.seed)),
@@ -96,6 +97,8 @@ Status Node::recover(Disk& disk, Instant now) {
   begin_input(*state_, now);
   return recover_node(*state_, disk);
 }
+
+bool Node::has_retired() const { return state_->persistence.has_retired; }
 
 void Node::start(Instant now) {
   begin_input(*state_, now);

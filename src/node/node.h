@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "node/start_mark.h"
 #include "persist/disk.h"
 #include "persist/identity.h"
+#include "persist/rejoin.h"
 #include "store/db.h"
 #include "util/mac.h"
 #include "util/result.h"
@@ -60,7 +62,8 @@ struct NodeOptions {
   Store::Options store;
   uint32_t shard = 0;
   uint64_t new_log_id = 1;      // of a log that begins now: LogIdentity, as store.hash_seed
-  NodeIdentity identity = {};   // begin_incarnation(); without one the node stays alone
+  NodeIdentity identity = {};   // begin_life(); without one the node stays alone
+  std::optional<Rejoin> rejoin = {};   // likewise: it is in the place of another one
   StartFacts start_facts = {};  // of a node that may have company
   uint64_t seed = 1;            // of ids that must differ between processes (run_id)
   Bytes32 nonce_key = {};       // of what other nodes must not be able to foresee (NonceSource); drawn anew by each process
@@ -97,6 +100,8 @@ class Node {
   // Reads back snapshot and log, synchronously, before anything else.  An error says what is damaged and what to
   // do about it; the process must not go on.  Requires: `disk` outlives the node (DEBUG LOADAOF reads it again).
   Status recover(Disk& disk, Instant now);
+  // Why recover() has failed: the log is damaged, and the node of this directory is no more.  With begin_life() another one begins.
+  bool has_retired() const;
   // Takes up work (begins a log segment if a log is kept).
   void start(Instant now);
 

@@ -7,6 +7,7 @@
 #include "commands/errors.h"
 #include "node/apply.h"
 #include "node/blocking.h"
+#include "node/damaged_log.h"
 #include "node/execute.h"
 #include "node/followers.h"
 #include "node/host.h"
@@ -14,6 +15,7 @@
 #include "node/output.h"
 #include "node/state.h"
 #include "node/upkeep.h"
+#include "persist/rejoin.h"
 #include "store/rdb/format.h"
 #include "util/check.h"
 #include "util/memory.h"
@@ -243,14 +245,20 @@ void step_shutdown(NodeState& node) {
 
 uint64_t random_nonzero(NodeState& node) { return node.store.random().next() | 1; }
 
-StoreRecoveryOptions recovery_options(NodeState& node) {
+// A log of a node in company is never cut: it holds votes.
+RecoveryOptions::OnDamage on_damage(const NodeState& node, LogOwner owner) {
+  if (node.mistakes.cuts_damaged_logs) return RecoveryOptions::OnDamage::kCut;
+  if (owner == LogOwner::kCompany) return RecoveryOptions::OnDamage::kTell;
+  return node.settings.log_repair == LogRepair::kCut ? RecoveryOptions::OnDamage::kCut : RecoveryOptions::OnDamage::kRefuse;
+}
+
+StoreRecoveryOptions recovery_options(NodeState& node, LogOwner owner) {
   return {.log = node.settings.appendonly ? StoreRecoveryOptions::Log::kKept
                                           : StoreRecoveryOptions::Log::kNone,
           .shard = node.shard,
           .new_log_id = node.new_log_id,
-          .on_damage = node.settings.log_repair_cuts ? RecoveryOptions::OnDamage::kCut
-                                                     : RecoveryOptions::OnDamage::kRefuse,
-          .rdb_file = node.settings.dbfilename,
+          .on_damage = on_damage(node, owner),
+          .rdb_file = node.rejoin ? std::string() : node.settings.dbfilename,   // that one gets what it holds from the others
           .now = node.now.unix_ms};
 }
 
@@ -334,7 +342,7 @@ Status load_log_again(NodeState& node) {
   store.effects().set_collecting(false);
   for (int index = 0; index < store.database_count(); ++index) store.database(index).clear();
   EffectApplier applier(node);
-  StoreRecoveryOptions options = recovery_options(node);
+  StoreRecoveryOptions options = recovery_options(node, LogOwner::kAlone);
   options.rdb_file.clear();
   auto result = recover_store(*state.disk, store, options, applier);
   if (!result.ok()) return std::move(result).error();
@@ -471,8 +479,16 @@ Status recover_node(NodeState& node, Disk& disk) {
                   "what this node acknowledged may not have got to the disk -> its copies do not vote until they hold what their leaders have");
   }
   EffectApplier applier(node);
-  TRY(StoreRecoveryResult result, recover_store(disk, node.store, recovery_options(node), applier));
+  StoreDamage damage;
+  Result<StoreRecoveryResult> recovered = recover_store(disk, node.store, recovery_options(node, owner), applier, &damage);
+  if (!recovered.ok()) {
+    const bool is_to_be_answered = damage.is_proven && owner == LogOwner::kCompany;
+    return is_to_be_answered ? answer_damage(node, disk, std::move(damage.readable), recovered.error()) : std::move(recovered).error();
+  }
+  StoreRecoveryResult result = std::move(recovered).value();
   if (result.groups) TRY(node.company.restore(*result.groups, start));
+  // It has been let in.
+  if (result.groups && node.rejoin) TRY(remove_rejoin(disk));
   if (is_marked) {
     TRY(node.company.mark().begin_work(disk, node.company.mark_mode()));
     TRY(node.company.restore_losses(disk));

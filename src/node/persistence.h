@@ -88,6 +88,7 @@ struct Persistence {
   bool shutdown_save_done = false;
 
   bool started = false;
+  bool has_retired = false;               // Node::has_retired()
   Disk* disk = nullptr;                   // for DEBUG LOADAOF
 };
 

@@ -14,6 +14,13 @@ namespace quorate {
 
 enum class FsyncPolicy : uint8_t { kEverySecond, kAlways, kNo };
 
+// log-repair: what a start does that finds its log damaged where something acknowledged may stand.
+enum class LogRepair : uint8_t {
+  kRefuse,  // nothing
+  kCut,     // a lone node goes on with what comes before
+  kRejoin,  // a member of a cluster that can do without it becomes another one; a lone node: nothing
+};
+
 // Who may use DEBUG, or change a protected setting.
 enum class EnableFor : uint8_t { kNo, kYes, kLocal };
 
@@ -57,7 +64,7 @@ struct NodeSettings {
   // ---- durability --------------------------------------------------------------------------------------
   bool appendonly = true;
   FsyncPolicy appendfsync = FsyncPolicy::kEverySecond;
-  bool log_repair_cuts = false;  // log-repair cut: at start a damaged log is cut instead of refused
+  LogRepair log_repair = LogRepair::kRejoin;
   std::vector<SavePoint> save;
   std::string dbfilename = "dump.rdb";
   bool stop_writes_on_bgsave_error = true;

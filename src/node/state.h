@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -91,6 +92,7 @@ struct NodeState {
   const uint32_t shard;
   const uint64_t new_log_id;
   const NodeIdentity identity;
+  const std::optional<Rejoin> rejoin;
   const StartFacts start_facts;
   const Bytes32 nonce_key;
   std::string run_id;  // 40 hex digits

@@ -18,10 +18,16 @@ class StoreTarget final : public RecoveryTarget {
       : store_(store), result_(result), loader_(store), applier_(store, target) {}
 
   void forget() override {
+    if (result_.groups) forgotten_groups_ = std::exchange(result_.groups, std::nullopt);
     loader_.forget();
     for (int index = 0; index < store_.database_count(); ++index) store_.database(index).clear();
     result_.last_unix_ms = 0;
-    result_.groups.reset();
+  }
+
+  void damaged() override { is_damaged_ = true; }
+  StoreDamage take_damage() {
+    const bool has_none = !result_.groups.has_value();
+    return {.is_proven = is_damaged_, .readable = std::move(has_none ? forgotten_groups_ : result_.groups)};
   }
 
   Status snapshot_begin(const SnapshotHeader& header) override {
@@ -77,6 +83,8 @@ class StoreTarget final : public RecoveryTarget {
   StoreRecoveryResult& result_;
   Loader loader_;
   BatchApplier applier_;
+  bool is_damaged_ = false;
+  std::optional<GroupRecovery> forgotten_groups_;  // of a snapshot whose entries are damaged
 };
 
 class DiskReader final : public rdb::StreamInput::Reader {
@@ -140,7 +148,7 @@ Status remove_temporary_files(Disk& disk, const StoreRecoveryOptions& options,
 }
 
 Status recover_log(Disk& disk, Store& store, const StoreRecoveryOptions& options,
-                   EffectTarget& target, StoreRecoveryResult& result) {
+                   EffectTarget& target, StoreRecoveryResult& result, StoreDamage* damage) {
   store.set_replaying(true);
   StoreTarget replay(store, target, result);
   const RecoveryOptions log_options{.shard = options.shard,
@@ -149,7 +157,10 @@ Status recover_log(Disk& disk, Store& store, const StoreRecoveryOptions& options
                                     .on_damage = options.on_damage};
   Result<RecoveryResult> log = recover(disk, log_options, replay);
   store.set_replaying(false);
-  if (!log.ok()) return std::move(log).error();
+  if (!log.ok()) {
+    if (damage != nullptr) *damage = replay.take_damage();
+    return std::move(log).error();
+  }
   result.log = std::move(log).value();
   result.snapshot_keys = replay.snapshot_keys();
   result.notes = result.log.notes;
@@ -192,7 +203,7 @@ Status write_rdb_now(Disk& disk, Store& store, std::string file, const rdb::File
 
 Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
                                           const StoreRecoveryOptions& options,
-                                          EffectTarget& target) {
+                                          EffectTarget& target, StoreDamage* damage) {
   StoreRecoveryResult result;
   result.log.position.log_id = options.new_log_id;
   bool keeps_log = options.log == StoreRecoveryOptions::Log::kKept;
@@ -200,7 +211,7 @@ Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
     TRY(const LogOwner owner, log_owner(disk, options.shard));
     keeps_log = owner == LogOwner::kCompany;
   }
-  if (keeps_log) TRY(recover_log(disk, store, options, target, result));
+  if (keeps_log) TRY(recover_log(disk, store, options, target, result, damage));
   TRY(remove_temporary_files(disk, options, result));
   if (result.log.found_anything) return result;
   TRY(load_rdb_if_there(disk, store, options, result));

@@ -43,11 +43,19 @@ struct StoreRecoveryResult {
   std::vector<std::string> notes;  // "fact -> decision" lines for the log
 };
 
+// What a recovery that was refused has found.
+struct StoreDamage {
+  bool is_proven = false;  // the disk has changed what was synced
+  // What could be read before that: where the groups of a node in company stood then.  Nothing: it
+  // had none.
+  std::optional<GroupRecovery> readable;
+};
+
 // An RDB file that is loaded beside an empty log becomes the log's first snapshot, durable before
-// this returns. Requires: the store is empty.
+// this returns.  `damage`, if it is given, says more of an error.  Requires: the store is empty.
 Result<StoreRecoveryResult> recover_store(Disk& disk, Store& store,
                                           const StoreRecoveryOptions& options,
-                                          EffectTarget& target);
+                                          EffectTarget& target, StoreDamage* damage = nullptr);
 
 // Loads an RDB file into the store (dump.rdb, --import-rdb, DEBUG RELOAD).
 Result<rdb::FileReport> load_rdb_file(Disk& disk, std::string_view file, Store& store, int64_t now);

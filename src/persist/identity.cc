@@ -54,7 +54,17 @@ Error damaged() {
                    "this node from its cluster, and let it join anew with an empty directory");
 }
 
-// Nothing: the directory has none.
+Status write_identity(Disk& disk, const NodeIdentity& identity) {
+  const std::string temporary = std::string(kIdentityFile) + std::string(kTemporarySuffix);
+  TRY(disk.create(temporary));
+  TRY(disk.append(temporary, encode(identity)));
+  TRY(disk.sync(temporary));
+  TRY(disk.rename(temporary, kIdentityFile));
+  return disk.sync_directory();
+}
+
+}  // namespace
+
 Result<std::optional<NodeIdentity>> read_identity(Disk& disk) {
   TRY(const std::vector<std::string> files, disk.list());
   if (std::find(files.begin(), files.end(), kIdentityFile) == files.end()) {
@@ -67,21 +77,16 @@ Result<std::optional<NodeIdentity>> read_identity(Disk& disk) {
   return identity;
 }
 
-Status write_identity(Disk& disk, const NodeIdentity& identity) {
-  const std::string temporary = std::string(kIdentityFile) + std::string(kTemporarySuffix);
-  TRY(disk.create(temporary));
-  TRY(disk.append(temporary, encode(identity)));
-  TRY(disk.sync(temporary));
-  TRY(disk.rename(temporary, kIdentityFile));
-  return disk.sync_directory();
-}
-
-}  // namespace
-
 Result<NodeIdentity> begin_incarnation(Disk& disk, uint64_t random) {
   TRY(const std::optional<NodeIdentity> found, read_identity(disk));
   NodeIdentity identity = found.value_or(NodeIdentity{.id = random == 0 ? 1 : random});
   ++identity.incarnation;
+  TRY(write_identity(disk, identity));
+  return identity;
+}
+
+Result<NodeIdentity> begin_identity(Disk& disk, uint64_t id) {
+  const NodeIdentity identity{.id = id, .incarnation = 1};
   TRY(write_identity(disk, identity));
   return identity;
 }

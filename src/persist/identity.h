@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "persist/disk.h"
@@ -22,5 +23,10 @@ struct NodeIdentity {
 // `random` makes the id where the directory has none yet.  kCorrupt: the file is damaged, and the
 // detail says what to do; kNoSpace: nothing was changed.  Requires: nobody else uses the directory.
 Result<NodeIdentity> begin_incarnation(Disk& disk, uint64_t random);
+
+// What the directory says; nothing: it says nothing.  Errors: as begin_incarnation().
+Result<std::optional<NodeIdentity>> read_identity(Disk& disk);
+// The first start of another node, durably (rejoin.h).  Requires: it was never used before.
+Result<NodeIdentity> begin_identity(Disk& disk, uint64_t id);
 
 }  // namespace quorate

@@ -127,6 +127,7 @@ Result<SegmentReader::Damage> SegmentReader::classify_damage(uint64_t sequence) 
       const auto header = RecordHeader::decode(bytes.substr(at));
       if (!header || header->sequence < sequence) continue;
       damage.header_follows = damage.header_follows || header->sequence > sequence;
+      if (!damage.kind) damage.kind = header->kind;
       damage.synced = std::max(damage.synced, header->synced);
     }
     offset_ += at;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ class SegmentReader {
   struct Damage {
     bool header_follows = false;  // a header of a later record was found
     uint64_t synced = 0;  // the largest sequence that a later header proves to have been synced
+    std::optional<RecordHeader::Kind> kind;  // of the first record whose header was found
   };
 
   SegmentReader(Disk& disk, std::string file) : disk_(disk), file_(std::move(file)) {}

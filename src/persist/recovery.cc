@@ -50,6 +50,8 @@ class Recovery {
   bool is_last(size_t index) const { return index + 1 == segments_.size(); }
   std::string name_of(size_t index) const { return segment_name(options_.shard, segments_[index]); }
   Error refuse(const std::string& file, uint64_t offset, const std::string& what) const;
+  static Error misplaced(const std::string& file, const std::string& what);
+  Status taken_of_snapshot(Status status);
   void note(std::string line) { result_.notes.push_back(std::move(line)); }
 
   Disk& disk_;
@@ -63,6 +65,7 @@ class Recovery {
   std::vector<std::string> damaged_;  // snapshots
   uint64_t damaged_sequence_ = 0;     // of the newest of them: the log must reach it without them
   std::optional<Error> damage_;       // of the newest of them
+  bool snapshot_was_whole_ = false;   // one of them could be read, and was not understood
 
   // Of the segment that was read last: places in it, so many bytes apart, of which the first lies
   // before all records that nothing proves to have been synced; and where it ends.
@@ -73,11 +76,25 @@ class Recovery {
 };
 
 Error Recovery::refuse(const std::string& file, uint64_t offset, const std::string& what) const {
+  target_.damaged();
+  std::string text = file + ": " + what + " at byte " + std::to_string(offset) +
+                     "; records that were acknowledged may stand there, so nothing was changed. ";
+  if (options_.on_damage != RecoveryOptions::OnDamage::kTell) {
+    text += "Restore the directory from a copy, or start once with --log-repair cut to "
+            "keep what comes before this place and set the rest aside";
+  }
+  return Error(ErrorCode::kCorrupt, std::move(text));
+}
+
+// Somebody has moved or renamed files: the disk has done nothing wrong.
+Error Recovery::misplaced(const std::string& file, const std::string& what) {
   return Error(ErrorCode::kCorrupt,
-               file + ": " + what + " at byte " + std::to_string(offset) +
-                   "; records that were acknowledged may stand there, so nothing was changed. "
-                   "Restore the directory from a copy, or start once with --log-repair cut to "
-                   "keep what comes before this place and set the rest aside");
+               file + ": " + what + ", so nothing was changed. Restore the directory from a copy");
+}
+
+Status Recovery::taken_of_snapshot(Status status) {
+  if (!status.ok()) snapshot_was_whole_ = true;
+  return status;
 }
 
 Status Recovery::list() {
@@ -108,6 +125,7 @@ Status Recovery::load_snapshot_file(uint64_t sequence) {
   TRY(reader.open());
   const SnapshotHeader& header = reader.header();
   if (header.shard != options_.shard || header.sequence != sequence) {
+    snapshot_was_whole_ = true;
     return Error(ErrorCode::kCorrupt, file + ": the name and the header disagree");
   }
   if (header.partitions != options_.partitions) {
@@ -115,13 +133,13 @@ Status Recovery::load_snapshot_file(uint64_t sequence) {
                                                   std::to_string(header.partitions) + ", not " +
                                                   std::to_string(options_.partitions));
   }
-  TRY(target_.snapshot_begin(header));
+  TRY(taken_of_snapshot(target_.snapshot_begin(header)));
   TRY(const std::string_view groups, reader.groups());
-  if (!groups.empty()) TRY(target_.snapshot_groups(groups));
+  if (!groups.empty()) TRY(taken_of_snapshot(target_.snapshot_groups(groups)));
   while (true) {
     TRY(const auto payload, reader.next());
     if (!payload) break;
-    TRY(target_.snapshot_block(*payload));
+    TRY(taken_of_snapshot(target_.snapshot_block(*payload)));
   }
   result_.position = {.log_id = header.log_id,
                       .next_sequence = header.sequence,
@@ -162,6 +180,7 @@ Status Recovery::check_reach() {
 }
 
 Error Recovery::lost_snapshot() const {
+  if (!snapshot_was_whole_) target_.damaged();
   return Error(ErrorCode::kCorrupt,
                std::string(damage_->detail()) +
                    "; neither an older snapshot nor the log holds all that it held. "
@@ -189,7 +208,7 @@ Status Recovery::drop_awaiting_segments() {
 Status Recovery::check_header(const SegmentHeader& header, size_t index) {
   const std::string file = name_of(index);
   if (header.shard != options_.shard || header.first_sequence != segments_[index]) {
-    return refuse(file, 0, "the name and the header disagree");
+    return misplaced(file, "the name and the header disagree");
   }
   if (header.partitions != options_.partitions) {
     return Error(ErrorCode::kInvalidArgument, file + ": made with partitions " +
@@ -208,7 +227,7 @@ Status Recovery::check_header(const SegmentHeader& header, size_t index) {
                 .base = LogBase::kEmpty};
     return done();
   }
-  if (header.log_id != position.log_id) return refuse(file, 0, "a segment of another log");
+  if (header.log_id != position.log_id) return misplaced(file, "a segment of another log");
   if (header.first_sequence > position.next_sequence) {
     if (damage_ && header.first_sequence <= damaged_sequence_) return lost_snapshot();
     return refuse(file, 0,
@@ -242,7 +261,7 @@ Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
          std::to_string(reader.size() - offset) + " bytes that nobody was promised");
     return cut(reader, index, offset);
   }
-  if (options_.on_damage == RecoveryOptions::OnDamage::kRefuse) {
+  if (options_.on_damage != RecoveryOptions::OnDamage::kCut) {
     return refuse(file, offset, "a damaged record");
   }
   // What is set aside keeps its bytes for whoever wants to look.
@@ -260,7 +279,7 @@ Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
 Status Recovery::bad_segment_header(SegmentReader& reader, size_t index) {
   TRY(const SegmentReader::Damage damage, reader.classify_damage(0));
   const bool proven = !is_last(index) || damage.header_follows || damage.synced > 0;
-  if (proven && options_.on_damage == RecoveryOptions::OnDamage::kRefuse) {
+  if (proven && options_.on_damage != RecoveryOptions::OnDamage::kCut) {
     return refuse(name_of(index), 0, "a damaged segment header");
   }
   for (size_t later = segments_.size() - 1; later > index; --later) {
@@ -438,16 +457,19 @@ Result<ShardFiles> files_of_shard(Disk& disk, uint32_t shard) {
   return files;
 }
 
-// Nothing: the segment has no whole record.
+// Nothing: the segment has no record.  All are of one kind, so where the first is damaged those
+// behind it tell.
 Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::string& file) {
   SegmentReader reader(disk, file);
   TRY(const bool whole, reader.open());
-  if (!whole) return std::optional<RecordHeader::Kind>();
   RecordHeader header;
   std::vector<LogEntry> entries;
-  TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
-  if (outcome != SegmentReader::Outcome::kRecord) return std::optional<RecordHeader::Kind>();
-  return std::optional(header.kind);
+  if (whole) {
+    TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
+    if (outcome == SegmentReader::Outcome::kRecord) return std::optional(header.kind);
+  }
+  TRY(const SegmentReader::Damage behind, reader.classify_damage(0));
+  return behind.kind;
 }
 
 // It has no whole record, and nothing behind proves that there was one: a process was killed, or lost its power, before the first was stored.

@@ -23,6 +23,9 @@ class RecoveryTarget {
   virtual ~RecoveryTarget() = default;
   // The snapshot turned out to be damaged: everything given so far does not count.
   virtual void forget() = 0;
+  // The disk gives back something else than was written to it and synced, which is why recover()
+  // is about to refuse; what was given so far comes before that.
+  virtual void damaged() {}
   virtual Status snapshot_begin(const SnapshotHeader& header) = 0;
   // What the groups of a node in company remember beside the snapshot's entries.
   virtual Status snapshot_groups(std::string_view groups) = 0;
@@ -38,7 +41,11 @@ struct RecoveryOptions {
   uint32_t partitions = 1;
   uint64_t new_log_id = 1;  // for a log that begins now; random
   // What to do at damage in the middle of the log.
-  enum class OnDamage : uint8_t { kRefuse, kCut } on_damage = OnDamage::kRefuse;
+  enum class OnDamage : uint8_t {
+    kRefuse,
+    kCut,
+    kTell,  // refuse, and leave it to the caller to say what can be done
+  } on_damage = OnDamage::kRefuse;
 };
 
 struct RecoveryResult {

@@ -15,9 +15,9 @@
 
 #include "node/own_member.h"
 #include "node/store_recovery.h"
-#include "persist/identity.h"
 #include "persist/log_format.h"
 #include "persist/recovery.h"
+#include "persist/rejoin.h"
 #include "server/clock.h"
 #include "server/daemon.h"
 #include "server/process.h"
@@ -150,15 +150,15 @@ Result<DataDirectory> Server::open_directory() {
 }
 
 // A node that finds no room for its incarnation can still be read from, but is nobody in a cluster.
-Result<NodeIdentity> Server::begin_life(Disk& disk) {
-  Result<NodeIdentity> identity = begin_incarnation(disk, random_number());
-  if (identity.ok() || identity.error().code() != ErrorCode::kNoSpace) return identity;
-  log_.line(LogLevel::kWarning, std::string(identity.error().detail()) +
+Result<Life> Server::begin_life(Disk& disk) {
+  Result<Life> life = quorate::begin_life(disk, 0, random_number());
+  if (life.ok() || life.error().code() != ErrorCode::kNoSpace) return life;
+  log_.line(LogLevel::kWarning, std::string(life.error().detail()) +
                                     " -> the node has no identity and takes no part in a cluster");
-  return NodeIdentity{};
+  return Life{};
 }
 
-std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdentity& node_identity, const StartFacts& start_facts) {
+std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const Life& life, const StartFacts& start_facts) {
   const LogIdentity identity = log_identity(disk, 0, random_number());
   return std::make_unique<Node>(NodeOptions{
       .store = {.databases = static_cast<int>(node_settings_.databases),
@@ -167,7 +167,8 @@ std::unique_ptr<Node> Server::make_node(Disk& disk, Host& host, const NodeIdenti
                 .random_seed = random_number()},
       .shard = 0,
       .new_log_id = identity.new_log_id,
-      .identity = node_identity,
+      .identity = life.identity,
+      .rejoin = life.rejoin,
       .start_facts = start_facts,
       .seed = random_number(),
       .nonce_key = random_bytes(),
@@ -197,7 +198,7 @@ Result<uint64_t> Server::import_into_directory(const std::string& file) {
   if (::symlink(file.c_str(), own_name.c_str()) != 0)
     return Error(ErrorCode::kIo, "can't write to " + directory.path() + ": " + std::strerror(errno));
   Process process(configuration_, process_settings_, log_);
-  const std::unique_ptr<Node> node = make_node(*disk, process, {}, {});
+  const std::unique_ptr<Node> node = make_node(*disk, process, Life(), {});
   const Status loaded = node->recover(*disk, read_clocks());
   ::unlink(own_name.c_str());
   if (!loaded.ok()) return Error(loaded.error().code(), std::string(loaded.error().detail()));
@@ -211,7 +212,7 @@ Result<uint64_t> Server::export_from_directory(const std::string& file) {
   TRY(const DataDirectory directory, open_directory());
   const std::unique_ptr<Disk> disk = make_disk_(directory);
   Process process(configuration_, process_settings_, log_);
-  const std::unique_ptr<Node> node = make_node(*disk, process, {}, {});
+  const std::unique_ptr<Node> node = make_node(*disk, process, Life(), {});
   TRY(node->recover(*disk, read_clocks()));
   FileDisk target_disk(target);
   TRY(write_rdb_now(target_disk, node->store(), file.substr(slash + 1), rdb_options()));
@@ -250,18 +251,26 @@ int Server::serve(const std::string& executable) {
   process.set_config_file(config_file_);
   process.set_executable(executable);
   process.set_supervised(service_manager.is_present() ? "systemd" : "no");
-  std::unique_ptr<Disk> recovery_disk = make_disk_(directory.value());
-  const auto identity = begin_life(*recovery_disk);
-  if (!identity.ok()) return refuse(identity.error().detail());
-  std::unique_ptr<Node> node = make_node(*recovery_disk, process, identity.value(),
-                                                  {.boot_id = read_boot_id(), .directory_inode = directory.value().inode()});
+  std::optional<int> exit_code = run_node(process, service_manager, directory.value(), pid_file);
+  // Once: what the other one reads is what it finds set aside, which is nothing.
+  if (!exit_code) exit_code = run_node(process, service_manager, directory.value(), pid_file);
+  return exit_code.value_or(1);
+}
+
+std::optional<int> Server::run_node(Process& process, const ServiceManager& service_manager, const DataDirectory& directory,
+                                    const std::string& pid_file) {
+  std::unique_ptr<Disk> recovery_disk = make_disk_(directory);
+  const auto life = begin_life(*recovery_disk);
+  if (!life.ok()) return refuse(life.error().detail());
+  std::unique_ptr<Node> node = make_node(*recovery_disk, process, life.value(),
+                                         {.boot_id = read_boot_id(), .directory_inode = directory.inode()});
   int exit_code = 1;
   {
     Service service({.settings = process_settings_,
                      .log = log_,
                      .process = process,
                      .service_manager = service_manager,
-                     .disks = {make_disk_(directory.value()), make_disk_(directory.value())},
+                     .disks = {make_disk_(directory), make_disk_(directory)},
                      .recovery_disk = std::move(recovery_disk),
                      .node = std::move(node)});
     // Listening comes before loading, so that a taken port is told at once.
@@ -271,6 +280,7 @@ int Server::serve(const std::string& executable) {
         log_.line(LogLevel::kWarning, written.error().detail());
     }
     exit_code = service.run();
+    if (service.has_retired()) return std::nullopt;
   }
   if (!pid_file.empty()) ::unlink(pid_file.c_str());
   log_.line(LogLevel::kWarning, "Quorate is now ready to exit, bye bye...");

@@ -3,12 +3,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "node/config.h"
 #include "node/start_mark.h"
 #include "persist/disk.h"
-#include "persist/identity.h"
+#include "persist/rejoin.h"
 #include "server/file_disk.h"
 #include "server/options.h"
 #include "server/server_log.h"
@@ -17,6 +18,7 @@
 namespace quorate {
 
 class Node;
+class Process;
 class ServiceManager;
 
 // Lives for the whole of main().  Calls must match: configure (serve | ...).
@@ -43,8 +45,11 @@ class Server {
   Result<uint64_t> import_into_directory(const std::string& file);
   Result<uint64_t> export_from_directory(const std::string& file);
   rdb::FileOptions rdb_options() const;
-  Result<NodeIdentity> begin_life(Disk& disk);
-  std::unique_ptr<Node> make_node(Disk& disk, Host& host, const NodeIdentity& node_identity, const StartFacts& start_facts);
+  Result<Life> begin_life(Disk& disk);
+  std::unique_ptr<Node> make_node(Disk& disk, Host& host, const Life& life, const StartFacts& start_facts);
+  // Runs a node of the directory until it ends.  Nothing: it has retired, and another one is to begin.
+  std::optional<int> run_node(Process& process, const ServiceManager& service_manager, const DataDirectory& directory,
+                              const std::string& pid_file);
 
   const DiskMaker make_disk_;
   StoreSettings store_settings_;

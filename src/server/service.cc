@@ -107,8 +107,9 @@ int Service::run() {
   parts_.service_manager.tell("STATUS=loading the data set");
   const int64_t began_us = read_steady_us();
   if (const Status loaded = load(); !loaded.ok()) {
+    has_retired_ = parts_.node->has_retired();
     parts_.log.line(LogLevel::kWarning, "can't load the data: " + std::string(loaded.error().detail()) +
-                                            " -> not starting");
+                                            (has_retired_ ? "" : " -> not starting"));
     return 1;
   }
   is_loaded_ = true;

@@ -40,6 +40,8 @@ class Service {
   Status listen();
   // Loads the data, serves until the node ends, and returns the exit code.
   int run();
+  // The node of the directory is no more, and run() has ended before it served: another one is to begin.
+  bool has_retired() const { return has_retired_; }
 
  private:
   Status load();
@@ -56,6 +58,7 @@ class Service {
   Signals signals_;
   uv_timer_t watchdog_{};
   bool is_loaded_ = false;
+  bool has_retired_ = false;
   bool is_ending_ = false;
   int exit_code_ = 0;
 };

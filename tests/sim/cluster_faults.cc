@@ -40,6 +40,7 @@ constexpr FaultRow kFaults[kClusterFaultCount] = {
     {"full memories", &ClusterSwarm::memory_full},
     {"arrangements by hand", &ClusterSwarm::arrange},
     {"quick restarts", &ClusterSwarm::quick_restart},
+    {"flipped bits", &ClusterSwarm::damage},
 };
 
 const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
@@ -116,6 +117,9 @@ void ClusterWorld::strike(ClusterFault fault) {
       return gather_clients(number, length_us + 50'000);
     case ClusterFault::kWallJump:
       machine.wall_offset_ms = static_cast<int64_t>(prng_.below(20'000)) - 10'000;
+      return;
+    case ClusterFault::kDamage:
+      if (machine.node != nullptr && company_joined(number) && may_lose_disk(number)) damage(number, length_us);
       return;
     case ClusterFault::kDiskStall:
       machine.disk_stalled_until_us = now_us_ + length_us;
@@ -327,11 +331,19 @@ bool ClusterWorld::may_all_end(SimDisk::Loss end) const {
       all_others_are_whole = false;
     } else {
       company_of(*machine.node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) {
-        all_others_are_whole = all_others_are_whole && core.standing() == raft::Standing::kFull;
+        all_others_are_whole = all_others_are_whole && core.standing() == raft::Standing::kFull && are_voters_there(core.configuration());
       });
     }
   }
   return !has_forgetful || all_others_are_whole;
+}
+
+// One that has gone for good may be a voter still.
+bool ClusterWorld::are_voters_there(const raft::Configuration& configuration) const {
+  const std::vector<raft::Member> voters = configuration.voters();
+  return std::all_of(voters.begin(), voters.end(), [&](const raft::Member& voter) {
+    return std::any_of(machines_.begin(), machines_.end(), [&](const auto& each) { return each->node_id == voter.node.value; });
+  });
 }
 
 bool ClusterWorld::others_remember(uint32_t number) const {
@@ -366,7 +378,7 @@ bool ClusterWorld::has_three_voters_everywhere(uint32_t except, Joint joint) con
     groups.for_each([&](raft::GroupId group, const raft::Core& core) {
       const raft::Configuration& configuration = core.configuration();
       is_borne = is_borne && core.standing() == raft::Standing::kFull && (joint == Joint::kCounts || !configuration.joint()) &&
-                 configuration.incoming.voters.size() >= kVotersMin;
+                 configuration.incoming.voters.size() >= kVotersMin && are_voters_there(configuration);
       found.insert(group.value);
     });
     if (!is_borne) return false;

@@ -62,7 +62,8 @@ void ClusterWorld::check_kept() {
   ++kept_looks_;
   kept_.begin(modes_.weakest());
   for (uint32_t number = 0; number < size(); ++number) {
-    if (machines_[number]->node_id != 0) count_kept(number);
+    const Machine& machine = *machines_[number];
+    if (machine.node_id != 0 && machine.damage == Machine::Damage::kNone) count_kept(number);
   }
   const std::string wrong = kept_.judge();
   if (!wrong.empty()) oracle_.fail("mode: " + wrong);

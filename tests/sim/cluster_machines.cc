@@ -140,6 +140,7 @@ void ClusterWorld::start_node(uint32_t number) {
                        .carrier = &machine.carrier,
                        .on_log = [this, number](std::string_view line) { on_line(number, line); }});
   const Status recovered = machine.node->recover();
+  if (machine.damage != Machine::Damage::kNone && !judge_damaged_start(number, machine.node_id, recovered)) return;
   if (!recovered.ok()) {
     machine.node.reset();
     return oracle_.fail("n" + std::to_string(number + 1) +
@@ -239,6 +240,7 @@ void ClusterWorld::replace(uint32_t number) {
   machine.down_us = 0;
   bury(number);
   machine.disk = SimDisk(node_prng_.next());
+  machine.damage = Machine::Damage::kNone;
   machine.is_new = true;
   machine.told_losses.clear();  // by another node
 }
@@ -256,6 +258,7 @@ void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
     machine.down_us = INT64_MAX / 4;
     bury(number);
     machine.disk = SimDisk(node_prng_.next());
+    machine.damage = Machine::Damage::kNone;
     machine.is_new = true;
     machine.told_losses.clear();
   }

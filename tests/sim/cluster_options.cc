@@ -174,6 +174,12 @@ void draw_arrangements(Prng& prng, ClusterSwarm& swarm) {
   if (swarm.nodes >= 2) swarm.arrange = drawn;
 }
 
+// Likewise.  Others hold what it held, so that it is not needed any more.
+void draw_damage(Prng& prng, ClusterSwarm& swarm) {
+  const FaultRate drawn = draw_rate(prng, 0.3, {1 * kSecond, 50 * kMs}, {6 * kSecond, 2 * kSecond});
+  if (!swarm.is_gentle && swarm.nodes >= 3 && swarm.replication >= 3) swarm.damage = drawn;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -212,6 +218,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_memory(memory_prng, swarm);
   Prng arrange_prng(seed ^ 0x617272616e6765);
   draw_arrangements(arrange_prng, swarm);
+  Prng damage_prng(seed ^ 0x64616d616765);
+  draw_damage(damage_prng, swarm);
   return swarm;
 }
 
@@ -254,6 +262,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "disk-us", static_cast<double>(swarm.disk_us));
   if (swarm.snapshot_us > 0) add_line(text, "snapshot-us", static_cast<double>(swarm.snapshot_us));
   if (swarm.disk_loss > 0) add_line(text, "disk-loss", swarm.disk_loss);
+  add_line(text, "flipped bits", swarm.damage);
   add_line(text, "disk stall", swarm.disk_stall);
   add_line(text, "full disk", swarm.disk_full);
   add_line(text, "failed sync", swarm.sync_fails);

@@ -60,6 +60,7 @@ struct ClusterSwarm {
   int64_t disk_us = 100;  // a write; a sync takes four times that
   int64_t snapshot_us = 0;  // the same of what snapshots write; 0: as ever
   double disk_loss = 0;   // of the moments in which a stronger mode is promised: a machine's disk is lost for good
+  FaultRate damage;       // a machine ends, and something that its disk has synced is not as it was; length: until it starts again
   FaultRate disk_stall;
   FaultRate disk_full;
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process

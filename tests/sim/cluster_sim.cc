@@ -98,7 +98,9 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
                    {"modes begun", world.mode_changes()},
                    {"arranged by hand", world.arranged()},
                    {"looks at what is kept", world.kept_looks()},
-                   {"disks lost", world.disks_lost()}};
+                   {"disks lost", world.disks_lost()},
+                   {"disks damaged", world.damaged()},
+                   {"nodes that came back as others", world.retired()}};
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {
     result.counts.push_back({name_of(static_cast<ClusterFault>(fault)), world.faults()[fault]});
   }
@@ -369,6 +371,12 @@ void lose_touch_often(ClusterSwarm& swarm) {
   swarm.lonely = {.every_us = 300 * kMs, .length_us = 400 * kMs};
 }
 
+// Logs are damaged, and whoever may start again does.
+void damage_often(ClusterSwarm& swarm) {
+  be_busy(swarm);
+  swarm.damage = {.every_us = 500 * kMs, .length_us = 50 * kMs};
+}
+
 constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"reply before commit", 200, of_node<&NodeMistakes::reply_before_commit>, provoked<cut_off_often>, 24},
     {"read before commit", 200, of_node<&NodeMistakes::read_before_commit>, provoked<ask_who_is_cut_off>, 24},
@@ -379,6 +387,7 @@ constexpr PlantedMistake<ClusterSimOptions> kMistakes[] = {
     {"snapshot before commit", 200, of_node<&NodeMistakes::snapshot_before_commit>, provoked<save_often>, 24},
     {"believes the turn's clock", 200, of_node<&NodeMistakes::believes_turns_clock>, provoked<take_long_turns>, 24},
     {"forgets losses", 200, of_node<&NodeMistakes::forgets_losses>, provoked<kill_often_and_write_weakly>, 24},
+    {"cuts damaged logs", 200, of_node<&NodeMistakes::cuts_damaged_logs>, provoked<damage_often>, 24},
     {"ignores mark", 200, of_node<&NodeMistakes::ignores_mark>, provoked<lose_power_often>, 24},
     {"hands over in turn", 200, of_node<&NodeMistakes::hands_over_in_turn>, provoked<end_in_long_turns>, 24},
     {"some messages wait", 200, of_node<&NodeMistakes::some_messages_wait>, provoked<listen>, 24},

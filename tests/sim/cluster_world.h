@@ -56,8 +56,9 @@ enum class ClusterFault : uint8_t {
   kMemoryFull,
   kArrange,
   kQuickRestart,
+  kDamage,
 };
-constexpr size_t kClusterFaultCount = 18;
+constexpr size_t kClusterFaultCount = 19;
 static_assert(kClusterFaultCount <= kFaultKindsMax);
 const char* name_of(ClusterFault fault);
 
@@ -133,6 +134,7 @@ class ClusterWorld final : private NetworkHost,
   uint32_t led_by(uint32_t machine) const;
   // Null: it is down.
   SimNode* node(uint32_t machine) { return machines_[machine]->node.get(); }
+  SimDisk& disk(uint32_t machine) { return machines_[machine]->disk; }
 
   uint64_t trace() const { return trace_; }
   uint64_t crashes() const { return crashes_; }
@@ -150,6 +152,9 @@ class ClusterWorld final : private NetworkHost,
   // Looks at what would be left, and disks that were lost for good while the others went on.
   uint64_t kept_looks() const { return kept_looks_; }
   uint64_t disks_lost() const { return disks_lost_; }
+  // Disks that were damaged, and nodes that have come back as others by themselves.
+  uint64_t damaged() const { return damaged_; }
+  uint64_t retired() const { return retired_; }
 
  private:
   static constexpr int64_t kStartUs = 1'000'000;  // of the world's clock
@@ -246,6 +251,8 @@ class ClusterWorld final : private NetworkHost,
     bool is_full = false;
     bool is_lost = false;      // its disk is gone, and nothing is in its place yet
     bool is_new = false;       // in the place of one that was removed: whoever is there may let it in
+    // Something that its disk has synced is not as it was, and no process has been there since.
+    enum class Damage : uint8_t { kNone, kOfSnapshot, kOfLog } damage = Damage::kNone;
     bool has_secret = false;   // masterauth is set
     bool sync_fails = false;   // or has failed: the process may end by itself
     std::string node_name = {};
@@ -405,6 +412,10 @@ class ClusterWorld final : private NetworkHost,
   bool may_lose_disk(uint32_t machine) const;
   void lose_disk(uint32_t machine);
   void save(uint32_t machine);
+
+  // ---- cluster_damage.cc
+  void damage(uint32_t machine, int64_t down_us);
+  bool judge_damaged_start(uint32_t machine, uint64_t former, const Status& recovered);
   void end(uint32_t machine, int64_t down_us);
   // Such an end may take what the machine has acknowledged: by the mode, or since it does not keep yet what has been decided without it.
   bool forgets(uint32_t machine, SimDisk::Loss end) const;
@@ -414,6 +425,7 @@ class ClusterWorld final : private NetworkHost,
   // All others are up, whole, and enough for every group.
   bool others_remember(uint32_t machine) const;
   bool can_do_without(uint32_t machine) const;
+  bool are_voters_there(const raft::Configuration& configuration) const;
   // As far as the others know, who must all run.  Voters that are being changed count, or not.
   enum class Joint : uint8_t { kCounts, kDoesNot };
   bool has_three_voters_everywhere(uint32_t except, Joint joint) const;
@@ -458,6 +470,8 @@ class ClusterWorld final : private NetworkHost,
   int64_t next_kept_us_ = 0;
   uint64_t kept_looks_ = 0;
   uint64_t disks_lost_ = 0;
+  uint64_t damaged_ = 0;
+  uint64_t retired_ = 0;
   bool is_told_alone_ = false;
   bool healed_ = false;
 };

@@ -7,8 +7,8 @@
 #include "node/session.h"
 #include "node/state.h"
 #include "node/upkeep.h"
-#include "persist/identity.h"
 #include "persist/recovery.h"
+#include "persist/rejoin.h"
 #include "util/check.h"
 
 namespace quorate::sim {
@@ -55,7 +55,13 @@ Status SimNode::recover() {
   TRY(read_directives(options_.config, "sim.conf", files, directives));
   TRY(configuration_.load(directives));
   store_settings_.pieces_from = options_.pieces_from;
-  TRY(const NodeIdentity node_identity, begin_incarnation(disk_, prng_.next()));
+  Status recovered = begin();
+  if (recovered.ok() || !node_->has_retired()) return recovered;
+  return begin();
+}
+
+Status SimNode::begin() {
+  TRY(const Life life, begin_life(disk_, 0, prng_.next()));
   const LogIdentity identity = log_identity(disk_, 0, prng_.next());
   node_ = std::make_unique<Node>(
       NodeOptions{.store = {.databases = static_cast<int>(node_settings_.databases),
@@ -64,7 +70,8 @@ Status SimNode::recover() {
                             .random_seed = prng_.next()},
                   .shard = 0,
                   .new_log_id = identity.new_log_id,
-                  .identity = node_identity,
+                  .identity = life.identity,
+                  .rejoin = life.rejoin,
                   .start_facts = options_.start_facts,
                   .seed = prng_.next(),
                   .nonce_key = nonce_key(options_.seed),

@@ -58,7 +58,7 @@ class SimNode final : private Driver, private Host {
   SimNode(SimDisk& disk, const Options& options);
   ~SimNode() override;
 
-  // Reads back what the disk holds.  An error: the process would not have started.
+  // Reads back what the disk holds; a node that retires by that is another one then.  An error: the process would not have started.
   Status recover();
   // Takes up work.
   void start();
@@ -152,6 +152,8 @@ class SimNode final : private Driver, private Host {
   void log(LogLevel level, std::string_view line) override;
   void end_process(ProcessEnd end) override { ended_ = end; }
 
+  // A node of this directory, and what it reads back.
+  Status begin();
   void receive(Connection& connection, std::string_view bytes);
   // False: the process has died before this output.
   bool lives_on();

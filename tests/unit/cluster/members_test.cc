@@ -182,7 +182,8 @@ TEST(Members, state_and_commands_survive_their_bytes) {
                                     meta::GiveUp{.nodes = {2, 3}, .empty = {0, 7}},
                                     meta::SetDead{{2, 3}},
                                     meta::Move{.partition = 7, .from = 2, .to = 3},
-                                    meta::Rebalance{}};
+                                    meta::Rebalance{},
+                                    meta::Replace{.former = 2, .member = member(9)}};
   for (const meta::Command& command : commands) {
     Buffer first;
     meta::encode(command, first);
@@ -486,6 +487,70 @@ TEST(Members, what_was_moved_stays_until_the_members_change_or_somebody_asks_for
   const std::string bytes = bytes_of(state);
   ASSERT_TRUE(state.apply(meta::Rebalance{}).ok());
   EXPECT_EQ(bytes_of(state), bytes);
+}
+
+TEST(Members, who_comes_in_the_place_of_another_gets_its_place_in_the_plan_under_new_ids) {
+  ClusterState state = of_four();
+  const std::vector<PlannedPartition> before = state.plan();
+  uint64_t last = 0;
+  for (const PlannedPartition& planned : before) {
+    for (const PlannedReplica& each : planned.replicas) last = std::max(last, each.replica);
+  }
+  const uint64_t version = state.plan_version();
+  const meta::Replace command{.former = 2, .member = member(8)};
+  ASSERT_TRUE(state.apply(command).ok());
+  EXPECT_EQ(state.find(2)->state, MemberState::kRemoved);
+  EXPECT_EQ(state.find(8)->state, MemberState::kActive);
+  EXPECT_FALSE(state.is_planned(2));
+  EXPECT_EQ(state.plan_version(), version + 1);
+  EXPECT_EQ(state.plan_fit(), PlanFit::kDue);
+  for (size_t index = 0; index < before.size(); ++index) {
+    ASSERT_EQ(state.plan()[index].replicas.size(), before[index].replicas.size());
+    EXPECT_EQ(state.plan()[index].voters, before[index].voters);
+    for (size_t place = 0; place < before[index].replicas.size(); ++place) {
+      const PlannedReplica& was = before[index].replicas[place];
+      const PlannedReplica& is = state.plan()[index].replicas[place];
+      EXPECT_EQ(is.node, was.node == 2 ? 8 : was.node);
+      EXPECT_TRUE(was.node == 2 ? is.replica > last : is.replica == was.replica);
+    }
+  }
+  // Nobody else's copies move for it.
+  const placement::Plan plan = state.placement_plan();
+  ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
+  EXPECT_EQ(state.placement_plan(), plan);
+  // Once more it changes nothing.
+  const std::string bytes = bytes_of(state);
+  ASSERT_TRUE(state.apply(command).ok());
+  EXPECT_EQ(bytes_of(state), bytes);
+  EXPECT_EQ(error_of(state.apply(meta::Enrol{member(2)})), "the node was removed from the cluster for good");
+}
+
+TEST(Members, who_comes_in_the_place_of_one_that_drains_or_is_dead_drains_and_is_not_dead) {
+  ClusterState state = of_four();
+  ASSERT_TRUE(state.apply(meta::SetState{2, MemberState::kDraining}).ok());
+  ASSERT_TRUE(state.apply(meta::SetDead{{2}}).ok());
+  ASSERT_TRUE(state.apply(meta::Replace{.former = 2, .member = member(9)}).ok());
+  EXPECT_EQ(state.find(9)->state, MemberState::kDraining);
+  EXPECT_TRUE(state.dead().empty());
+}
+
+TEST(Members, nobody_comes_in_the_place_of_one_that_may_hold_what_nobody_else_does) {
+  ClusterState state = of_four();
+  const auto refusal = [&](NodeId former, NodeId id) {
+    const std::string bytes = bytes_of(state);
+    const std::string text = error_of(state.apply(meta::Replace{.former = former, .member = member(id)}));
+    EXPECT_EQ(bytes_of(state), bytes);
+    return text;
+  };
+  EXPECT_EQ(refusal(77, 9), "the node in whose place it comes is none of this cluster");
+  EXPECT_EQ(refusal(2, 3), "it is a member already, and nobody else's place is free");
+  EXPECT_EQ(refusal(2, 2), "it is a member already, and nobody else's place is free");
+  ASSERT_TRUE(state.apply(meta::SetSetting{"commit-quorum", "1"}).ok());
+  EXPECT_EQ(refusal(2, 9), "one copy commits (commit-quorum 1), so the damaged one may be the only one that holds what was acknowledged");
+  ASSERT_TRUE(state.apply(meta::SetSetting{"commit-quorum", "2"}).ok());
+  ASSERT_TRUE(state.apply(meta::SetSetting{"replication-n", "1"}).ok());
+  ASSERT_TRUE(state.apply(plan_for(state, 1)).ok());
+  EXPECT_NE(refusal(2, 9).find("may be the only one that holds what was acknowledged"), std::string::npos);
 }
 
 TEST(Members, the_mode_is_what_two_settings_mean_and_its_changes_are_counted) {
