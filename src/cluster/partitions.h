@@ -287,7 +287,7 @@ class Partitions {
     int64_t next_transfer_us = INT64_MIN;
     int64_t transfer_wait_us = 0;
     Outgrowing outgrowing;
-    // Some of its members were given up and nobody leads it: who of the others has said, since all were asked, that it knows no newer
+    // Some of its voters were given up and nobody leads it: who of the others has said, since all were asked, that it knows no newer
     // configuration, and whose replica has stopped.
     std::optional<int64_t> newest_asked_us;
     std::vector<NodeId> newest_told;

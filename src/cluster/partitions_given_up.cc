@@ -72,19 +72,18 @@ void Partitions::begin_anew(Instant now, uint32_t partition, raft::ReplicaId rep
   data_.on_begun_anew(partition);
 }
 
-// Some of its members were given up, and those that are left cannot elect or have not.
+// Some of its voters were given up, and those that are left cannot elect or have not.
 bool Partitions::waits_for_given_up(uint32_t partition, const ClusterState& state) const {
   const raft::Core& own = *core(partition);
   if (state.given_up().empty() || own.failed() || own.configuration().unknown()) return false;
-  const std::vector<raft::Member> members = own.configuration().members();
-  const bool has_lost = std::any_of(members.begin(), members.end(), [&](const raft::Member& each) { return state.is_given_up(each.node.value); });
-  if (!has_lost) return false;
-  return !raft::can_elect_without(own.configuration(), typed(state.given_up())) || !groups_.known_leader(group_of_partition(partition));
+  const std::vector<raft::NodeId> gone = typed(state.given_up());
+  if (!raft::has_voter_on(own.configuration(), gone)) return false;
+  return !raft::can_elect_without(own.configuration(), gone) || !groups_.known_leader(group_of_partition(partition));
 }
 
-// Too few voters are left, and the members have given up the others.  Those that are left may go on by themselves, unless there is a newer
-// configuration, by which others are the members: so everybody is asked, and asked again until somebody leads.  A replica that has stopped
-// says nothing in an election, and may hold the most: it is waited for.
+// Too few voters are left, or too few of them may vote (the core finds out), and the members have given up the others.  Those that are left
+// may go on by themselves, unless there is a newer configuration, by which others are the members: so everybody is asked, and asked again
+// until somebody leads.  A replica that has stopped says nothing in an election, and may hold the most: it is waited for.
 void Partitions::go_on_without(Instant now, uint32_t partition, const ClusterState& state, Peers& peers) {
   const raft::GroupId group = group_of_partition(partition);
   Replica& replica = replicas_[partition];
@@ -99,10 +98,9 @@ void Partitions::go_on_without(Instant now, uint32_t partition, const ClusterSta
     const bool is_other = member.state != MemberState::kRemoved && member.id != options_.self;
     if (is_other && !placement::contains(replica.newest_told, member.id)) return;
   }
-  const raft::in::GiveUp input{.nodes = typed(state.given_up())};
-  if (!replica.stopped.empty() || raft::can_elect_without(core(partition)->configuration(), input.nodes)) return;
+  if (!replica.stopped.empty()) return;
   replica.goes_on_without = true;
-  groups_.step(now, group, input);
+  groups_.step(now, group, raft::in::GiveUp{.nodes = typed(state.given_up())});
 }
 
 void Partitions::ask_for_newest(Instant now, uint32_t partition, const ClusterState& state, Peers& peers) {

@@ -37,28 +37,21 @@ std::string names_of(const std::vector<uint32_t>& partitions) {
   return names + (partitions.size() > kNamedMax ? ", ..." : "");
 }
 
-// It has thrown its log away for a leader of a later epoch, and waits for what that one holds; or it keeps none.  By its epoch it comes before
-// those that hold everything.
-bool holds_nothing_yet(const raft::Core& core) { return !core.epoch().none() && core.position().index.none(); }
-
-constexpr std::string_view kHoldsNothingYet = " holds nothing yet of what the others have gone on with: others would lose what they hold for it";
-
-// What stands in the way of going on without these nodes in a group that this node has a copy of.  `leader`: who is heard to lead it.
-Status check_group(const raft::Core& core, std::optional<raft::NodeId> leader, const std::vector<raft::NodeId>& gone, const std::string& name) {
-  if (core.configuration().unknown()) return done();
-  if (raft::can_elect_without(core.configuration(), gone)) {
-    const bool waits_for_all = core.standing() == raft::Standing::kRecovering && !leader;
-    if (!waits_for_all) return done();
-    return refused(name + " may have forgotten what it acknowledged and waits for every voter: that ends when the node named is back, or when nobody "
-                          "but one of those that wait is left and all others are named");
-  }
+// What stands in the way of going on without these nodes in a group that this node has a copy of.
+Status check_group(const raft::Core& core, const std::vector<raft::NodeId>& gone, const std::string& name) {
+  if (core.configuration().unknown() || raft::can_elect_without(core.configuration(), gone)) return done();
   if (core.failed()) return refused(name + " has stopped by a contradiction: start that node again, or name it too");
   return done();
 }
 
-// The group needs all that are left, and this copy would lead those that hold something.
-bool blocks_others(const raft::Core& core, const std::vector<raft::NodeId>& gone) {
-  return !core.configuration().unknown() && !raft::can_elect_without(core.configuration(), gone) && holds_nothing_yet(core);
+bool contains(const std::vector<raft::NodeId>& nodes, raft::NodeId node) { return std::find(nodes.begin(), nodes.end(), node) != nodes.end(); }
+
+// A voter that does not vote: it has stopped, or may have forgotten what it acknowledged and knows of no leader who could tell it that
+// (`leader`: who is heard to lead it).
+bool is_mute(const raft::Core& core, std::optional<raft::NodeId> leader, const std::vector<raft::NodeId>& gone) {
+  if (!core.configuration().is_voter(core.options().self.replica)) return false;
+  const bool is_led = leader && !contains(gone, *leader);
+  return core.failed() || (core.standing() == raft::Standing::kRecovering && !is_led);
 }
 
 }  // namespace
@@ -91,9 +84,7 @@ Status UnsafeRecovery::check_own_groups(const std::vector<NodeId>& nodes) const 
     const bool is_meta = group == meta_.group();
     const std::string what = is_meta ? "its copy of the members" : "its copy of partition " + std::to_string(group.value - 1);
     const std::string name = "node " + node_name(options_.self) + ": " + what;
-    if (status.ok()) status = check_group(core, groups_.known_leader(group), typed(nodes), name);
-    // Of a partition it matters only if somebody else has a copy: agree().
-    if (status.ok() && is_meta && blocks_others(core, typed(nodes))) status = refused(name + std::string(kHoldsNothingYet));
+    if (status.ok()) status = check_group(core, typed(nodes), name);
   });
   return status;
 }
@@ -114,18 +105,19 @@ Status UnsafeRecovery::check_rest(const std::vector<NodeId>& nodes) const {
 
 // By configurations, which tell more than the plan.  A replica that has stopped does not vote; but nothing begins without what it holds.
 UnsafeRecovery::Answer UnsafeRecovery::own_answer(const std::vector<NodeId>& nodes) const {
+  const std::vector<raft::NodeId> gone = typed(nodes);
   Answer answer;
   groups_.for_each([&](raft::GroupId group, const raft::Core& core) {
     const bool is_meta = group == meta_.group();
     if (is_meta) answer.newest = core.configuration_at();
     if (core.configuration().unknown()) return;
-    std::vector<raft::NodeId> gone = typed(nodes);
-    if (core.failed()) gone.push_back({options_.self});
-    if (!raft::can_elect_without(core.configuration(), gone)) answer.is_needed = true;
-    if (is_meta) return;
-    const auto partition = static_cast<uint32_t>(group.value - 1);
-    if (!core.position().index.none()) answer.copies.push_back(partition);
-    if (blocks_others(core, typed(nodes))) answer.hollow.push_back(partition);
+    const int64_t spare = raft::spare_electors(core.configuration(), gone);
+    if (spare < 0) {
+      answer.is_needed = true;
+    } else if (raft::has_voter_on(core.configuration(), gone) && is_mute(core, groups_.known_leader(group), gone)) {
+      answer.mutes.push_back({.group = group, .spare = static_cast<uint32_t>(spare)});
+    }
+    if (!is_meta && !core.position().index.none()) answer.copies.push_back(static_cast<uint32_t>(group.value - 1));
   });
   return answer;
 }
@@ -134,8 +126,8 @@ UnsafeRecovery::Answer UnsafeRecovery::own_answer(const std::vector<NodeId>& nod
 //
 //   message = u8 1 (asks), u64 nonce, GiveUp
 //           | u8 2 (answers), u64 nonce, varint epoch, term, index of its newest configuration of the meta group, u8 1 if a group of its
-//             own cannot elect without them, varint copies, varint partition *, varint copies that hold nothing yet, varint partition *,
-//             text: why not
+//             own cannot elect without them, varint copies, varint partition *, varint copies of its that do not vote, (varint group, varint
+//             how many voters an election can do without) *, text: why not
 //           | u8 3 (go on without them), varint for how many ms, GiveUp
 //           | u8 4 (decide), u64 nonce, GiveUp
 //           | u8 5 (refuses), u64 nonce, text: why it was not decided
@@ -160,7 +152,7 @@ Status UnsafeRecovery::begin(Instant now, std::vector<NodeId> nodes, WithoutCopi
   attempt.until_us = until_us;
   attempt.answer_until_us = std::min(now.steady_us + options_.answer_us, until_us);
   attempt.has_copy.assign(options_.partitions, false);
-  count(options_.self, own_answer(attempt.nodes));
+  count(own_answer(attempt.nodes));
   Buffer bytes;
   wire::write_byte(Said::kAsks, bytes);
   append_little<uint64_t>(bytes, attempt.nonce);
@@ -195,10 +187,15 @@ void UnsafeRecovery::refuse(Status why) {
   }
 }
 
-void UnsafeRecovery::count(NodeId from, const Answer& answer) {
+void UnsafeRecovery::count(const Answer& answer) {
   attempt_->is_needed = attempt_->is_needed || answer.is_needed;
   for (const uint32_t partition : answer.copies) attempt_->has_copy[partition] = true;
-  for (const uint32_t partition : answer.hollow) attempt_->hollow[partition] = from;
+  for (const Answer::Mute& mute : answer.mutes) {
+    Mutes& all = attempt_->mutes[mute.group];
+    ++all.count;
+    all.spare = std::min(all.spare, mute.spare);
+    attempt_->is_needed = attempt_->is_needed || all.are_too_many();
+  }
 }
 
 Status UnsafeRecovery::answer_question(NodeId from, std::string_view bytes, Peers& peers) {
@@ -216,9 +213,12 @@ Status UnsafeRecovery::answer_question(NodeId from, std::string_view bytes, Peer
   wire::write(own.newest.term, bytes_out);
   wire::write(own.newest.index, bytes_out);
   append_little<uint8_t>(bytes_out, own.is_needed ? 1 : 0);
-  for (const std::vector<uint32_t>* partitions : {&own.copies, &own.hollow}) {
-    append_varint(bytes_out, partitions->size());
-    for (const uint32_t partition : *partitions) append_varint(bytes_out, partition);
+  append_varint(bytes_out, own.copies.size());
+  for (const uint32_t partition : own.copies) append_varint(bytes_out, partition);
+  append_varint(bytes_out, own.mutes.size());
+  for (const Answer::Mute& mute : own.mutes) {
+    wire::write(mute.group, bytes_out);
+    append_varint(bytes_out, mute.spare);
   }
   Status agreed = check_silent(asked.nodes);
   if (agreed.ok()) agreed = check_own_groups(asked.nodes);
@@ -235,11 +235,14 @@ Status UnsafeRecovery::take_answer(NodeId from, std::string_view bytes) {
   reader.read(answer.newest.term);
   reader.read(answer.newest.index);
   answer.is_needed = reader.flag();
-  for (std::vector<uint32_t>* partitions : {&answer.copies, &answer.hollow}) {
-    for (size_t left = reader.count(1); left > 0; --left) {
-      const uint64_t partition = reader.varint_at_most(options_.partitions - 1);
-      partitions->push_back(static_cast<uint32_t>(partition));
-    }
+  for (size_t left = reader.count(1); left > 0; --left) {
+    const uint64_t partition = reader.varint_at_most(options_.partitions - 1);
+    answer.copies.push_back(static_cast<uint32_t>(partition));
+  }
+  for (size_t left = reader.count(2); left > 0; --left) {
+    Answer::Mute& mute = answer.mutes.emplace_back();
+    mute.group.value = reader.varint_at_most(meta_.group().value);
+    mute.spare = static_cast<uint32_t>(reader.varint_at_most(raft::kMembersMax));
   }
   if (!reader.good()) return damaged("an answer is cut off");
   if (!attempt_ || attempt_->is_agreed || nonce != attempt_->nonce) return done();
@@ -251,7 +254,7 @@ Status UnsafeRecovery::take_answer(NodeId from, std::string_view bytes) {
     end(refused("node " + node_name(from) + " knows newer members: ask that one"));
     return done();
   }
-  if (std::erase(attempt_->missing, from) != 0) count(from, answer);
+  if (std::erase(attempt_->missing, from) != 0) count(answer);
   return done();
 }
 
@@ -339,9 +342,6 @@ void UnsafeRecovery::agree(Instant now, Peers& peers) {
   std::vector<uint32_t> empty;
   for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
     if (!attempt.has_copy[partition]) empty.push_back(partition);
-    if (!attempt.has_copy[partition] || !attempt.hollow.contains(partition)) continue;
-    return end(refused("node " + node_name(attempt.hollow[partition]) + ": its copy of partition " + std::to_string(partition) +
-                       std::string(kHoldsNothingYet) + ", so ask one of those and name that node too"));
   }
   if (!attempt.is_needed && empty.empty()) {
     return end(refused("the other nodes are enough to go on without losing anything: QUORUM DRAIN and QUORUM REMOVE do it"));
@@ -351,13 +351,12 @@ void UnsafeRecovery::agree(Instant now, Peers& peers) {
                        "): they could only begin with nothing, for which UNSAFE-RECOVER EMPTY must be asked"));
   }
   const raft::Configuration& members = groups_.find(meta_.group())->configuration();
-  const bool votes_decide = !raft::can_elect_without(members, typed(attempt.nodes));
-  if (votes_decide && !raft::without_nodes(members, typed(attempt.nodes)).learners.empty()) {
+  if (votes_decide() && !raft::without_nodes(members, typed(attempt.nodes)).learners.empty()) {
     return end(refused("more nodes are left than can vote: nothing can be decided without a quorum of the members"));
   }
   attempt.is_agreed = true;
   attempt.command = {.nodes = attempt.nodes, .empty = std::move(empty)};
-  if (!votes_decide) return;
+  if (!votes_decide()) return;
   attempt.is_allowed = true;
   const int64_t allowed_us = std::min(attempt.until_us - now.steady_us, options_.allowed_us_max);
   Buffer bytes;
@@ -366,6 +365,16 @@ void UnsafeRecovery::agree(Instant now, Peers& peers) {
   meta::encode(attempt.command, bytes);
   send_to_rest(bytes.view(), peers);
   allow(attempt.command, now.steady_us + allowed_us);
+}
+
+// Nobody can lead the members as things stand: too few are left, or too few of them may vote.
+bool UnsafeRecovery::votes_decide() const {
+  const std::vector<raft::NodeId> gone = typed(attempt_->nodes);
+  if (!raft::can_elect_without(groups_.find(meta_.group())->configuration(), gone)) return true;
+  const auto mutes = attempt_->mutes.find(meta_.group());
+  const auto leader = groups_.known_leader(meta_.group());
+  const bool is_led = leader && !contains(gone, *leader);
+  return !is_led && mutes != attempt_->mutes.end() && mutes->second.are_too_many();
 }
 
 void UnsafeRecovery::allow(meta::GiveUp named, int64_t until_us) {

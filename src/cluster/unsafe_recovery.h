@@ -58,6 +58,12 @@ class UnsafeRecovery {
   int64_t deadline() const;
 
  private:
+  // Of a group: voters that are left and may not vote as they are, and how many an election can do without.
+  struct Mutes {
+    uint32_t count = 0;
+    uint32_t spare = raft::kMembersMax;
+    bool are_too_many() const { return count > spare; }
+  };
   // What an operator has asked for, until it is decided.
   struct Attempt {
     std::vector<NodeId> nodes;
@@ -69,7 +75,7 @@ class UnsafeRecovery {
     std::vector<NodeId> missing;         // have not answered
     bool is_needed = false;              // somebody has a group that cannot elect without them
     std::vector<bool> has_copy;          // by partition: somebody who is left has one
-    std::map<uint32_t, NodeId> hollow;   // by partition: whose copy holds nothing yet and would lead the others
+    std::map<raft::GroupId, Mutes> mutes;
     // From then on.
     bool is_agreed = false;
     meta::GiveUp command;
@@ -83,7 +89,12 @@ class UnsafeRecovery {
     raft::Position newest;               // configuration of the meta group
     bool is_needed = false;
     std::vector<uint32_t> copies;        // partitions
-    std::vector<uint32_t> hollow = {};   // partitions of which its copy holds nothing yet, and would lead the others
+    // Its copies that may not vote as they are, in groups of which enough voters are left, and how many of those an election can do without.
+    struct Mute {
+      raft::GroupId group;
+      uint32_t spare = 0;
+    };
+    std::vector<Mute> mutes = {};
   };
 
   bool is_heard(NodeId node) const;
@@ -97,7 +108,7 @@ class UnsafeRecovery {
   void end(Status outcome);
   void drop();
   void refuse(Status why);
-  void count(NodeId from, const Answer& answer);
+  void count(const Answer& answer);
   Status take_answer(NodeId from, std::string_view bytes);
   Status take_refusal(std::string_view bytes);
   Status answer_question(NodeId from, std::string_view bytes, Peers& peers);
@@ -106,6 +117,7 @@ class UnsafeRecovery {
   Status decide(Instant now, NodeId from, uint64_t nonce, const meta::GiveUp& command);
   void go_on(Instant now, Peers& peers);
   void agree(Instant now, Peers& peers);
+  bool votes_decide() const;
   void ask_leader(Instant now, Peers& peers);
   void send_to_rest(std::string_view bytes, Peers& peers);
   void allow(meta::GiveUp named, int64_t until_us);

@@ -97,8 +97,8 @@ void Company::tell_restarts_together() {
   }
   if (restarts.given_up != 0) {
     node_.host.log(LogLevel::kWarning,
-                   std::to_string(restarts.given_up) + " partitions have too few voters without the nodes that an operator has given up -> they go "
-                   "on with what the fullest copy left holds; what was acknowledged beyond that is lost");
+                   std::to_string(restarts.given_up) + " partitions have too few voters that remember all without the nodes that an operator has given up -> they "
+                   "go on with what the fullest copy left holds; what was acknowledged beyond that is lost");
   }
   if (restarts.partitions == 0) return;
   node_.host.log(LogLevel::kWarning,

@@ -173,7 +173,8 @@ void World::do_mistake(const Words& words) {
       {"single-step-membership", &raft::Mistakes::single_step_membership},
       {"lone-voter-restarts-all", &raft::Mistakes::lone_voter_restarts_all},
       {"snapshot-before-commit", &raft::Mistakes::snapshot_before_commit},
-      {"unsafe-recovery-keeps-epoch", &raft::Mistakes::unsafe_recovery_keeps_epoch}};
+      {"unsafe-recovery-keeps-epoch", &raft::Mistakes::unsafe_recovery_keeps_epoch},
+      {"restarts-without-need", &raft::Mistakes::restarts_without_need}};
   const auto found = known.find(words.at(1));
   if (found == known.end()) give_up("unknown mistake: '" + words.at(1) + "'");
   mistakes_.*found->second = true;

@@ -63,7 +63,7 @@ def recover(cluster, index, *words):
     with connected(cluster.nodes[index]) as client:
         def is_done():
             refusal = error_of(client, "CLUSTER", "UNSAFE-RECOVER", *words)
-            again = ("LOADING", "is heard of", "have not elected a leader in time", "UNCERTAIN")
+            again = ("LOADING", "is heard of", "neither named nor heard of", "has not answered", "have not elected a leader in time", "UNCERTAIN")
             assert refusal is None or any(text in refusal for text in again), refusal
             return refusal is None
         wait_until(is_done, "CLUSTER UNSAFE-RECOVER")

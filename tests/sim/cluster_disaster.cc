@@ -17,18 +17,25 @@ constexpr int64_t kAtWorkUs = kSecond / 2;
 constexpr int64_t kAnswerUs = 8 * kSecond;
 constexpr int64_t kPatienceUs = 60 * kSecond;
 constexpr int64_t kStepUs = 10 * kMs;
+// Within this what is acknowledged is on the disk, where it is synced every second.
+constexpr int64_t kSyncedUs = 3 * kSecond;
+// What had left before a machine ended has arrived by then.
+constexpr int64_t kArrivedUs = kSecond / 4;
 
 class Disaster {
  public:
   Disaster(ClusterWorld& world, const ClusterSwarm& swarm, uint64_t seed) : world_(world), swarm_(swarm), prng_(seed ^ 0x646973) {}
 
   std::string run() {
+    if (swarm_.loses_power) world_.run(world_.now_us() + kSyncedUs);
     const int64_t began_us = world_.now_us();
     world_.clients().go_on();
     world_.run(began_us + kAtWorkUs);
     if (!world_.wrong().empty()) return world_.wrong();
     if (swarm_.loses_decision) lose_decision();
-    while (lost_.size() < swarm_.nodes / 2) lose_another();
+    if (swarm_.loses_power) lose_power(began_us);
+    if (!world_.wrong().empty()) return world_.wrong();
+    while (!swarm_.loses_power && lost_.size() < swarm_.nodes / 2) lose_another();
     std::string answer;
     while (answer != "+OK\r\n") {
       if (world_.now_us() > began_us + kPatienceUs) return "those that are left do not go on: " + answer;
@@ -41,26 +48,50 @@ class Disaster {
       lose_another();
     }
     // Everybody had what was acknowledged before; and of those that were lost later others had what was acknowledged meanwhile.
-    world_.clients().forget_since(begins_empty_ ? 0 : began_us);
+    world_.clients().forget_since(begins_empty_ || forgets_all_ ? 0 : began_us);
     world_.run(world_.now_us() + 3 * kSecond);
     if (swarm_.loses_decision && world_.wrong().empty()) ask_for_more();
     return world_.wrong();
   }
 
  private:
+  // At most half of the machines do not come back, so that what is left is enough by number; perhaps what it holds is all synced.
+  void lose_power(int64_t began_us) {
+    const bool is_synced = world_.modes().weakest() == raft::Durability::kSynced;
+    const bool syncs_each_second = swarm_.appendfsync == "everysec" && !swarm_.in_memory && !swarm_.mode.on() && !swarm_.lone_mode;
+    forgets_all_ = !is_synced && !syncs_each_second;
+    std::vector<uint32_t> machines;
+    for (uint64_t left = 1 + prng_.below(std::max<uint32_t>(1, swarm_.nodes / 2)); left > 0; --left) {
+      auto machine = static_cast<uint32_t>(prng_.below(swarm_.nodes));
+      while (std::find(machines.begin(), machines.end(), machine) != machines.end()) machine = (machine + 1) % swarm_.nodes;
+      machines.push_back(machine);
+    }
+    note_lost(machines);
+    world_.lose_all_power(machines);
+    // Partitions that have lost no voter go on by themselves, and what was on its way is answered still.
+    for (int times = 0; times < 2; ++times) {
+      world_.clients().forget_since(forgets_all_ ? 0 : began_us);
+      world_.run(world_.now_us() + kArrivedUs);
+    }
+  }
+
   void lose_another() {
     auto machine = static_cast<uint32_t>(prng_.below(swarm_.nodes));
     while (is_lost(machine)) machine = (machine + 1) % swarm_.nodes;
     lose({machine});
   }
 
-  void lose(const std::vector<uint32_t>& machines) {
+  void note_lost(const std::vector<uint32_t>& machines) {
     for (const uint32_t machine : machines) {
       names_.push_back(node_name(cluster(machine).own().id));
       lost_.push_back(machine);
     }
     // Partitions that go on show it before the operator is told that they may.
     world_.clients().begin_loss();
+  }
+
+  void lose(const std::vector<uint32_t>& machines) {
+    note_lost(machines);
     world_.lose_for_good(machines);
   }
 
@@ -142,6 +173,7 @@ class Disaster {
   std::vector<uint32_t> lost_;
   std::vector<std::string> names_;
   bool begins_empty_ = false;
+  bool forgets_all_ = false;   // what was acknowledged may be on no disk
 };
 
 }  // namespace

@@ -268,6 +268,18 @@ void ClusterWorld::lose_for_good(const std::vector<uint32_t>& lost) {
   std::fill(copies_seen_.begin(), copies_seen_.end(), 0);
 }
 
+void ClusterWorld::lose_all_power(const std::vector<uint32_t>& lost) {
+  constexpr uint64_t kDownUs = 300'000;
+  lose_for_good(lost);
+  for (uint32_t number = 0; number < size(); ++number) {
+    Machine& machine = *machines_[number];
+    if (machine.node == nullptr) continue;
+    machine.power_fails = true;
+    machine.down_us = static_cast<int64_t>(prng_.below(kDownUs));
+    bury(number);
+  }
+}
+
 // ---- the end
 
 void ClusterWorld::heal() {

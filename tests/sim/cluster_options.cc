@@ -103,6 +103,7 @@ void draw_zones(Prng& prng, ClusterSwarm& swarm) {
 void draw_disaster(Prng& prng, ClusterSwarm& swarm) {
   const bool is_drawn = prng.chance(0.15);
   swarm.loses_most = is_drawn && !swarm.is_gentle && swarm.nodes >= 2;
+  swarm.loses_power = prng.chance(0.5) && swarm.loses_most;
 }
 
 // Likewise.
@@ -153,7 +154,7 @@ void draw_what_is_kept(Prng& prng, ClusterSwarm& swarm) {
   const int64_t joined_us = between(prng, 100 * kMs, 1 * kSecond);
   if (is_slow && swarm.mode.on()) swarm.snapshot_us = snapshot_us;
   if (!swarm.is_gentle && prng.chance(0.5)) swarm.disk_loss = disk_loss;
-  swarm.loses_decision = prng.chance(0.5) && swarm.loses_most && swarm.nodes >= 3 && swarm.nodes <= 5;
+  swarm.loses_decision = prng.chance(0.5) && swarm.loses_most && !swarm.loses_power && swarm.nodes >= 3 && swarm.nodes <= 5;
   if (!is_told_alone || swarm.is_gentle || swarm.nodes < 2 || swarm.in_memory) return;
   swarm.lone_mode = swarm.appendfsync == "always" && weaker == 1 ? raft::Durability::kOs : raft::Durability::kMemory;
   swarm.lone_mode_us = alone_us;
@@ -271,6 +272,7 @@ std::string describe(const ClusterSwarm& swarm) {
   add_line(text, "full memory", swarm.memory_full);
   add_line(text, "arrangement", swarm.arrange);
   if (swarm.loses_most) text += "  most machines are lost for good\n";
+  if (swarm.loses_power) text += "  and all power with the first of them\n";
   if (swarm.loses_decision) text += "  and a decision with them\n";
   if (swarm.dead_after_ms > 0) add_line(text, "node-dead-after", static_cast<double>(swarm.dead_after_ms));
   if (swarm.state_check_s > 0) add_line(text, "state-check-seconds", static_cast<double>(swarm.state_check_s));

@@ -69,6 +69,7 @@ struct ClusterSwarm {
   FaultRate arrange;     // copies and leaders are moved by hand, partitions get fewer copies, fewer or more commit
   FaultRate churn;       // a node is drained for a while, or replaced by a new one
   bool loses_decision = false;   // with those machines, and nobody else has heard of it: of the mode
+  bool loses_power = false;      // all others lose power with the first of those machines
   bool loses_most = false;  // behind all that, and once it has healed: most machines are lost for good, an operator gives them up
   // The clients.
   uint32_t clients = 4;

@@ -111,6 +111,8 @@ class ClusterWorld final : private NetworkHost,
   // These machines lose power and disks at once, and for good: empty ones take their places with heal().  What is committed with an
   // operator's leave from here on may contradict what they had committed.
   void lose_for_good(const std::vector<uint32_t>& machines);
+  // The same, and all others lose power too, for a moment.
+  void lose_all_power(const std::vector<uint32_t>& machines);
 
   // What is acknowledged from here on must be kept as modes() has it promised: nobody else changes the mode.  Until copies are lost for good.
   void look_at_kept() { looks_at_kept_ = true; }

@@ -443,9 +443,10 @@ raft::Member World::member_for(raft::GroupId group, raft::NodeId node) {
   return last;
 }
 
-// Its node has dropped it: it never comes back (I14).
+// Its node has dropped it, or is lost: it never comes back (I14).
 bool World::is_lost(raft::GroupId group, const raft::Member& member) {
-  return computers_[member.node.value - 1].disk.removed[group] >= member.replica;
+  Computer& computer = computers_[member.node.value - 1];
+  return computer.is_lost || computer.disk.removed[group] >= member.replica;
 }
 
 void World::drop_lost_members() {

@@ -63,6 +63,9 @@ void draw_people(Prng& prng, RaftSwarm& swarm) {
   swarm.keeps_executed = prng.chance(0.3);
 }
 
+// Later than the others: what they draw stays what it was.
+void draw_end(Prng& prng, RaftSwarm& swarm) { swarm.loses_some = prng.chance(0.25); }
+
 }  // namespace
 
 RaftSwarm draw_swarm(uint64_t seed) {
@@ -72,6 +75,8 @@ RaftSwarm draw_swarm(uint64_t seed) {
   draw_network(prng, swarm);
   draw_machines(prng, swarm);
   draw_people(prng, swarm);
+  Prng end_prng(seed ^ 0x656e64);
+  draw_end(end_prng, swarm);
   return swarm;
 }
 
@@ -108,6 +113,7 @@ std::string describe(const RaftSwarm& swarm) {
   add_line(text, "commit-quorum change", swarm.commit_quorums);
   add_line(text, "transfer", swarm.transfer);
   add_line(text, "compaction", swarm.compaction);
+  if (swarm.loses_some) text += "  loses machines for good\n";
   add_line(text, "clients", swarm.clients);
   add_line(text, "keys", swarm.keys);
   add_line(text, "think-us", static_cast<double>(swarm.think_us));

@@ -61,6 +61,7 @@ struct RaftSwarm {
   FaultRate commit_quorums;  // commit quorum of a group changes
   FaultRate transfer;
   FaultRate compaction;  // snapshots that shorten the log on disk
+  bool loses_some = false;  // at the end all power is lost, some machines never come back, and an operator gives them up
   // The clients.
   uint32_t clients = 4;
   uint32_t keys = 4;          // of each kind, in each group

@@ -150,6 +150,19 @@ void Process::remove(raft::GroupId group) {
   start_disk();
 }
 
+void Process::give_up() {
+  std::vector<raft::GroupId> groups;
+  for (const auto& [group, replica] : replicas_) groups.push_back(group);
+  for (const raft::GroupId group : groups) {
+    if (is_dead_) return;
+    hear_leader(group);
+    const Replica* const replica = find(group);
+    if (replica == nullptr) continue;
+    step(group, raft::in::GiveUp{.nodes = host_.given_up(*replica->core)});
+  }
+  if (!is_dead_) end_turn();
+}
+
 raft::Core* Process::core(raft::GroupId group) {
   Replica* const replica = find(group);
   return replica == nullptr ? nullptr : replica->core.get();
@@ -352,6 +365,9 @@ void Process::take_role(Replica& replica, const raft::Output& out) {
                                  ": leads term " + std::to_string(core.term().value));
     if (out.role->takeover == raft::Takeover::kAllPresentRestart) {
       host_.oracle().note_recovery(core, host_.forgetful_voters(core));
+    } else if (out.role->takeover == raft::Takeover::kUnsafeRecovery) {
+      // Who was given up may have held what nobody else did.
+      host_.oracle().note_recovery(core, UINT32_MAX);
     }
     host_.oracle().note_leader(core);
     host_.leader_elected(core);

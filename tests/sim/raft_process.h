@@ -79,6 +79,8 @@ class Host {
   virtual void lease_used(const raft::Core& core) = 0;
   // How many voters of the group have started without what they held and not recovered it yet.
   virtual uint32_t forgetful_voters(const raft::Core& core) = 0;
+  // Whom an operator has given up, as far as it is for this core.
+  virtual std::vector<raft::NodeId> given_up(const raft::Core& core) = 0;
   virtual void log(raft::NodeId node, const std::string& text) = 0;
   virtual Oracle& oracle() = 0;
 };
@@ -127,6 +129,8 @@ class Process {
   void transfer(raft::GroupId group, raft::ReplicaId to);
   void compact(raft::GroupId group);
   void remove(raft::GroupId group);
+  // As Host::given_up() says.
+  void give_up();
   void create(raft::GroupId group, raft::ReplicaId replica, raft::Restored restored);
 
   raft::Incarnation incarnation() const { return options_.incarnation; }

@@ -34,6 +34,19 @@ bool makes_progress(World& world, const RaftSwarm& swarm) {
   return false;
 }
 
+// True if nothing is to be lost.
+bool goes_on_without_some(World& world, const RaftSwarm& swarm) {
+  if (!swarm.loses_some) return true;
+  for (const int64_t end = world.now_us() + kProgressUs; world.now_us() < end && !world.is_whole();) {
+    world.drop_lost_members();
+    world.run(world.now_us() + kStepUs);
+    if (!world.oracle().wrong().empty()) return true;
+  }
+  if (!world.is_whole()) return false;
+  world.lose_some();
+  return makes_progress(world, swarm);
+}
+
 bool comes_to_rest(World& world) {
   world.clients().stop();
   for (const int64_t end = world.now_us() + kProgressUs; world.now_us() < end;) {
@@ -88,6 +101,9 @@ SimResult run_raft_sim(const RaftSimOptions& options) {
     if (!makes_progress(world, swarm)) {
       result.no_progress = true;
       result.message = "no progress after everything had healed: " + world.describe_unsettled();
+    } else if (!goes_on_without_some(world, swarm)) {
+      result.no_progress = true;
+      result.message = "no progress after machines were given up: " + world.describe_unsettled();
     } else if (!comes_to_rest(world)) {
       result.no_progress = true;
       result.message = "no rest after everything had healed: " + world.describe_unsettled();
@@ -139,6 +155,8 @@ constexpr PlantedMistake<RaftSimOptions> kMistakes[] = {
      [](RaftSimOptions& options) { options.mistakes.beats_confirm_all_groups = true; }},
     {"lone voter restarts all", 20,
      [](RaftSimOptions& options) { options.mistakes.lone_voter_restarts_all = true; }},
+    {"restarts without need", 100,
+     [](RaftSimOptions& options) { options.mistakes.restarts_without_need = true; }},
 };
 
 }  // namespace

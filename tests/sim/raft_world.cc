@@ -159,7 +159,7 @@ void World::handle(Event& event) {
       try_connect(event.node, event.peer);
       return;
     case EventKind::kStart:
-      if (computers_[event.node].process == nullptr) start_node(event.node);
+      if (computers_[event.node].process == nullptr && !computers_[event.node].is_lost) start_node(event.node);
       return;
     case EventKind::kKill:
       if (computers_[event.node].life == event.life) bury(event.node);
@@ -185,6 +185,9 @@ void World::handle(Event& event) {
       return;
     case EventKind::kQuickRestart:
       finish_quick_restart(event);
+      return;
+    case EventKind::kGiveUp:
+      give_up(event.node);
       return;
   }
 }
@@ -245,6 +248,7 @@ void World::handle_node(Event& event) {
     case EventKind::kMend:
     case EventKind::kFlap:
     case EventKind::kQuickRestart:
+    case EventKind::kGiveUp:
       CHECK(false);
   }
   after(event.node);
@@ -438,6 +442,7 @@ bool World::dies_here(raft::NodeId node) {
 }
 
 void World::leader_elected(const raft::Core& core) {
+  check_given_up(core);
   check_leases(core.options().group, &core);
   if (now_us_ >= young_leaders_fall_until_us_ || core.options().group != young_group_) return;
   young_leader_elected(core);

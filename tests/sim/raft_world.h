@@ -50,8 +50,15 @@ class World final : public Host, public ClientHost {
   void heal();
 
   // Takes members out of configurations whose replica was replaced by a change that an all-present
-  // restart has lost: they never come back (I14), and operators would see it in the plan.
+  // restart has lost, or whose machine is: they never come back (I14), and operators would see it in
+  // the plan.
   void drop_lost_members();
+
+  // Every group has a leader, and no change is under way.
+  bool is_whole();
+  // All machines lose power, some of them for good, and at the others an operator gives those up.
+  // Requires: heal() was called, is_whole().
+  void lose_some();
 
   Clients& clients() { return clients_; }
   // Have all groups a leader, and do all members of each hold the same committed state?
@@ -80,6 +87,7 @@ class World final : public Host, public ClientHost {
   void leader_elected(const raft::Core& core) override;
   void lease_used(const raft::Core& core) override;
   uint32_t forgetful_voters(const raft::Core& core) override;
+  std::vector<raft::NodeId> given_up(const raft::Core& core) override;
   void log(raft::NodeId node, const std::string& text) override;
   Oracle& oracle() override { return oracle_; }
 
@@ -109,6 +117,7 @@ class World final : public Host, public ClientHost {
     kMend,          // cut `number` ends
     kFlap,          // a flapping link turns
     kQuickRestart,  // the second half of that fault
+    kGiveUp,        // an operator gives up the lost machines at a node
   };
   struct Event {
     int64_t at = 0;
@@ -136,6 +145,7 @@ class World final : public Host, public ClientHost {
     uint64_t falls_after = 0;
     uint32_t fall_spares = 0;   // the one that still hears it; itself: nobody
     bool power_fails = false;
+    bool is_lost = false;  // for good
   };
 
   // ---- raft_world.cc
@@ -184,6 +194,11 @@ class World final : public Host, public ClientHost {
   raft::GroupId any_group() { return {1 + prng_.below(swarm_.groups)}; }
   uint32_t any_node() { return static_cast<uint32_t>(prng_.below(swarm_.nodes)); }
 
+  // ---- raft_disaster.cc
+  bool can_lose(uint64_t nodes);
+  void give_up(uint32_t node);
+  void check_given_up(const raft::Core& core);
+
   const RaftSimOptions options_;
   const RaftSwarm swarm_;
   Prng prng_;       // of the faults
@@ -209,6 +224,7 @@ class World final : public Host, public ClientHost {
   uint64_t snapshots_ = 0;
   uint64_t events_count_ = 0;
   bool healed_ = false;
+  std::map<raft::GroupId, raft::Configuration> before_loss_;
 };
 
 }  // namespace quorate::sim

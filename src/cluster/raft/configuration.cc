@@ -176,16 +176,26 @@ Configuration without_outgoing(const Configuration& joint) {
   return last;
 }
 
-bool can_elect_without(const Configuration& configuration, std::span<const NodeId> nodes) {
-  const auto can_elect = [&](const Half& half) {
-    const auto left = std::count_if(
-        half.voters.begin(), half.voters.end(), [&](const Member& voter) {
-          return std::find(nodes.begin(), nodes.end(), voter.node) == nodes.end();
-        });
-    return static_cast<uint32_t>(left) >= half.quorums().election;
+int64_t spare_electors(const Configuration& configuration, std::span<const NodeId> nodes) {
+  const auto spare = [&](const Half& half) {
+    const int64_t left = std::count_if(half.voters.begin(), half.voters.end(), [&](const Member& voter) {
+      return std::find(nodes.begin(), nodes.end(), voter.node) == nodes.end();
+    });
+    return left - int64_t{half.quorums().election};
   };
-  return can_elect(configuration.incoming) &&
-         (!configuration.joint() || can_elect(*configuration.outgoing));
+  const int64_t incoming = spare(configuration.incoming);
+  return configuration.joint() ? std::min(incoming, spare(*configuration.outgoing)) : incoming;
+}
+
+bool can_elect_without(const Configuration& configuration, std::span<const NodeId> nodes) {
+  return spare_electors(configuration, nodes) >= 0;
+}
+
+bool has_voter_on(const Configuration& configuration, std::span<const NodeId> nodes) {
+  const std::vector<Member> voters = configuration.voters();
+  return std::any_of(voters.begin(), voters.end(), [&](const Member& voter) {
+    return std::find(nodes.begin(), nodes.end(), voter.node) != nodes.end();
+  });
 }
 
 Configuration without_nodes(const Configuration& configuration, std::span<const NodeId> nodes) {

@@ -83,8 +83,13 @@ Status validate(const Configuration& configuration);
 // anything.
 std::optional<Durability> strictest(const Configuration& committed, const Configuration& newest);
 
+// How many more voters than elect a leader are on other nodes than these, in the half with fewest to spare; below 0: too few.  Requires: not
+// unknown().
+int64_t spare_electors(const Configuration& configuration, std::span<const NodeId> nodes);
 // Are there voters enough on other nodes than these to elect a leader?  Requires: not unknown().
 bool can_elect_without(const Configuration& configuration, std::span<const NodeId> nodes);
+// Is a voter on one of these nodes?
+bool has_voter_on(const Configuration& configuration, std::span<const NodeId> nodes);
 // All members on other nodes than these as the only voters (the first kMembersMax of them; others
 // learn): voters of before come first.  Unknown: there is nobody.
 Configuration without_nodes(const Configuration& configuration, std::span<const NodeId> nodes);

@@ -100,7 +100,7 @@ enum class ChangeRefusal : uint8_t {
 // DurableWrite before a message that tells them; 2 commit_index() <= last_index(), never falls
 // within a recovery epoch, and nothing at or below it is truncated (I3, I4); 3 a leader commits by
 // counting only entries of its term; 4 at most one uncommitted configuration (I9), each with E + C
-// > N and 2E > N (I8); 5 a RECOVERING replica grants no vote, except to all voters together (I10);
+// > N and 2E > N (I8); 5 a RECOVERING replica grants no vote, except to all voters (that are left) together (I10);
 // 6 the leader's own copy counts once written; 7 lease_until_us() ends before the promises it
 // stands on.
 class Core {
@@ -141,7 +141,11 @@ class Core {
   Index commit_index() const { return commit_; }
   // What this replica's own disk holds (Persisted), in the group's mode.
   Index stored_index() const { return stored_; }
-  Position position() const { return {hard_.epoch, log_.last_term(), log_.last_index()}; }
+  // An emptied log holds nothing of its epoch yet, and claims none: whatever another one holds is more.
+  Position position() const {
+    if (log_.last_index().none()) return {};
+    return {hard_.epoch, log_.last_term(), log_.last_index()};
+  }
   // The node's state holds everything up to `index`, of a leader also what is not committed.  The window
   // may let go of what is.  Proposals need not be told.  Requires: index <= last_index().
   void note_applied(Index index);
@@ -221,6 +225,7 @@ class Core {
     Round round;
     WriteNumber own_vote = {};  // counts once it is written
     Term transfer_mark = {};
+    RecoveryEpoch epoch = {};   // of a recovery: the latest of those who have agreed
   };
   struct Transfer {
     Member to;
@@ -321,9 +326,11 @@ class Core {
   bool is_of_its_epoch(const Message& message, Output& out);
 
   // election.cc
-  // The voters left without the nodes that were given up cannot elect anybody.
+  // Voters are on nodes that were given up.
+  bool voters_are_given_up() const;
+  // Those that are left are too few to elect anybody, whatever they remember.
   bool electors_are_given_up() const;
-  // Whom an all-present restart asks: the voters, or if too few are left all members that are left.
+  // Whom an all-present restart asks: the voters, or where some are given up all members that are left.
   Configuration everyone() const;
   bool may_stand() const;
   bool may_count_itself() const;

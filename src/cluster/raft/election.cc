@@ -36,13 +36,16 @@ void Core::on(const in::GiveUp& input, Output& out) {
   schedule_campaign(0);
 }
 
+bool Core::voters_are_given_up() const {
+  return !given_up_.empty() && has_voter_on(configuration(), given_up_);
+}
+
 bool Core::electors_are_given_up() const {
-  return !given_up_.empty() && !configuration().unknown() &&
-         !can_elect_without(configuration(), given_up_);
+  return voters_are_given_up() && !can_elect_without(configuration(), given_up_);
 }
 
 Configuration Core::everyone() const {
-  return electors_are_given_up() ? without_nodes(configuration(), given_up_) : configuration();
+  return voters_are_given_up() ? without_nodes(configuration(), given_up_) : configuration();
 }
 
 bool Core::may_stand() const {
@@ -59,7 +62,7 @@ bool Core::may_count_itself() const {
 }
 
 bool Core::can_be_elected() const {
-  return may_stand() && may_count_itself() &&
+  return may_stand() && may_count_itself() && configuration().is_voter(options_.self.replica) &&
          (hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);
 }
 
@@ -98,10 +101,10 @@ void Core::campaign(Output& out) {
     schedule_campaign(0);
     return;
   }
-  const bool must_restart = electors_are_given_up();
+  const bool must_restart = electors_are_given_up() || (voters_are_given_up() && mistakes_.restarts_without_need);
   if (can_be_elected() && !must_restart) {
     start_pre_vote(VoteKind::kPreVote, out);
-  } else if (options_.recover_when_all_present || must_restart) {
+  } else if (options_.recover_when_all_present || voters_are_given_up()) {
     start_pre_vote(VoteKind::kRecoveryPreVote, out);
   } else {
     campaign_.at_us = kNever;
@@ -159,7 +162,7 @@ void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& 
                       .rank = everyone().rank(options_.self.replica),
                       .transfer_mark = transfer_mark};
   if (is_of_recovery(kind)) request.configuration = configurations_.back();
-  if (is_of_recovery(kind) && electors_are_given_up()) request.left_out = given_up_;
+  if (is_of_recovery(kind) && voters_are_given_up()) request.left_out = given_up_;
   for (const Member& voter : everyone().voters()) {
     if (voter.replica != options_.self.replica) tell(voter, request, out);
   }
@@ -168,18 +171,20 @@ void Core::ask_voters(VoteKind kind, Term proposed, Term transfer_mark, Output& 
 void Core::become_leader(Output& out) {
   const auto& candidate = std::get<Candidate>(role_);
   Takeover takeover = candidate.transfer_mark.none() ? Takeover::kElection : Takeover::kTransfer;
-  Configuration left = everyone();
-  const bool is_without_others = electors_are_given_up();
+  const bool is_recovery = candidate.kind == VoteKind::kRecoveryVote;
+  const bool is_without_others = is_recovery && voters_are_given_up();
+  Configuration left = is_recovery ? everyone() : configuration();
   // What the group promises begins again from what this node keeps; the driver raises it.
   const bool promises_too_much = !keeps_mode() && !mistakes_.bare_copies_lead;
   if (promises_too_much) {
     left.durability = kept_;
     left.mode_version = 0;
   }
-  if (candidate.kind == VoteKind::kRecoveryVote) {
+  if (is_recovery) {
     takeover = is_without_others ? Takeover::kUnsafeRecovery : Takeover::kAllPresentRestart;
     const bool keeps_epoch = is_without_others && mistakes_.unsafe_recovery_keeps_epoch;
-    if (!keeps_epoch) hard_.epoch = next(hard_.epoch);
+    // Whose log is empty may be of a later epoch: everybody follows into the next one.
+    if (!keeps_epoch) hard_.epoch = next(std::max(hard_.epoch, candidate.epoch));
     hard_.standing = Standing::kFull;
     hard_changed_ = true;
     out.facts.push_back(std::string(is_without_others ? "all who are left" : "every voter") +
@@ -210,6 +215,8 @@ void Core::become_leader(Output& out) {
   send_appends(out);
 }
 
+// All who are asked have answered, nobody follows a leader, this replica holds the most, and too few voters are full to elect anybody:
+// who was given up is not asked, and not full.
 bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
   const Configuration asked = everyone();
   const uint32_t own_rank = asked.rank(options_.self.replica);
@@ -243,7 +250,7 @@ bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
       electors.refuse(voter.replica);
     }
   }
-  return electors.verdict() == Verdict::kLost;
+  return electors.verdict() == Verdict::kLost || mistakes_.restarts_without_need;
 }
 
 }  // namespace quorate::raft

@@ -126,9 +126,10 @@ struct TransferLeadership {
 };
 
 // An operator has given up these nodes for good: nobody waits for them any more.  If the voters that
-// are left cannot elect a leader, all members that are left (learners too) are asked for an
-// all-present restart without the others, and become the only voters.  In the place of what was said
-// before; empty: all that is taken back.
+// are left cannot elect a leader, since they are too few or too few of them remember what they have
+// acknowledged, all members that are left (learners too) are asked for an all-present restart without
+// the others, and become the only voters.  In the place of what was said before; empty: all that is
+// taken back.
 struct GiveUp {
   std::vector<NodeId> nodes = {};
   // A command that whoever is elected so puts in front of the configuration without them: neither is

@@ -22,6 +22,7 @@ struct Mistakes {
   bool unkept_is_acknowledged = false;  // a copy counts though its node does not keep it as the group wants it (cluster/groups.cc)
   bool bare_copies_lead = false;        // so does that of a leader
   bool unsafe_recovery_keeps_epoch = false;  // a leader without nodes that were given up leads on in the old epoch
+  bool restarts_without_need = false;  // who is left when others are given up restarts all, though enough are full to elect a leader
 };
 
 }  // namespace quorate::raft

@@ -26,6 +26,15 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
   VoteAnswer answer{.kind = request.kind, .proposed = request.proposed};
   answer.result = judge(asked, request, answer.wait_ms);
   const bool granted = answer.result == VoteResult::kGranted;
+  // Whoever asks knows of others who are to be asked, and this replica holds more: so it asks them itself.
+  const bool comes_first = answer.result == VoteResult::kBetterLog && is_of_recovery(request.kind);
+  const bool never_was_committed = has_passed(position(), request.configuration.at) && asked.term <= position().term;
+  const bool may_ask_them = comes_first && !never_was_committed && !std::holds_alternative<Candidate>(role_);
+  if (may_ask_them && remember(request.configuration, out)) {
+    const Follower* const known = following();
+    role_ = known == nullptr ? Follower() : Follower(*known);
+    schedule_campaign(0);
+  }
   if (!is_pre(request.kind)) {
     // A refusal for the sake of a leader does not take the higher term: the term would depose it.
     const bool protects_leader = answer.result == VoteResult::kPromised ||

@@ -25,6 +25,7 @@ void Core::receive(const Message& answered, const VoteAnswer& answer, Output& ou
     candidate->round.refuse(answered.from.replica);
     return;
   }
+  candidate->epoch = std::max(candidate->epoch, answered.epoch);
   candidate->round.add(answered.from.replica);
   if (candidate->round.verdict() == Verdict::kWon) become_leader(out);
 }
@@ -67,14 +68,16 @@ void Core::count_pre_vote(const Message& answered, const VoteAnswer& answer, Out
   if (now_us_ < promise_until_us_) return;  // a beat came in between
   // Since it asked it may have been told to end, or was left out of the voters.
   if (asking.kind == VoteKind::kPreVote ? !can_be_elected() : !may_stand()) return;
-  const bool may_ask = options_.recover_when_all_present || electors_are_given_up();
+  const bool may_ask = options_.recover_when_all_present || voters_are_given_up();
   const bool may_restart = may_ask && quorum_of_electors_is_lost(asking);
   if (asking.kind == VoteKind::kPreVote) {
     if (asking.round.verdict() == Verdict::kWon) {
       start_vote(VoteKind::kVote, Term(), out);
     } else if (may_restart) {
       out.facts.push_back(
-          "every voter is here, too few may vote -> ask for an all-present restart");
+          voters_are_given_up()
+              ? "all who are left are here, too few may vote, the others are given up -> ask those who are left"
+              : "every voter is here, too few may vote -> ask for an all-present restart");
       start_pre_vote(VoteKind::kRecoveryPreVote, out);
     }
   } else if (asking.round.verdict() == Verdict::kWon && may_restart) {

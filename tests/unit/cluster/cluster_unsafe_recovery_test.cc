@@ -520,6 +520,181 @@ TEST(UnsafeRecovery, a_replica_that_holds_nothing_yet_is_not_taken_for_the_fulle
   write_all(world, "third");
 }
 
+size_t count_led(World& world, const std::vector<NodeId>& nodes) {
+  size_t count = 0;
+  for (const NodeId node : nodes) count += world.led_by(node);
+  return count;
+}
+
+// All end, and those that come back may have forgotten what they acknowledged.
+void lose_power(World& world, NodeId count, const std::vector<NodeId>& left) {
+  for (NodeId id = 1; id <= count; ++id) world.kill(id);
+  world.may_have_forgotten = true;
+  world.run(100'000);
+  for (const NodeId id : left) world.boot(id);
+}
+
+TEST(UnsafeRecovery, all_lost_power_and_one_of_three_never_comes_back) {
+  for (const NodeId lost : {NodeId{1}, NodeId{2}, NodeId{3}}) {
+    World world;
+    found_and_write(world, 3);
+    const std::vector<NodeId> left = {lost % 3 + 1, (lost + 1) % 3 + 1};
+    lose_power(world, 3, left);
+    world.run(3'000'000);
+    EXPECT_EQ(count_led(world, left), 0u);
+    EXPECT_EQ(recover_without(world, left[0], {lost}), "");
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return count_led(world, left) == kPartitions; })) << world.notes;
+    world.run(1'000'000);
+    for (const NodeId node : left) expect_words(world, node, "second");
+    write_all(world, "third");
+    world.may_have_forgotten = false;
+    world.boot(4, {left[0]});
+    ASSERT_TRUE(world.run_until(60'000'000, [&] { return world.is_placed(3); })) << world.notes;
+    expect_words(world, 4, "third");
+    // All three count: any of them may go.
+    world.kill(left[0]);
+    write_all(world, "fourth");
+  }
+}
+
+TEST(UnsafeRecovery, all_lost_power_and_one_or_two_of_five_never_come_back) {
+  for (const size_t gone : {size_t{1}, size_t{2}}) {
+    World world;
+    found_and_write(world, 5, 5);
+    const std::vector<NodeId> lost = gone == 1 ? std::vector<NodeId>{4} : std::vector<NodeId>{2, 5};
+    std::vector<NodeId> left;
+    for (NodeId id = 1; id <= 5; ++id) {
+      if (std::find(lost.begin(), lost.end(), id) == lost.end()) left.push_back(id);
+    }
+    lose_power(world, 5, left);
+    world.run(3'000'000);
+    EXPECT_EQ(count_led(world, left), 0u);
+    EXPECT_EQ(recover_without(world, left.back(), lost), "");
+    ASSERT_TRUE(world.run_until(10'000'000, [&] { return count_led(world, left) == kPartitions; })) << world.notes;
+    write_all(world, "third");
+    for (const NodeId node : left) expect_words(world, node, "second");
+  }
+}
+
+// Of two that are left one remembers all: it alone elects nobody.
+TEST(UnsafeRecovery, one_has_forgotten_and_one_is_lost) {
+  World world;
+  found_and_write(world, 3);
+  world.kill(2);
+  world.kill(3);
+  world.may_have_forgotten = true;
+  world.run(1'000'000);
+  world.boot(2);
+  world.run(3'000'000);
+  const size_t led = count_led(world, {1, 2});
+  EXPECT_GT(led, 0u);   // whoever led goes on leading
+  EXPECT_LT(led, size_t{kPartitions});
+  EXPECT_EQ(recover_without(world, 2, {3}), "");
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return count_led(world, {1, 2}) == kPartitions; })) << world.notes;
+  world.run(1'000'000);
+  for (const NodeId node : {NodeId{1}, NodeId{2}}) expect_words(world, node, "second");
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    // Nobody goes on without others where somebody leads.
+    const bool restarted = !world.at(1).partitions().core(partition)->epoch().none();
+    EXPECT_EQ(restarted, world.at(world.leader_of(partition)).partitions().core(partition)->role_state().takeover == raft::Takeover::kUnsafeRecovery);
+  }
+  write_all(world, "third");
+}
+
+TEST(UnsafeRecovery, who_may_have_forgotten_is_no_reason_where_enough_others_remember) {
+  World world;
+  found_and_write(world, 5, 5);
+  world.kill(4);
+  world.kill(5);
+  world.may_have_forgotten = true;
+  world.run(1'000'000);
+  world.boot(4);
+  world.isolate(4);
+  world.run(1'000'000);
+  EXPECT_NE(recover_without(world, 1, {5}).find("neither named nor heard of"), std::string::npos);
+  world.isolate(0);
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return count_led(world, {1, 2, 3, 4}) == kPartitions; })) << world.notes;
+  for (const NodeId asked : {NodeId{1}, NodeId{4}}) {
+    const std::string refusal = recover_without(world, asked, {5});
+    EXPECT_NE(refusal.find("enough to go on"), std::string::npos) << refusal;
+  }
+  EXPECT_TRUE(world.at(1).state().given_up().empty());
+}
+
+// It has thrown its log away for a leader of a later epoch that is lost since, and another one has not.
+TEST(UnsafeRecovery, who_was_emptied_follows_one_that_still_holds_something) {
+  World world;
+  found_and_write(world, 3);
+  lose_power(world, 3, {1, 2, 3});
+  const auto restarted_by = [&](uint32_t& found) -> NodeId {
+    for (NodeId node = 1; node <= 3; ++node) {
+      for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+        const raft::Core* const core = world.at(node).partitions().core(partition);
+        if (core == nullptr || core->role_state().takeover != raft::Takeover::kAllPresentRestart) continue;
+        found = partition;
+        return node;
+      }
+    }
+    return 0;
+  };
+  uint32_t partition = 0;
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return restarted_by(partition) != 0; })) << world.notes;
+  const NodeId leader = restarted_by(partition);
+  const NodeId full = leader % 3 + 1;
+  const NodeId emptied = full % 3 + 1;
+  world.isolate(full);
+  const auto core = [&](NodeId node) -> const raft::Core& { return *world.at(node).partitions().core(partition); };
+  ASSERT_TRUE(world.run_until(1'000'000, [&] { return !core(emptied).epoch().none() && core(emptied).last_index().none(); })) << world.notes;
+  world.kill(leader);
+  ASSERT_TRUE(core(emptied).last_index().none());
+  ASSERT_TRUE(core(full).epoch().none());
+  world.isolate(0);
+  world.run(3'000'000);
+  EXPECT_EQ(recover_without(world, emptied, {leader}), "");
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return count_led(world, {full, emptied}) == kPartitions; })) << world.notes;
+  EXPECT_EQ(core(full).epoch(), raft::RecoveryEpoch{2});
+  world.run(1'000'000);
+  for (const NodeId node : {full, emptied}) expect_words(world, node, "second");
+  write_all(world, "third");
+}
+
+// The same of the members themselves.
+TEST(UnsafeRecovery, a_copy_of_the_members_that_was_emptied_follows_one_that_still_holds_them) {
+  World world;
+  found_and_write(world, 7, 7);
+  for (const NodeId lost : {NodeId{1}, NodeId{2}, NodeId{3}, NodeId{4}}) world.kill(lost);
+  world.run(1'000'000);
+  ASSERT_TRUE(world.at(5).recover_without(world.now, {1, 2, 3, 4}, WithoutCopies::kRefuse, world.now.steady_us + 5'000'000).ok());
+  const auto core = [&](NodeId node) -> const raft::Core& { return *world.at(node).groups().find(world.at(node).meta().group()); };
+  const auto elected = [&]() -> NodeId {
+    for (const NodeId node : {NodeId{5}, NodeId{6}, NodeId{7}}) {
+      if (core(node).role_state().takeover == raft::Takeover::kUnsafeRecovery) return node;
+    }
+    return 0;
+  };
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return elected() != 0; })) << world.notes;
+  const NodeId leader = elected();
+  const NodeId full = leader == 5 ? 6 : 5;
+  const NodeId emptied = 18 - leader - full;
+  world.isolate(full);
+  ASSERT_TRUE(world.run_until(1'000'000, [&] { return !core(emptied).epoch().none() && core(emptied).last_index().none(); })) << world.notes;
+  world.kill(leader);
+  ASSERT_TRUE(core(emptied).last_index().none());
+  ASSERT_TRUE(core(full).epoch().none());
+  world.isolate(0);
+  world.run(3'000'000);
+  EXPECT_EQ(recover_without(world, emptied, {1, 2, 3, 4, leader}), "");
+  ASSERT_TRUE(world.run_until(10'000'000, [&] { return count_led(world, {full, emptied}) == kPartitions; })) << world.notes;
+  EXPECT_EQ(core(full).epoch(), raft::RecoveryEpoch{2});
+  world.run(1'000'000);
+  for (const NodeId node : {full, emptied}) {
+    EXPECT_EQ(world.at(node).state().given_up(), (std::vector<NodeId>{1, 2, 3, 4, leader}));
+    EXPECT_EQ(world.at(node).state().replication(), 7u);
+    expect_words(world, node, "second");
+  }
+  write_all(world, "third");
+}
+
 // Whoever is left when it is decided, and is told to leave itself, has to stay.
 TEST(UnsafeRecovery, who_was_to_be_emptied_is_needed_again) {
   World world;

@@ -158,7 +158,8 @@ class World {
     ASSERT_TRUE(restored.ok());
     machine.data = std::make_unique<Words>();
     if (restored.value()) {
-      for (const auto& [group, found] : restored.value()->groups) {
+      for (auto& [group, found] : restored.value()->groups) {
+        if (may_have_forgotten && group != meta_group(kPartitions)) found.restored.start = raft::StartKind::kMayHaveForgotten;
         if (group == meta_group(kPartitions) || !found.state) continue;
         machine.data->install(static_cast<uint32_t>(group.value - 1), *found.state);
       }
@@ -323,6 +324,7 @@ class World {
   size_t window_bytes_max = raft::Options().window_bytes_max;   // of nodes that boot from here on
   StateOptions states = {};
   Keeping keeping = Keeping::kAll;
+  bool may_have_forgotten = false;   // nodes that boot from here on, in their partitions
   std::vector<meta::SetSetting> settings;   // of every node, now
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 1'000};

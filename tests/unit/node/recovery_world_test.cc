@@ -14,12 +14,16 @@ namespace {
 
 // In a network that is quiet everybody has by then what was acknowledged.
 constexpr int64_t kOnItsWayUs = kSecondUs / 2;
+// ... and synced it within this, with `appendfsync everysec`.
+constexpr int64_t kSyncedUs = 3 * kSecondUs;
 
 struct Disaster {
   uint32_t nodes = 3;
   uint32_t replication = 3;
   std::vector<uint32_t> lost = {};
   bool begins_empty = false;
+  bool loses_power = false;   // all of them, of which those that are not lost come back
+  bool in_memory = false;
 };
 
 ClusterSwarm busy_cluster(const Disaster& disaster, uint64_t seed) {
@@ -30,6 +34,7 @@ ClusterSwarm busy_cluster(const Disaster& disaster, uint64_t seed) {
   swarm.jitter_us = static_cast<int64_t>(seed % 3) * 2'000;
   swarm.other_levels = 0.2;
   swarm.local_reads = 0.2;
+  swarm.in_memory = disaster.in_memory;
   return swarm;
 }
 
@@ -38,7 +43,8 @@ std::string recover(CalmCluster& cluster, uint32_t machine, const std::vector<st
   std::string answer;
   for (int attempt = 0; attempt < 20; ++attempt) {
     answer = cluster.ask(machine, words, 8 * kSecondUs);
-    if (answer.find("is heard of") == std::string::npos) break;
+    const bool must_wait = answer.find("is heard of") != std::string::npos || answer.find("nor heard of") != std::string::npos;
+    if (!must_wait) break;
     cluster.pass(kSecondUs / 5);
   }
   return answer;
@@ -71,18 +77,25 @@ void survive(const Disaster& disaster, uint64_t seed) {
   CalmCluster cluster(busy_cluster(disaster, seed), seed);
   ClusterWorld& world = cluster.world();
   world.start_clients();
-  cluster.pass(3 * kSecondUs);
+  cluster.pass(disaster.loses_power ? 2 * kSyncedUs : 3 * kSecondUs);
   std::vector<std::string> words{"QUORUM", "UNSAFE-RECOVER"};
   if (disaster.begins_empty) words.push_back("EMPTY");
   for (const uint32_t machine : disaster.lost) words.push_back(node_name(cluster.company(machine).cluster().own().id));
-  const int64_t lost_us = world.now_us();
-  world.lose_for_good(disaster.lost);
+  const int64_t kept_us = world.now_us() - (disaster.loses_power ? kSyncedUs : kOnItsWayUs);
+  const int64_t lost_since_us = disaster.begins_empty ? 0 : kept_us;
+  if (disaster.loses_power) {
+    world.lose_all_power(disaster.lost);
+    world.clients().forget_since(lost_since_us);
+  } else {
+    world.lose_for_good(disaster.lost);
+  }
   const auto is_lost = [&](uint32_t machine) { return std::find(disaster.lost.begin(), disaster.lost.end(), machine) != disaster.lost.end(); };
   uint32_t left = 0;
   while (is_lost(left)) ++left;
   cluster.pass(kSecondUs);
+  if (disaster.loses_power) cluster.connect_again(left);
   ASSERT_EQ(recover(cluster, left, words), "+OK\r\n");
-  world.clients().forget_since(disaster.begins_empty ? 0 : lost_us - kOnItsWayUs);
+  world.clients().forget_since(lost_since_us);
   const uint64_t answered = world.clients().writes_answered();
   cluster.pass(4 * kSecondUs);
   // Most of them ask machines that are not there.
@@ -106,6 +119,20 @@ TEST(RecoveryWorld, two_of_five_go_on_with_what_the_fuller_one_holds) {
 
 TEST(RecoveryWorld, of_two_nodes_the_one_that_is_left_goes_on_with_voters_and_learners) {
   for (const uint32_t lost : {0u, 1u}) survive({.nodes = 2, .replication = 2, .lost = {lost}}, 5 + lost);
+}
+
+// They are enough by number, and may have forgotten what they acknowledged.
+TEST(RecoveryWorld, all_lose_power_and_one_of_three_never_comes_back) {
+  for (const uint32_t lost : {0u, 1u, 2u}) survive({.lost = {lost}, .loses_power = true}, 11 + lost);
+}
+
+TEST(RecoveryWorld, all_lose_power_and_one_or_two_of_five_never_come_back) {
+  survive({.nodes = 5, .replication = 5, .lost = {3}, .loses_power = true}, 21);
+  survive({.nodes = 5, .replication = 5, .lost = {0, 4}, .loses_power = true}, 22);
+}
+
+TEST(RecoveryWorld, without_logs_all_end_and_what_is_left_begins_with_nothing) {
+  survive({.lost = {1}, .begins_empty = true, .loses_power = true, .in_memory = true}, 31);
 }
 
 TEST(RecoveryWorld, partitions_without_a_copy_begin_with_nothing) {
