@@ -73,6 +73,7 @@ class Disaster {
       world_.clients().forget_since(forgets_all_ ? 0 : began_us);
       world_.run(world_.now_us() + kArrivedUs);
     }
+    world_.clients().begin_loss();
   }
 
   void lose_another() {
