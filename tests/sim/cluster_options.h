@@ -18,6 +18,7 @@ struct ClusterSwarm {
   uint32_t nodes = 3;
   uint32_t partitions = 8;  // a power of two
   uint32_t replication = 3;
+  uint32_t databases = 1;
   uint32_t min_zones = 0;   // the machines are in two zones then, and their writes wait for copies in so many
   std::string appendfsync = "everysec";
   bool in_memory = false;                 // appendonly no: whoever ends forgets

@@ -183,9 +183,15 @@ TEST(OperatorWorld, what_a_transaction_may_hold_does_not_depend_on_who_is_asked)
   EXPECT_EQ(cluster.wrong(), "");
 }
 
+ClusterSwarm with_databases() {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.databases = 2;
+  return swarm;
+}
+
 // Here, or run by the leader elsewhere; another client of the same node is in the database in which it was.
 TEST(OperatorWorld, a_transaction_may_choose_a_database_whoever_leads_its_keys) {
-  CalmCluster cluster(3);
+  CalmCluster cluster(with_databases());
   const std::string key = key_of(cluster, 2);
   for (uint32_t machine = 0; machine < 3; ++machine) {
     const int other = cluster.node(machine).connect();
@@ -206,7 +212,7 @@ TEST(OperatorWorld, a_transaction_may_choose_a_database_whoever_leads_its_keys) 
 
 // Of a leader that is lost before it answers: whoever leads next runs all of it once, from the database in which it began.
 TEST(OperatorWorld, a_transaction_that_chooses_a_database_runs_once_when_its_leader_is_lost) {
-  CalmCluster cluster(3);
+  CalmCluster cluster(with_databases());
   const std::string key = "k";
   uint32_t leader = 0;
   while (!cluster.company(leader).serves(cluster.partition_of(key))) ++leader;
