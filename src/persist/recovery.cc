@@ -457,9 +457,11 @@ Result<ShardFiles> files_of_shard(Disk& disk, uint32_t shard) {
   return files;
 }
 
-// Nothing: the segment has no record.  All are of one kind, so where the first is damaged those
-// behind it tell.
-Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::string& file) {
+// Nothing: the segment has no record that stays.  All are of one kind, so where the first is damaged,
+// and that is no tail, those behind it tell.  (As Recovery::handle_damage and bad_segment_header judge.)
+enum class SegmentPlace : uint8_t { kLast, kEarlier };
+Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::string& file,
+                                                     SegmentPlace place) {
   SegmentReader reader(disk, file);
   TRY(const bool whole, reader.open());
   RecordHeader header;
@@ -468,25 +470,11 @@ Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::stri
     TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
     if (outcome == SegmentReader::Outcome::kRecord) return std::optional(header.kind);
   }
-  TRY(const SegmentReader::Damage behind, reader.classify_damage(0));
+  const uint64_t sequence = whole ? reader.next_sequence() : 0;
+  TRY(const SegmentReader::Damage behind, reader.classify_damage(sequence));
+  const bool is_proven = whole ? behind.synced >= sequence : behind.header_follows || behind.synced > 0;
+  if (place == SegmentPlace::kLast && !is_proven) return std::optional<RecordHeader::Kind>();
   return behind.kind;
-}
-
-// It has no whole record, and nothing behind proves that there was one: a process was killed, or lost its power, before the first was stored.
-// (As Recovery::handle_damage and bad_segment_header judge a last segment.)
-Result<bool> is_unfinished(Disk& disk, const std::string& file) {
-  SegmentReader reader(disk, file);
-  TRY(const bool whole, reader.open());
-  if (!whole) {
-    TRY(const SegmentReader::Damage behind, reader.classify_damage(0));
-    return !behind.header_follows && behind.synced == 0;
-  }
-  RecordHeader header;
-  std::vector<LogEntry> entries;
-  TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
-  if (outcome == SegmentReader::Outcome::kRecord) return false;
-  TRY(const SegmentReader::Damage behind, reader.classify_damage(reader.next_sequence()));
-  return behind.synced < reader.next_sequence();
 }
 
 }  // namespace
@@ -511,7 +499,8 @@ Result<LogOwner> log_owner(Disk& disk, uint32_t shard) {
     files.segments.resize(index);
   }
   for (size_t index = files.segments.size(); index-- > 0;) {
-    TRY(const auto kind, first_kind(disk, segment_name(shard, files.segments[index])));
+    const auto place = index + 1 == files.segments.size() ? SegmentPlace::kLast : SegmentPlace::kEarlier;
+    TRY(const auto kind, first_kind(disk, segment_name(shard, files.segments[index]), place));
     if (!kind) continue;
     return *kind == RecordHeader::Kind::kGroups ? LogOwner::kCompany : LogOwner::kAlone;
   }
@@ -522,8 +511,8 @@ Status drop_unfinished_log(Disk& disk, uint32_t shard) {
   TRY(const ShardFiles files, files_of_shard(disk, shard));
   if (!files.snapshots.empty() || files.segments.size() != 1) return done();
   const std::string file = segment_name(shard, files.segments.front());
-  TRY(const bool unfinished, is_unfinished(disk, file));
-  if (!unfinished) return done();
+  TRY(const auto kind, first_kind(disk, file, SegmentPlace::kLast));
+  if (kind) return done();
   TRY(disk.remove(file));
   return disk.sync_directory();
 }

@@ -150,6 +150,7 @@ class World {
     options.own.cluster_port = machine.port;
     options.group.window_bytes_max = window_bytes_max;
     options.settings = [this] { return settings; };
+    if (const auto former = in_place_of.find(id); former != in_place_of.end()) options.in_place_of = former->second;
     options.states = states;
     for (const NodeId seed : join) options.join.push_back({.host = "host", .port = static_cast<uint16_t>(seed)});
     GroupRecovery recovery;
@@ -326,6 +327,7 @@ class World {
   Keeping keeping = Keeping::kAll;
   bool may_have_forgotten = false;   // nodes that boot from here on, in their partitions
   std::vector<meta::SetSetting> settings;   // of every node, now
+  std::map<NodeId, NodeId> in_place_of;     // nodes that boot from here on
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 1'000};
 

@@ -515,9 +515,14 @@ TEST(Members, who_comes_in_the_place_of_another_gets_its_place_in_the_plan_under
     }
   }
   // Nobody else's copies move for it.
-  const placement::Plan plan = state.placement_plan();
+  const auto holders = [&] {
+    std::vector<std::set<NodeId>> all;
+    for (const placement::PartitionPlan& each : state.placement_plan()) all.emplace_back(each.replicas.begin(), each.replicas.end());
+    return all;
+  };
+  const std::vector<std::set<NodeId>> held = holders();
   ASSERT_TRUE(state.apply(plan_for(state, 3)).ok());
-  EXPECT_EQ(state.placement_plan(), plan);
+  EXPECT_EQ(holders(), held);
   // Once more it changes nothing.
   const std::string bytes = bytes_of(state);
   ASSERT_TRUE(state.apply(command).ok());

@@ -1,4 +1,5 @@
-// One node of a directory ends and another begins, wherever a start is cut off; and nothing is destroyed.
+// One node of a directory ends and another begins, wherever a start is cut off; and nothing is
+// destroyed.
 #include "persist/rejoin.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +30,8 @@ void put(SimDisk& disk, const std::string& file, const std::string& bytes) {
   ASSERT_TRUE(disk.sync_directory().ok());
 }
 
-const std::vector<std::string> kOfNode = {segment_name(0, 1), segment_name(0, 77), snapshot_name(0, 77), "node.mark", "node.losses"};
+const std::vector<std::string> kOfNode = {segment_name(0, 1), segment_name(0, 77),
+                                          snapshot_name(0, 77), "node.mark", "node.losses"};
 
 // What the former node has left, and of others.
 void fill(SimDisk& disk) {
@@ -44,15 +46,23 @@ bool has(SimDisk& disk, const std::string& file) { return disk.has(file); }
 
 TEST(Rejoin, has_its_golden_bytes_and_nothing_else_is_taken_for_it) {
   const std::string bytes = encode(Rejoin{.former = 1, .node = 2, .members = {{"h", 258}}});
-  EXPECT_EQ(hex(bytes).substr(0, 58), "5152544a4f494e01" "0100000000000000" "0200000000000000" "01" "0168" "0201");
+  EXPECT_EQ(hex(bytes).substr(0, 58),
+            "5152544a4f494e01"
+            "0100000000000000"
+            "0200000000000000"
+            "01"
+            "0168"
+            "0201");
   EXPECT_EQ(decode_rejoin(encode(rejoin())), rejoin());
-  for (size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(decode_rejoin(bytes.substr(0, size)));
+  for (size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode_rejoin(bytes.substr(0, size)));
   for (size_t at = 0; at < bytes.size(); ++at) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
     EXPECT_FALSE(decode_rejoin(damaged)) << at;
   }
-  EXPECT_FALSE(decode_rejoin(encode(Rejoin{.former = 1, .node = 1}))) << "nobody comes in its own place";
+  EXPECT_FALSE(decode_rejoin(encode(Rejoin{.former = 1, .node = 1})))
+      << "nobody comes in its own place";
 }
 
 TEST(Rejoin, what_the_former_node_has_left_is_set_aside_and_the_next_start_is_another_node) {
@@ -129,15 +139,23 @@ class DyingDisk final : public Disk {
   DyingDisk(Disk& disk, uint64_t changes) : disk_(disk), left_(changes) {}
   Result<std::vector<std::string>> list() override { return disk_.list(); }
   Result<uint64_t> size(std::string_view file) override { return disk_.size(file); }
-  Status read(std::string_view file, uint64_t offset, size_t count, Buffer& out) override { return disk_.read(file, offset, count, out); }
+  Status read(std::string_view file, uint64_t offset, size_t count, Buffer& out) override {
+    return disk_.read(file, offset, count, out);
+  }
   Status create(std::string_view file) override { return may() ? disk_.create(file) : gone(); }
-  Status append(std::string_view file, std::string_view bytes) override { return may() ? disk_.append(file, bytes) : gone(); }
+  Status append(std::string_view file, std::string_view bytes) override {
+    return may() ? disk_.append(file, bytes) : gone();
+  }
   Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override {
     return may() ? disk_.rewrite(file, offset, bytes) : gone();
   }
-  Status truncate(std::string_view file, uint64_t size) override { return may() ? disk_.truncate(file, size) : gone(); }
+  Status truncate(std::string_view file, uint64_t size) override {
+    return may() ? disk_.truncate(file, size) : gone();
+  }
   Status sync(std::string_view file) override { return may() ? disk_.sync(file) : gone(); }
-  Status rename(std::string_view from, std::string_view to) override { return may() ? disk_.rename(from, to) : gone(); }
+  Status rename(std::string_view from, std::string_view to) override {
+    return may() ? disk_.rename(from, to) : gone();
+  }
   Status remove(std::string_view file) override { return may() ? disk_.remove(file) : gone(); }
   Status sync_directory() override { return may() ? disk_.sync_directory() : gone(); }
 
@@ -148,8 +166,9 @@ class DyingDisk final : public Disk {
   uint64_t left_;
 };
 
-// Power fails or the process is gone behind each step of retiring and of the starts behind it: whoever begins a life is the former node with all
-// that it had, or the new one beside all that the former one had.
+// Power fails or the process is gone behind each step of retiring and of the starts behind it:
+// whoever begins a life is the former node with all that it had, or the new one beside all that the
+// former one had.
 TEST(Rejoin, wherever_it_is_cut_off_it_is_one_or_the_other) {
   for (uint64_t seed = 1; seed <= 400; ++seed) {
     Prng random(seed);
@@ -169,7 +188,8 @@ TEST(Rejoin, wherever_it_is_cut_off_it_is_one_or_the_other) {
         ASSERT_TRUE(is_new || !is_another) << "seed " << seed << ": the former one is back";
         is_another = is_new;
         for (const std::string& file : kOfNode) {
-          ASSERT_EQ(disk.content(is_new ? file + kSuffix : file), "bytes of " + file) << "seed " << seed;
+          ASSERT_EQ(disk.content(is_new ? file + kSuffix : file), "bytes of " + file)
+              << "seed " << seed;
           ASSERT_NE(has(disk, file), has(disk, file + kSuffix)) << "seed " << seed;
         }
       }

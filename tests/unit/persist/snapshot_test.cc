@@ -629,19 +629,6 @@ TEST(LogOwner, ALogThatWaitsForItsSnapshotDoesNotCount) {
   EXPECT_EQ(owner.value(), LogOwner::kAlone);
 }
 
-TEST(LogOwner, TheRecordsBehindADamagedOneTellWhoseLogItIs) {
-  for (const char* steps : {"ggg", "ttt"}) {
-    for (const uint64_t at : {uint64_t{20}, uint64_t{SegmentHeader::kSize + 3}}) {
-      SimDisk disk(1);
-      write_steps(disk, steps, 1, LogBase::kEmpty);
-      disk.flip_bit(segment_name(0, 1), at, 2);
-      const auto owner = log_owner(disk, 0);
-      ASSERT_TRUE(owner.ok());
-      EXPECT_EQ(owner.value(), steps[0] == 'g' ? LogOwner::kCompany : LogOwner::kAlone) << at;
-    }
-  }
-}
-
 TEST(Snapshot, ADamagedOneIsRefusedWhenThereIsNoOther) {
   SimDisk disk(1);
   write(disk, {"abc"});

@@ -88,7 +88,23 @@ TEST(UnfinishedLog, is_one_of_which_a_start_with_a_log_keeps_nothing) {
       const auto recovered = recover(other, {.shard = 0, .partitions = 4}, target);
       const bool keeps_nothing = recovered.ok() && target.records == 0;
       // Whoever looks for it has found nobody's log.
-      if (owner.value() == LogOwner::kNobody) EXPECT_EQ(is_dropped(disk), keeps_nothing) << offset;
+      if (owner.value() != LogOwner::kNobody) continue;
+      EXPECT_EQ(is_dropped(disk), keeps_nothing) << offset;
+    }
+  }
+}
+
+// A first record that is damaged, and was synced, is no reason to take the log for nobody's.
+TEST(UnfinishedLog, the_records_behind_a_damaged_one_tell_whose_log_it_is) {
+  for (const Proof proof : {Proof::kNone, Proof::kSynced}) {
+    for (const uint64_t at : {uint64_t{20}, uint64_t{SegmentHeader::kSize + 3}}) {
+      SimDisk disk(1);
+      write_log(disk, 3, proof);
+      disk.flip_bit(first_segment(), at, 2);
+      const auto owner = log_owner(disk, 0);
+      ASSERT_TRUE(owner.ok());
+      const bool is_tail = proof == Proof::kNone && at > SegmentHeader::kSize;
+      EXPECT_EQ(owner.value(), is_tail ? LogOwner::kNobody : LogOwner::kCompany) << at;
     }
   }
 }
