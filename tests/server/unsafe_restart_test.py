@@ -15,12 +15,12 @@ def lose_power(setup, cluster, lost, *left):
     for index in left:
         os.remove(os.path.join(setup.folder, "node%d" % (index + 1), "node.mark"))
     for index in left:
-        cluster.start(index, wait=False)
+        cluster.start(index)
 
 
 def join(setup, cluster, left):
     """An empty node joins the one that is left."""
-    return setup.server("--join", "127.0.0.1:%d" % cluster.ports[left], directory=os.path.join(setup.folder, "fresh"))
+    return setup.server("--join", "127.0.0.1:%d" % cluster.ports[left], *cluster.settings, directory=os.path.join(setup.folder, "fresh"))
 
 
 def one_of_three_never_comes_back(setup, lost):
@@ -70,7 +70,7 @@ def test_all_nodes_without_logs_ended_and_one_of_three_never_comes_back(setup):
     gone = id_of(cluster.nodes[2])
     cluster.kill(0, 1, 2)
     shutil.rmtree(os.path.join(setup.folder, "node3"))
-    left = [cluster.start(index, wait=False) for index in (0, 1)]
+    left = [cluster.start(index) for index in (0, 1)]
     with connected(left[0]) as client:
         def is_told():
             refusal = error_of(client, "QUORUM", "UNSAFE-RECOVER", gone)
@@ -78,7 +78,7 @@ def test_all_nodes_without_logs_ended_and_one_of_three_never_comes_back(setup):
             assert refusal is not None and any(text in refusal for text in (*again, "nobody who is left has a copy of 16 partitions")), refusal
             return "nobody who is left" in refusal
         wait_until(is_told, "the refusal")
-        assert cluster_info(left[0])["cluster_known_nodes"] == "3"
+        wait_until(lambda: cluster_info(left[0])["cluster_known_nodes"] == "3", "all three to be members still")
     recover(cluster, 0, "EMPTY", gone)
     wait_whole(left, 2, 60)
     with connected(left[1]) as client:
