@@ -300,7 +300,9 @@ void ClusterWorld::restart_quickly() {
 
 void ClusterWorld::finish_quick_restart(uint32_t leads, uint32_t restarts) {
   constexpr int64_t kLengthUs = 300'000;
-  if (healed_ || machines_[restarts]->node == nullptr || !may_end(restarts, SimDisk::Loss::kOfProcess)) return;
+  const Machine& machine = *machines_[restarts];
+  const bool is_ending = machine.power_fails || machine.sync_fails || machine.shall_end;
+  if (healed_ || machine.node == nullptr || is_ending || !may_end(restarts, SimDisk::Loss::kOfProcess)) return;
   cut_quietly({{leads, restarts}, {restarts, leads}}, kLengthUs);
   machines_[restarts]->down_us = 0;
   bury(restarts);
