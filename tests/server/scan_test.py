@@ -59,14 +59,15 @@ def test_a_scan_goes_on_at_other_nodes_while_leaders_move_and_die(setup):
     with connected(cluster.nodes[0]) as client:
         write_all(client)
     churn = Churn(cluster.nodes[2])     # which stays
+    takers = itertools.cycle(range(3))
     try:
         for number, (words, items) in enumerate(SCANS):
             found, cursor, pages = set(), b"0", 0
             clients = [connected(node) for node in cluster.nodes]
             while True:
                 if pages % 25 == 5:
-                    taker = clients[(pages // 25) % 3]
-                    wait_until(lambda taker=taker: answer(taker, "CLUSTER", "FAILOVER") == "OK", "CLUSTER FAILOVER to be taken")
+                    # One that leads everything already refuses.
+                    wait_until(lambda clients=clients: answer(clients[next(takers)], "CLUSTER", "FAILOVER") == "OK", "CLUSTER FAILOVER to be taken")
                 if pages == 40:
                     victim = number % 2
                     clients[victim].close()
