@@ -215,8 +215,7 @@ bool ClusterNode::is_alive_beside(Instant now, NodeId node) {
 bool ClusterNode::may_come_in_place_of(NodeId former, NodeId guest) {
   if (membership_ != Membership::kMember || former == options_.own.id) return false;
   const MemberRecord* const known = state().find(former);
-  const beats::Pair* const pair = groups_.pair({former});
-  const bool is_heard = pair != nullptr && pair->peer_is_heard();
+  const bool is_heard = groups_.hears({former});
   const bool is_news = std::none_of(knocks_.begin(), knocks_.end(), [&](const Knock& each) { return each.node == guest; });
   if (!is_heard && is_news && known != nullptr && known->state != MemberState::kRemoved) {
     note(node_name(guest) + " comes in the place of " + node_name(former) + ", whose log is damaged -> ask the members");

@@ -61,12 +61,12 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
     if (may_have_forgotten) found.restored.start = start;
   }
   // What else was loaded is of before the node joined: no data of the cluster, and perhaps not in its order.
-  const auto counts = [&](uint32_t partition) {
+  const auto is_of_cluster = [&](uint32_t partition) {
     const auto found = restored_->groups.find(group_of_partition(partition));
     return found != restored_->groups.end() && !found->second.state && !found->second.restored.base.last.index.none();
   };
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
-    if (!counts(partition)) node_.store.clear_partition(partition);
+    if (!is_of_cluster(partition)) node_.store.clear_partition(partition);
   }
   take_order(restored_->state.hash_seed());
   for (uint32_t partition = 0; partition < node_.store.partition_count(); ++partition) {
@@ -75,7 +75,7 @@ Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
     if (found->second.state) {
       TRY(install_state(partition, *found->second.state));
       found->second.state.reset();
-    } else if (counts(partition) && !node_.mistakes.forgets_numbers) {
+    } else if (is_of_cluster(partition) && !node_.mistakes.forgets_numbers) {
       TRY(rows_[partition].install(found->second.beside.empty() ? kNoRows : std::string_view(found->second.beside)));
     }
   }

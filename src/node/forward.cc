@@ -60,10 +60,9 @@ void forward_transaction(NodeState& node, Session& session, uint32_t partition) 
   append_word(requests, "MULTI");
   for (const StoredCommand& command : more.queued) {
     append_request(requests, command.views());
-    if (command.spec->name != "select") [[likely]]
-      continue;
-    const Result<int> database = selected_database(node, command.args[1]);
-    if (database.ok()) selected = database.value();
+    if (command.spec->name == "select") [[unlikely]] {
+      if (const Result<int> database = selected_database(node, command.args[1]); database.ok()) selected = database.value();
+    }
   }
   append_word(requests, "EXEC");
   const std::string watched = encode_watched(more.watched);

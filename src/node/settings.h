@@ -16,9 +16,9 @@ enum class FsyncPolicy : uint8_t { kEverySecond, kAlways, kNo };
 
 // log-repair: what a start does that finds its log damaged where something acknowledged may stand.
 enum class LogRepair : uint8_t {
-  kRefuse,  // nothing
-  kCut,     // a lone node goes on with what comes before
-  kRejoin,  // a member of a cluster that can do without it becomes another one; a lone node: nothing
+  kRefuse,  // it refuses
+  kCut,     // a lone node goes on with what comes before; a member of a cluster refuses
+  kRejoin,  // a member that the others can do without becomes another one; any other, and a lone node, refuses
 };
 
 // Who may use DEBUG, or change a protected setting.

@@ -181,11 +181,17 @@ Status Recovery::check_reach() {
 
 Error Recovery::lost_snapshot() const {
   if (!snapshot_was_whole_) target_.damaged();
-  return Error(ErrorCode::kCorrupt,
-               std::string(damage_->detail()) +
-                   "; neither an older snapshot nor the log holds all that it held. "
-                   "Restore the directory from a copy, or move this file and the log away "
-                   "to start without their data");
+  std::string text = std::string(damage_->detail()) +
+                     "; neither an older snapshot nor the log holds all that it held. ";
+  if (options_.on_damage != RecoveryOptions::OnDamage::kTell) {
+    text +=
+        "Restore the directory from a copy, or move this file and the log away "
+        "to start without their data";
+  } else if (snapshot_was_whole_) {
+    // Nobody else says more: the disk is not damaged.
+    text += "Restore the directory from a copy";
+  }
+  return Error(ErrorCode::kCorrupt, std::move(text));
 }
 
 // A log that was switched on and whose base was never finished: what it follows is not on this

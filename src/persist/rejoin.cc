@@ -24,7 +24,8 @@ Error damaged() {
   return Error(ErrorCode::kCorrupt,
                std::string(kRejoinFile) +
                    ": damaged, so it is not known which cluster this node is to join, and nothing "
-                   "was changed. Name a node of it with --join, and remove this file");
+                   "was changed. Remove the node that was there from the cluster if it is still a "
+                   "member, and let this one join anew with an empty directory (--join)");
 }
 
 Result<std::optional<Rejoin>> read_rejoin(Disk& disk) {
@@ -64,6 +65,14 @@ Status set_aside(Disk& disk, uint32_t shard, uint64_t former) {
     if (is_of_node(file, shard)) TRY(disk.rename(file, file + suffix));
   }
   return disk.sync_directory();
+}
+
+// While the identity is not the new node's, whatever lies there is the former one's.
+Result<NodeIdentity> begin_in_place(Disk& disk, uint32_t shard, const Rejoin& rejoin) {
+  TRY(const std::optional<NodeIdentity> found, read_identity(disk));
+  if (found && found->id == rejoin.node) return begin_incarnation(disk, rejoin.node);
+  TRY(set_aside(disk, shard, rejoin.former));
+  return begin_identity(disk, rejoin.node);
 }
 
 }  // namespace
@@ -123,18 +132,6 @@ Status remove_rejoin(Disk& disk) {
   TRY(disk.remove(kRejoinFile));
   return disk.sync_directory();
 }
-
-namespace {
-
-// While the identity is not the new node's, whatever lies there is the former one's.
-Result<NodeIdentity> begin_in_place(Disk& disk, uint32_t shard, const Rejoin& rejoin) {
-  TRY(const std::optional<NodeIdentity> found, read_identity(disk));
-  if (found && found->id == rejoin.node) return begin_incarnation(disk, rejoin.node);
-  TRY(set_aside(disk, shard, rejoin.former));
-  return begin_identity(disk, rejoin.node);
-}
-
-}  // namespace
 
 Result<Life> begin_life(Disk& disk, uint32_t shard, uint64_t random) {
   TRY(std::optional<Rejoin> rejoin, read_rejoin(disk));

@@ -116,7 +116,6 @@ class ClusterWorld final : private NetworkHost,
 
   // What is acknowledged from here on must be kept as modes() has it promised: nobody else changes the mode.  Until copies are lost for good.
   void look_at_kept() { looks_at_kept_ = true; }
-  const SimDisk& disk(uint32_t machine) const { return machines_[machine]->disk; }
   // A start of the machine from what its disk would hold, in a process that is thrown away.  Null, and wrong(): it would not start.
   std::unique_ptr<SimNode> start_from_image(uint32_t machine, SimDisk& image, SimDisk::Loss loss);
   // What one sends to the other is lost from here on, until heal().
@@ -136,6 +135,7 @@ class ClusterWorld final : private NetworkHost,
   uint32_t led_by(uint32_t machine) const;
   // Null: it is down.
   SimNode* node(uint32_t machine) { return machines_[machine]->node.get(); }
+  // What the machine has stored; tests may change it.
   SimDisk& disk(uint32_t machine) { return machines_[machine]->disk; }
 
   uint64_t trace() const { return trace_; }
