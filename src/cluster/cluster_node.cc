@@ -173,7 +173,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   if (member == nullptr || member->id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
   if (membership_ == Membership::kJoining || membership_ == Membership::kRefused) return done();  // it asks again
   const auto* const replace = std::get_if<meta::Replace>(&command);
-  if (replace != nullptr && !may_come_in_place_of(replace->former, incoming.node)) return done();  // likewise
+  if (replace != nullptr && !may_come_in_place_of(now, replace->former, incoming.node)) return done();  // likewise
   Link* const guest = peers_.link_of(incoming.connection);
   TRY(const std::string disagreement, disagreement_of(settings, options_, state()));
   if (!disagreement.empty()) {
@@ -198,7 +198,8 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
     return done();
   }
   const ProposalToken token = meta_.propose(command);
-  if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token});
+  const NodeId former = replace == nullptr ? NodeId{0} : replace->former;
+  if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token, .former = former});
   return done();
 }
 
@@ -211,16 +212,21 @@ bool ClusterNode::is_alive_beside(Instant now, NodeId node) {
   return pair != nullptr && pair->received_us() > doubt.since_us + options_.knock_us;
 }
 
-// Not of a cluster that is yet to be founded, nor of a member that is heard: it may have ended a moment ago, which we have not found out yet.
-bool ClusterNode::may_come_in_place_of(NodeId former, NodeId guest) {
-  if (membership_ != Membership::kMember || former == options_.own.id) return false;
+// Not of a cluster that is yet to be founded, nor of a member that is heard: it may have ended a moment ago, which we have not found out yet.  Nor
+// while the plan has no others for what it holds, which may change.
+bool ClusterNode::may_come_in_place_of(Instant now, NodeId former, NodeId guest) {
+  if (membership_ != Membership::kMember || former == options_.own.id || groups_.hears({former})) return false;
   const MemberRecord* const known = state().find(former);
-  const bool is_heard = groups_.hears({former});
-  const bool is_news = std::none_of(knocks_.begin(), knocks_.end(), [&](const Knock& each) { return each.node == guest; });
-  if (!is_heard && is_news && known != nullptr && known->state != MemberState::kRemoved) {
-    note(node_name(guest) + " comes in the place of " + node_name(former) + ", whose log is damaged -> ask the members");
+  if (known == nullptr || known->state == MemberState::kRemoved) return true;
+  const bool asks_already = std::any_of(knocks_.begin(), knocks_.end(), [&](const Knock& each) { return each.node == guest; });
+  const Status may_be = state().may_replace(former);
+  const bool is_to_be_told = may_be.ok() ? !asks_already : now.steady_us >= next_replace_note_us_;
+  if (is_to_be_told) {
+    next_replace_note_us_ = now.steady_us + kComplaintUs;
+    note(node_name(guest) + " comes in the place of " + node_name(former) + ", whose log is damaged -> " +
+         (may_be.ok() ? "ask the members" : "not now: " + std::string(may_be.error().detail())));
   }
-  return !is_heard;
+  return may_be.ok();
 }
 
 // Every proposal was made for somebody: the plan, our address, a guest, the owner.
@@ -238,8 +244,9 @@ void ClusterNode::answer_knock(const MetaGroup::Outcome& outcome) {
   const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
                                   [&](const Knock& each) { return each.token == outcome.token; });
   if (knock == knocks_.end()) return;
-  // It asks again if nobody says anything.
-  Link* const link = outcome.is_known ? peers_.link_of(knock->connection) : nullptr;
+  // It asks again if nobody says anything: also where only the plan of this moment stands against it.
+  const bool is_to_wait = !outcome.status.ok() && knock->former != 0 && !state().may_replace(knock->former).ok();
+  Link* const link = outcome.is_known && !is_to_wait ? peers_.link_of(knock->connection) : nullptr;
   if (link != nullptr) {
     Buffer bytes;
     if (outcome.status.ok()) {
@@ -300,7 +307,7 @@ void ClusterNode::complain_of_silence(Instant now) {
     note("no node of a cluster answers at " + seed_names_ + " (the port for other nodes) -> trying again");
   } else if (options_.in_place_of != 0) {
     note("nobody has let this node in in the place of " + node_name(options_.in_place_of) +
-         " yet, for which more than half of the voting members must be there -> asking again");
+         " yet, for which more than half of the voting members must be there (what else they wait for their logs say) -> asking again");
   } else {
     return;
   }

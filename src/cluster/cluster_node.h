@@ -199,6 +199,7 @@ class ClusterNode final : private GroupsClient {
     ConnectionId connection = 0;
     NodeId node = 0;
     ProposalToken token = 0;
+    NodeId former = 0;   // in whose place it comes; 0: in nobody's
   };
 
   void on_role(raft::GroupId group, const raft::RoleState& role) override;
@@ -225,7 +226,7 @@ class ClusterNode final : private GroupsClient {
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
   bool is_alive_beside(Instant now, NodeId node);
-  bool may_come_in_place_of(NodeId former, NodeId guest);
+  bool may_come_in_place_of(Instant now, NodeId former, NodeId guest);
   void call_at(Instant now, NodeId node, const PeerAddress& address);
   void forget_moved(Instant now);
   void take_recovery_outcome();
@@ -272,6 +273,7 @@ class ClusterNode final : private GroupsClient {
   int64_t next_knock_us_ = kNever;
   std::string seed_names_;                 // whom it was told to join
   int64_t next_complaint_us_ = kNever;     // that nobody answers there
+  int64_t next_replace_note_us_ = INT64_MIN;   // why somebody may not come in another's place
   std::vector<Knock> knocks_;
   struct Moved {
     PeerAddress from;   // as the members know it

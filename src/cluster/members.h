@@ -158,6 +158,9 @@ class ClusterState {
   uint64_t plan_version() const { return plan_version_; }
   // By hand it stays until REBALANCE, or until it is due by a change of members.
   PlanFit plan_fit() const { return plan_fit_; }
+  // Whether another one may come in the place of this member (meta::Replace), as the plan is now: the error says why the member may be the
+  // only one that holds what was acknowledged.
+  Status may_replace(NodeId former) const;
   // The plan names this node.
   bool is_planned(NodeId node) const;
   // Members that were given up, by id (meta::GiveUp).

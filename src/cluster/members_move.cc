@@ -87,22 +87,28 @@ Status ClusterState::move(const meta::Move& command) {
   return done();
 }
 
-// The old one's place in the plan is the new one's, so that nobody else's copies move.  Of two voters either commits alone.
+// Of two voters either commits alone.
+Status ClusterState::may_replace(NodeId former) const {
+  constexpr uint32_t kVotersMin = 3;
+  if (commit_quorum() == 1) return refused("one copy commits (commit-quorum 1), so the damaged one may be the only one that holds what was acknowledged");
+  for (size_t index = 0; index < plan_.size(); ++index) {
+    const std::vector<PlannedReplica>& replicas = plan_[index].replicas;
+    const uint32_t voters = plan_[index].voters;
+    const bool votes = std::any_of(replicas.begin(), replicas.begin() + voters, [&](const PlannedReplica& each) { return each.node == former; });
+    if (votes && voters < kVotersMin) {
+      return refused("the damaged copy of partition " + std::to_string(index) + " may be the only one that holds what was acknowledged");
+    }
+  }
+  return done();
+}
+
+// The old one's place in the plan is the new one's, so that nobody else's copies move.
 Status ClusterState::replace(const meta::Replace& command) {
   const MemberRecord* const former = find(command.former);
   if (former == nullptr) return refused("the node in whose place it comes is none of this cluster");
   if (former->state == MemberState::kRemoved) return enrol({.member = command.member});
   if (find(command.member.id) != nullptr) return refused("it is a member already, and nobody else's place is free");
-  if (commit_quorum() == 1) return refused("one copy commits (commit-quorum 1), so the damaged one may be the only one that holds what was acknowledged");
-  constexpr uint32_t kVotersMin = 3;
-  for (size_t index = 0; index < plan_.size(); ++index) {
-    const auto place = place_of(plan_[index].replicas, command.former);
-    if (place == plan_[index].replicas.end()) continue;
-    const bool votes = place - plan_[index].replicas.begin() < static_cast<std::ptrdiff_t>(plan_[index].voters);
-    if (votes && plan_[index].voters < kVotersMin) {
-      return refused("the damaged copy of partition " + std::to_string(index) + " may be the only one that holds what was acknowledged");
-    }
-  }
+  TRY(may_replace(command.former));
   const MemberState state = former->state;
   TRY(enrol({.member = command.member}));
   for (MemberRecord& member : members_) {
