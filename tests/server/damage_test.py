@@ -6,6 +6,8 @@ from cluster import Cluster, check, connected, wait_whole, write
 from harness import run, wait_until
 
 KEYS = ["key:%d" % number for number in range(300)]
+# Most of what a log holds: in front of it, where the founder's log has no other members yet, damage is refused.
+KEPT = "kept" * 1000
 SYNCED = ("--appendfsync", "always")
 
 
@@ -57,7 +59,7 @@ def comes_back(cluster, index, former):
     now = id_of(node)
     assert now != former and "joins in its place" in node.log(), node.log()[-3000:]
     for each in cluster.nodes:
-        check(each, KEYS, "kept")
+        check(each, KEYS, KEPT)
         assert now in nodes_of(each) and former not in nodes_of(each), nodes_of(each)
         assert sorted(members_of(each)) == sorted(id_of(other) for other in cluster.nodes)
     names = set_aside(node.directory)
@@ -68,7 +70,7 @@ def comes_back(cluster, index, former):
 def test_a_member_whose_log_is_damaged_comes_back_as_another_one(setup):
     cluster = Cluster(setup, 3, *SYNCED)
     wait_whole(cluster.nodes, 3, 60)
-    write(cluster.nodes[0], KEYS, "kept")
+    write(cluster.nodes[0], KEYS, KEPT)
     for index in (1, 0):
         former = id_of(cluster.nodes[index])
         cluster.kill(index)
@@ -80,13 +82,13 @@ def test_a_member_whose_log_is_damaged_comes_back_as_another_one(setup):
         wait_whole(cluster.nodes, 3, 60)
         assert id_of(cluster.nodes[index]) == now
         assert "node.rejoin" not in os.listdir(cluster.nodes[index].directory)
-        write(cluster.nodes[index], KEYS[:10], "kept")
+        write(cluster.nodes[index], KEYS[:10], KEPT)
 
 
 def test_a_damaged_snapshot_is_no_end_either(setup):
     cluster = Cluster(setup, 3, *SYNCED)
     wait_whole(cluster.nodes, 3, 60)
-    write(cluster.nodes[0], KEYS, "kept")
+    write(cluster.nodes[0], KEYS, KEPT)
     with connected(cluster.nodes[2]) as client:
         client.call("BGREWRITEAOF")
     directory = cluster.nodes[2].directory
@@ -101,7 +103,7 @@ def test_a_damaged_snapshot_is_no_end_either(setup):
 def test_a_start_that_is_refused_changes_nothing_and_says_what_can_be_done(setup):
     cluster = Cluster(setup, 3, *SYNCED)
     wait_whole(cluster.nodes, 3, 60)
-    write(cluster.nodes[0], KEYS, "kept")
+    write(cluster.nodes[0], KEYS, KEPT)
     former = id_of(cluster.nodes[2])
     cluster.kill(2)
     directory = cluster.nodes[2].directory
@@ -121,7 +123,7 @@ def test_a_start_that_is_refused_changes_nothing_and_says_what_can_be_done(setup
 def test_of_two_members_none_retires(setup):
     cluster = Cluster(setup, 2, *SYNCED)
     wait_whole(cluster.nodes, 2, 60)
-    write(cluster.nodes[0], KEYS, "kept")
+    write(cluster.nodes[0], KEYS, KEPT)
     cluster.kill(1)
     damage(cluster.nodes[1].directory, 0.9)
     node = cluster.start(1, wait=False)
