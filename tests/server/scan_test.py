@@ -29,11 +29,17 @@ class Churn:
     """Others come and go all the time, so that tables grow and shrink."""
 
     def __init__(self, node):
-        self.client, self.ends, self.done = connected(node), threading.Event(), 0
+        self.client, self.ends, self.done, self.failure = connected(node), threading.Event(), 0, None
         self.thread = threading.Thread(target=self.work)
         self.thread.start()
 
     def work(self):
+        try:
+            self.write()
+        except Exception as error:      # told by stop()
+            self.failure = error
+
+    def write(self):
         for number in itertools.count():
             if self.ends.is_set():
                 return
@@ -50,7 +56,7 @@ class Churn:
         self.ends.set()
         self.thread.join()
         self.client.close()
-        assert self.done > 0
+        assert self.failure is None and self.done > 0, self.failure
 
 
 def test_a_scan_goes_on_at_other_nodes_while_leaders_move_and_die(setup):
