@@ -70,14 +70,15 @@ def test_without_a_policy_writes_are_refused_wherever_they_are_sent(setup):
         written = []
 
         def is_refused():
-            for number in range(100):
-                key = "key:%d" % (len(written) + number)
+            for _ in range(100):
+                key = "key:%d" % len(written)
                 if answer(client, "SET", key, VALUE) == "OK":
                     written.append(key)
             return refusal_of(client, "SET", "more", VALUE) == refusal
         wait_until(is_refused, "a write to be refused")
-        # What is on its way when the node is full comes there as well, and allocators differ in what they say is used.
-        assert 100 <= len(written) <= 12_000, len(written)
+        # Some 3,350 where blocks are as large as what was asked for (the sanitizer's allocator), since the log, which does not count, is taken for
+        # an eighth larger than it is; 2,430 where they are rounded up.  What is on its way when the node is full comes there as well.
+        assert 100 <= len(written) <= 5_000, len(written)
     # Beyond doubt: what a connection takes comes and goes.
     with connected(cluster.nodes[2]) as client:
         assert client.call("CONFIG", "SET", "maxmemory", limit - 500_000) == "OK"
