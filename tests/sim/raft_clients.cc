@@ -177,6 +177,7 @@ void Clients::give_up(uint32_t number) {
     client.numbers[request.group] = 0;
   }
   ++given_up_;
+  if (turns_away_) client.target = raft::NodeId{1 + prng_.below(swarm_.nodes)};
   finish(number);
 }
 

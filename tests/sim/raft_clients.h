@@ -35,6 +35,8 @@ class Clients {
   void on_answer(const Answer& answer);
   // From here on every request is one of quorum level, and a new client a group asks too.
   void only_quorum() { only_quorum_ = true; }
+  // Whoever gives up a request asks another node next: the one that was asked may be gone for good.
+  void turn_away_from_silence() { turns_away_ = true; }
   // No new requests until then; those under way go on.
   void rest_until(int64_t until_us) { rest_until_us_ = std::max(rest_until_us_, until_us); }
   // No new requests any more.
@@ -87,6 +89,7 @@ class Clients {
   std::map<raft::GroupId, uint64_t> answered_in_;
   int64_t rest_until_us_ = 0;
   bool only_quorum_ = false;
+  bool turns_away_ = false;
   bool stopped_ = false;
 };
 

@@ -23,11 +23,16 @@ bool World::is_whole() {
   return true;
 }
 
-// Bit n: node n + 1.  Of each group some member is left.
+// Bit n: node n + 1.  Of each group some member is left that is there by now.
 bool World::can_lose(uint64_t nodes) {
   return std::all_of(before_loss_.begin(), before_loss_.end(), [&](const auto& group) {
     const std::vector<raft::Member> members = group.second.members();
-    return std::any_of(members.begin(), members.end(), [&](const raft::Member& member) { return (nodes >> (member.node.value - 1) & 1) == 0; });
+    return std::any_of(members.begin(), members.end(), [&](const raft::Member& member) {
+      if (((nodes >> (member.node.value - 1)) & 1) != 0) return false;
+      Process* const host = process(member.node);
+      const raft::Core* const core = host == nullptr ? nullptr : host->core(group.first);
+      return core != nullptr && core->options().self.replica == member.replica && !core->configuration().unknown();
+    });
   });
 }
 
@@ -40,6 +45,7 @@ void World::lose_some() {
     for (uint32_t node = 0; node < swarm_.nodes; ++node) lost |= static_cast<uint64_t>(prng_.chance(part)) << node;
   }
   if (!can_lose(lost)) lost = 0;
+  clients_.turn_away_from_silence();
   for (uint32_t node = 0; node < swarm_.nodes; ++node) {
     Computer& computer = computers_[node];
     computer.is_lost = (lost >> node & 1) != 0;
@@ -58,13 +64,19 @@ void World::give_up(uint32_t node) {
   after(node);
 }
 
-// As the partitions of a node do it: who knows no newest configuration says nothing (Partitions::go_on_without).
+// As the partitions of a node do it: who has not heard from all that are left that they know no newer configuration goes on as ever
+// (Partitions::go_on_without).
 std::vector<raft::NodeId> World::given_up(const raft::Core& core) {
-  const auto known = before_loss_.find(core.options().group);
   std::vector<raft::NodeId> nodes;
-  if (known == before_loss_.end() || known->second != core.configuration()) return nodes;
   for (uint32_t node = 0; node < swarm_.nodes; ++node) {
-    if (computers_[node].is_lost) nodes.push_back({node + uint64_t{1}});
+    Computer& computer = computers_[node];
+    if (computer.is_lost) {
+      nodes.push_back({node + uint64_t{1}});
+      continue;
+    }
+    if (computer.process == nullptr) return {};
+    const raft::Core* const other = computer.process->core(core.options().group);
+    if (other != nullptr && other->configuration_at() > core.configuration_at()) return {};
   }
   return nodes;
 }

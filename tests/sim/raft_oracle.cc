@@ -184,8 +184,10 @@ void Oracle::begin_epoch(Group& group, const raft::Core& core) {
   group.needed_at_recovery = UINT32_MAX;
 }
 
-void Oracle::note_state(raft::GroupId id, raft::Index index, uint64_t hash) {
-  Group& group = groups_.at(id);
+void Oracle::note_state(const raft::Core& core, raft::Index index, uint64_t hash) {
+  Group& group = groups_.at(core.options().group);
+  // A follower may be the first to know a part of the log that was chosen, and the other log was another one.
+  if (core.epoch() != group.epoch) return;
   Committed* const entry = find(group, index);
   if (entry == nullptr) return;
   if (!entry->has_state_hash) {
@@ -194,7 +196,7 @@ void Oracle::note_state(raft::GroupId id, raft::Index index, uint64_t hash) {
   } else if (entry->state_hash != hash) {
     char line[120];
     std::snprintf(line, sizeof(line), "I6: states differ: group %" PRIu64 " index %" PRIu64,
-                  id.value, index.value);
+                  core.options().group.value, index.value);
     fail(line);
   }
 }

@@ -42,7 +42,7 @@ class Oracle {
   // Its commit index is beyond `from`.  I2, I3, I12.
   void note_commit(const raft::Core& core, raft::Index from);
   // Its state holds the log up to `index`.  I6, I15.
-  void note_state(raft::GroupId group, raft::Index index, uint64_t hash);
+  void note_state(const raft::Core& core, raft::Index index, uint64_t hash);
   // Its log lost entries; those up to `replaced` are in the snapshot that takes its place.  I3.
   void note_truncated(const raft::Core& core, const std::vector<raft::Entry>& entries,
                       raft::Index replaced);

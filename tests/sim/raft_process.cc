@@ -450,12 +450,11 @@ void Process::take_commits(Replica& replica, const raft::Output& out) {
   if (out.commit_index <= replica.noted_commit) return;
   host_.oracle().note_commit(core, replica.noted_commit);
   replica.noted_commit = out.commit_index;
-  const raft::GroupId group = core.options().group;
   replica.machine.forget_undo(out.commit_index, [&](raft::Index index, uint64_t hash) {
-    host_.oracle().note_state(group, index, hash);
+    host_.oracle().note_state(core, index, hash);
   });
   if (replica.machine.index() <= out.commit_index) {
-    host_.oracle().note_state(group, replica.machine.index(), replica.machine.hash());
+    host_.oracle().note_state(core, replica.machine.index(), replica.machine.hash());
   }
   while (!replica.proposed.empty() && replica.proposed.front().first <= out.commit_index) {
     replica.proposed.pop_front();
