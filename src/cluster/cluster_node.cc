@@ -173,7 +173,7 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
   if (member == nullptr || member->id != incoming.node) return Error(ErrorCode::kCorrupt, "join: not the sender's record");
   if (membership_ == Membership::kJoining || membership_ == Membership::kRefused) return done();  // it asks again
   const auto* const replace = std::get_if<meta::Replace>(&command);
-  if (replace != nullptr && !may_come_in_place_of(now, replace->former, incoming.node)) return done();  // likewise
+  if (replace != nullptr && membership_ != Membership::kMember) return done();  // no cluster is founded for it
   Link* const guest = peers_.link_of(incoming.connection);
   TRY(const std::string disagreement, disagreement_of(settings, options_, state()));
   if (!disagreement.empty()) {
@@ -191,15 +191,20 @@ Status ClusterNode::on_join(Instant now, const Peers::Incoming& incoming) {
     return done();
   }
   doubted_.erase(incoming.node);
+  const MemberRecord* const former = replace == nullptr ? nullptr : state().find(replace->former);
+  if (replace != nullptr && (former == nullptr || former->state != MemberState::kRemoved)) {
+    // Then it asks again.
+    decide_place(now, *replace, guest);
+    return done();
+  }
   const auto known = std::find_if(knocks_.begin(), knocks_.end(),
                                   [&](const Knock& each) { return each.node == incoming.node; });
   if (known != knocks_.end()) {
     known->connection = incoming.connection;
     return done();
   }
-  const ProposalToken token = meta_.propose(command);
-  const NodeId former = replace == nullptr ? NodeId{0} : replace->former;
-  if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token, .former = former});
+  const ProposalToken token = meta_.propose(replace == nullptr ? command : meta::Command(meta::Enrol{*member}));
+  if (token != 0) knocks_.push_back({.connection = incoming.connection, .node = incoming.node, .token = token});
   return done();
 }
 
@@ -212,21 +217,33 @@ bool ClusterNode::is_alive_beside(Instant now, NodeId node) {
   return pair != nullptr && pair->received_us() > doubt.since_us + options_.knock_us;
 }
 
-// Not of a cluster that is yet to be founded, nor of a member that is heard: it may have ended a moment ago, which we have not found out yet.  Nor
-// while the plan has no others for what it holds, which may change.
-bool ClusterNode::may_come_in_place_of(Instant now, NodeId former, NodeId guest) {
-  if (membership_ != Membership::kMember || former == options_.own.id || groups_.hears({former})) return false;
-  const MemberRecord* const known = state().find(former);
-  if (known == nullptr || known->state == MemberState::kRemoved) return true;
-  const bool asks_already = std::any_of(knocks_.begin(), knocks_.end(), [&](const Knock& each) { return each.node == guest; });
-  const Status may_be = state().may_replace(former);
-  const bool is_to_be_told = may_be.ok() ? !asks_already : now.steady_us >= next_replace_note_us_;
-  if (is_to_be_told) {
-    next_replace_note_us_ = now.steady_us + kComplaintUs;
-    note(node_name(guest) + " comes in the place of " + node_name(former) + ", whose log is damaged -> " +
-         (may_be.ok() ? "ask the members" : "not now: " + std::string(may_be.error().detail())));
+// The former one may be the only one that holds what was acknowledged, or is not gone at all: it may have ended a moment ago, which we have not
+// found out yet.  A leader elsewhere holds all that was committed.
+Status ClusterNode::may_be_replaced(NodeId former) const {
+  if (former == options_.own.id || groups_.hears({former})) return Error(ErrorCode::kInvalidArgument, "it is heard still");
+  TRY(state().may_replace(former));
+  for (uint32_t partition = 0; partition < options_.partitions; ++partition) {
+    const auto leader = groups_.known_leader(group_of_partition(partition));
+    if (leader && leader->value != former) continue;
+    return Error(ErrorCode::kInvalidArgument, "partition " + std::to_string(partition) + " has no leader without it");
   }
-  return may_be.ok();
+  return done();
+}
+
+// The leader of the members decides it, and at once: a proposal that waits could be about a node that is back.
+void ClusterNode::decide_place(Instant now, const meta::Replace& replace, Link* guest) {
+  if (!meta_.may_decree({replace.former})) return;
+  if (state().find(replace.former) == nullptr) {
+    if (guest != nullptr) guest->add(kNotWelcome, "the node in whose place it comes is none of this cluster");
+    return;
+  }
+  const Status may_be = may_be_replaced(replace.former);
+  if (may_be.ok() || now.steady_us >= next_replace_note_us_) {
+    next_replace_note_us_ = now.steady_us + kComplaintUs;
+    note(node_name(replace.member.id) + " comes in the place of " + node_name(replace.former) + ", whose log is damaged -> " +
+         (may_be.ok() ? "let it in" : "not now: " + std::string(may_be.error().detail())));
+  }
+  if (may_be.ok()) meta_.decree(now, replace);
 }
 
 // Every proposal was made for somebody: the plan, our address, a guest, the owner.
@@ -244,9 +261,7 @@ void ClusterNode::answer_knock(const MetaGroup::Outcome& outcome) {
   const auto knock = std::find_if(knocks_.begin(), knocks_.end(),
                                   [&](const Knock& each) { return each.token == outcome.token; });
   if (knock == knocks_.end()) return;
-  // It asks again if nobody says anything: also where only the plan of this moment stands against it.
-  const bool is_to_wait = !outcome.status.ok() && knock->former != 0 && !state().may_replace(knock->former).ok();
-  Link* const link = outcome.is_known && !is_to_wait ? peers_.link_of(knock->connection) : nullptr;
+  Link* const link = outcome.is_known ? peers_.link_of(knock->connection) : nullptr;  // it asks again if nobody says anything
   if (link != nullptr) {
     Buffer bytes;
     if (outcome.status.ok()) {
@@ -307,7 +322,7 @@ void ClusterNode::complain_of_silence(Instant now) {
     note("no node of a cluster answers at " + seed_names_ + " (the port for other nodes) -> trying again");
   } else if (options_.in_place_of != 0) {
     note("nobody has let this node in in the place of " + node_name(options_.in_place_of) +
-         " yet, for which more than half of the voting members must be there (what else they wait for their logs say) -> asking again");
+         " yet, which the leader of the members does once every partition has a leader (what else it waits for its log says) -> asking again");
   } else {
     return;
   }

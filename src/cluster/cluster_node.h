@@ -199,7 +199,6 @@ class ClusterNode final : private GroupsClient {
     ConnectionId connection = 0;
     NodeId node = 0;
     ProposalToken token = 0;
-    NodeId former = 0;   // in whose place it comes; 0: in nobody's
   };
 
   void on_role(raft::GroupId group, const raft::RoleState& role) override;
@@ -226,7 +225,8 @@ class ClusterNode final : private GroupsClient {
   void take_meta_outcomes();
   void answer_knock(const MetaGroup::Outcome& outcome);
   bool is_alive_beside(Instant now, NodeId node);
-  bool may_come_in_place_of(Instant now, NodeId former, NodeId guest);
+  Status may_be_replaced(NodeId former) const;
+  void decide_place(Instant now, const meta::Replace& replace, Link* guest);
   void call_at(Instant now, NodeId node, const PeerAddress& address);
   void forget_moved(Instant now);
   void take_recovery_outcome();

@@ -20,7 +20,7 @@ static_assert(raft::kLearnersMax >= placement::kMembersMax);
 Error damaged(std::string_view what) { return Error(ErrorCode::kCorrupt, "meta group: " + std::string(what)); }
 
 bool is_decree(const meta::Command& command) {
-  return std::holds_alternative<meta::GiveUp>(command) || std::holds_alternative<meta::SetDead>(command);
+  return std::holds_alternative<meta::GiveUp>(command) || std::holds_alternative<meta::SetDead>(command) || std::holds_alternative<meta::Replace>(command);
 }
 
 }  // namespace

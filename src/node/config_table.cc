@@ -347,7 +347,7 @@ constexpr Setting kTable[] = {
     {.name = "appendonly", .type = kBool, .initial = "yes", .is_cluster_wide = true, .assign = to<&NodeSettings::appendonly>},
     {.name = "appendfsync", .type = kEnum, .initial = "everysec", .choices = "everysec, always, no",
      .is_cluster_wide = true, .assign = to_fsync},
-    {.name = "log-repair", .type = kEnum, .initial = "rejoin", .choices = "refuse, cut, rejoin",
+    {.name = "log-repair", .type = kEnum, .initial = "refuse", .choices = "refuse, cut, rejoin",
      .immutable = true, .assign = to_log_repair},
     {.name = "appendfilename", .initial = "appendonly.aof", .immutable = true, .has_no_effect = true},
     {.name = "appenddirname", .initial = "appendonlydir", .immutable = true, .has_no_effect = true},

@@ -10,6 +10,7 @@
 #include "cluster/cluster_node.h"
 #include "node/host.h"
 #include "node/state.h"
+#include "persist/log_format.h"
 #include "persist/rejoin.h"
 
 namespace quorate {
@@ -67,9 +68,22 @@ Result<std::vector<Rejoin::Address>> others(const Known& known, NodeId self) {
   return addresses;
 }
 
-Result<Rejoin> retirement(NodeState& node, std::optional<GroupRecovery> readable) {
+// A disk that damages one log after the other is looked at by somebody, and nothing that was set aside is written over.
+Status check_first(Disk& disk) {
+  constexpr std::string_view kIdentity = "node.identity.";
+  TRY(const std::vector<std::string> files, disk.list());
+  for (const std::string& file : files) {
+    if (file.starts_with(kIdentity) && file.ends_with(kDamagedSuffix)) {
+      return cannot("a node has retired here before (" + file + "): look at the disk, and put away what was set aside");
+    }
+  }
+  return done();
+}
+
+Result<Rejoin> retirement(NodeState& node, Disk& disk, std::optional<GroupRecovery> readable) {
   const NodeId self = node.identity.id;
   if (self == 0) return cannot("it is only read here");
+  TRY(check_first(disk));
   TRY(const Known known, known_of(std::move(readable), node.store.partition_count()));
   if (known.groups.at(meta_group(node.store.partition_count())).replica.value != self) return cannot("the log belongs to another node than node.identity says");
   TRY(std::vector<Rejoin::Address> members, others(known, self));
@@ -95,7 +109,7 @@ Error answer_damage(NodeState& node, Disk& disk, std::optional<GroupRecovery> re
                                  std::string(kByRejoining));
     case LogRepair::kRejoin: break;
   }
-  const Result<Rejoin> rejoin = retirement(node, std::move(readable));
+  const Result<Rejoin> rejoin = retirement(node, disk, std::move(readable));
   if (!rejoin.ok()) {
     return refusal(damage, "It does not come back as another node by itself (log-repair rejoin), since " + std::string(rejoin.error().detail()) +
                                ". Restore the directory from a copy of the time when the node ended. If the others hold all that it held, remove this node there "

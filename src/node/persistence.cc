@@ -245,10 +245,10 @@ void step_shutdown(NodeState& node) {
 
 uint64_t random_nonzero(NodeState& node) { return node.store.random().next() | 1; }
 
-// A log of a node in company is never cut: it holds votes.
+// A log of a node in company is never cut: it holds votes, which matter to nobody where it is only read.
 RecoveryOptions::OnDamage on_damage(const NodeState& node, LogOwner owner) {
   if (node.mistakes.cuts_damaged_logs) return RecoveryOptions::OnDamage::kCut;
-  if (owner == LogOwner::kCompany) return RecoveryOptions::OnDamage::kTell;
+  if (owner == LogOwner::kCompany && node.identity.id != 0) return RecoveryOptions::OnDamage::kTell;
   return node.settings.log_repair == LogRepair::kCut ? RecoveryOptions::OnDamage::kCut : RecoveryOptions::OnDamage::kRefuse;
 }
 

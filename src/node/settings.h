@@ -64,7 +64,7 @@ struct NodeSettings {
   // ---- durability --------------------------------------------------------------------------------------
   bool appendonly = true;
   FsyncPolicy appendfsync = FsyncPolicy::kEverySecond;
-  LogRepair log_repair = LogRepair::kRejoin;
+  LogRepair log_repair = LogRepair::kRefuse;
   std::vector<SavePoint> save;
   std::string dbfilename = "dump.rdb";
   bool stop_writes_on_bgsave_error = true;

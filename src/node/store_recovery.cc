@@ -18,7 +18,9 @@ class StoreTarget final : public RecoveryTarget {
       : store_(store), result_(result), loader_(store), applier_(store, target) {}
 
   void forget() override {
-    if (result_.groups) forgotten_groups_ = std::exchange(result_.groups, std::nullopt);
+    // Of several damaged snapshots the newest tells most.
+    if (result_.groups && !forgotten_groups_) forgotten_groups_ = std::move(result_.groups);
+    result_.groups.reset();
     loader_.forget();
     for (int index = 0; index < store_.database_count(); ++index) store_.database(index).clear();
     result_.last_unix_ms = 0;

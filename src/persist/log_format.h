@@ -82,6 +82,7 @@ std::string segment_name(uint32_t shard, uint64_t first_sequence);
 // "shard0-00000000000000a1.snapshot": stands for every record below the number.
 std::string snapshot_name(uint32_t shard, uint64_t sequence);
 constexpr std::string_view kTemporarySuffix = ".tmp";
+inline constexpr std::string_view kDamagedSuffix = ".damaged";  // set aside, and never read
 
 struct ParsedName {
   enum class Kind : uint8_t { kSegment, kSnapshot, kTemporary };

@@ -125,7 +125,10 @@ Result<SegmentReader::Damage> SegmentReader::classify_damage(uint64_t sequence) 
     for (; at + RecordHeader::kSize <= bytes.size(); ++at) {
       if (bytes[at] != 'Q') continue;
       const auto header = RecordHeader::decode(bytes.substr(at));
-      if (!header || header->sequence < sequence) continue;
+      if (!header || header->sequence < sequence || header->synced >= header->sequence) continue;
+      // More records than there is room for do not lie in between: what a client has written may look like a header.
+      const uint64_t room = (offset_ + at - start) / RecordHeader::kSize;
+      if (sequence != 0 && header->sequence - sequence > room) continue;
       damage.header_follows = damage.header_follows || header->sequence > sequence;
       if (!damage.kind) damage.kind = header->kind;
       damage.synced = std::max(damage.synced, header->synced);

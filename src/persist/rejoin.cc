@@ -17,7 +17,6 @@ namespace {
 constexpr std::string_view kMagic("QRTJOIN\x01", 8);
 constexpr uint64_t kSeed = 0x6e6f64656a6f696e;
 constexpr std::string_view kOwnPrefix = "node.";
-constexpr std::string_view kDamagedSuffix = ".damaged";
 
 Error damaged() {
   // Without it the node would not know whom to join, and would found a cluster of its own.

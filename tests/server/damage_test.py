@@ -8,7 +8,7 @@ from harness import run, wait_until
 KEYS = ["key:%d" % number for number in range(300)]
 # Most of what a log holds: in front of it, where the founder's log has no other members yet, damage is refused.
 KEPT = "kept" * 1000
-SYNCED = ("--appendfsync", "always")
+SYNCED = ("--appendfsync", "always", "--log-repair", "rejoin")
 
 
 def id_of(node):

@@ -25,7 +25,7 @@ std::string ClusterWorld::config(uint32_t number) const {
   const bool starts_otherwise = swarm_.lone_mode && number == 0 && !is_told_alone_;
   const raft::Durability mode = starts_otherwise ? *swarm_.lone_mode : swarm_.first_mode();
   std::string text = mode == raft::Durability::kMemory ? "appendonly no\n" : "appendonly yes\n";
-  text += "save \"\"\nprotected-mode no\nport 7001\n";
+  text += "save \"\"\nprotected-mode no\nport 7001\nlog-repair rejoin\n";
   text += "databases " + std::to_string(swarm_.databases) + "\n";
   text += "appendfsync " + (starts_otherwise && mode == raft::Durability::kOs ? "everysec" : swarm_.appendfsync) + "\n";
   text += "partitions " + std::to_string(swarm_.partitions) + "\n";

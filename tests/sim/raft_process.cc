@@ -155,7 +155,6 @@ void Process::give_up() {
   for (const auto& [group, replica] : replicas_) groups.push_back(group);
   for (const raft::GroupId group : groups) {
     if (is_dead_) return;
-    hear_leader(group);
     const Replica* const replica = find(group);
     if (replica == nullptr) continue;
     step(group, raft::in::GiveUp{.nodes = host_.given_up(*replica->core)});
@@ -200,7 +199,6 @@ void Process::on_timer() {
     if (replica.core->deadline() <= now_us) due.push_back(group);
   }
   for (const raft::GroupId group : due) {
-    hear_leader(group);
     step(group, raft::in::Timeout{});
   }
   if (loaded_at_us_ <= now_us) {
@@ -244,7 +242,6 @@ void Process::on_parcel(raft::NodeId from, raft::Incarnation incarnation, const 
     note_incarnation(from, incarnation);
     if (const auto* const message = std::get_if<raft::Message>(&parcel)) {
       if (find_or_create(message->group, message->to.replica) == nullptr) return;
-      if (std::holds_alternative<raft::RequestVote>(message->body)) hear_leader(message->group);
       step(message->group, raft::in::Receive{*message});
     } else if (const auto* const snapshot = std::get_if<SnapshotParcel>(&parcel)) {
       Replica* const replica = find_or_create(snapshot->group, snapshot->to.replica);
@@ -807,18 +804,13 @@ std::vector<beats::Led> Process::led_towards(raft::NodeId peer) const {
   return led;
 }
 
-// The newest beat of the leader's node, before an input that may lead to a vote.
-void Process::hear_leader(raft::GroupId group) {
-  Replica* const replica = find(group);
-  if (replica == nullptr) return;
-  const raft::RoleState state = replica->core->role_state();
-  if (!state.leader || !pairs_.contains(state.leader->node)) return;
-  const beats::Pair& pair = *pairs_.at(state.leader->node);
-  if (pair.received_us() <= replica->leader_heard_us) return;
-  for (const beats::Led& led : pair.peer_leads()) {
-    if (led.group != group) continue;
-    replica->leader_heard_us = pair.received_us();
-    step(group, raft::in::LeaderHeard{led.leader, led.term, pair.received_us()});
+// With every beat, also where nothing is to be judged anew: the echo that leaves confirms, so whoever asks around meanwhile is to know of it.
+void Process::hear_leaders(raft::NodeId peer) {
+  const beats::Pair& pair = *pairs_.at(peer);
+  const std::vector<beats::Led> told(pair.peer_leads().begin(), pair.peer_leads().end());
+  for (const beats::Led& led : told) {
+    if (is_dead_) return;
+    if (find(led.group) != nullptr) step(led.group, raft::in::LeaderHeard{led.leader, led.term, pair.received_us()});
   }
 }
 
@@ -854,14 +846,10 @@ void Process::take_pair(raft::NodeId peer, beats::Output& out) {
     if (dies()) return;
     host_.send(options_.node, peer, packet);
   }
+  if (out.heard) hear_leaders(peer);
   if (out.judge_wanted) {
     std::vector<raft::GroupId> not_confirmed;
     for (const beats::Led& led : out.judge) {
-      // (Not noted in leader_heard_us: who leads no longer must not hide the beats of who does.)
-      if (find(led.group) != nullptr) {
-        const int64_t received_us = pairs_.at(peer)->received_us();
-        step(led.group, raft::in::LeaderHeard{led.leader, led.term, received_us});
-      }
       const Replica* const still = find(led.group);
       const bool confirms = still != nullptr && still->core->confirms(led.leader, led.term);
       if (!confirms) not_confirmed.push_back(led.group);
@@ -891,8 +879,7 @@ void Process::take_pair(raft::NodeId peer, beats::Output& out) {
   }
   if (out.silent) {
     for (auto& [group, replica] : replicas_) {
-      hear_leader(group);
-      step(group, raft::in::PeerSilent{peer, *out.silent});
+        step(group, raft::in::PeerSilent{peer, *out.silent});
     }
   }
 }

@@ -168,7 +168,6 @@ class Process {
     std::vector<HeldRead> reads;
     std::vector<OutgoingSnapshot> snapshots;
     const SnapshotParcel* incoming = nullptr;  // during the step that may install it
-    int64_t leader_heard_us = INT64_MIN;       // what the core was told last
     raft::Index noted_commit;
     raft::Index noted_state;
     std::deque<std::pair<raft::Index, int64_t>> proposed;  // when, oldest first
@@ -221,7 +220,7 @@ class Process {
   void refuse(Replica& replica, const GroupRequest& request);
 
   void end_turn();
-  void hear_leader(raft::GroupId group);
+  void hear_leaders(raft::NodeId peer);
   void feed_pair(raft::NodeId peer, const beats::Input& input);
   void take_pair(raft::NodeId peer, beats::Output& out);
   void tell_led();
