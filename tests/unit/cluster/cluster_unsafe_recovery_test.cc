@@ -14,6 +14,7 @@ namespace {
 // Asks `node`; what it answers at once, or once it is decided: empty is +OK.
 std::string recover_without(World& world, NodeId node, std::vector<NodeId> lost, WithoutCopies without_copies = WithoutCopies::kRefuse) {
   const int64_t until_us = world.now.steady_us + 5'000'000;
+  world.at(node).take_outcomes();   // of earlier wishes
   const Result<ProposalToken> token = world.at(node).recover_without(world.now, std::move(lost), without_copies, until_us);
   if (!token.ok()) return std::string(token.error().detail());
   std::vector<MetaGroup::Outcome> outcomes;
