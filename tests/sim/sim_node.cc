@@ -56,7 +56,7 @@ Status SimNode::recover() {
   TRY(configuration_.load(directives));
   store_settings_.pieces_from = options_.pieces_from;
   Status recovered = begin();
-  if (recovered.ok() || !node_->has_retired()) return recovered;
+  if (recovered.ok() || node_ == nullptr || !node_->has_retired()) return recovered;
   return begin();
 }
 
