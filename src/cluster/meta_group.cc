@@ -183,9 +183,11 @@ void MetaGroup::apply_committed() {
   raft::Core* const core = groups_.find(group());
   bool has_applied = false;
   while (!is_stuck_ && applied_ < committed_ && core->log().has(raft::next(applied_))) {
-    apply(core->log().at(raft::next(applied_)));
+    const raft::Entry& entry = core->log().at(raft::next(applied_));
+    apply(entry);
     if (is_stuck_) break;
     applied_ = raft::next(applied_);
+    if (behind_ && (applied_ >= behind_->index || entry.term >= behind_->term)) behind_.reset();
     has_applied = true;
   }
   if (has_applied) core->note_applied(applied_);
@@ -262,7 +264,7 @@ Status MetaGroup::receive_snapshot(Instant now, NodeId from, std::string_view by
   if (state.partitions() != options_.partitions || !state.is_founded()) return damaged("a snapshot of another cluster");
   if (!is_started()) return done();
   if (state.cluster() != state_.cluster()) return damaged("a snapshot of another cluster");
-  received_ = {.last = mark.last.index, .state = std::move(state)};
+  received_ = {.last = mark.last.index, .term = term, .state = std::move(state)};
   groups_.step(now, group(), raft::in::SnapshotReceived{.from = sender, .term = term, .mark = std::move(mark)});
   received_.reset();
   return done();
@@ -270,6 +272,10 @@ Status MetaGroup::receive_snapshot(Instant now, NodeId from, std::string_view by
 
 void MetaGroup::on_install(const raft::SnapshotMark& mark) {
   CHECK(received_ && received_->last == mark.last.index);
+  // In a later recovery epoch it may be of before what this node has gone by: a replica that was dropped since is planned in it.
+  const raft::Index known = std::max({applied_, expected_ ? expected_index_ : raft::Index(), behind_ ? behind_->index : raft::Index()});
+  behind_.reset();
+  if (mark.last.index < known && mark.last.term < received_->term) behind_ = {.index = known, .term = received_->term};
   state_ = std::move(received_->state);
   expected_.reset();
   is_stuck_ = false;

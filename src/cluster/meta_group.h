@@ -74,8 +74,9 @@ class MetaGroup {
   // The members of address_book().  Who was away while the group moved on, and hears none of those that lead it now, connects with whom
   // others have told it as well, and hears their beats.  Nobody is left out because of it.
   std::vector<MemberRecord> members_to_call() const;
-  // state() is older than what this node knew before it was started: nothing may be done by it that was not done then.
-  bool is_catching_up() const { return expected_.has_value(); }
+  // state() is older than what this node knew before it was started, or before it got a state in the place of its log: nothing may be done by
+  // it that was not done then.
+  bool is_catching_up() const { return expected_.has_value() || behind_.has_value(); }
   // This node leads the group and is its only voter, and others are about to be voters, one of which could lead then.
   bool is_about_to_share_votes() const;
   // Grows with every change of members_to_call() and of state().
@@ -130,6 +131,7 @@ class MetaGroup {
   };
   struct ReceivedSnapshot {
     raft::Index last;
+    raft::Term term;   // of who sends it
     ClusterState state;
   };
 
@@ -175,6 +177,12 @@ class MetaGroup {
   ClusterState state_;
   std::optional<ClusterState> expected_;   // state_ with the tail that the log had at the start; until what is left of that is applied
   raft::Index expected_index_;
+  // What was known when a state came that is older: until that is applied again, or all that its leader was elected with.
+  struct Behind {
+    raft::Index index;
+    raft::Term term;   // of the leader
+  };
+  std::optional<Behind> behind_;
   std::optional<Book> told_by_member_;     // newer than both
   std::optional<Book> told_by_stranger_;   // newer than all three
   bool hears_leader_ = true;

@@ -59,7 +59,9 @@ void ClusterArranger::heal() {
 void ClusterArranger::restore() {
   is_restoring_ = !unanswered_.empty();
   if (!is_restoring_) return;
-  send(*unanswered_.begin(), settings(swarm_.replication, 0));
+  // One that was asked may wait for what only the others can set.
+  const uint32_t machine = prng_.chance(0.5) ? *unanswered_.begin() : static_cast<uint32_t>(prng_.below(host_.machine_count()));
+  send(machine, settings(swarm_.replication, 0));
 }
 
 void ClusterArranger::send(uint32_t machine, const Words& words) {

@@ -207,7 +207,8 @@ void Oracle::note_truncated(const raft::Core& core, const std::vector<raft::Entr
   for (const raft::Entry& entry : entries) {
     if (entry.index <= replaced) continue;
     const Committed* const known = find(group, entry.index);
-    const bool is_committed = known != nullptr && known->chain == entry.chain;
+    // By the word of a leader of before that commit it may go: then this replica is not one of those that made it.
+    const bool is_committed = known != nullptr && known->chain == entry.chain && core.term() >= known->in_term;
     if (is_committed && core.epoch() == group.epoch) {
       fail(text_of("I3: a committed entry was truncated", core, entry.index));
     }
