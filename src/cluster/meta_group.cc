@@ -192,6 +192,8 @@ void MetaGroup::apply_committed() {
   }
   if (has_applied) core->note_applied(applied_);
   if (!expected_ || (applied_ < expected_index_ && core->last_index() >= expected_index_)) return;
+  // The log was given up for that of a later recovery epoch, of which a state comes.
+  if (core->last_index() < applied_) return;
   // What is left of a tail whose end was truncated may be committed, and more than this process has applied again.
   std::vector<raft::Entry> tail;
   for (raft::Index index = raft::next(applied_); core->log().has(index); index = raft::next(index)) tail.push_back(core->log().at(index));
