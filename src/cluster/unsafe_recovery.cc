@@ -46,12 +46,13 @@ Status check_group(const raft::Core& core, const std::vector<raft::NodeId>& gone
 
 bool contains(const std::vector<raft::NodeId>& nodes, raft::NodeId node) { return std::find(nodes.begin(), nodes.end(), node) != nodes.end(); }
 
-// A voter that does not vote: it has stopped, or may have forgotten what it acknowledged and knows of no leader who could tell it that
-// (`leader`: who is heard to lead it).
+// `leader`: who is heard to lead a group.
+bool is_led(std::optional<raft::NodeId> leader, const std::vector<raft::NodeId>& gone) { return leader && !contains(gone, *leader); }
+
+// A voter that does not vote: it has stopped, or may have forgotten what it acknowledged and knows of no leader who could tell it that.
 bool is_mute(const raft::Core& core, std::optional<raft::NodeId> leader, const std::vector<raft::NodeId>& gone) {
   if (!core.configuration().is_voter(core.options().self.replica)) return false;
-  const bool is_led = leader && !contains(gone, *leader);
-  return core.failed() || (core.standing() == raft::Standing::kRecovering && !is_led);
+  return core.failed() || (core.standing() == raft::Standing::kRecovering && !is_led(leader, gone));
 }
 
 }  // namespace
@@ -372,9 +373,7 @@ bool UnsafeRecovery::votes_decide() const {
   const std::vector<raft::NodeId> gone = typed(attempt_->nodes);
   if (!raft::can_elect_without(groups_.find(meta_.group())->configuration(), gone)) return true;
   const auto mutes = attempt_->mutes.find(meta_.group());
-  const auto leader = groups_.known_leader(meta_.group());
-  const bool is_led = leader && !contains(gone, *leader);
-  return !is_led && mutes != attempt_->mutes.end() && mutes->second.are_too_many();
+  return !is_led(groups_.known_leader(meta_.group()), gone) && mutes != attempt_->mutes.end() && mutes->second.are_too_many();
 }
 
 void UnsafeRecovery::allow(meta::GiveUp named, int64_t until_us) {

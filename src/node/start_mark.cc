@@ -6,7 +6,7 @@
 #include <iterator>
 #include <utility>
 
-#include "persist/log_format.h"
+#include "persist/replace_now.h"
 #include "util/check.h"
 #include "util/hash.h"
 #include "util/varint.h"
@@ -30,12 +30,7 @@ Result<std::optional<StartMark>> read_mark(Disk& disk) {
 }
 
 Status write_mark(Disk& disk, const StartMark& mark) {
-  const std::string temporary = std::string(kMarkFile) + std::string(kTemporarySuffix);
-  TRY(disk.create(temporary));
-  TRY(disk.append(temporary, encode(mark)));
-  TRY(disk.sync(temporary));
-  TRY(disk.rename(temporary, kMarkFile));
-  return disk.sync_directory();
+  return replace_now(disk, kMarkFile, encode(mark));
 }
 
 bool is_known(const BootId& boot_id) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "persist/log_format.h"
+#include "persist/replace_now.h"
 #include "util/hash.h"
 #include "util/varint.h"
 
@@ -55,12 +55,7 @@ Error damaged() {
 }
 
 Status write_identity(Disk& disk, const NodeIdentity& identity) {
-  const std::string temporary = std::string(kIdentityFile) + std::string(kTemporarySuffix);
-  TRY(disk.create(temporary));
-  TRY(disk.append(temporary, encode(identity)));
-  TRY(disk.sync(temporary));
-  TRY(disk.rename(temporary, kIdentityFile));
-  return disk.sync_directory();
+  return replace_now(disk, kIdentityFile, encode(identity));
 }
 
 }  // namespace

@@ -12,6 +12,12 @@ namespace quorate {
 
 namespace {
 
+// It is more than a tail that nobody was promised.  `sequence`: of the first record that cannot be
+// read; nothing: the segment's header cannot.
+bool is_proven(const SegmentReader::Damage& behind, std::optional<uint64_t> sequence) {
+  return sequence ? behind.synced >= *sequence : behind.header_follows || behind.synced > 0;
+}
+
 class Recovery {
  public:
   Recovery(Disk& disk, const RecoveryOptions& options, RecoveryTarget& target)
@@ -261,7 +267,7 @@ Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
   const std::string file = name_of(index);
   const uint64_t offset = reader.offset();
   TRY(const SegmentReader::Damage damage, reader.classify_damage(reader.next_sequence()));
-  const bool proven = !is_last(index) || damage.synced >= reader.next_sequence();
+  const bool proven = !is_last(index) || is_proven(damage, reader.next_sequence());
   if (!proven) {
     note(file + ": torn record at byte " + std::to_string(offset) + " -> cut " +
          std::to_string(reader.size() - offset) + " bytes that nobody was promised");
@@ -272,7 +278,7 @@ Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
   }
   // What is set aside keeps its bytes for whoever wants to look.
   for (size_t later = segments_.size() - 1; later > index; --later) {
-    TRY(disk_.rename(name_of(later), name_of(later) + ".damaged"));
+    TRY(disk_.rename(name_of(later), name_of(later) + std::string(kDamagedSuffix)));
     segments_.pop_back();
   }
   note(file + ": damaged record at byte " + std::to_string(offset) + " -> cut as told");
@@ -284,17 +290,17 @@ Status Recovery::handle_damage(SegmentReader& reader, size_t index) {
 // cannot be read means a crash while the segment was made, unless records follow.
 Status Recovery::bad_segment_header(SegmentReader& reader, size_t index) {
   TRY(const SegmentReader::Damage damage, reader.classify_damage(0));
-  const bool proven = !is_last(index) || damage.header_follows || damage.synced > 0;
+  const bool proven = !is_last(index) || is_proven(damage, std::nullopt);
   if (proven && options_.on_damage != RecoveryOptions::OnDamage::kCut) {
     return refuse(name_of(index), 0, "a damaged segment header");
   }
   for (size_t later = segments_.size() - 1; later > index; --later) {
-    TRY(disk_.rename(name_of(later), name_of(later) + ".damaged"));
+    TRY(disk_.rename(name_of(later), name_of(later) + std::string(kDamagedSuffix)));
     segments_.pop_back();
   }
   note(name_of(index) + ": unfinished header -> segment removed");
   if (proven) {
-    TRY(disk_.rename(name_of(index), name_of(index) + ".damaged"));
+    TRY(disk_.rename(name_of(index), name_of(index) + std::string(kDamagedSuffix)));
     segments_.pop_back();
     return done();
   }
@@ -414,8 +420,8 @@ Status Recovery::clean() {
     }
   }
   for (const std::string& file : damaged_) {
-    note(file + ": the log holds what it held -> set aside as " + file + ".damaged");
-    TRY(disk_.rename(file, file + ".damaged"));
+    note(file + ": the log holds what it held -> set aside as " + file + std::string(kDamagedSuffix));
+    TRY(disk_.rename(file, file + std::string(kDamagedSuffix)));
   }
   if (!damaged_.empty()) TRY(disk_.sync_directory());
   for (const std::string& file : leftovers_) {
@@ -464,7 +470,7 @@ Result<ShardFiles> files_of_shard(Disk& disk, uint32_t shard) {
 }
 
 // Nothing: the segment has no record that stays.  All are of one kind, so where the first is damaged,
-// and that is no tail, those behind it tell.  (As Recovery::handle_damage and bad_segment_header judge.)
+// and that is no tail, those behind it tell.
 enum class SegmentPlace : uint8_t { kLast, kEarlier };
 Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::string& file,
                                                      SegmentPlace place) {
@@ -476,10 +482,9 @@ Result<std::optional<RecordHeader::Kind>> first_kind(Disk& disk, const std::stri
     TRY(const SegmentReader::Outcome outcome, reader.next(header, entries));
     if (outcome == SegmentReader::Outcome::kRecord) return std::optional(header.kind);
   }
-  const uint64_t sequence = whole ? reader.next_sequence() : 0;
-  TRY(const SegmentReader::Damage behind, reader.classify_damage(sequence));
-  const bool is_proven = whole ? behind.synced >= sequence : behind.header_follows || behind.synced > 0;
-  if (place == SegmentPlace::kLast && !is_proven) return std::optional<RecordHeader::Kind>();
+  const std::optional<uint64_t> sequence = whole ? std::optional(reader.next_sequence()) : std::nullopt;
+  TRY(const SegmentReader::Damage behind, reader.classify_damage(sequence.value_or(0)));
+  if (place == SegmentPlace::kLast && !is_proven(behind, sequence)) return std::optional<RecordHeader::Kind>();
   return behind.kind;
 }
 

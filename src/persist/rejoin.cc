@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "persist/log_format.h"
+#include "persist/replace_now.h"
 #include "util/hash.h"
 #include "util/varint.h"
 
@@ -119,12 +120,7 @@ std::optional<Rejoin> decode_rejoin(std::string_view bytes) {
 }
 
 Status write_rejoin(Disk& disk, const Rejoin& rejoin) {
-  const std::string temporary = std::string(kRejoinFile) + std::string(kTemporarySuffix);
-  TRY(disk.create(temporary));
-  TRY(disk.append(temporary, encode(rejoin)));
-  TRY(disk.sync(temporary));
-  TRY(disk.rename(temporary, kRejoinFile));
-  return disk.sync_directory();
+  return replace_now(disk, kRejoinFile, encode(rejoin));
 }
 
 Status remove_rejoin(Disk& disk) {

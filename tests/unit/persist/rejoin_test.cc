@@ -11,6 +11,7 @@
 #include "persist/log_format.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/unit/hex.h"
+#include "tests/unit/persist/dying_disk.h"
 #include "util/prng.h"
 
 namespace quorate {
@@ -132,39 +133,6 @@ TEST(Rejoin, on_a_full_disk_nobody_begins_without_an_identity) {
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again.value().identity.id, 9u);
 }
-
-// Carries out so many renames and syncs of the directory, then the process is gone.
-class DyingDisk final : public Disk {
- public:
-  DyingDisk(Disk& disk, uint64_t changes) : disk_(disk), left_(changes) {}
-  Result<std::vector<std::string>> list() override { return disk_.list(); }
-  Result<uint64_t> size(std::string_view file) override { return disk_.size(file); }
-  Status read(std::string_view file, uint64_t offset, size_t count, Buffer& out) override {
-    return disk_.read(file, offset, count, out);
-  }
-  Status create(std::string_view file) override { return may() ? disk_.create(file) : gone(); }
-  Status append(std::string_view file, std::string_view bytes) override {
-    return may() ? disk_.append(file, bytes) : gone();
-  }
-  Status rewrite(std::string_view file, uint64_t offset, std::string_view bytes) override {
-    return may() ? disk_.rewrite(file, offset, bytes) : gone();
-  }
-  Status truncate(std::string_view file, uint64_t size) override {
-    return may() ? disk_.truncate(file, size) : gone();
-  }
-  Status sync(std::string_view file) override { return may() ? disk_.sync(file) : gone(); }
-  Status rename(std::string_view from, std::string_view to) override {
-    return may() ? disk_.rename(from, to) : gone();
-  }
-  Status remove(std::string_view file) override { return may() ? disk_.remove(file) : gone(); }
-  Status sync_directory() override { return may() ? disk_.sync_directory() : gone(); }
-
- private:
-  bool may() { return left_ > 0 && left_-- > 0; }
-  static Status gone() { return Error(ErrorCode::kIo, "the process is gone"); }
-  Disk& disk_;
-  uint64_t left_;
-};
 
 // Power fails or the process is gone behind each step of retiring and of the starts behind it:
 // whoever begins a life is the former node with all that it had, or the new one beside all that the
