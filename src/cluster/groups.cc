@@ -394,8 +394,7 @@ std::optional<NodeId> Groups::known_leader(GroupId group) const {
 Groups::Successor Groups::successor(const raft::Core& leader, const raft::Progress& progress) const {
   const NodeId node = progress.member().node;
   if (node == options_.self || !progress.in_incoming || progress.is_silent) return Successor::kNo;
-  const beats::Pair* const to = pair(node);
-  const auto health = to == nullptr ? std::nullopt : to->peer_health();
+  const auto health = health_of(node);
   if (!health || health->is_draining) return Successor::kNo;
   const bool is_close = progress.match().value + kCloseWithin >= leader.last_index().value;
   // It would refuse (raft::in::Kept).
@@ -412,8 +411,8 @@ bool Groups::has_successor(GroupId group) const {
 }
 
 bool Groups::could_succeed(const raft::Core& leader, const raft::Member& member, uint64_t behind_max) const {
-  const beats::Pair* const to = pair(member.node);
-  const auto health = to == nullptr ? std::nullopt : to->peer_health();
+  // An answer that was on its way when it fell silent may have come since: the core takes that for a sign of life.
+  const auto health = health_of(member.node);
   const bool is_fit = health && !health->is_draining && health->kept >= leader.required_mode();
   return is_fit && is_ready_to_vote(leader, member, behind_max);
 }

@@ -697,6 +697,34 @@ TEST(ClusterPartitions, what_a_process_had_stored_counts_no_more_once_another_on
   EXPECT_TRUE(world.run_until(1'000'000, [&] { return match() == core.last_index(); })) << world.notes;
 }
 
+// A late answer is a sign of life to the core, but no reason to leave everything to one who is not there.
+TEST(ClusterPartitions, an_answer_that_comes_when_its_sender_is_gone_does_not_make_it_the_only_voter) {
+  World world;
+  found(world, 3, 3);
+  world.kill(3);
+  world.run(1'000'000);
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    const NodeId leader = world.leader_of(partition);
+    ASSERT_NE(leader, 0u) << world.notes;
+    const raft::Core& core = *world.at(leader).partitions().core(partition);
+    const std::vector<raft::Member> voters = core.configuration().voters();
+    const auto gone = std::find_if(voters.begin(), voters.end(), [](const raft::Member& each) { return each.node.value == 3; });
+    ASSERT_NE(gone, voters.end());
+    const raft::Message late{.group = core.options().group,
+                             .from = *gone,
+                             .to = core.options().self,
+                             .term = core.term(),
+                             .epoch = core.epoch(),
+                             .body = raft::AppendAnswer{.match = core.last_index()}};
+    world.at(leader).groups().step(world.now, late.group, raft::in::Receive{late});
+  }
+  world.at(world.leader()).meta().propose(meta::SetState{1, MemberState::kDraining});
+  world.run(3'000'000);
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_TRUE(world.write_until_done(partition, "later", "1")) << partition << "\n" << world.notes;
+  }
+}
+
 TEST(ClusterPartitions, a_snapshot_that_went_with_its_connection_is_sent_again) {
   for (int64_t until_cut_us = 1'000; until_cut_us <= 21'000; until_cut_us += 4'000) {
     World world;
