@@ -18,6 +18,9 @@ namespace {
 constexpr uint32_t kShard = 0;
 // A node that does not come back by itself is asked again.
 constexpr int64_t kAgainUs = 500'000;
+// A disk that has lied is looked at so often, and so long, until nobody needs what it has not kept.
+constexpr int64_t kLookUs = 500;
+constexpr int64_t kPatienceUs = 300'000;
 
 struct Place {
   std::string file;
@@ -100,10 +103,69 @@ void ClusterWorld::damage(uint32_t number, int64_t down_us) {
   ++damaged_;
   log(number, "has a bit of " + place->file + " flipped, at " + std::to_string(place->offset));
   machine.disk.flip_bit(place->file, place->offset, static_cast<int>(prng_.below(8)));
-  machine.damage = is_of_snapshot ? Machine::Damage::kOfSnapshot : Machine::Damage::kOfLog;
-  // It has forgotten all that it held, for good; but who is somebody else then need not know of losses either.
+  forget_what_it_kept(number, is_of_snapshot ? Machine::Damage::kOfSnapshot : Machine::Damage::kOfLog);
+}
+
+// It may have forgotten all that it held, for good; but who is somebody else then need not know of losses either.
+void ClusterWorld::forget_what_it_kept(uint32_t number, Machine::Damage damage) {
+  Machine& machine = *machines_[number];
+  machine.damage = damage;
   kept_.forgive(machine.node_id, raft::Durability::kSynced);
   machine.told_losses.clear();
+}
+
+// Requires: may_lose_disk(number).
+void ClusterWorld::lie_about_syncs(uint32_t number, int64_t length_us) {
+  Machine& machine = *machines_[number];
+  if (machine.sync_fails || machine.disk.is_lying()) return;
+  log(number, "has a disk that lies about syncs");
+  machine.disk.begin_to_lie();
+  const int64_t end_us = now_us_ + length_us;
+  push({.at = end_us, .kind = EventKind::kLiesEnd, .machine = number, .number = static_cast<uint64_t>(end_us + kPatienceUs)});
+}
+
+// No node can know what its disk has forgotten, so an entry that one copy lacks and a vote that it would give once more have to be needed by
+// nobody: every other voter holds what this one does, and follows the leader of this one's term.
+bool ClusterWorld::others_have_all_of(uint32_t number) const {
+  bool is_everywhere = true;
+  company_of(*machines_[number]->node).cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
+    const raft::Configuration& configuration = core.configuration();
+    // It has not heard yet who they are.
+    if (configuration.incoming.voters.empty()) return void(is_everywhere = false);
+    uint32_t leaders = 0;
+    for (const raft::Member& voter : configuration.voters()) {
+      const auto found = std::find_if(machines_.begin(), machines_.end(), [&](const auto& each) { return each->node_id == voter.node.value; });
+      if (found == machines_.end() || (*found)->node == nullptr) return void(is_everywhere = false);
+      const raft::Core* other = company_of(*(*found)->node).cluster().groups().find(group);
+      const bool has_all = other != nullptr && other->options().self.replica == voter.replica && other->epoch() == core.epoch() &&
+                           other->term() == core.term() && (other == &core || other->stored_index() >= core.last_index());
+      if (!has_all) return void(is_everywhere = false);
+      if (other->role() == raft::RoleName::kLeader) ++leaders;
+      if (other->role() == raft::RoleName::kCandidate) is_everywhere = false;
+    }
+    // Less than what an entry is on before it is acknowledged.
+    const bool can_do_without = configuration.incoming.quorums().commit < configuration.incoming.voters.size();
+    is_everywhere = is_everywhere && leaders == 1 && !configuration.joint() && can_do_without;
+  });
+  return is_everywhere;
+}
+
+void ClusterWorld::lose_lies(uint32_t number, int64_t until_us) {
+  Machine& machine = *machines_[number];
+  if (!machine.disk.is_lying()) return;
+  const bool may_go_on = machine.node != nullptr && !machine.sync_fails && now_us_ < until_us;
+  if (!may_go_on) return machine.disk.own_up();
+  if (!may_lose_disk(number) || !company_joined(number) || !others_have_all_of(number)) {
+    return push({.at = now_us_ + kLookUs, .kind = EventKind::kLiesEnd, .machine = number, .number = static_cast<uint64_t>(until_us)});
+  }
+  ++lost_syncs_;
+  log(number, "loses what its disk said to be synced");
+  machine.power_fails = true;
+  machine.down_us = length_of(ClusterFault::kLostSync);
+  machine.damage = Machine::Damage::kOfSyncs;
+  company_of(*machine.node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) { oracle_.excuse(core); });
+  bury(number);
+  forget_what_it_kept(number, Machine::Damage::kOfSyncs);
 }
 
 // False: nothing is to be started now.
@@ -111,8 +173,8 @@ bool ClusterWorld::judge_damaged_start(uint32_t number, uint64_t former, const S
   Machine& machine = *machines_[number];
   if (recovered.ok()) {
     const bool is_another = machine.node->node().state().identity.id != former;
-    // Where nothing of the log is gone yet it stands in for a snapshot.
-    const bool may_stay = machine.damage == Machine::Damage::kOfSnapshot;
+    // Where nothing of the log is gone yet it stands in for a snapshot; and what was never written nobody can miss.
+    const bool may_stay = machine.damage != Machine::Damage::kOfLog;
     machine.damage = Machine::Damage::kNone;
     if (is_another) ++retired_;
     if (!is_another && !may_stay) oracle_.fail("n" + std::to_string(number + 1) + " goes on with a damaged log");

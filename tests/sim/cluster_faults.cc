@@ -41,6 +41,7 @@ constexpr FaultRow kFaults[kClusterFaultCount] = {
     {"arrangements by hand", &ClusterSwarm::arrange},
     {"quick restarts", &ClusterSwarm::quick_restart},
     {"flipped bits", &ClusterSwarm::damage},
+    {"lost syncs", &ClusterSwarm::lost_sync},
 };
 
 const FaultRow& row_of(ClusterFault fault) { return kFaults[static_cast<size_t>(fault)]; }
@@ -120,6 +121,9 @@ void ClusterWorld::strike(ClusterFault fault) {
       return;
     case ClusterFault::kDamage:
       if (machine.node != nullptr && company_joined(number) && may_lose_disk(number)) damage(number, length_us);
+      return;
+    case ClusterFault::kLostSync:
+      if (machine.node != nullptr && company_joined(number) && may_lose_disk(number)) lie_about_syncs(number, length_us);
       return;
     case ClusterFault::kDiskStall:
       machine.disk_stalled_until_us = now_us_ + length_us;
@@ -201,7 +205,7 @@ void ClusterWorld::gather_clients(uint32_t number, int64_t length_us) {
 // The next sync fails, and what it should have made durable is lost if the power is, too.
 void ClusterWorld::fail_sync(uint32_t number, int64_t down_us) {
   Machine& machine = *machines_[number];
-  if (machine.node == nullptr || machine.sync_fails || machine.shall_end) return;
+  if (machine.node == nullptr || machine.sync_fails || machine.shall_end || machine.disk.is_lying()) return;
   // Whoever met an error of its disk may have forgotten, in every mode.
   if (!others_remember(number)) return;
   machine.sync_fails = true;
@@ -420,12 +424,19 @@ void ClusterWorld::darken(int64_t down_us) {
 
 // There is a cluster, so that who answers does not mean itself alone.  Who is about to end in a stronger mode could forget more in a weaker one.
 bool ClusterWorld::may_change_mode() const {
+  const ClusterState* known = nullptr;
   for (uint32_t number = 0; number < size(); ++number) {
     const Machine& machine = *machines_[number];
     if (machine.power_fails || machine.sync_fails || machine.shall_end) return false;
-    if (machine.node != nullptr && (machine.node->is_doomed() || !company_joined(number))) return false;
+    if (machine.node == nullptr) continue;
+    if (machine.node->is_doomed() || !company_joined(number)) return false;
+    known = &company_of(*machine.node).cluster().state();
   }
-  return size() > 1;
+  if (known == nullptr) return false;
+  const std::vector<MemberRecord>& members = known->members();
+  return std::all_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
+    return std::any_of(members.begin(), members.end(), [&](const MemberRecord& member) { return member.id == machine->node_id; });
+  });
 }
 
 // Whoever has been answered may rely on it from now on: all processes may end, or all power go, and a disk with it.

@@ -167,6 +167,7 @@ void ClusterWorld::remember_losses(uint32_t number) {
 void ClusterWorld::bury(uint32_t number) {
   Machine& machine = *machines_[number];
   if (machine.node == nullptr) return;
+  const bool loses_lies = machine.damage == Machine::Damage::kOfSyncs;
   ++crashes_;
   last_crash_us_ = now_us_;
   const bool has_forgotten = machine.power_fails || machine.sync_fails;
@@ -184,6 +185,7 @@ void ClusterWorld::bury(uint32_t number) {
   machine.node.reset();
   ++machine.life;
   machine.paused_until_us = 0;
+  if (!loses_lies) machine.disk.own_up();
   machine.disk.heal();
   machine.is_full = machine.sync_fails = false;
   if (machine.power_fails) {
@@ -295,6 +297,7 @@ void ClusterWorld::heal() {
     machine.paused_until_us = std::min(machine.paused_until_us, now_us_);
     machine.disk_stalled_until_us = std::min(machine.disk_stalled_until_us, now_us_);
     machine.disk.heal();
+    machine.disk.own_up();
     machine.is_full = machine.sync_fails = false;
     if (swarm_.has_secret) set_secret(number);
     if (machine.node != nullptr) {

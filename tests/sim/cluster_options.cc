@@ -181,6 +181,12 @@ void draw_damage(Prng& prng, ClusterSwarm& swarm) {
   if (!swarm.is_gentle && swarm.nodes >= 3 && swarm.replication >= 3) swarm.damage = drawn;
 }
 
+// Likewise.
+void draw_lost_syncs(Prng& prng, ClusterSwarm& swarm) {
+  const FaultRate drawn = draw_rate(prng, 0.3, {500 * kMs, 20 * kMs}, {4 * kSecond, 1 * kSecond});
+  if (!swarm.is_gentle && swarm.nodes >= 3 && swarm.replication >= 3) swarm.lost_sync = drawn;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(uint64_t seed) {
@@ -221,6 +227,8 @@ ClusterSwarm draw_cluster_swarm(uint64_t seed) {
   draw_arrangements(arrange_prng, swarm);
   Prng damage_prng(seed ^ 0x64616d616765);
   draw_damage(damage_prng, swarm);
+  Prng sync_prng(seed ^ 0x6c6965);
+  draw_lost_syncs(sync_prng, swarm);
   return swarm;
 }
 
@@ -264,6 +272,7 @@ std::string describe(const ClusterSwarm& swarm) {
   if (swarm.snapshot_us > 0) add_line(text, "snapshot-us", static_cast<double>(swarm.snapshot_us));
   if (swarm.disk_loss > 0) add_line(text, "disk-loss", swarm.disk_loss);
   add_line(text, "flipped bits", swarm.damage);
+  add_line(text, "lost syncs", swarm.lost_sync);
   add_line(text, "disk stall", swarm.disk_stall);
   add_line(text, "full disk", swarm.disk_full);
   add_line(text, "failed sync", swarm.sync_fails);

@@ -62,6 +62,7 @@ struct ClusterSwarm {
   int64_t snapshot_us = 0;  // the same of what snapshots write; 0: as ever
   double disk_loss = 0;   // of the moments in which a stronger mode is promised: a machine's disk is lost for good
   FaultRate damage;       // a machine ends, and something that its disk has synced is not as it was; length: until it starts again
+  FaultRate lost_sync;    // a disk answers syncs that it does not do, until the machine loses power; length: how long it does so, and until it starts again
   FaultRate disk_stall;
   FaultRate disk_full;
   FaultRate sync_fails;  // a sync says that it has failed, which ends the process

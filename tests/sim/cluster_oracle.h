@@ -32,6 +32,8 @@ class ClusterOracle {
   // Copies are lost for good, and an operator will let those that are left go on: what is committed in recovery epochs that nobody has seen
   // yet may contradict what was committed before.
   void note_lost();
+  // The replica's disk may have forgotten what it said to be synced.
+  void excuse(const raft::Core& core) { memories_.erase({core.options().group.value, core.options().self.replica.value}); }
   void fail(std::string text) {
     if (wrong_.empty()) wrong_ = std::move(text);
   }

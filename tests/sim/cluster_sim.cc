@@ -100,6 +100,7 @@ SimResult run_cluster_sim(const ClusterSimOptions& options) {
                    {"looks at what is kept", world.kept_looks()},
                    {"disks lost", world.disks_lost()},
                    {"disks damaged", world.damaged()},
+                   {"disks that lost what they said to be synced", world.lost_syncs()},
                    {"nodes that came back as others", world.retired()}};
   for (size_t fault = 0; fault < kClusterFaultCount; ++fault) {
     result.counts.push_back({name_of(static_cast<ClusterFault>(fault)), world.faults()[fault]});

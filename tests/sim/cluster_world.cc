@@ -121,6 +121,8 @@ void ClusterWorld::handle(Event& event) {
       return tell_lone_mode();
     case EventKind::kQuickRestart:
       return finish_quick_restart(event.machine, static_cast<uint32_t>(event.number));
+    case EventKind::kLiesEnd:
+      return lose_lies(event.machine, static_cast<int64_t>(event.number));
     case EventKind::kDiskRoom: {
       Machine& machine = *machines_[event.machine];
       machine.disk.heal();
@@ -195,6 +197,7 @@ void ClusterWorld::handle_node(Event& event) {
     case EventKind::kAbsent:
     case EventKind::kLoneMode:
     case EventKind::kQuickRestart:
+    case EventKind::kLiesEnd:
       CHECK(false);
   }
   input(event.machine);

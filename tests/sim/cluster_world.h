@@ -57,8 +57,9 @@ enum class ClusterFault : uint8_t {
   kArrange,
   kQuickRestart,
   kDamage,
+  kLostSync,
 };
-constexpr size_t kClusterFaultCount = 19;
+constexpr size_t kClusterFaultCount = 20;
 static_assert(kClusterFaultCount <= kFaultKindsMax);
 const char* name_of(ClusterFault fault);
 
@@ -154,8 +155,9 @@ class ClusterWorld final : private NetworkHost,
   // Looks at what would be left, and disks that were lost for good while the others went on.
   uint64_t kept_looks() const { return kept_looks_; }
   uint64_t disks_lost() const { return disks_lost_; }
-  // Disks that were damaged, and nodes that have come back as others by themselves.
+  // Disks that were damaged, or have lost what they said to be synced, and nodes that have come back as others by themselves.
   uint64_t damaged() const { return damaged_; }
+  uint64_t lost_syncs() const { return lost_syncs_; }
   uint64_t retired() const { return retired_; }
 
  private:
@@ -183,6 +185,7 @@ class ClusterWorld final : private NetworkHost,
     kAbsent,    // a node was told to end at `number`, or has ended since
     kLoneMode,  // the first node is told another mode while it is alone, or has been told
     kQuickRestart,  // of machine `number`, on whose promises alone the machine's leases stand
+    kLiesEnd,       // of the machine's disk; number: when it owns up at the latest
   };
   struct Event {
     int64_t at = 0;
@@ -254,7 +257,7 @@ class ClusterWorld final : private NetworkHost,
     bool is_lost = false;      // its disk is gone, and nothing is in its place yet
     bool is_new = false;       // in the place of one that was removed: whoever is there may let it in
     // Something that its disk has synced is not as it was, and no process has been there since.
-    enum class Damage : uint8_t { kNone, kOfSnapshot, kOfLog } damage = Damage::kNone;
+    enum class Damage : uint8_t { kNone, kOfSnapshot, kOfLog, kOfSyncs } damage = Damage::kNone;
     bool has_secret = false;   // masterauth is set
     bool sync_fails = false;   // or has failed: the process may end by itself
     std::string node_name = {};
@@ -417,6 +420,10 @@ class ClusterWorld final : private NetworkHost,
 
   // ---- cluster_damage.cc
   void damage(uint32_t machine, int64_t down_us);
+  void forget_what_it_kept(uint32_t machine, Machine::Damage damage);
+  void lie_about_syncs(uint32_t machine, int64_t length_us);
+  void lose_lies(uint32_t machine, int64_t until_us);
+  bool others_have_all_of(uint32_t machine) const;
   bool judge_damaged_start(uint32_t machine, uint64_t former, const Status& recovered);
   void end(uint32_t machine, int64_t down_us);
   // Such an end may take what the machine has acknowledged: by the mode, or since it does not keep yet what has been decided without it.
@@ -473,6 +480,7 @@ class ClusterWorld final : private NetworkHost,
   uint64_t kept_looks_ = 0;
   uint64_t disks_lost_ = 0;
   uint64_t damaged_ = 0;
+  uint64_t lost_syncs_ = 0;
   uint64_t retired_ = 0;
   bool is_told_alone_ = false;
   bool healed_ = false;

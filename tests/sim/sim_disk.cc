@@ -245,6 +245,7 @@ void SimDisk::crash_inode(Inode& inode) {
 void SimDisk::crash() {
   note("crash", "", 0);
   has_lost_ = false;
+  if (is_lying()) lying_sync_ = lying_directory_sync_ = false;
   const uint64_t mode = prng_.below(4);
   const size_t prefix = static_cast<size_t>(prng_.below(name_changes_.size() + 1));
   for (size_t index = 0; index < name_changes_.size(); ++index) {
@@ -262,8 +263,26 @@ void SimDisk::crash() {
   }
 }
 
+void SimDisk::begin_to_lie() {
+  note("lie", "", 0);
+  lying_sync_ = lying_directory_sync_ = true;
+}
+
+void SimDisk::own_up() {
+  if (!is_lying()) return;
+  note("own up", "", 0);
+  lying_sync_ = lying_directory_sync_ = false;
+  for (const auto& [name, inode] : names_) {
+    apply_changes(*inode, inode->durable);
+    inode->changes.clear();
+  }
+  durable_names_ = names_;
+  name_changes_.clear();
+}
+
 SimDisk SimDisk::left_by(Loss loss) const {
   SimDisk left(0);
+  if (is_lying()) loss = Loss::kOfProcess;
   for (const auto& [name, inode] : loss == Loss::kOfPower ? durable_names_ : names_) {
     const std::string& content = loss == Loss::kOfPower ? inode->durable : inode->visible;
     left.names_[name] = std::make_shared<Inode>(Inode{.visible = content, .durable = content, .changes = {}});

@@ -34,7 +34,7 @@ class SimDisk final : public Disk {
   // Power fails: of what was not synced a part chosen by the seed stays.  (A process that is killed
   // loses nothing that reached the disk: then call nothing.)
   void crash();
-  // What would be left for sure if that happened now, on a disk of its own.
+  // What would be left for sure if that happened now, on a disk of its own, which does not lie.
   enum class Loss : uint8_t { kOfProcess, kOfPower };
   SimDisk left_by(Loss loss) const;
 
@@ -62,6 +62,12 @@ class SimDisk final : public Disk {
   void set_lying_directory_sync(bool lying) { lying_directory_sync_ = lying; }
   // The same of rewrite().
   void set_lying_rewrite(bool lying) { lying_rewrite_ = lying; }
+
+  // From here on it answers syncs, of files and of the directory, that it does not do: until it owns up, and all is there that was written, or
+  // until a crash.
+  void begin_to_lie();
+  void own_up();
+  bool is_lying() const { return lying_sync_ && lying_directory_sync_; }
 
   // What happened so far, as one number: two runs are equal if these are.
   uint64_t trace() const { return trace_; }
