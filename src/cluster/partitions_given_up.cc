@@ -67,6 +67,10 @@ void Partitions::begin_anew(Instant now, uint32_t partition, raft::ReplicaId rep
   raft::Restored restored = raft::bootstrap(std::move(configuration));
   const raft::Index first = restored.base.last.index;
   add_empty(now, partition, replica, std::move(restored));
+  // The log, or a snapshot, may hold what this node knew of the partition before it gave it away: it must not come back with a start.
+  Buffer nothing;
+  data_.encode(partition, nothing);
+  bases_to_store_.back().state = std::string(nothing.view());
   replicas_[partition].state_index = first;
   facts_.emplace_back(partition, "all copies were given up -> begin anew with nothing");
   data_.on_begun_anew(partition);

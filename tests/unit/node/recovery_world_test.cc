@@ -157,6 +157,35 @@ TEST(RecoveryWorld, partitions_without_a_copy_are_told_before_anything_is_given_
   EXPECT_EQ(cluster.wrong(), "");
 }
 
+// Its last snapshot was made when it had a copy, which it has given away since.
+TEST(RecoveryWorld, what_has_begun_with_nothing_holds_nothing_of_before_when_its_node_starts_again) {
+  ClusterSwarm swarm = calm_cluster(2);
+  swarm.replication = 1;
+  CalmCluster cluster(swarm);
+  const auto name_of = [&](uint32_t machine) { return node_name(cluster.company(machine).cluster().own().id); };
+  int number = 0;
+  while (!cluster.company(0).serves(cluster.partition_of("k" + std::to_string(number)))) ++number;
+  const std::string key = "k" + std::to_string(number);
+  const uint32_t partition = cluster.partition_of(key);
+  ASSERT_EQ(cluster.ask(0, {"SET", key, "before"}), "+OK\r\n");
+  cluster.ask(0, {"BGREWRITEAOF"});
+  cluster.pass(kSecondUs);
+  const std::string lost = name_of(1);
+  ASSERT_EQ(cluster.ask(0, {"QUORUM", "MOVE", std::to_string(partition), "FROM", name_of(0), "TO", lost}), "+OK\r\n");
+  for (int step = 0; step < 100 && cluster.company(0).cluster().partitions().core(partition) != nullptr; ++step) cluster.pass(kSecondUs / 20);
+  ASSERT_EQ(cluster.ask(0, {"GET", key}), "$6\r\nbefore\r\n");
+  cluster.world().lose_for_good({1});
+  cluster.pass(kSecondUs);
+  ASSERT_EQ(recover(cluster, 0, {"QUORUM", "UNSAFE-RECOVER", "EMPTY", lost}), "+OK\r\n");
+  cluster.pass(2 * kSecondUs);
+  EXPECT_EQ(cluster.ask(0, {"GET", key}), "$-1\r\n");
+  cluster.restart(0);
+  cluster.pass(3 * kSecondUs);
+  cluster.connect_again(0);
+  EXPECT_EQ(cluster.ask(0, {"GET", key}), "$-1\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 TEST(RecoveryWorld, whoever_hangs_up_takes_it_back) {
   CalmCluster cluster(busy_cluster({.nodes = 4}, 1));
   std::vector<std::string> words{"QUORUM", "UNSAFE-RECOVER"};
