@@ -231,8 +231,9 @@ void step_shutdown(NodeState& node) {
   }
   if (wants_save_at_end(node) && !state.facts.last_save_ok && !forced) return fail_shutdown(node);
   if (node.durability.refuses_writes() && !forced) return fail_shutdown(node);
+  // Before the mark says that nothing more is acknowledged.
+  node.company.fall_silent();
   if (!is_log_safe(node) && !node.durability.refuses_writes()) {
-    node.company.fall_silent();
     node.durability.sync();
     return;
   }
