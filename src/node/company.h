@@ -265,6 +265,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     int64_t trusted_until_us = INT64_MIN;  // no other can lead before this; what the core has said when it was asked last
     uint64_t term = 0;                 // in which it serves, or has served last
     uint64_t next_index = 0;           // of this turn's entry; valid while is_touched
+    // An index is committed once the partition's stream has got to it behind this.  The stream never falls, and a log that begins again, in
+    // a recovery epoch or with nothing, commits the indexes once more that the one before it has committed.
+    uint64_t commit_base = 0;
+    uint64_t commit_seen = 0;          // on_commit() has said last
     uint64_t last_write = 0;
     uint64_t all_keys_write = 0;       // of several keys
     uint64_t restart_told_term = 0;    // in which it began to lead after all its copies had been restarted
@@ -320,6 +324,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     int64_t age_us_max = kNever;
     bool is_local = true;   // level local; else the leader itself answers as by a lease
   };
+  // Met once the partition's entry at this index is committed.
+  Need committed(uint32_t partition, uint64_t index) const { return {commit_stream(partition), states_[partition].commit_base + index}; }
   std::optional<CopyWanted> copy_wanted(const Session& session, std::string_view key) const;
   bool is_committed_here(uint32_t partition);
   bool has_readable_copy(uint32_t partition, int64_t age_us_max);
@@ -353,7 +359,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void lose_copies(uint32_t partition);
   // Whoever waits for more than the stream has reached waits in vain.
   void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
-  void await_read(Session& session, uint32_t partition);
+  void await_read(Session& session, uint32_t partition) override;
   WriteNeeds write_needs(const raft::Core& core, WriteLevel level) const;
   WriteNeeds write_needs(const Session& session, uint32_t partition, std::string_view key) const;
   void await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs);

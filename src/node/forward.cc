@@ -300,6 +300,7 @@ void Forwarding::take_back(Partition& partition, WaitingUnit& unit, TakenBack wh
   if (may_block) unit.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
   // What waits for a key is not what kills a leader.
   if (why == TakenBack::kLost && !may_block) unit.lost_with.emplace_back(unit.sent_to, unit.incarnation);
+  if (may_block && unit.was_at != 0 && !placement::contains(unit.left_at, unit.was_at)) unit.left_at.push_back(unit.was_at);
   unit.was_at = std::exchange(unit.sent_to, 0);
   partition.first_unsent = std::min(partition.first_unsent, unit.number);
   partition.has_taken_back = true;
@@ -399,7 +400,7 @@ uint32_t Forwarding::count_alike(const WaitingUnits& waiting, size_t place) {
     const WaitingUnit& unit = waiting.at(place + count);
     bytes += unit.requests_size;
     if (unit.is_over || unit.number != first.number + count || bytes > kMessageBytesMax) break;
-    if (unit.kind != first.kind || unit.flags != first.flags || unit.levels != first.levels || unit.database != first.database) break;
+    if (unit.kind != first.kind || unit.flags != first.flags || unit.may_have_run != first.may_have_run || unit.levels != first.levels || unit.database != first.database) break;
     if (unit.sent_to != 0 || unit.request_count != 1 || !unit.watched.empty() || !unit.lost_with.empty()) break;
     // A number of its own it has if it was sent before.
     if (unit.write_number != (first.write_number == 0 ? 0 : first.write_number + count)) break;
@@ -422,7 +423,7 @@ bool Forwarding::send(uint32_t index, size_t place, uint32_t count, NodeId to) {
                          .attempt = partition.attempt,
                          .request_count = first.request_count,
                          .database = first.database,
-                         .flags = first.flags,
+                         .flags = static_cast<uint8_t>(first.flags | (first.may_have_run ? kForwardAgain : 0)),
                          .levels = first.levels,
                          .incarnation = peers_.incarnation_of(peers_.own_id()),
                          .write_number = first.write_number,
@@ -471,8 +472,12 @@ void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
       end_selecting(index, unit, reply);
   }
   if (unit.kind == ForwardedUnit::Kind::kBlocks) {
-    cancel(unit.sent_to, index, unit.number);
-    if (unit.was_at != unit.sent_to) cancel(unit.was_at, index, unit.number);
+    // A line that was slow may still bring it to any of them, and whoever leads then would serve it once more.
+    std::vector<NodeId> told = unit.left_at;
+    for (const NodeId node : {unit.was_at, unit.sent_to}) {
+      if (!placement::contains(told, node)) told.push_back(node);
+    }
+    for (const NodeId node : told) cancel(node, index, unit.number);
   }
   if (unit.kind == ForwardedUnit::Kind::kBlocks && blocked_.erase(unit.session_id) != 0) {
     --node_.blocked_count;

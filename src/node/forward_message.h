@@ -1,4 +1,4 @@
-// What nodes say to each other about commands that one runs for the other, version 4.  Heads only: the requests of a
+// What nodes say to each other about commands that one runs for the other, version 6.  Heads only: the requests of a
 // command and the bytes of a reply follow as they are.
 //
 //   command = varint partition, varint number, varint units, varint attempt, varint requests, varint database, u8 flags,
@@ -34,9 +34,10 @@ enum ForwardFlag : uint8_t {
   kForwardWrites = 1u << 3,    // has a write number of its own
   kForwardWatches = 1u << 4,   // WATCH: `requests` are keys, and the reply a bulk string that says what they are
   kForwardWatched = 1u << 5,   // its EXEC goes by `watched`
+  kForwardAgain = 1u << 6,     // it was sent before, perhaps to another leader, and may have been run
 };
 constexpr uint8_t kForwardFlags =
-    kForwardResp3 | kForwardNoTouch | kForwardMayBlock | kForwardWrites | kForwardWatches | kForwardWatched;
+    kForwardResp3 | kForwardNoTouch | kForwardMayBlock | kForwardWrites | kForwardWatches | kForwardWatched | kForwardAgain;
 
 // A unit that is to be run: all requests one behind the other, the reply of the last is the answer.  Or several units of a request each,
 // whose numbers follow one another, as do their write numbers; all else is the same for all of them.
@@ -63,6 +64,7 @@ struct ForwardCommand {
 
   bool watches() const { return (flags & kForwardWatches) != 0; }
   bool goes_by_watched() const { return (flags & kForwardWatched) != 0; }
+  bool is_again() const { return (flags & kForwardAgain) != 0; }
   bool writes() const { return (flags & kForwardWrites) != 0; }
   bool may_block() const { return (flags & kForwardMayBlock) != 0; }
 };

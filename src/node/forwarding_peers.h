@@ -30,6 +30,8 @@ class ForwardingPeers {
   virtual OriginRows& rows(uint32_t partition) = 0;
   // What is said to the session next tells of all that was executed on the partition.  Requires: serves(partition).
   virtual void await_partition(Session& session, uint32_t partition) = 0;
+  // What is said to the session next leaves only if this node leads the partition still, with what its log holds.  Requires: serves(partition).
+  virtual void await_read(Session& session, uint32_t partition) = 0;
   // What commands that were answered have written or seen is not behind this; of term 0: not known.
   virtual LogPlace place_of(uint32_t partition) const { return {.partition = partition}; }
   // Puts a message on the link with another node, which leaves in this turn or the next; false: there is none.

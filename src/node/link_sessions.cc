@@ -307,6 +307,7 @@ void LinkSessions::add_to_batch(const LaneKey& key, Lane& lane, Batch& batch, Ar
                          .requests_each = command.request_count,
                          .requests_left = command.request_count,
                          .replies_left = command.request_count,
+                         .is_again = command.is_again(),
                          .write = command.writes() || command.may_block() ? write_of(key.first, command) : NumberedWrite()});
   batch.waited_ms = command.waited_ms;
   batch.unblocked = arrived.unblocked;
@@ -353,6 +354,8 @@ void LinkSessions::note_reply(Session& session, std::string_view reply) {
   Asked& asked = link.asked[link.ran];
   if (--asked.requests_left != 0) return;
   asked.requests_left = asked.requests_each;
+  // A refusal says that nothing was done, which a leader that others have left behind cannot know.
+  if (asked.is_again && peers_.serves(link.key.partition)) peers_.await_read(session, link.key.partition);
   // A transaction may have chosen another one, which is for the client's own session to keep.
   session.database = static_cast<int>(link.key.database);
   if (--asked.units_to_run == 0) ++link.ran;

@@ -77,6 +77,7 @@ class LinkSessions final : private SessionDriver {
     uint32_t requests_each = 1;
     uint32_t requests_left = 1;  // of the first unit that is to run
     uint32_t replies_left = 1;   // of the first unit; the last of them is the answer
+    bool is_again = false;       // they may have been run elsewhere
     NumberedWrite write = {};    // the first unit that is to run.  Of number 0: it is none.  Of a command that may block: its token
   };
   struct Link {

@@ -44,6 +44,7 @@ struct WaitingUnit {
   uint64_t write_number = 0;  // kWrites: from the first sending on.  kReads: it must not run once this write has; 0: whenever
   NodeId sent_to = 0;         // 0: not under way
   NodeId was_at = 0;          // whom it was taken back from last; what may block may still wait there
+  std::vector<NodeId> left_at = {};  // kBlocks: the others of before that, each once
   std::optional<CancelReason> unblocked = {};  // CLIENT UNBLOCK has come, and whoever it is sent to is to answer so
   uint64_t incarnation = 0;   // of whom it was sent to
   uint64_t attempt = 0;       // that sent it

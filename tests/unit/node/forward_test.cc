@@ -213,6 +213,23 @@ TEST(Forward, WhatWasRunBeforeTheConnectionWasLostIsNotRunAgain) {
   EXPECT_EQ(world.taken(world.client), ":2\r\n");
 }
 
+// Two leaders had it, and the one that says "nothing was done" is not the one that did it.
+TEST(Forward, WhatMayHaveRunElsewhereIsAnsweredByWhoIsKnownToLead) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"SET", "k", "1"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "+OK\r\n");
+  EXPECT_EQ(world.there.reads_awaited, 0);
+  world.forward(world.client, {"LPUSH", "k", "1"});
+  world.cut();
+  world.settle();
+  world.join();
+  world.settle();
+  EXPECT_TRUE(world.taken(world.client).starts_with("-WRONGTYPE"));
+  EXPECT_EQ(world.there.reads_awaited, 1);
+}
+
 TEST(Forward, ATransactionIsNotRunAgain) {
   TwoNodes world;
   world.lead(2);

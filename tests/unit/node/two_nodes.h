@@ -49,6 +49,7 @@ class Side final : public ForwardingPeers {
   uint64_t incarnation_of(NodeId of) const override;
   OriginRows& rows(uint32_t) override;
   void await_partition(Session& session, uint32_t) override { await_all_writes(state(), session); }
+  void await_read(Session&, uint32_t) override { ++reads_awaited; }
   bool send(NodeId to, uint64_t kind, std::string_view head, std::string_view body) override;
 
   SimDisk disk{1};
@@ -56,6 +57,7 @@ class Side final : public ForwardingPeers {
   NodeId believed_leader = 0;
   bool is_serving = false;
   bool hears_all = true;
+  int reads_awaited = 0;
   std::deque<Message> incoming;
 
  private:
