@@ -213,7 +213,7 @@ void Company::after_read(Session& session, const Key& key) {
   // It was led here when it was read, which is more than READONLY asks for.
   if (session.has(kReadonlyReplica) && !session.once_levels.or_else(session.levels).read.is_set()) [[unlikely]]
     needs.lease = false;
-  if (index != 0 && needs.commit && !node_.mistakes.read_before_commit) await(node_, session, {commit_stream(partition_), index});
+  if (index != 0 && needs.commit && !node_.mistakes.read_before_commit) await(node_, session, committed(partition_, index));
   if (node_.durability.has_pending_alone()) [[unlikely]]
     await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
   if (needs.round != 0) [[unlikely]]
@@ -226,7 +226,7 @@ void Company::await_all(Session& session) {
   for (uint32_t partition = 0; partition < states_.size(); ++partition) {
     PartitionState& state = states_[partition];
     if (!state.serves) continue;
-    if (state.last_write != 0) await(node_, session, {commit_stream(partition), state.last_write});
+    if (state.last_write != 0) await(node_, session, committed(partition, state.last_write));
     await_read(session, partition);
   }
 }
@@ -243,7 +243,7 @@ void Company::await_read(Session& session, uint32_t partition) {
 
 void Company::after_time(Session& session) {
   if (reads_copies_ || !serves(partition_)) return;
-  await(node_, session, {commit_stream(partition_), index_of_turn(partition_)});
+  await(node_, session, committed(partition_, index_of_turn(partition_)));
 }
 
 // What the store has taken away by itself is a write of this turn.
@@ -571,8 +571,13 @@ void Company::clear(uint32_t partition) {
 }
 
 void Company::on_commit(uint32_t partition, raft::Index commit) {
-  node_.streams.advance(commit_stream(partition), commit.value);
   PartitionState& state = states_[partition];
+  if (commit.value < state.commit_seen) [[unlikely]] {
+    lose_the_rest(commit_stream(partition), of_lost_leader);
+    state.commit_base = node_.streams.position(commit_stream(partition));
+  }
+  state.commit_seen = commit.value;
+  node_.streams.advance(commit_stream(partition), state.commit_base + commit.value);
   state.unacknowledged.commit(commit.value);
   state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
 }
@@ -586,7 +591,7 @@ void Company::end_overdue() {
     PartitionState& state = states_[partition];
     if (state.writes_wait_since_us <= since_us) {
       state.writes_wait_since_us = kNever;
-      lose_the_rest(commit_stream(partition), [&](uint64_t index) { return uncertain_of(partition, index); });
+      lose_the_rest(commit_stream(partition), [&](uint64_t position) { return uncertain_of(partition, position - state.commit_base); });
     }
     if (state.reads_wait_since_us <= since_us) {
       state.reads_wait_since_us = kNever;
@@ -643,7 +648,7 @@ void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t 
 void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {
   note_loss(partition, entries);
   if (node_.mistakes.lost_replies_leave) return;
-  lose_from(node_, {commit_stream(partition), entries.front().index.value}, of_lost_leader);
+  lose_from(node_, committed(partition, entries.front().index.value), of_lost_leader);
 }
 
 }  // namespace quorate
