@@ -112,6 +112,15 @@ void Core::take_back_configurations(Index last, Output& out) {
   configuration_is_another(out);
 }
 
+// Everybody compares where configurations stand.  What the log holds is of the log's epoch, whenever it was written: who gets this log later, or
+// reads it again, sees it there only.
+void Core::date_logged_configurations() {
+  const size_t logged = configurations_.size() - (remembers_ ? 1 : 0);
+  for (size_t at = 0; at < logged; ++at) configurations_[at].at.epoch = hard_.epoch;
+  hard_.configuration = configurations_.back();
+  hard_changed_ = true;
+}
+
 void Core::configuration_is_another(Output& out) {
   hard_.configuration = configurations_.back();
   hard_changed_ = true;

@@ -57,6 +57,7 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
   CHECK(hard_.term >= restored.base.last.term);
   if (!restored.base.configuration.configuration.unknown()) {
     configurations_.push_back(restored.base.configuration);
+    configurations_.back().at.epoch = hard_.epoch;
   }
   for (Entry& entry : restored.entries) {
     CHECK(entry.chain == chain_after(log_.last_chain(), entry));

@@ -207,6 +207,7 @@ class Core {
     int64_t heard_us = INT64_MIN;  // last append, notice or beat of `leader`
     int64_t suspicious_since_us =
         kNever;  // it fell silent: this replica asks around, and still follows
+    bool has_voted = false;  // as usual, in this term and life, for another one
   };
   // Asks who would vote for it.
   struct PreCandidate {
@@ -330,6 +331,7 @@ class Core {
   bool voters_are_given_up() const;
   // Those that are left are too few to elect anybody, whatever they remember.
   bool electors_are_given_up() const;
+  bool is_electing() const;
   // Whom an all-present restart asks: the voters, or where some are given up all members that are left.
   Configuration everyone() const;
   bool may_stand() const;
@@ -427,6 +429,7 @@ class Core {
   void forget_remembered(Output& out);
   void take_back_configurations(Index last, Output& out);
   void configuration_is_another(Output& out);
+  void date_logged_configurations();
   void continue_change(Output& out);
 
   // snapshot.cc

@@ -22,6 +22,8 @@ void Core::on(const in::GiveUp& input, Output& out) {
     on(in::Timeout{}, out);
     return;
   }
+  // Enough are left to elect one as ever, and are about to: whoever began again now would take the election from the one that is winning it.
+  if (is_electing() && !electors_are_given_up()) return;
   // What was asked was asked of others, and whoever follows one of them follows nobody.
   const Follower* const known = following();
   const bool is_left = known != nullptr && known->leader &&
@@ -34,6 +36,13 @@ void Core::on(const in::GiveUp& input, Output& out) {
     out.facts.push_back("too few voters are left, the others are given up -> ask those who are left");
   }
   schedule_campaign(0);
+}
+
+// It stands, or has voted for another one and has not heard yet what came of it.
+bool Core::is_electing() const {
+  if (const auto* const candidate = std::get_if<Candidate>(&role_)) return candidate->kind == VoteKind::kVote;
+  const auto* const follower = std::get_if<Follower>(&role_);
+  return follower != nullptr && follower->has_voted && !follower->leader && campaign_.at_us != kNever;
 }
 
 bool Core::voters_are_given_up() const {
@@ -185,6 +194,7 @@ void Core::become_leader(Output& out) {
     const bool keeps_epoch = is_without_others && mistakes_.unsafe_recovery_keeps_epoch;
     // Whose log is empty may be of a later epoch: everybody follows into the next one.
     if (!keeps_epoch) hard_.epoch = next(std::max(hard_.epoch, candidate.epoch));
+    date_logged_configurations();
     hard_.standing = Standing::kFull;
     hard_changed_ = true;
     out.facts.push_back(std::string(is_without_others ? "all who are left" : "every voter") +

@@ -48,7 +48,7 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
             mistakes_.vote_while_recovering);  // I10
       hard_.voted_for = asked.from.replica;
       hard_changed_ = true;
-      if (leader() == nullptr) role_ = Follower();
+      if (leader() == nullptr) role_ = Follower{.has_voted = request.kind == VoteKind::kVote};
       // Whoever comes back now must not lead this voter before the one that is being elected does:
       // the votes for it may be enough.
       if (!request.left_out.empty()) {

@@ -89,10 +89,10 @@ void Core::install(const SnapshotMark& mark, Output& out) {
   out.install = mark;
   const StoredConfiguration remembered = std::move(configurations_.back());
   configurations_ = {mark.configuration};
-  // In mode `memory` it may remember a newer one than the snapshot's: that stays the newest it
-  // knows.
-  remembers_ =
-      remembered.at > mark.configuration.at && !has_passed(mark.last, remembered.at);
+  configurations_.back().at.epoch = hard_.epoch;
+  // In mode `memory` it may remember a newer one than the snapshot's, also from an epoch before: that
+  // stays the newest it knows.
+  remembers_ = !has_passed(mark.last, remembered.at);
   if (remembers_) configurations_.push_back(remembered);
   configuration_is_another(out);
 }
