@@ -106,6 +106,8 @@ void ClusterOperator::work() {
       steps_.pop_front();
       return sleep(heals_ ? kRetryUs : static_cast<int64_t>(prng_.below(3'000'000)));
     case Step::kReplace:
+      // The one that is gone has been followed by another already, which came by itself or after all that was lost.
+      if (host_.node_name_of(machine_) != name_) return next_step();
       ++replaced_;
       host_.log_operator("puts an empty node in the place of n" + std::to_string(machine_ + 1));
       host_.replace(machine_);
