@@ -489,7 +489,9 @@ std::vector<raft::Member> MetaGroup::wanted_voters() const {
     const raft::Member member{.replica = {each.id}, .node = {each.id}};
     const bool votes = core.configuration().incoming.has(member.replica);
     if (votes) voting.push_back(member);
-    if (!is_ready_to_vote(core, member, kCaughtUpWithin)) {
+    // Who had nothing under way when it fell silent looks as if it had all it needs, and could be left with the only vote.
+    const bool is_there = each.id == options_.self || groups_.hears(member.node);
+    if (!is_there || !is_ready_to_vote(core, member, kCaughtUpWithin)) {
       if (votes && state_.is_dead(each.id)) dead.push_back(member);
     } else if (each.id == options_.self) {
       chosen.insert(chosen.begin(), member);

@@ -149,6 +149,24 @@ TEST(ClusterPartitions, a_drained_node_gives_everything_away) {
   })) << world.notes;
 }
 
+// Of two that are left one has the only vote.  Who had fallen silent when the third was drained, and had nothing under way, seemed to be up to date.
+TEST(ClusterPartitions, nobody_who_is_silent_is_left_with_the_only_vote) {
+  World world;
+  found(world, 3, 3);
+  ASSERT_TRUE(world.run_until(30'000'000, [&] { return world.led_by(1) + world.led_by(2) + world.led_by(3) == kPartitions && world.is_settled(3, 3); }));
+  world.kill(3);
+  ASSERT_TRUE(world.run_until(5'000'000, [&] { return world.led_by(1) + world.led_by(2) == kPartitions && world.leader() != 0; })) << world.notes;
+  world.run(2'000'000);
+  world.at(world.leader()).meta().propose(meta::SetState{2, MemberState::kDraining});
+  world.run(5'000'000);
+  EXPECT_NE(world.leader(), 0u) << world.notes;
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_TRUE(world.write_until_done(partition, "while", "silent")) << partition << world.notes;
+  }
+  world.boot(3);
+  EXPECT_TRUE(world.run_until(30'000'000, [&] { return world.is_placed(2); })) << world.notes;
+}
+
 // The replica of partition 0 that the plan gives to node 3; 0: none.
 uint64_t planned_at_3(World& world) {
   for (const PlannedReplica& each : world.at(world.leader()).state().plan()[0].replicas) {
