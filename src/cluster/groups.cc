@@ -2,6 +2,7 @@
 #include "cluster/groups.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "cluster/raft/message_codec.h"
@@ -427,20 +428,22 @@ bool Groups::is_waited_for(GroupId group) const {
 
 bool Groups::hand_over(Instant now, GroupId group, std::span<const NodeId> wished) {
   const raft::Core& core = *find(group);
-  std::optional<raft::Member> to;
-  size_t to_place = 0;
+  // The least comes first.  Nobody serves the group while a transfer lasts, so whoever has let one fail comes behind all who have not: it may
+  // stand still, and its beats need not show that.
+  using Rank = std::tuple<int64_t, bool, bool, bool, size_t>;
+  std::optional<std::pair<Rank, raft::ReplicaId>> to;
   for (const raft::Progress& progress : core.progress()) {
     const Successor how = successor(core, progress);
     // Who must end takes the next best; a bad disk or clock is no better elsewhere.
     if (how != Successor::kAtOnce && !(how == Successor::kAtNeed && health_.is_draining)) continue;
-    auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
-    if (how == Successor::kAtNeed) place += wished.size() + 1;
-    if (to && to_place <= place) continue;
-    to = progress.member();
-    to_place = place;
+    const auto place = static_cast<size_t>(std::find(wished.begin(), wished.end(), progress.member().node) - wished.begin());
+    // What it lacks of what others have stored may take long to get there.
+    const bool lags = progress.match() < core.commit_index();
+    const Rank rank{progress.transfer_failed_us, how == Successor::kAtNeed, place == wished.size(), lags, place};
+    if (!to || rank < to->first) to = {rank, progress.member().replica};
   }
   if (!to) return false;
-  run(now, *slots_[group.value], raft::in::TransferLeadership{to->replica});
+  run(now, *slots_[group.value], raft::in::TransferLeadership{to->second});
   return true;
 }
 

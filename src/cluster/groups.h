@@ -159,8 +159,9 @@ class Groups {
   // Is it, as far as this node knows, impossible for whoever leads the group elsewhere to commit without this node: because voters are
   // being changed, and of those of before nobody else is enough?  Requires: this node has a replica.
   bool is_waited_for(raft::GroupId group) const;
-  // Begins a transfer to a voter that can take over at once: the first node of `wished` that has one, or else any; one that is fit, unless
-  // this node drains and nobody is.  False: there is none, or a transfer is under way.
+  // Begins a transfer to a voter that can take over at once; one that is fit, unless this node drains and nobody is.  Before all others come
+  // those with which none has failed in this term, then the one with which that is longest ago; of these the nodes of `wished`, of which who
+  // has all that is committed, and in their order; or else any.  False: there is none, or a transfer is under way.
   bool hand_over(Instant now, raft::GroupId group, std::span<const raft::NodeId> wished);
   // The same to this node alone, if it is fit.
   bool hand_over_to(Instant now, raft::GroupId group, raft::NodeId to);

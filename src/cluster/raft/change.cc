@@ -142,11 +142,9 @@ void Core::continue_change(Output& out) {
   const Progress* best = nullptr;
   for (const Progress& member : leading->progress) {
     if (!may_transfer(member.member().replica)) continue;
-    const bool refused_last = member.member().replica == leading->refused_last;
-    if (best == nullptr || (member.match() > best->match() && !refused_last) ||
-        best->member().replica == leading->refused_last) {
-      best = &member;
-    }
+    const bool failed_earlier = best != nullptr && member.transfer_failed_us < best->transfer_failed_us;
+    const bool failed_later = best != nullptr && member.transfer_failed_us > best->transfer_failed_us;
+    if (best == nullptr || failed_earlier || (!failed_later && member.match() > best->match())) best = &member;
   }
   if (best != nullptr) begin_transfer(best->member(), out);
 }

@@ -248,7 +248,6 @@ class Core {
     std::deque<PendingRead> reads = {};  // last_beat never falls
     std::optional<Transfer> transfer = {};
     int64_t next_transfer_us = INT64_MIN;  // after one that failed; of its own accord only
-    ReplicaId refused_last = {};
     int64_t lease_from_us =
         0;  // confirmations of earlier beats do not count: the configuration changed
     // What the rows' heard_us come to: when the last beat left that L voters of every half

@@ -95,6 +95,7 @@ void Progress::restarted(Index next_index) {
   confirmed_beat = {};
   confirmed_sent_us = INT64_MIN;
   told_commit = {};
+  transfer_failed_us = INT64_MIN;
 }
 
 void Progress::wait_for_snapshot() {

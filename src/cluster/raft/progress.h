@@ -65,6 +65,8 @@ class Progress {
   int64_t heard_us = INT64_MIN;
   // Its node fell silent: nothing is sent until it is heard again.
   bool is_silent = false;
+  // When a transfer to it failed last: it refused, or did not lead in time.
+  int64_t transfer_failed_us = INT64_MIN;
   // The commit index that the member was told last.
   Index told_commit;
   // Set by Core when the configuration changes; whose quorums it counts for.

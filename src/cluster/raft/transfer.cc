@@ -63,7 +63,7 @@ void Core::begin_transfer(Member to, Output& out) {
 // Serves again, by read rounds if the target was told.  One that must hand over tries somebody else after a while.
 void Core::give_up_transfer() {
   Leader& leading = *leader();
-  leading.refused_last = leading.transfer->to.replica;
+  if (Progress* const target = find(leading.transfer->to.replica)) target->transfer_failed_us = now_us_;
   leading.transfer.reset();
   leading.next_transfer_us = now_us_ + options_.transfer_us;
 }

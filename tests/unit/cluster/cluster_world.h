@@ -328,6 +328,7 @@ class World {
   bool may_have_forgotten = false;   // nodes that boot from here on, in their partitions
   std::vector<meta::SetSetting> settings;   // of every node, now
   std::map<NodeId, NodeId> in_place_of;     // nodes that boot from here on
+  std::map<NodeId, int64_t> disk_stalls_until_us;   // of what is written from here on nothing is stored earlier
 
   Instant now{.steady_us = 1'000'000, .unix_ms = 1'000};
 
@@ -385,7 +386,8 @@ class World {
       Buffer bytes;
       node.begin_record(++machine.records, bytes, keeping);
       machine.disk.emplace_back(bytes.view());
-      machine.stored_at.push_back(now.steady_us + kDiskUs);
+      const int64_t begins_us = disk_stalls_until_us.contains(id) ? std::max(now.steady_us, disk_stalls_until_us[id]) : now.steady_us;
+      machine.stored_at.push_back(begins_us + kDiskUs);
     }
     PeersOutput output = std::move(node.peers_output());
     node.peers_output() = {};
