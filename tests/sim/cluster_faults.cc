@@ -357,7 +357,7 @@ bool ClusterWorld::others_remember(uint32_t number) const {
   for (uint32_t other = 0; other < size(); ++other) {
     if (other == number) continue;
     const Machine& machine = *machines_[other];
-    const bool is_ending = machine.power_fails || machine.sync_fails || machine.shall_end || (machine.node != nullptr && machine.node->is_doomed());
+    const bool is_ending = machine.power_fails || machine.sync_fails || machine.shall_end || machine.shall_die || (machine.node != nullptr && machine.node->is_doomed());
     if (machine.node == nullptr || is_ending) return false;
   }
   return has_three_voters_everywhere(number, Joint::kDoesNot);
@@ -427,7 +427,7 @@ bool ClusterWorld::may_change_mode() const {
   const ClusterState* known = nullptr;
   for (uint32_t number = 0; number < size(); ++number) {
     const Machine& machine = *machines_[number];
-    if (machine.power_fails || machine.sync_fails || machine.shall_end) return false;
+    if (machine.power_fails || machine.sync_fails || machine.shall_end || machine.shall_die) return false;
     if (machine.node == nullptr) continue;
     if (machine.node->is_doomed() || !company_joined(number)) return false;
     known = &company_of(*machine.node).cluster().state();

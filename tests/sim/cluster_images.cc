@@ -45,7 +45,10 @@ void ClusterWorld::count_kept(uint32_t number) {
   Machine& machine = *machines_[number];
   if (modes_.weakest() == raft::Durability::kMemory) {
     if (machine.node == nullptr || !company_of(*machine.node).is_started()) return;
-    company_of(*machine.node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) { kept_.count(core, core.stored_index()); });
+    // What its log stands on is in its memory as soon as it does, also while that is on its way to the disk.
+    company_of(*machine.node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) {
+      kept_.count(core, std::max(core.stored_index(), core.log().base().index));
+    });
     return;
   }
   const auto loss = modes_.weakest() == raft::Durability::kSynced ? SimDisk::Loss::kOfPower : SimDisk::Loss::kOfProcess;

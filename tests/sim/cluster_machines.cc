@@ -102,6 +102,7 @@ void ClusterWorld::on_line(uint32_t number, std::string_view line) {
   Machine& machine = *machines_[number];
   machine.down_us = static_cast<int64_t>(prng_.below(kMomentsUs));
   if (modes_.weakest() == raft::Durability::kSynced) machine.power_fails = prng_.chance(0.5);
+  machine.shall_die = true;
   push({.at = now_us_ + static_cast<int64_t>(prng_.below(kMomentsUs)), .kind = EventKind::kKill, .machine = number, .life = machine.life});
 }
 
@@ -118,7 +119,7 @@ void ClusterWorld::start_node(uint32_t number) {
   machine.has_turn = false;
   machine.lane_is_busy = {};
   machine.power_fails = false;
-  machine.shall_end = false;
+  machine.shall_end = machine.shall_die = false;
   machine.told_us.reset();
   machine.known_lives.clear();
   begin_to_hear(number);

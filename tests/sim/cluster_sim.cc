@@ -291,8 +291,9 @@ void lose_power_often(ClusterSwarm& swarm) {
 void forget_often(ClusterSwarm& swarm) {
   cut_off_often(swarm);
   swarm.in_memory = true;
+  swarm.lonely = {.every_us = 100 * kMs, .length_us = 100 * kMs};
   swarm.kill = {.every_us = 100 * kMs, .length_us = 5 * kMs};
-  swarm.jitter_us = 10 * kMs;
+  swarm.jitter_us = 3 * kMs;
 }
 
 // Who has forgotten is started once more before it has caught up.

@@ -272,6 +272,7 @@ class ClusterWorld final : private NetworkHost,
     std::vector<uint64_t> known_lives = {};   // of each other machine: the life whose process this one has heard of, before its last turn
     bool power_fails = false;  // when it dies
     bool shall_end = false;    // it was told to
+    bool shall_die = false;    // a kill is on its way that asks nothing any more
     int64_t down_us = 0;       // how long, once it has died
     std::optional<int64_t> told_us = {};   // to end, while nothing else fails; until it starts again
     int own_line = -1;  // a connection of the machine itself
