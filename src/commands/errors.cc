@@ -488,6 +488,12 @@ Error uncertain_leaders_lost(uint32_t partition) {
 Error uncertain_reply_not_kept(uint32_t partition) {
   return made({"UNCERTAIN it was run on partition ", std::to_string(partition), ", but its reply was not kept when the leader was lost"});
 }
+Error too_much_uncommitted(uint64_t limit) {
+  return made({"TRYAGAIN more than max-uncommitted-bytes (", std::to_string(limit), ") of earlier writes are not committed yet; nothing was done"});
+}
+Error too_much_unwritten(uint64_t limit) {
+  return made({"TRYAGAIN more than max-uncommitted-bytes (", std::to_string(limit), ") of earlier writes are not on disk yet; nothing was done"});
+}
 Error read_was_overtaken(uint32_t partition) {
   return made({"TRYAGAIN the leader of partition ", std::to_string(partition),
                " was lost, and a write sent behind this read has been run; the read was not"});

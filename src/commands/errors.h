@@ -208,6 +208,8 @@ Error uncertain_timed_out(uint32_t partition);              // the same
 Error forwarding_timed_out(uint32_t partition);
 Error uncertain_leaders_lost(uint32_t partition);           // one after the other, while they ran the same command
 Error uncertain_reply_not_kept(uint32_t partition);         // it was run, when it was sent before
+Error too_much_uncommitted(uint64_t limit);                // max-uncommitted-bytes
+Error too_much_unwritten(uint64_t limit);                  // the same of a node alone
 Error read_was_overtaken(uint32_t partition);               // the leader was lost, a write behind it was not
 Error forwarded_request_too_large();
 Error request_above_limit(uint64_t limit);

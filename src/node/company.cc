@@ -364,6 +364,7 @@ void Company::propose() {
     const raft::Index index = cluster_->partitions().propose(wall_now(), partition, std::move(batch));
     CHECK(index.value == state.next_index);
     state.unacknowledged.add(index.value, size, node_.now.steady_us);
+    count_uncommitted(partition);
   }
   touched_.clear();
   node_.store.begin_batch();
@@ -579,6 +580,7 @@ void Company::on_commit(uint32_t partition, raft::Index commit) {
   state.commit_seen = commit.value;
   node_.streams.advance(commit_stream(partition), state.commit_base + commit.value);
   state.unacknowledged.commit(commit.value);
+  count_uncommitted(partition);
   state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
 }
 

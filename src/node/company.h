@@ -128,6 +128,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // How many copies besides the leader's a level means; with nothing to go by, of the partitions that there are.
   uint32_t others_wanted(WriteLevel level, std::optional<uint32_t> partition) const;
   const Losses& losses() const { return losses_; }
+  // What is led here, and not committed yet.
+  uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
   ReplacedFile& loss_file() { return loss_file_; }
   // After its on_reply().
   void on_losses_stored();
@@ -277,6 +279,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     int64_t writes_wait_since_us = kNever;
     int64_t reads_wait_since_us = kNever;
     Unacknowledged unacknowledged;
+    uint64_t uncommitted_bytes = 0;    // as count_uncommitted() has seen it
     Freshness freshness;               // of the copy here, while another node leads
     int64_t stamp_ms = 0;              // of the last entry that was proposed or applied here; 0: not known
     uint64_t weak_index = 0;           // the last that was acknowledged before it was committed, in `term`
@@ -353,6 +356,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void note_removals();
   void serve(uint32_t partition);
   void stop_serving(uint32_t partition);
+  // Its log has grown, or more of it is committed, or it is served or not any more.
+  void count_uncommitted(uint32_t partition);
   bool is_trusted_again(uint32_t partition, int64_t now_us);
   void serve_who_is_ready();
   void lose_reads(uint32_t partition);
@@ -419,6 +424,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   Levels default_levels_{.write = {WriteLevel::kQuorum}, .read = {.kind = ReadLevel::Kind::kLease}};
   bool levels_are_plain_ = true;    // for who has asked for none: that is what they are
   std::vector<NodeId> leaders_;     // by partition, as forwarding knows them
+  uint64_t uncommitted_bytes_ = 0;  // of all partitions
   uint64_t serving_version_ = 0;    // counts what serves() says anew of any partition
   uint64_t leaders_told_ = 0;       // leaders_version() and serving_version_, when leaders_ was last compared
   std::optional<PartitionEncoder> encoder_;

@@ -132,6 +132,7 @@ void Company::serve(uint32_t partition) {
     note_takeover(partition, core.role_state().takeover);
   }
   state.serves = true;
+  count_uncommitted(partition);
   ++serving_version_;
   state.trusted_until_us = INT64_MIN;
   key_versions_.begin(partition, state.term);
@@ -141,6 +142,7 @@ void Company::serve(uint32_t partition) {
 void Company::stop_serving(uint32_t partition) {
   PartitionState& state = states_[partition];
   if (!std::exchange(state.serves, false)) return;
+  count_uncommitted(partition);
   ++serving_version_;
   CHECK(!state.is_touched);
   // What no entry says may have been run by what was old already.
@@ -149,6 +151,12 @@ void Company::stop_serving(uint32_t partition) {
   node_.store.set_led(partition, Led::kNo);
   node_.forwarding->on_stop_serving(partition);
   partition_is_left(node_, partition);
+}
+
+void Company::count_uncommitted(uint32_t partition) {
+  PartitionState& state = states_[partition];
+  const uint64_t bytes = state.serves ? cluster_->partitions().core(partition)->log().uncommitted_bytes() : 0;
+  uncommitted_bytes_ += bytes - std::exchange(state.uncommitted_bytes, bytes);
 }
 
 bool Company::is_trusted_again(uint32_t partition, int64_t now_us) {

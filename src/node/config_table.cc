@@ -158,6 +158,8 @@ constexpr Setting kTable[] = {
      .assign = to<&NodeSettings::max_unacked_bytes>},
     {.name = "max-state-bytes", .type = kMemory, .initial = "4294967296", .least = kMiB,
      .assign = to<&NodeSettings::max_state_bytes>},
+    {.name = "max-uncommitted-bytes", .type = kMemory, .initial = "268435456", .least = kMiB,
+     .assign = to<&NodeSettings::max_uncommitted_bytes>},
     {.name = "commit-quorum", .type = kInt, .initial = "0", .most = 8, .is_cluster_wide = true},
     {.name = "min-zones", .type = kInt, .initial = "0", .most = 16, .is_cluster_wide = true,
      .assign = to<&NodeSettings::min_zones>},

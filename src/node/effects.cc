@@ -5,6 +5,7 @@
 
 #include "node/input.h"
 #include "node/output.h"
+#include "node/uncommitted.h"
 #include "node/upkeep.h"
 #include "node/waits.h"
 
@@ -70,6 +71,7 @@ void perform(Node& owner, Instant now, Driver& driver) {
   node.company.confirm_reads(driver);
   node.company.store_records();
   carry_out_disk_requests(node, driver);
+  look_at_uncommitted(node);
   look_at_waits(node);
   look_at_keyspace_counts(node);
   release_held(node);

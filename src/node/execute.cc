@@ -24,7 +24,7 @@ namespace quorate {
 namespace {
 
 constexpr uint32_t kNodeLookCloser =
-    kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeMemoryLimited | kNodeBusy | kNodeHasLevels;
+    kNodeLoading | kNodePaused | kNodeWritesRefused | kNodeTooMuchUncommitted | kNodeMemoryLimited | kNodeBusy | kNodeHasLevels;
 bool is_named(const Command& row, std::string_view name) { return row.spec->name == name; }
 
 // A command that MULTI does not queue.
@@ -96,10 +96,11 @@ std::optional<Error> refusal(NodeState& node, Session& session, const Command& r
     const bool grows = (flags & kDenyOom) != 0 || (session.has(kInMulti) && !runs_inside_multi(row));
     if (auto error = check_memory(node, grows, args.size(), 0)) return error;
   }
-  if (node.flags & kNodeWritesRefused) {
+  if (node.flags & (kNodeWritesRefused | kNodeTooMuchUncommitted)) {
     // In company it may run on a node that can write: routing decides.
     const bool writes_here = (flags & kWrite) != 0 && (node.flags & kNodeInCompany) == 0;
-    if (writes_here || is_named(row, "ping")) return write_refusal(node);
+    const bool is_ping = (node.flags & kNodeWritesRefused) != 0 && is_named(row, "ping");
+    if (writes_here || is_ping) return write_refusal(node);
   }
   if (session.has(kSubscribed) && session.protocol == Protocol::kResp2 && !allowed_while_subscribed(row)) {
     return errors::not_while_subscribed(row.spec->name);

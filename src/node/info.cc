@@ -390,6 +390,7 @@ void write_quorum(const Source& from, Lines& out) {
   out.count("quorum_unsafe_recoveries", losses.of(Loss::Kind::kRecovery).size());
   out.count("quorum_takeovers", losses.of(Loss::Kind::kTakeover).size());
   out.count("quorum_waiting_clients", from.node.waits.by_session.size());
+  out.count("uncommitted_bytes", uncommitted_bytes(from.node));
   out.count("nodes_above_maxmemory", from.node.memory_pressure.count_others());
   const StateCheck& check = from.node.company.cluster().partitions().check();
   out.count("state_checks", check.counts().rounds);

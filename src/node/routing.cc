@@ -139,9 +139,9 @@ Road redirect(NodeState& node, Session& session, const Error& moved) {
 bool is_watch(const Command& row) { return row.spec->name == "watch"; }
 bool is_exec(const Session& session, const Command& row) { return session.has(kInMulti) && row.spec->name == "exec"; }
 
-// It would write here, and the disk does not take it.
+// It would write here, and the disk does not take it, or too much waits to be committed.
 bool cannot_be_kept(const NodeState& node, const Session& session, const Command& row) {
-  if ((node.flags & kNodeWritesRefused) == 0) [[likely]]
+  if ((node.flags & (kNodeWritesRefused | kNodeTooMuchUncommitted)) == 0) [[likely]]
     return false;
   uint32_t flags = row.spec->flags;
   if (is_exec(session, row)) flags |= session.extras->queued_flags;

@@ -101,6 +101,7 @@ struct NodeSettings {
   int64_t min_zones = 0;            // in which there are copies of what is acknowledged
   uint64_t max_unacked_bytes = 64ULL << 20;
   uint64_t max_state_bytes = 4ULL << 30;
+  uint64_t max_uncommitted_bytes = 256ULL << 20;  // beyond that nothing more is executed
   int64_t request_timeout_ms = 5'000;
   uint64_t cluster_request_limit = 128ULL << 20;  // of one request, in company: what it changes goes to other nodes as one message
   ClusterRedirect cluster_redirect = ClusterRedirect::kAuto;

@@ -29,6 +29,7 @@
 #include "node/settings.h"
 #include "node/slow_log.h"
 #include "node/statistics.h"
+#include "node/uncommitted.h"
 #include "node/waits.h"
 #include "store/db.h"
 #include "util/mac.h"
@@ -48,6 +49,7 @@ enum NodeFlag : uint32_t {
   kNodeFollowed = 1u << 7,        // somebody reads the stream of effects
   kNodeHasLevels = 1u << 9,       // alone, write-quorum or read-quorum ask for more than one node may have
   kNodeMemoryPressed = 1u << 10,  // another node, which may hold copies of what is led here, is above its maxmemory
+  kNodeTooMuchUncommitted = 1u << 11,  // max-uncommitted-bytes (uncommitted.h): TRYAGAIN
   kNodeInCompany = 1u << 8,       // there are other nodes: a request runs where its partition is led
 };
 
@@ -129,6 +131,7 @@ struct NodeState {
   uint32_t flags = 0;
   int64_t started_us = 0;
   int64_t started_unix_ms = 0;
+  UncommittedTold uncommitted_told;
   bool log_trouble_told = false;         // the server's log says that writes are refused
   uint64_t memory_at_start = 0;          // used_memory_startup
   int64_t last_second_us = 0;

@@ -195,7 +195,9 @@ Error write_refusal(const NodeState& node) {
   if (node.durability.refuses_writes()) {
     return errors::misconf_log(node.durability.failure_detail());
   }
-  return errors::misconf_snapshot();
+  if (node.flags & kNodeWritesRefused) return errors::misconf_snapshot();
+  const uint64_t limit = node.settings.max_uncommitted_bytes;
+  return node.company.is_alone() ? errors::too_much_unwritten(limit) : errors::too_much_uncommitted(limit);
 }
 
 }  // namespace quorate

@@ -21,7 +21,7 @@ int64_t upkeep_deadline(const NodeState& node);
 void settings_changed(NodeState& node);
 // The outcome of a disk request.
 void on_disk_reply(NodeState& node, DiskReply&& reply);
-// Why writes are refused while kNodeWritesRefused is set.
+// Why writes are refused while kNodeWritesRefused or kNodeTooMuchUncommitted is set.
 Error write_refusal(const NodeState& node);
 
 }  // namespace quorate

@@ -356,6 +356,7 @@ void Core::set_commit(Index index, Output& out) {
   CHECK(index <= last_index());
   if (index == commit_) return;
   commit_ = index;
+  log_.note_committed(index);
   Leader* const leading = leader();
   if (leading == nullptr) return;
   // The leader's state is ahead of its log's commit index, never behind.

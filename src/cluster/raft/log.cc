@@ -41,8 +41,17 @@ void Log::append(Entry entry) {
   DCHECK(entry.chain == chain_after(last_chain(), entry));
   if (count_ == ring_.size()) grow();
   bytes_ += entry.size();
+  uncommitted_bytes_ += entry.size();
   slot(count_) = std::move(entry);
   ++count_;
+}
+
+void Log::note_committed(Index upto) {
+  CHECK(upto <= last_index());
+  while (committed_ < upto) {
+    committed_ = next(committed_);
+    uncommitted_bytes_ -= at(committed_).size();
+  }
 }
 
 void Log::truncate_from(Index from, std::vector<Entry>& removed) {
@@ -51,13 +60,16 @@ void Log::truncate_from(Index from, std::vector<Entry>& removed) {
   const uint64_t kept = from.value - base_.index.value - 1;
   for (uint64_t offset = kept; offset < count_; ++offset) {
     bytes_ -= slot(offset).size();
+    if (slot(offset).index > committed_) uncommitted_bytes_ -= slot(offset).size();
     removed.push_back(std::exchange(slot(offset), Entry()));
   }
   count_ = kept;
+  committed_ = std::min(committed_, last_index());
 }
 
 void Log::trim(Index upto, size_t bytes_max) {
   while (count_ > 0 && bytes_ > bytes_max && slot(0).index <= upto) {
+    note_committed(slot(0).index);
     Entry gone = std::exchange(slot(0), Entry());
     bytes_ -= gone.size();
     base_ = {.index = gone.index, .term = gone.term, .chain = gone.chain};
@@ -72,7 +84,9 @@ void Log::reset(LogBase base) {
   head_ = 0;
   count_ = 0;
   bytes_ = 0;
+  uncommitted_bytes_ = 0;
   base_ = base;
+  committed_ = base.index;
 }
 
 void Log::grow() {

@@ -24,10 +24,10 @@ struct LogBase {
 
 // Owned by one Core.  Invariants: 1 indexes are contiguous from base().index + 1; 2 terms never
 // fall; 3 each entry's chain follows from the one before it; 4 bytes() is the sum of the entries'
-// sizes.
+// sizes, uncommitted_bytes() of those behind what note_committed() said last.
 class Log {
  public:
-  explicit Log(LogBase base) : base_(base) {}
+  explicit Log(LogBase base) : base_(base), committed_(base.index) {}
 
   const LogBase& base() const { return base_; }
   Index first_index() const { return next(base_.index); }
@@ -35,6 +35,7 @@ class Log {
   Term last_term() const { return count_ == 0 ? base_.term : at(last_index()).term; }
   Chain last_chain() const { return count_ == 0 ? base_.chain : at(last_index()).chain; }
   size_t bytes() const { return bytes_; }
+  size_t uncommitted_bytes() const { return uncommitted_bytes_; }
 
   bool has(Index index) const { return index > base_.index && index <= last_index(); }
   // Requires: has(index).  The reference lives until the log changes.
@@ -48,6 +49,8 @@ class Log {
 
   // Requires: entry.index == next(last_index()), its term >= last_term(), its chain is right.
   void append(Entry entry);
+  // Entries up to `upto` are committed.  Requires: upto <= last_index().
+  void note_committed(Index upto);
   // Removes the entries from `from` on, moving them to the end of `removed` in order.
   void truncate_from(Index from, std::vector<Entry>& removed);
   // Lets go of entries up to `upto` as long as there are more than `bytes_max`.
@@ -65,6 +68,8 @@ class Log {
   uint64_t head_ = 0;        // slot of the first entry
   uint64_t count_ = 0;
   size_t bytes_ = 0;
+  Index committed_;               // >= base_.index
+  size_t uncommitted_bytes_ = 0;  // of the entries behind that
 };
 
 }  // namespace quorate::raft

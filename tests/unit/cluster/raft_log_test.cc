@@ -49,6 +49,32 @@ TEST(RaftLog, the_window_lets_go_of_the_oldest_and_never_of_what_is_needed) {
   EXPECT_EQ(log.at({41}).payload.view(), "x");
 }
 
+TEST(RaftLog, counts_what_is_not_committed) {
+  Log log({.index = {10}, .term = {3}, .chain = {77}});
+  for (int count = 0; count < 6; ++count) log.append(entry_behind(log, 3, "abc"));
+  const size_t one = log.at({11}).size();
+  EXPECT_EQ(log.uncommitted_bytes(), 6 * one);
+  log.note_committed({12});
+  log.note_committed({11});
+  EXPECT_EQ(log.uncommitted_bytes(), 4 * one);
+  std::vector<Entry> removed;
+  log.truncate_from({15}, removed);
+  EXPECT_EQ(log.uncommitted_bytes(), 2 * one);
+  log.append(entry_behind(log, 4, "abc"));
+  EXPECT_EQ(log.uncommitted_bytes(), 3 * one);
+  log.note_committed({14});
+  log.trim({14}, 0);
+  EXPECT_EQ(log.bytes(), one);
+  EXPECT_EQ(log.uncommitted_bytes(), one);
+  // A replica that starts over forgets what it took for committed.
+  log.note_committed({15});
+  log.truncate_from({15}, removed);
+  log.append(entry_behind(log, 5, "abc"));
+  EXPECT_EQ(log.uncommitted_bytes(), one);
+  log.reset({});
+  EXPECT_EQ(log.uncommitted_bytes(), 0u);
+}
+
 TEST(RaftLog, truncation_gives_back_what_it_removes_in_order) {
   Log log({});
   for (const char* text : {"a", "b", "c", "d"}) log.append(entry_behind(log, 1, text));
