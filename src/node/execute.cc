@@ -10,6 +10,7 @@
 #include "node/changes.h"
 #include "node/followers.h"
 #include "node/forward.h"
+#include "node/host.h"
 #include "node/memory_limit.h"
 #include "node/output.h"
 #include "node/publish.h"
@@ -77,6 +78,18 @@ void reject(NodeState& node, Session& session, Command* row, const Error& error)
   }
   if (session.has(kInMulti)) session.set(kMultiBroken);
   reply_error(node, session, line);
+}
+
+// A browser that a page has sent here speaks HTTP, where each line would be a command: nothing of a request of its is run (Redis does the same).
+bool is_cross_protocol(std::string_view name) { return same_word(name, "post") || same_word(name, "host:"); }
+
+void end_cross_protocol(NodeState& node, Session& session) {
+  constexpr int64_t kSilenceUs = 60'000'000;
+  close_session(node, session, CloseWhen::kNow);
+  if (node.now.steady_us < node.next_cross_protocol_note_us) return;
+  node.next_cross_protocol_note_us = node.now.steady_us + kSilenceUs;
+  node.host.log(LogLevel::kWarning, "Possible SECURITY ATTACK detected: " + session.peer.address +
+                                        " sends POST or Host: as a command, as a browser would (cross protocol scripting) -> connection closed");
 }
 
 // The flags that count for EXEC are those of what it will run.
@@ -148,6 +161,8 @@ void run(NodeState& node, Session& session, Command& row, Args args, const Key& 
 // Returns false if the command was put off (paused, or queued by MULTI: then it was answered).
 void execute_closely(NodeState& node, Session& session, Command* found, Args args, const Key& first_key,
                      BatchClock& clock) {
+  if (found == nullptr && is_cross_protocol(args[0])) [[unlikely]]
+    return end_cross_protocol(node, session);
   auto resolved = resolve(node, found, args);
   if (!resolved.ok()) {
     reject(node, session, found, resolved.error());

@@ -142,6 +142,7 @@ struct NodeState {
   int64_t slept_us = 0;                  // by DEBUG SLEEP: counts as the time of the command that is counted next
   std::vector<Session*> busy_sessions;   // whose DEBUG SLEEP ends then
   PauseKind pause = PauseKind::kNone;
+  int64_t next_cross_protocol_note_us = INT64_MIN;   // not told again before
   int64_t pause_until_us = 0;
   std::vector<Session*> postponed;
   size_t blocked_count = 0;              // sessions in kBlocked, kPostponed or kBlockedElsewhere

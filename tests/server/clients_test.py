@@ -176,6 +176,27 @@ def test_garbage_is_answered_and_the_connection_closed(setup):
             assert client.at_end()
 
 
+def test_a_request_of_a_browser_is_not_run(setup):
+    """Nor before it has logged in, nor while it is paused; and the log does not grow with the attempts."""
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\nSET pwned 1\r\n"
+    server = setup.server()
+    for raw in (request, request[request.index(b"Host"):], encode("post", "x") + encode("SET", "pwned", "1")) * 5:
+        with server.client() as client:
+            client.socket.sendall(raw)
+            assert client.at_end()
+    with server.client() as client:
+        assert client.call("EXISTS", "pwned") == 0
+        assert client.call("COMMAND", "INFO", "post", "host:") == [None, None]
+        assert client.call("CONFIG", "SET", "requirepass", "secret") == "OK"
+        assert client.call("CLIENT", "PAUSE", "100000", "WRITE") == "OK"
+        with server.client() as stranger:
+            stranger.socket.sendall(request)
+            assert stranger.at_end()
+        assert client.call("CLIENT", "UNPAUSE") == "OK"
+        assert client.call("EXISTS", "pwned") == 0
+    assert server.log().count("Possible SECURITY ATTACK detected") == 1, server.log()
+
+
 def test_strangers_may_not_send_much_before_they_log_in(setup):
     server = setup.server("--requirepass", "secret")
     with server.client() as client:

@@ -75,6 +75,18 @@ def test_the_second_door_sends_to_the_leader_and_the_main_port_does_not(setup):
                     assert client.error("GET", key) == moved
 
 
+def test_a_request_of_a_browser_is_run_at_neither_door(setup):
+    doors = Doors(setup)
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"".join(b"SET %s pwned\r\n" % key.encode() for key in KEYS)
+    for index in range(3):
+        for door in (doors.main, doors.second):
+            with door(index) as client:
+                client.socket.sendall(request)
+                assert client.at_end()
+    with doors.main(0) as client:
+        assert client.call("MGET", *KEYS) == [None] * len(KEYS)
+
+
 def test_transactions_and_several_keys_at_the_second_door(setup):
     doors = Doors(setup)
     leader = doors.leader("tx")
