@@ -105,16 +105,24 @@ void follow_settings(NodeState& node) {
   Configuration& configuration = node.configuration;
   const uint64_t version = cluster.meta().version();
   if (cluster.membership() != Membership::kMember || configuration.followed_version() == version) return;
+  const bool is_first = configuration.followed_version() == 0;
   configuration.set_followed_version(version);
   bool has_changed = false;
   for (const auto& [name, value] : cluster.state().settings()) {
     if (!is_cluster_wide(name) || configuration.value(name) == value) continue;
     const SettingPair pair(name, value);
+    const std::string before(configuration.value(name));
     const Status set = configuration.set({&pair, 1}, &node.host);
     has_changed = true;
-    node.host.log(set.ok() ? LogLevel::kNotice : LogLevel::kWarning,
-                  set.ok() ? "setting of the cluster -> " + name + " is '" + value + "'"
-                           : "setting of the cluster: " + std::string(set.error().detail()));
+    if (!set.ok()) {
+      node.host.log(LogLevel::kWarning, "setting of the cluster: " + std::string(set.error().detail()));
+      continue;
+    }
+    // Whoever wrote another value for this node may believe that it holds.
+    const bool is_overridden = is_first && configuration.was_loaded(name);
+    node.host.log(is_overridden ? LogLevel::kWarning : LogLevel::kNotice,
+                  "setting of the cluster -> " + name + " is '" + value + "'" +
+                      (is_overridden ? ", not '" + before + "' as this node was started with; CONFIG SET changes it at all nodes" : std::string()));
   }
   if (has_changed) settings_changed(node);
 }

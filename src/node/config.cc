@@ -228,6 +228,12 @@ std::string_view Configuration::value(std::string_view name) const {
   return values_[index].text;
 }
 
+bool Configuration::was_loaded(std::string_view name) const {
+  const size_t index = find_setting(name);
+  CHECK(index < was_loaded_.size());
+  return was_loaded_[index];
+}
+
 void Configuration::learn(std::string_view name, std::string_view text) {
   const size_t index = find_setting(name);
   CHECK(index < values_.size());

@@ -86,6 +86,9 @@ class Configuration {
   // Requires: a setting has that name.
   std::string_view value(std::string_view name) const;
 
+  // A line of the file or the command line has set it.  Requires: a setting has that name.
+  bool was_loaded(std::string_view name) const;
+
   // What the process found out about a value ("dir" as an absolute path, "maxclients" as the system allows).
   // Requires: a setting has that name, and the text is valid.
   void learn(std::string_view name, std::string_view text);
