@@ -85,6 +85,16 @@ GroupsOptions groups_options(const ClusterNodeOptions& options, Prng& random) {
 
 }  // namespace
 
+std::string_view name_of(Membership membership) {
+  switch (membership) {
+    case Membership::kAlone: return "alone";
+    case Membership::kJoining: return "joining";
+    case Membership::kMember: return "member";
+    case Membership::kRefused: return "refused";
+  }
+  return {};
+}
+
 ClusterNode::ClusterNode(const ClusterNodeOptions& options, PartitionData& data)
     : options_(options),
       random_(options.seed),
@@ -368,8 +378,9 @@ Status ClusterNode::on_not_welcome(const Peers::Incoming& incoming) {
 // ---- what an operator wants --------------------------------------------------------------------------------
 
 void ClusterNode::join(Instant now, const PeerAddress& address) {
-  CHECK(membership_ == Membership::kAlone);
+  CHECK(may_join());
   membership_ = Membership::kJoining;
+  leave_seeds();
   add_seed(now, address);
   note("told to join the cluster at " + seed_names_);
 }

@@ -34,6 +34,8 @@ enum class Membership : uint8_t {
   kRefused,  // the cluster will not have it; refusal() says why
 };
 
+std::string_view name_of(Membership membership);
+
 struct ClusterNodeOptions {
   MemberRecord own;                    // id and where others reach it
   uint64_t incarnation = 1;
@@ -156,8 +158,14 @@ class ClusterNode final : private GroupsClient {
   const Peers& peers() const { return peers_; }
   // ---- what an operator wants ------------------------------------------------------------------------------
   // Looks for a cluster at this address and joins it.  What the node holds is lost then.
-  // Requires: membership() == kAlone.
+  // Requires: may_join().
   void join(Instant now, const PeerAddress& address);
+  // Nobody has let it in anywhere.  Who comes in the place of a member belongs to that one's cluster and no other.
+  bool may_join() const {
+    return membership_ == Membership::kAlone || (membership_ == Membership::kJoining && options_.in_place_of == 0);
+  }
+  // Whom it asks to be let in, for people.
+  std::string_view seed_names() const { return seed_names_; }
   // Proposes a command; take_outcomes() tells what has become of it, sooner or later.  0: too many wait.
   // Requires: membership() == kMember.
   ProposalToken propose(const meta::Command& command);

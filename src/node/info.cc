@@ -384,6 +384,8 @@ void write_cluster(const Source& from, Lines& out) {
 void write_quorum(const Source& from, Lines& out) {
   out.section("Quorum");
   const Losses& losses = from.node.company.losses();
+  const Company& company = from.node.company;
+  out.text("quorum_membership", name_of(company.is_started() ? company.cluster().membership() : Membership::kAlone));
   out.text("quorum_mode", raft::name_of(from.node.company.members_mode()));
   out.text("quorum_mode_kept", raft::name_of(from.node.company.kept_mode()));
   out.count("quorum_lost_records", losses.lost_count());

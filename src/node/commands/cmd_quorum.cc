@@ -22,16 +22,6 @@ namespace {
 ClusterNode& cluster_of(NodeContext& cx) { return cx.node.company.cluster(); }
 ClusterView view_of(const NodeContext& cx) { return cluster_view(cx.node, cx.session); }
 
-std::string_view name_of(Membership membership) {
-  switch (membership) {
-    case Membership::kAlone: return "alone";
-    case Membership::kJoining: return "joining";
-    case Membership::kMember: return "member";
-    case Membership::kRefused: return "refused";
-  }
-  return {};
-}
-
 std::string_view name_of(MemberState state) {
   switch (state) {
     case MemberState::kActive: return "active";
@@ -104,7 +94,7 @@ Status status(NodeContext& cx) {
   const ClusterHealth health = health_of(view);
   Pairs pairs(cx.reply);
   pairs.text("state", health.is_ok() ? "ok" : "fail");
-  pairs.text("membership", name_of(cluster.membership()));
+  pairs.text("membership", quorate::name_of(cluster.membership()));
   if (cluster.membership() == Membership::kRefused) pairs.text("refusal", cluster.refusal());
   if (cluster.state().is_founded()) pairs.text("cluster", cluster_id_text(cluster.state()));
   pairs.number("partitions", view.partitions.size());
@@ -273,10 +263,10 @@ constexpr uint32_t kWish = kAdmin | kNoScript | kStale;
 
 constexpr CommandSpec kTable[] = {
     {.name = "quorum|drain", .arity = 3, .flags = kWish, .syntax = "node-id",
-     .summary = "Moves all copies and leaderships away from a node; it stays a member and gets nothing until UNDRAIN.",
+     .summary = "Moves all copies and leaderships away from a node (its id or host:port); it stays a member and gets nothing until UNDRAIN.",
      .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = drain},
     {.name = "quorum|explain", .arity = 3, .flags = kStale, .syntax = "key:string",
-     .summary = "Returns where a key is: slot, partition, its copies with role, zone and lag, as far as this node knows.",
+     .summary = "Returns where a key is: slot, partition, its copies with role, zone and lag, as far as this node knows: all of it at leader-address.",
      .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster,
      .tips = "nondeterministic_output", .run_on_node = explain},
     {.name = "quorum|help", .arity = 2, .flags = kLoading | kStale, .summary = "Lists the subcommands of QUORUM.",
@@ -286,20 +276,20 @@ constexpr CommandSpec kTable[] = {
      .complexity = "O(N) in the records, of which the newest are kept", .since = "0.1.0", .group = Group::kCluster,
      .tips = "nondeterministic_output", .run_on_node = lost},
     {.name = "quorum|move", .arity = -5, .flags = kWish, .syntax = "partition:int <FROM node-id TO node-id | LEADER node-id>",
-     .summary = "Moves a copy of a partition to another node, or lets another node lead it; stays so until REBALANCE or a change of members.",
+     .summary = "Moves a copy of a partition to another node (its id or host:port), or lets another node lead it; stays so until REBALANCE or a change of members.",
      .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = move},
     {.name = "quorum|rebalance", .arity = 2, .flags = kWish,
      .summary = "Takes back what MOVE has put out of balance, and hands over to preferred leaders without waiting.",
      .complexity = "O(N) in the number of partitions", .since = "0.1.0", .group = Group::kCluster, .run_on_node = rebalance},
     {.name = "quorum|remove", .arity = 3, .flags = kWish, .syntax = "node-id",
-     .summary = "Removes a node that holds nothing any more from the cluster, for good.",
+     .summary = "Removes a node (its id or host:port) that holds nothing any more from the cluster, for good: DRAIN it first.",
      .complexity = "O(N) in the number of nodes", .since = "0.1.0", .group = Group::kCluster, .run_on_node = remove},
     {.name = "quorum|status", .arity = 2, .flags = kStale,
      .summary = "Returns the health of the cluster and its nodes, as this node sees them.",
      .complexity = "O(N) in the number of nodes and partitions", .since = "0.1.0", .group = Group::kCluster,
      .tips = "nondeterministic_output", .run_on_node = status},
     {.name = "quorum|undrain", .arity = 3, .flags = kWish, .syntax = "node-id",
-     .summary = "Takes DRAIN back: the node gets its share again.", .complexity = "O(N) in the number of partitions",
+     .summary = "Takes DRAIN back: the node (its id or host:port) gets its share again.", .complexity = "O(N) in the number of partitions",
      .since = "0.1.0", .group = Group::kCluster, .run_on_node = undrain},
     {.name = "quorum|unsafe-recover", .arity = -3, .flags = kWish, .syntax = "[EMPTY] node-id [node-id ...]",
      .summary = "Gives up nodes that are lost for good, so that copies elsewhere go on without a quorum; may lose acknowledged writes.",
