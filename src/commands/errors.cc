@@ -320,10 +320,26 @@ Error failover_by_force() {
 Error node_is_alone() { return fixed("ERR this node is alone: there are no other members"); }
 Error node_is_joining() { return fixed("ERR this node is still looking for its cluster"); }
 Error not_a_member(std::string_view reason) { return made({"ERR this node is not a member: ", reason}); }
+Error not_joined_yet(std::string_view whom) {
+  return made({"CLUSTERDOWN this node belongs to no cluster yet: nobody has let it in at ", whom,
+               " (ports for other nodes), where it goes on asking, see its log; nothing was done"});
+}
 Error node_was_removed() {
   return fixed("CLUSTERDOWN this node was removed from the cluster for good; nothing was done. Ask another node (to join again it needs an empty directory)");
 }
 Error cluster_refuses_node(std::string_view reason) { return made({"CLUSTERDOWN the cluster refuses this node: ", reason, "; nothing was done"}); }
+Error drain_first(size_t led, size_t copies) {
+  return made({"ERR the node leads ", std::to_string(led), " partitions and holds ", std::to_string(copies),
+               " copies: QUORUM DRAIN it first, and repeat this when QUORUM STATUS shows 0 copies of it"});
+}
+Error still_drains(size_t led, size_t copies) {
+  return made({"ERR the node drains, and still leads ", std::to_string(led), " partitions and holds ", std::to_string(copies),
+               " copies: repeat this when QUORUM STATUS shows 0 copies of it"});
+}
+Error no_leader_elsewhere(size_t partition) {
+  return made({"ERR partition ", std::to_string(partition),
+               " has no leader on another node: its data may be on this one only, see QUORUM STATUS, and repeat when no partition is leaderless"});
+}
 Error too_many_proposals() { return fixed("TRYAGAIN too many changes of the cluster wait to be decided"); }
 Error wish_undecided(int64_t waited_ms) {
   return made({"UNCERTAIN the members have not decided within ", std::to_string(waited_ms), " ms; they still may"});

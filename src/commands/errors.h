@@ -141,8 +141,13 @@ Error failover_by_force();
 Error node_is_alone();
 Error node_is_joining();
 Error not_a_member(std::string_view reason);
+Error not_joined_yet(std::string_view whom);
 Error node_was_removed();
 Error cluster_refuses_node(std::string_view reason);
+// QUORUM REMOVE of a node that is needed.
+Error drain_first(size_t led, size_t copies);
+Error still_drains(size_t led, size_t copies);
+Error no_leader_elsewhere(size_t partition);
 Error too_many_proposals();
 Error wish_undecided(int64_t waited_ms);
 Error wish_outcome_unknown();

@@ -210,6 +210,8 @@ PartitionDetails partition_details(const NodeState& node, const ClusterView& vie
   for (const raft::Progress& progress : copies.core->progress()) {
     for (CopyView& copy : details.copies) {
       if (copy.node != progress.member().node.value || copy.node == cluster.own().id) continue;
+      // A new leader knows what a copy holds once that has answered.
+      if (progress.match().value == 0) continue;
       copy.last_index = progress.match().value;
       copy.lag = details.log->last_index - progress.match().value;
     }

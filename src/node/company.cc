@@ -272,13 +272,18 @@ bool Company::is_unchanged(uint32_t partition, uint64_t key_hash, const KeyVersi
 }
 
 void Company::join(const PeerAddress& address) {
-  CHECK(!in_company_ && !told_to_join_);
+  CHECK(cluster_->may_join());
   told_to_join_ = address;
   has_input_ = true;
 }
 
 void Company::begin_joining() {
   const PeerAddress address = *std::exchange(told_to_join_, std::nullopt);
+  if (in_company_) {
+    // Elsewhere than it was told before, unless it has been let in there.
+    if (cluster_->may_join()) cluster_->join(wall_now(), address);
+    return;
+  }
   if (has_data()) {
     node_.host.log(LogLevel::kWarning, "told to join a cluster, but keys were written meanwhile -> the node stays alone");
     return;

@@ -146,9 +146,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void end_copy_read() { reads_copies_ = false; }
 
   // Looks for the cluster at `address` at the end of this turn, and joins it if the node holds nothing by then; from there on nothing runs
-  // here until it has been let in.  Requires: alone, and not told so before.
+  // here until it has been let in.  Instead of what it was told before.  Requires: cluster().may_join().
   void join(const PeerAddress& address);
-  bool is_told_to_join() const { return told_to_join_.has_value(); }
   // In any database.
   bool has_data() const;
   // The clocks as they are read; the node's time may be another.
@@ -203,7 +202,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void say(NodeId to, uint64_t kind, std::string_view bytes) { add_to_link(to, PeerLane::kData, kind, bytes, {}); }
   // Whoever asks from here on is told that nothing was done.
   void stop_serving_all();
-  // Why the cluster will not have this node, which serves nothing then.
+  // Why this node belongs to no cluster (it has not been let in yet, or is not wanted), and so serves nothing.
   std::optional<Error> exclusion() const;
   // Nothing is said to other nodes any more, and nothing taken from them, so that the log comes to its end.  set_draining(kNo) ends it.
   void fall_silent() { is_silent_ = true; }

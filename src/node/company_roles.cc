@@ -186,8 +186,9 @@ void Company::tell_health(const beats::Health& health) {
 }
 
 std::optional<Error> Company::exclusion() const {
-  if (!in_company_ || cluster_->membership() != Membership::kRefused) [[likely]]
+  if (!in_company_ || cluster_->membership() == Membership::kMember) [[likely]]
     return std::nullopt;
+  if (cluster_->membership() == Membership::kJoining) return errors::not_joined_yet(cluster_->seed_names());
   if (cluster_->was_removed()) return errors::node_was_removed();
   return errors::cluster_refuses_node(cluster_->refusal());
 }

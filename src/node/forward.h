@@ -170,7 +170,7 @@ class Forwarding {
   // Of one unit.
   void take_answer(NodeId from, const ForwardAnswer& answer);
   void on_refusal(NodeId from, uint32_t index, const WaitingUnit& refused);
-  // `exclusion`: why the cluster will not have this node; null: it has it.
+  // `exclusion`: why this node belongs to no cluster; null: it does.
   void end_overdue(uint32_t index, const Error* exclusion);
   void finish(uint32_t index, size_t place, std::string_view reply);
   void finish(uint32_t index, size_t place, const Error& error);

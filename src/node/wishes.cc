@@ -91,15 +91,22 @@ bool votes_among_members(ClusterNode& cluster, NodeId node) {
   return members.configuration().is_voter(replica) || members.committed_configuration().configuration.is_voter(replica);
 }
 
+bool drains(const ClusterNode& cluster, NodeId node) {
+  const MemberRecord* const known = cluster.state().find(node);
+  return known != nullptr && known->state == MemberState::kDraining;
+}
+
 }  // namespace
 
 Status wish_removal(NodeContext& cx, const ClusterView& view, NodeId node) {
   TRY(check_member(cx.node.company.cluster()));
-  const bool is_led_elsewhere = std::all_of(view.partitions.begin(), view.partitions.end(), [&](const PartitionView& partition) {
-    return partition.leader != 0 && partition.leader != node;
-  });
-  if (!is_led_elsewhere) {
-    return Error(ErrorCode::kInvalidArgument, "a partition has no leader on another node: its data may be on this one only, see QUORUM STATUS");
+  if (const size_t led = view.led_by(node); led != 0) {
+    const size_t copies = view.held_by(node);
+    return drains(cx.node.company.cluster(), node) ? errors::still_drains(led, copies) : errors::drain_first(led, copies);
+  }
+  const auto orphan = std::find_if(view.partitions.begin(), view.partitions.end(), [](const PartitionView& each) { return each.leader == 0; });
+  if (orphan != view.partitions.end()) {
+    return errors::no_leader_elsewhere(static_cast<size_t>(orphan - view.partitions.begin()));
   }
   if (votes_among_members(cx.node.company.cluster(), node)) {
     return Error(ErrorCode::kInvalidArgument, "the node still votes among the members: drain it first, or wait until others vote in its place");

@@ -184,10 +184,10 @@ Status meet(NodeContext& cx) {
   switch (company.cluster().membership()) {
     case Membership::kRefused: return errors::not_a_member(company.cluster().refusal());
     case Membership::kMember: return errors::meet_in_cluster();
-    case Membership::kJoining: return errors::node_is_joining();
+    case Membership::kJoining:
     case Membership::kAlone: break;
   }
-  if (company.is_told_to_join()) return errors::node_is_joining();
+  if (!company.cluster().may_join()) return errors::node_is_joining();
   if (company.has_data()) return errors::meet_holds_keys();
   if (!company.may_have_company()) return errors::not_without_log();
   company.join({.host = std::string(cx[2]), .port = static_cast<uint16_t>(cluster_port)});
@@ -290,7 +290,7 @@ constexpr CommandSpec kTable[] = {
      .complexity = "O(N) in the number of nodes", .since = "7.0.0", .group = Group::kCluster,
      .tips = "nondeterministic_output", .run_on_node = links},
     {.name = "cluster|meet", .arity = -4, .flags = kByHand, .syntax = "ip port:int [cluster_bus_port:int]",
-     .summary = "Makes this node, which must be alone and empty, join the cluster that the other one belongs to.",
+     .summary = "Makes this node, which must be alone and empty, join the cluster that the other one belongs to. Said again, the last one counts.",
      .complexity = "O(1)", .since = "3.0.0", .history = "4.0.0: Takes the port for nodes.", .group = Group::kCluster,
      .run_on_node = meet},
     {.name = "cluster|myid", .arity = 2, .flags = kStale, .summary = "Returns the name of this node.", .complexity = "O(1)",
