@@ -85,6 +85,22 @@ def test_one_of_two_nodes_is_lost(setup):
         check(node, set(keys) - led_here, "before")
 
 
+def test_a_new_leader_does_not_pretend_to_know_what_a_dead_copy_holds(setup):
+    cluster = Cluster(setup, 3)
+    wait_whole(cluster.nodes, 3)
+    write(cluster.nodes[0], KEYS, "value")
+    lost = id_of(cluster.nodes[2]).encode()
+    with connected(cluster.nodes[0]) as client:
+        led = [key for key in KEYS if leader_of(client, key) == lost]
+        cluster.kill(2)
+        own = id_of(cluster.nodes[0]).encode()
+        led_here = wait_until(lambda: [key for key in led if leader_of(client, key) == own], "this node to lead what the dead one led")
+        for key in led_here:
+            copies = {copy["node"]: copy for copy in map(pairs, pairs(client.call("QUORUM", "EXPLAIN", key))["replicas"])}
+            assert copies[lost]["last-index"] is None and copies[lost]["lag"] is None, copies[lost]
+            assert copies[own]["last-index"] > 0, copies[own]
+
+
 def test_a_dead_node_is_removed_and_a_fresh_one_takes_its_place(setup):
     cluster = Cluster(setup, 3)
     wait_whole(cluster.nodes, 3)
