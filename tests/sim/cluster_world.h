@@ -97,9 +97,9 @@ class ClusterWorld final : private NetworkHost,
   void fill_disk(uint32_t machine) { machines_[machine]->disk.set_capacity(machines_[machine]->disk.used()); }
   // What is sent from it and to it is lost from here on, until heal().
   void isolate(uint32_t machine);
-  // SIGKILL.  It is started again by heal().
-  void kill_now(uint32_t machine) {
-    machines_[machine]->down_us = INT64_MAX / 4;
+  // SIGKILL.  It is started again after `down_us`, or by heal().
+  void kill_now(uint32_t machine, int64_t down_us = INT64_MAX / 4) {
+    machines_[machine]->down_us = down_us;
     bury(machine);
   }
 

@@ -225,5 +225,40 @@ TEST(ModesWorld, a_stricter_mode_that_waits_for_a_copy_which_has_stopped_says_so
   EXPECT_EQ(waits_for(cluster, stopped), kNothing);
 }
 
+// A learner has seen a thousand entries committed by the only voter, whose process ends and forgets them.  Then it leads, and commits
+// indexes of which it has heard before.
+TEST(ModesWorld, what_is_committed_once_more_from_the_beginning_is_waited_for) {
+  ClusterSwarm swarm = calm_cluster(3);
+  swarm.replication = 2;
+  swarm.in_memory = true;
+  CalmCluster cluster(swarm);
+  const uint32_t partition = cluster.partition_of("k");
+  const auto name_of = [&](uint32_t machine) { return node_name(cluster.company(machine).cluster().own().id); };
+  uint32_t voter = 0;
+  while (!cluster.company(voter).serves(partition)) ++voter;
+  uint32_t learner = 0;
+  while (learner == voter || cluster.company(learner).cluster().partitions().core(partition) == nullptr) ++learner;
+  for (int write = 0; write < 1000; ++write) ASSERT_EQ(cluster.ask(voter, {"SET", "k", std::to_string(write)}), "+OK\r\n");
+  cluster.pass(kSecondUs);
+  const auto committed = [&](uint32_t machine) { return cluster.company(machine).cluster().partitions().commit_index(partition).value; };
+  ASSERT_GT(committed(learner), 1000u);
+  // The world is told that something will be.
+  cluster.world().lose_for_good({});
+  cluster.world().kill_now(voter, kSecondUs / 10);
+  cluster.pass(3 * kSecondUs);
+  cluster.connect_again(voter);
+  EXPECT_EQ(cluster.wrong(), "");
+  ASSERT_LT(committed(learner), 100u);
+  ASSERT_EQ(cluster.ask(voter, {"CONFIG", "SET", "replication-n", "3"}), "+OK\r\n");
+  cluster.pass(5 * kSecondUs);
+  ASSERT_EQ(cluster.ask(voter, {"QUORUM", "MOVE", std::to_string(partition), "LEADER", name_of(learner)}), "+OK\r\n");
+  for (int step = 0; step < 100 && !cluster.company(learner).serves(partition); ++step) cluster.pass(kSecondUs / 20);
+  ASSERT_EQ(cluster.ask(learner, {"SET", "k", "kept"}), "+OK\r\n");
+  // Nobody else gets it.
+  cluster.world().isolate(learner);
+  EXPECT_EQ(cluster.ask(learner, {"SET", "k", "lost"}, kSecondUs / 20), "");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 }  // namespace
 }  // namespace quorate::sim
