@@ -354,7 +354,7 @@ Status ClusterState::set_state(const meta::SetState& command) {
   if (place == members_.end()) return refused("no such node");
   if (place->state == MemberState::kRemoved) return refused("the node was removed from the cluster for good");
   if (command.state == MemberState::kRemoved && is_planned(command.node)) {
-    return refused("the node still holds partitions: drain it first");
+    return refused("the node still holds partitions: drain it first, or repeat this once QUORUM STATUS shows 0 copies of it");
   }
   const auto is_active = [](const MemberRecord& each) { return each.state == MemberState::kActive; };
   const auto active = std::count_if(members_.begin(), members_.end(), is_active);

@@ -579,6 +579,7 @@ void Company::clear(uint32_t partition) {
 void Company::on_commit(uint32_t partition, raft::Index commit) {
   PartitionState& state = states_[partition];
   if (commit.value < state.commit_seen) [[unlikely]] {
+    // The log has begun again: what waits for the former one will not come.
     lose_the_rest(commit_stream(partition), of_lost_leader);
     state.commit_base = node_.streams.position(commit_stream(partition));
   }

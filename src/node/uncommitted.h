@@ -1,5 +1,5 @@
 // How much of what was executed here may wait to be committed, or alone to be written to the log's
-// file, before no more is executed (max-uncommitted-bytes).  It lies in memory, and replies of a
+// file, before no more is written (max-uncommitted-bytes).  It lies in memory, and replies of a
 // few bytes do not stop who sends it.
 #pragma once
 

@@ -422,7 +422,7 @@ void ClusterWorld::darken(int64_t down_us) {
   }
 }
 
-// There is a cluster, so that who answers does not mean itself alone.  Who is about to end in a stronger mode could forget more in a weaker one.
+// Every machine is a member, so that who answers does not mean itself alone.  Who is about to end in a stronger mode could forget more in a weaker one.
 bool ClusterWorld::may_change_mode() const {
   const ClusterState* known = nullptr;
   for (uint32_t number = 0; number < size(); ++number) {

@@ -127,7 +127,7 @@ Status SimDisk::sync(std::string_view file) {
     inode->changes.clear();
     return Error(ErrorCode::kIo, std::string(file) + ": input/output error");
   }
-  if (lying_sync_) return done();
+  if (lying_sync_ || lies_) return done();
   // Not all that is visible: what a failed sync has lost is not written by this one.
   apply_changes(*inode, inode->durable);
   inode->changes.clear();
@@ -203,7 +203,7 @@ Status SimDisk::remove(std::string_view file) {
 
 Status SimDisk::sync_directory() {
   note("sync_directory", "", 0);
-  if (lying_directory_sync_) return done();
+  if (lying_directory_sync_ || lies_) return done();
   durable_names_ = names_;
   name_changes_.clear();
   return done();
@@ -245,7 +245,7 @@ void SimDisk::crash_inode(Inode& inode) {
 void SimDisk::crash() {
   note("crash", "", 0);
   has_lost_ = false;
-  if (is_lying()) lying_sync_ = lying_directory_sync_ = false;
+  lies_ = false;
   const uint64_t mode = prng_.below(4);
   const size_t prefix = static_cast<size_t>(prng_.below(name_changes_.size() + 1));
   for (size_t index = 0; index < name_changes_.size(); ++index) {
@@ -265,13 +265,13 @@ void SimDisk::crash() {
 
 void SimDisk::begin_to_lie() {
   note("lie", "", 0);
-  lying_sync_ = lying_directory_sync_ = true;
+  lies_ = true;
 }
 
 void SimDisk::own_up() {
-  if (!is_lying()) return;
+  if (!lies_) return;
   note("own up", "", 0);
-  lying_sync_ = lying_directory_sync_ = false;
+  lies_ = false;
   for (const auto& [name, inode] : names_) {
     apply_changes(*inode, inode->durable);
     inode->changes.clear();
@@ -282,7 +282,7 @@ void SimDisk::own_up() {
 
 SimDisk SimDisk::left_by(Loss loss) const {
   SimDisk left(0);
-  if (is_lying()) loss = Loss::kOfProcess;
+  if (lies_) loss = Loss::kOfProcess;
   for (const auto& [name, inode] : loss == Loss::kOfPower ? durable_names_ : names_) {
     const std::string& content = loss == Loss::kOfPower ? inode->durable : inode->visible;
     left.names_[name] = std::make_shared<Inode>(Inode{.visible = content, .durable = content, .changes = {}});

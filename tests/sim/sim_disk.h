@@ -67,7 +67,7 @@ class SimDisk final : public Disk {
   // until a crash.
   void begin_to_lie();
   void own_up();
-  bool is_lying() const { return lying_sync_ && lying_directory_sync_; }
+  bool is_lying() const { return lies_; }
 
   // What happened so far, as one number: two runs are equal if these are.
   uint64_t trace() const { return trace_; }
@@ -118,6 +118,7 @@ class SimDisk final : public Disk {
   bool lying_sync_ = false;
   bool lying_directory_sync_ = false;
   bool lying_rewrite_ = false;
+  bool lies_ = false;
   bool has_lost_ = false;
 };
 

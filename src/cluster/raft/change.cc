@@ -1,6 +1,7 @@
 // Configurations: one change at a time, through a joint one whenever quorums differ, adopted on
 // append (REPLICATION.md 7).
 #include <algorithm>
+#include <utility>
 
 #include "cluster/raft/core.h"
 #include "cluster/raft/message_codec.h"
@@ -142,9 +143,9 @@ void Core::continue_change(Output& out) {
   const Progress* best = nullptr;
   for (const Progress& member : leading->progress) {
     if (!may_transfer(member.member().replica)) continue;
-    const bool failed_earlier = best != nullptr && member.transfer_failed_us < best->transfer_failed_us;
-    const bool failed_later = best != nullptr && member.transfer_failed_us > best->transfer_failed_us;
-    if (best == nullptr || failed_earlier || (!failed_later && member.match() > best->match())) best = &member;
+    const bool comes_first =
+        best == nullptr || std::pair(member.transfer_failed_us, best->match()) < std::pair(best->transfer_failed_us, member.match());
+    if (comes_first) best = &member;
   }
   if (best != nullptr) begin_transfer(best->member(), out);
 }
