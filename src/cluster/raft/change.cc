@@ -63,8 +63,7 @@ void Core::adopt(StoredConfiguration configuration, Output& out) {
   }
   configurations_.push_back(std::move(configuration));
   // A log that was forgotten comes back from its beginning: what it comes to may still be newer.
-  remembers_ = remembered && remembered->at > configuration_at() &&
-               !has_passed(position(), remembered->at);
+  remembers_ = remembered && !has_passed(position(), remembered->at);
   if (remembers_) configurations_.push_back(std::move(*remembered));
   configuration_is_another(out);
   if (leader() != nullptr) rebuild_progress();

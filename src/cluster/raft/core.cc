@@ -67,8 +67,10 @@ Core::Core(const Options& options, Restored restored, uint64_t seed, const Mista
     log_.append(std::move(entry));
   }
   CHECK(log_.last_term() <= hard_.term);
-  // In mode `memory` the log is gone, but not who belongs to the group.
-  if (configurations_.empty() || hard_.configuration.at > configurations_.back().at) {
+  // In mode `memory` the log is gone, but not who belongs to the group; and a log that was chosen from an earlier epoch may not have come to
+  // what this replica knew in that one.
+  const Position end{.epoch = hard_.epoch, .term = log_.last_term(), .index = log_.last_index()};
+  if (configurations_.empty() || !has_passed(end, hard_.configuration.at)) {
     configurations_.push_back(hard_.configuration);
     remembers_ = true;
   }
