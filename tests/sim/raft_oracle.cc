@@ -156,10 +156,21 @@ void Oracle::extend(Group& group, const raft::Core& core, const raft::Entry& ent
 // Entries that the chosen log lacks are lost.  Allowed if a commit quorum had forgotten what it
 // held.
 void Oracle::begin_epoch(Group& group, const raft::Core& core) {
+  // Where its log begins with a state, what was stored tells which entries that stands for, down to the last that was committed as well.
+  std::map<raft::Index, raft::Chain> below;
+  const raft::Index base = core.log().base().index;
+  const auto base_chain = core.log().chain_at(base);
+  const raft::Entry* entry = base_chain ? entry_at(group, base, *base_chain) : nullptr;
+  for (; entry != nullptr; entry = entry_before(group, *entry)) {
+    below[entry->index] = entry->chain;
+    const Committed* const known = find(group, entry->index);
+    if (known != nullptr && known->chain == entry->chain) break;
+  }
   size_t kept = 0;
   while (kept < group.log.size()) {
     const raft::Index index{kept + 2};
-    const auto chain = core.log().chain_at(index);
+    auto chain = core.log().chain_at(index);
+    if (const auto found = below.find(index); !chain && found != below.end()) chain = found->second;
     if (chain && *chain != group.log[kept].chain) break;
     if (!chain && index > core.last_index()) break;
     ++kept;
