@@ -163,7 +163,7 @@ void ClusterWorld::lose_lies(uint32_t number, int64_t until_us) {
   machine.power_fails = true;
   machine.down_us = length_of(ClusterFault::kLostSync);
   machine.damage = Machine::Damage::kOfSyncs;
-  company_of(*machine.node).cluster().groups().for_each([&](raft::GroupId, const raft::Core& core) { oracle_.excuse(core); });
+  oracle_.excuse(number);
   bury(number);
   forget_what_it_kept(number, Machine::Damage::kOfSyncs);
 }

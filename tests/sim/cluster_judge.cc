@@ -264,11 +264,14 @@ void ClusterWorld::check_copies(uint32_t number, const raft::Core& core) {
 std::optional<std::vector<uint32_t>> ClusterWorld::holders_of(uint32_t leader, uint32_t partition, uint64_t index,
                                                               raft::Term term) const {
   std::vector<uint32_t> holders;
+  const raft::Configuration& configuration = company_of(*machines_[leader]->node).cluster().partitions().core(partition)->configuration();
   for (uint32_t other = 0; other < size(); ++other) {
     Machine& machine = *machines_[other];
     const bool is_down = machine.node == nullptr || !company_of(*machine.node).is_started();
-    // The process before may have stored it and said so, which comes late if the way was cut.
-    if (is_down || is_unknown_to(leader, other)) {
+    const bool was_another = std::any_of(machine.former_ids.begin(), machine.former_ids.end(),
+                                         [&](uint64_t id) { return configuration.find_on({id}).has_value(); });
+    // The process before, or the node, may have stored it and said so, which comes late if the way was cut.
+    if (is_down || was_another || is_unknown_to(leader, other)) {
       holders.push_back(other);
       continue;
     }

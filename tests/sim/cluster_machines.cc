@@ -150,7 +150,8 @@ void ClusterWorld::start_node(uint32_t number) {
   }
   check_losses(number);
   machine.node->start();
-  machine.node_id = machine.node->node().state().identity.id;
+  const uint64_t former = std::exchange(machine.node_id, machine.node->node().state().identity.id);
+  if (former != 0 && former != machine.node_id) machine.former_ids.push_back(former);
   machine.node_name = node_name(machine.node_id);
   input(number);
 }

@@ -158,7 +158,7 @@ void ClusterOracle::look_at_memory(uint32_t machine, uint64_t life, const raft::
   raft::Position& acknowledged = memory.acknowledged;
   const bool is_full = core.standing() == raft::Standing::kFull;
   const bool goes_on = memory.life == life && memory.was_full && core.commit_index() >= memory.commit;
-  memory = {.acknowledged = acknowledged, .life = life, .was_full = is_full, .commit = core.commit_index()};
+  memory = {.machine = machine, .acknowledged = acknowledged, .life = life, .was_full = is_full, .commit = core.commit_index()};
   // A leader never replaces entries of its own term.
   if (is_full && goes_on && core.term() > acknowledged.term && core.position() < acknowledged) acknowledged = {};
   if (is_full && core.position() < acknowledged) {

@@ -32,8 +32,10 @@ class ClusterOracle {
   // Copies are lost for good, and an operator will let those that are left go on: what is committed in recovery epochs that nobody has seen
   // yet may contradict what was committed before.
   void note_lost();
-  // The replica's disk may have forgotten what it said to be synced.
-  void excuse(const raft::Core& core) { memories_.erase({core.options().group.value, core.options().self.replica.value}); }
+  // The machine's disk may have forgotten what it said to be synced, of replicas that have gone meanwhile, too.
+  void excuse(uint32_t machine) {
+    std::erase_if(memories_, [&](const auto& each) { return each.second.machine == machine; });
+  }
   void fail(std::string text) {
     if (wrong_.empty()) wrong_ = std::move(text);
   }
@@ -85,6 +87,7 @@ class ClusterOracle {
   std::map<uint64_t, std::vector<std::vector<Holder>>> stored_;
   std::map<std::pair<uint64_t, uint64_t>, std::pair<uint64_t, uint64_t>> stored_noted_;
   struct Memory {
+    uint32_t machine = 0;
     raft::Position acknowledged;   // how far its log reached when it said that it had stored it
     // As it was when it was looked at last.
     uint64_t life = 0;

@@ -262,6 +262,7 @@ class ClusterWorld final : private NetworkHost,
     bool sync_fails = false;   // or has failed: the process may end by itself
     std::string node_name = {};
     uint64_t node_id = 0;      // 0: it was never started
+    std::vector<uint64_t> former_ids = {};   // of nodes that were there before that one
     // Of each other machine: what this one has of its beats.
     struct Heard {
       int64_t received_us = INT64_MIN;   // by its own clock
