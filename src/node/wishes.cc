@@ -88,6 +88,8 @@ bool votes_among_members(ClusterNode& cluster, NodeId node) {
   if (known == nullptr || known->state == MemberState::kRemoved) return false;
   const raft::Core& members = *cluster.groups().find(cluster.meta().group());
   const raft::ReplicaId replica{node};
+  // Who was let in a moment ago has not heard yet who votes.
+  if (members.configuration().unknown()) return true;
   return members.configuration().is_voter(replica) || members.committed_configuration().configuration.is_voter(replica);
 }
 
