@@ -79,7 +79,7 @@ void ClusterWorld::strike(ClusterFault fault) {
     case ClusterFault::kChurn: {
       const auto drawn = static_cast<ClusterOperator::Wish>(prng_.below(3));
       const auto wish = swarm_.is_gentle ? ClusterOperator::Wish::kRest : drawn;
-      const bool may_begin = size() > 1 && operator_.is_idle() && machine.node != nullptr;
+      const bool may_begin = size() > 1 && operator_.is_idle() && machine.node != nullptr && may_give_votes_away();
       if (may_begin && company_joined(number)) operator_.begin(number, wish);
       return;
     }
@@ -87,7 +87,7 @@ void ClusterWorld::strike(ClusterFault fault) {
       if (modes_.is_idle() && may_change_mode()) modes_.begin();
       return;
     case ClusterFault::kArrange:
-      if (arranger_.is_idle()) arranger_.begin();
+      if (arranger_.is_idle() && may_give_votes_away()) arranger_.begin();
       return;
     case ClusterFault::kMemoryFull:
       if (machine.node == nullptr) return;
@@ -135,6 +135,15 @@ void ClusterWorld::strike(ClusterFault fault) {
       push({.at = now_us_ + length_us, .kind = EventKind::kDiskRoom, .machine = number});
       return;
   }
+}
+
+// Of two nodes that are left one votes alone, and nobody knows yet of one that has forgotten everything: it must not be that one.
+bool ClusterWorld::may_give_votes_away() const {
+  for (uint32_t number = 0; number < size(); ++number) {
+    const Machine& machine = *machines_[number];
+    if (machine.damage != Machine::Damage::kNone || (machine.node != nullptr && !company_joined(number))) return false;
+  }
+  return true;
 }
 
 void ClusterWorld::cut_sides() {
@@ -380,8 +389,10 @@ bool ClusterWorld::has_three_voters_everywhere(uint32_t except, Joint joint) con
     if (other == except) continue;
     if (!company_joined(other)) return false;
     bool is_borne = true;
-    const Groups& groups = machines_[other]->node->node().state().company.cluster().groups();
-    groups.for_each([&](raft::GroupId group, const raft::Core& core) {
+    const ClusterNode& cluster = machines_[other]->node->node().state().company.cluster();
+    const std::vector<PlannedPartition>& plan = cluster.state().plan();
+    is_borne = std::all_of(plan.begin(), plan.end(), [](const PlannedPartition& each) { return each.voters >= kVotersMin; });
+    cluster.groups().for_each([&](raft::GroupId group, const raft::Core& core) {
       const raft::Configuration& configuration = core.configuration();
       is_borne = is_borne && core.standing() == raft::Standing::kFull && (joint == Joint::kCounts || !configuration.joint()) &&
                  configuration.incoming.voters.size() >= kVotersMin && are_voters_there(configuration);
@@ -467,7 +478,7 @@ bool ClusterWorld::may_lose_disk(uint32_t number) const {
   for (uint32_t other = 0; other < size(); ++other) {
     if (other != number && forgets(other, end)) return false;
   }
-  return size() >= kVotersMin && operator_.is_idle() && !machines_[number]->is_lost && machines_[number]->node_id != 0 && others_remember(number);
+  return size() >= kVotersMin && operator_.is_idle() && arranger_.is_idle() && !machines_[number]->is_lost && machines_[number]->node_id != 0 && others_remember(number);
 }
 
 void ClusterWorld::lose_disk(uint32_t number) {

@@ -401,6 +401,7 @@ class ClusterWorld final : private NetworkHost,
   void schedule(ClusterFault fault);
   void strike(ClusterFault fault);
   int64_t length_of(ClusterFault fault);
+  bool may_give_votes_away() const;
   void cut_sides();
   void cut_one_way();
   void cut_off(uint32_t machine);
