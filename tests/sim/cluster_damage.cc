@@ -134,9 +134,9 @@ bool ClusterWorld::others_have_all_of(uint32_t number) const {
     if (configuration.incoming.voters.empty()) return void(is_everywhere = false);
     uint32_t leaders = 0;
     for (const raft::Member& voter : configuration.voters()) {
-      const auto found = std::find_if(machines_.begin(), machines_.end(), [&](const auto& each) { return each->node_id == voter.node.value; });
-      if (found == machines_.end() || (*found)->node == nullptr) return void(is_everywhere = false);
-      const raft::Core* other = company_of(*(*found)->node).cluster().groups().find(group);
+      const Machine* const machine = machine_of(voter.node.value);
+      if (machine == nullptr || machine->node == nullptr) return void(is_everywhere = false);
+      const raft::Core* other = company_of(*machine->node).cluster().groups().find(group);
       const bool has_all = other != nullptr && other->options().self.replica == voter.replica && other->epoch() == core.epoch() &&
                            other->term() == core.term() && (other == &core || other->stored_index() >= core.last_index());
       if (!has_all) return void(is_everywhere = false);

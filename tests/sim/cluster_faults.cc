@@ -356,9 +356,12 @@ bool ClusterWorld::may_all_end(SimDisk::Loss end) const {
 // One that has gone for good may be a voter still.
 bool ClusterWorld::are_voters_there(const raft::Configuration& configuration) const {
   const std::vector<raft::Member> voters = configuration.voters();
-  return std::all_of(voters.begin(), voters.end(), [&](const raft::Member& voter) {
-    return std::any_of(machines_.begin(), machines_.end(), [&](const auto& each) { return each->node_id == voter.node.value; });
-  });
+  return std::all_of(voters.begin(), voters.end(), [&](const raft::Member& voter) { return machine_of(voter.node.value) != nullptr; });
+}
+
+const ClusterWorld::Machine* ClusterWorld::machine_of(uint64_t node_id) const {
+  const auto found = std::find_if(machines_.begin(), machines_.end(), [&](const auto& each) { return each->node_id == node_id; });
+  return found == machines_.end() ? nullptr : found->get();
 }
 
 bool ClusterWorld::others_remember(uint32_t number) const {
@@ -388,10 +391,9 @@ bool ClusterWorld::has_three_voters_everywhere(uint32_t except, Joint joint) con
   for (uint32_t other = 0; other < size(); ++other) {
     if (other == except) continue;
     if (!company_joined(other)) return false;
-    bool is_borne = true;
     const ClusterNode& cluster = machines_[other]->node->node().state().company.cluster();
     const std::vector<PlannedPartition>& plan = cluster.state().plan();
-    is_borne = std::all_of(plan.begin(), plan.end(), [](const PlannedPartition& each) { return each.voters >= kVotersMin; });
+    bool is_borne = std::all_of(plan.begin(), plan.end(), [](const PlannedPartition& each) { return each.voters >= kVotersMin; });
     cluster.groups().for_each([&](raft::GroupId group, const raft::Core& core) {
       const raft::Configuration& configuration = core.configuration();
       is_borne = is_borne && core.standing() == raft::Standing::kFull && (joint == Joint::kCounts || !configuration.joint()) &&

@@ -438,6 +438,8 @@ class ClusterWorld final : private NetworkHost,
   bool others_remember(uint32_t machine) const;
   bool can_do_without(uint32_t machine) const;
   bool are_voters_there(const raft::Configuration& configuration) const;
+  // Whose node that is; null: none's.
+  const Machine* machine_of(uint64_t node_id) const;
   // As far as the others know, who must all run.  Voters that are being changed count, or not.
   enum class Joint : uint8_t { kCounts, kDoesNot };
   bool has_three_voters_everywhere(uint32_t except, Joint joint) const;
