@@ -82,20 +82,40 @@ void ClusterKept::lose_for_good(const std::vector<uint64_t>& nodes) {
 void ClusterKept::begin(raft::Durability mode) {
   mode_ = mode;
   holders_.clear();
+  archived_.clear();
 }
 
 void ClusterKept::count(const raft::Core& core, raft::Index reach) {
   const auto found = acknowledged_.find(core.options().group.value);
-  if (found == acknowledged_.end() || reach < found->second.index) return;
+  if (found == acknowledged_.end()) return;
+  const uint64_t replica = core.options().self.replica.value;
+  if (core.standing() == raft::Standing::kRecovering && core.epoch() > found->second.epoch) archived_[found->first][replica] = core.epoch();
+  if (reach < found->second.index) return;
   // Of what lies below its snapshot it holds what became of it.
   const auto chain = core.log().chain_at(found->second.index);
   if (chain && *chain != found->second.chain) return;
-  holders_[found->first].insert(core.options().self.replica.value);
+  holders_[found->first][replica] = core.epoch();
+}
+
+bool ClusterKept::holds(uint64_t group, const raft::Member& voter) const {
+  const auto found = holders_.find(group);
+  return found != holders_.end() && found->second.contains(voter.replica.value);
 }
 
 bool ClusterKept::is_forgiven(uint64_t group, const raft::Member& voter) const {
   const auto found = forgiven_.find({voter.node.value, group});
   return found != forgiven_.end() && found->second >= mode_;
+}
+
+// Its log was archived for one that holds this.
+bool ClusterKept::is_with_a_chosen_log(uint64_t group, const raft::Member& voter) const {
+  const auto holders = holders_.find(group);
+  const auto archived = archived_.find(group);
+  if (holders == holders_.end() || archived == archived_.end()) return false;
+  const auto found = archived->second.find(voter.replica.value);
+  if (found == archived->second.end()) return false;
+  const auto is_chosen = [&](const auto& holder) { return holder.second == found->second; };
+  return std::any_of(holders->second.begin(), holders->second.end(), is_chosen);
 }
 
 // It is lost, and was there when this was acknowledged.
@@ -107,10 +127,9 @@ bool ClusterKept::may_have_been_on(uint64_t group, const raft::Member& voter, co
 
 std::string ClusterKept::judge() const {
   for (const auto& [group, acknowledged] : acknowledged_) {
-    const auto found = holders_.find(group);
     for (const raft::Half& half : acknowledged.halves) {
       const auto holders = std::count_if(half.voters.begin(), half.voters.end(), [&](const raft::Member& voter) {
-        return (found != holders_.end() && found->second.contains(voter.replica.value)) || is_forgiven(group, voter) ||
+        return holds(group, voter) || is_forgiven(group, voter) || is_with_a_chosen_log(group, voter) ||
                may_have_been_on(group, voter, acknowledged);
       });
       if (static_cast<uint32_t>(holders) >= half.quorums().commit) continue;

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +27,8 @@ class ClusterKept {
   void lose_for_good(const std::vector<uint64_t>& nodes);
 
   void begin(raft::Durability mode);
-  // One that would be left, and up to where its log would be there.
+  // One that would be left, and up to where its log would be there.  That one has left its log for another, which every voter has chosen since
+  // (an all-present restart), is not against it while that log is there: until it has the state of it.
   void count(const raft::Core& core, raft::Index reach);
   // Grows whenever note() may have more to note of a replica that has not changed since.
   uint64_t generation() const { return generation_; }
@@ -46,7 +46,9 @@ class ClusterKept {
     std::vector<raft::Half> halves;   // that must have it
   };
   static std::vector<raft::Half> halves_of(const raft::Core& leader);
+  bool holds(uint64_t group, const raft::Member& voter) const;
   bool is_forgiven(uint64_t group, const raft::Member& voter) const;
+  bool is_with_a_chosen_log(uint64_t group, const raft::Member& voter) const;
   bool may_have_been_on(uint64_t group, const raft::Member& voter, const Acknowledged& acknowledged) const;
 
   std::map<uint64_t, Acknowledged> acknowledged_;                              // by group
@@ -55,7 +57,9 @@ class ClusterKept {
   std::map<uint64_t, raft::Position> ends_;                              // by group: what a node that is lost now can have held at most
   std::map<std::pair<uint64_t, uint64_t>, raft::Position> lost_;         // by node and group: the same of those that are lost
   raft::Durability mode_ = raft::Durability::kMemory;
-  std::map<uint64_t, std::set<uint64_t>> holders_;   // replicas, by group
+  std::map<uint64_t, std::map<uint64_t, raft::RecoveryEpoch>> holders_;   // by group and replica: the epoch of what it holds
+  // The same of those whose log was archived for one of a later epoch.
+  std::map<uint64_t, std::map<uint64_t, raft::RecoveryEpoch>> archived_;
 };
 
 }  // namespace quorate::sim
