@@ -11,6 +11,8 @@ constexpr uint32_t kDoublingsMax = 5;
 // So often a replica insists on coming first before it lets a worse candidate pass, and waits for one
 // that comes first.
 constexpr uint32_t kFailuresToInsist = 2;
+// So often one that may have forgotten leaves it to others to elect one of them, which by its own configuration they could.
+constexpr uint32_t kFailuresToDoubtOthers = 6;
 }  // namespace
 
 // An operator does not wait for them any more.
@@ -225,8 +227,8 @@ void Core::become_leader(Output& out) {
   send_appends(out);
 }
 
-// All who are asked have answered, nobody follows a leader, this replica holds the most, and too few voters are full to elect anybody:
-// who was given up is not asked, and not full.
+// All who are asked have answered, nobody follows a leader, this replica holds the most, and too few voters are full to elect anybody,
+// or do not come to it: who was given up is not asked, and not full.
 bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
   const Configuration asked = everyone();
   const uint32_t own_rank = asked.rank(options_.self.replica);
@@ -260,7 +262,10 @@ bool Core::quorum_of_electors_is_lost(const PreCandidate& asking) const {
       electors.refuse(voter.replica);
     }
   }
-  return electors.verdict() == Verdict::kLost || mistakes_.restarts_without_need;
+  if (electors.verdict() == Verdict::kLost || mistakes_.restarts_without_need) return true;
+  // By what others know they may need this one's vote, which it must not give.  Since all voters are asked, and this one holds the most,
+  // it holds all that can be committed.
+  return hard_.standing == Standing::kRecovering && !voters_are_given_up() && campaign_.failures >= kFailuresToDoubtOthers;
 }
 
 }  // namespace quorate::raft
