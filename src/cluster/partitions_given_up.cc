@@ -17,13 +17,14 @@ using partitions_parts::damaged;
 // Who knows the newest configuration of a partition?
 //
 //   newest = u8 1 (asks), varint group, varint when
-//          | u8 2 (tells), the same, varint epoch, term, index of its newest configuration (0: it has none), u8 1 if its replica has stopped
+//          | u8 2 (tells), the same, varint epoch, term, index of its newest configuration (0: it has none), varint the latest term it has seen, u8 1 if its replica has stopped
 struct NewestMessage {
   enum class What : uint8_t { kAsks = 1, kTells = 2 };
   What what = What::kAsks;
   raft::GroupId group;
   int64_t asked_us = 0;
   raft::Position newest = {};
+  raft::Term seen = {};
   bool has_stopped = false;
 };
 
@@ -35,6 +36,7 @@ void encode(const NewestMessage& message, Buffer& out) {
   wire::write(message.newest.epoch, out);
   wire::write(message.newest.term, out);
   wire::write(message.newest.index, out);
+  wire::write(message.seen, out);
   append_little<uint8_t>(out, message.has_stopped ? 1 : 0);
 }
 
@@ -48,6 +50,7 @@ Result<NewestMessage> decode_newest(std::string_view bytes, uint32_t partitions)
     reader.read(message.newest.epoch);
     reader.read(message.newest.term);
     reader.read(message.newest.index);
+    reader.read(message.seen);
     message.has_stopped = reader.flag();
   }
   if (!reader.good() || !reader.rest().empty() || message.group.none()) return damaged("who knows the newest configuration cannot be read");
@@ -125,6 +128,7 @@ Status Partitions::receive_newest(NodeId from, std::string_view bytes) {
   if (message.what == NewestMessage::What::kAsks) {
     message.what = NewestMessage::What::kTells;
     if (own != nullptr && !own->configuration().unknown()) message.newest = own->configuration_at();
+    if (own != nullptr) message.seen = own->term();
     message.has_stopped = own != nullptr && own->failed();
     Buffer answer;
     encode(message, answer);
@@ -132,7 +136,9 @@ Status Partitions::receive_newest(NodeId from, std::string_view bytes) {
     return done();
   }
   Replica& replica = replicas_[partition_of(message.group)];
-  if (own == nullptr || replica.newest_asked_us != message.asked_us || message.newest > own->configuration_at()) return done();
+  if (own == nullptr || replica.newest_asked_us != message.asked_us) return done();
+  const bool knows_newer = message.newest > own->configuration_at() && !raft::has_outlived(own->position(), message.newest, message.seen);
+  if (knows_newer) return done();
   if (!placement::contains(replica.newest_told, from)) replica.newest_told.push_back(from);
   if (message.has_stopped && !placement::contains(replica.stopped, from)) {
     replica.stopped.insert(std::lower_bound(replica.stopped.begin(), replica.stopped.end(), from), from);

@@ -19,7 +19,7 @@ from harness import Skip, run, wait_until
 # Openings, greetings and frames of docs/FORMATS.md, "Between nodes".
 GREETING_BYTES, GREETING_SEED, HEADER_SEED = 80, 0x706565726772746E, 0x7065657266726D31
 PROOF_BYTES, FRAME_HEADER_BYTES, GUEST_FRAME_MAX = 32, 32, 1 << 20
-VERSION, CALLER, CALLED = 6, 1, 2
+VERSION, CALLER, CALLED = 7, 1, 2
 LANE_DATA, LANE_BEATS = 1, 2
 GUEST, WELCOME = 12345, 19
 KEYS = ["key:%d" % number for number in range(200)]

@@ -76,7 +76,8 @@ std::vector<raft::NodeId> World::given_up(const raft::Core& core) {
     }
     if (computer.process == nullptr) return {};
     const raft::Core* const other = computer.process->core(core.options().group);
-    if (other != nullptr && other->configuration_at() > core.configuration_at()) return {};
+    if (other == nullptr || other->configuration_at() <= core.configuration_at()) continue;
+    if (!raft::has_outlived(core.position(), other->configuration_at(), other->term())) return {};
   }
   return nodes;
 }

@@ -19,7 +19,7 @@
 
 namespace quorate {
 
-constexpr uint8_t kPeerVersion = 6;
+constexpr uint8_t kPeerVersion = 7;
 
 using ClusterId = std::array<char, 16>;
 

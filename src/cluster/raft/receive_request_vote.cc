@@ -28,8 +28,7 @@ void Core::receive(const Message& asked, const RequestVote& request, Output& out
   const bool granted = answer.result == VoteResult::kGranted;
   // Whoever asks knows of others who are to be asked, and this replica holds more: so it asks them itself.
   const bool comes_first = answer.result == VoteResult::kBetterLog && is_of_recovery(request.kind);
-  const bool never_was_committed = has_passed(position(), request.configuration.at) && asked.term <= position().term;
-  const bool may_ask_them = comes_first && !never_was_committed && !std::holds_alternative<Candidate>(role_);
+  const bool may_ask_them = comes_first && !has_outlived(position(), request.configuration.at, asked.term) && !std::holds_alternative<Candidate>(role_);
   if (may_ask_them && remember(request.configuration, out)) {
     const Follower* const known = following();
     role_ = known == nullptr ? Follower() : Follower(*known);
@@ -106,11 +105,7 @@ bool Core::has_given_up(const std::vector<NodeId>& nodes) const {
 bool Core::knows_newer_configuration(const RequestVote& request) const {
   const Position newest = configuration_at();
   if (newest <= request.configuration.at) return false;
-  // One that the candidate's log has passed without holding it was not committed before that log's
-  // last term; nor later, as far as this voter has seen no later term.
-  const bool never_was_committed =
-      has_passed(request.position, newest) && hard_.term <= request.position.term;
-  return !never_was_committed;
+  return !has_outlived(request.position, newest, hard_.term);
 }
 
 // Promises, the quiet time after a start, and leaders that are heard.

@@ -55,6 +55,12 @@ constexpr bool has_passed(const Position& log, const Position& at) {
   return log.term != at.term ? log.term > at.term : log.index >= at.index;
 }
 
+// What stands at `at` was never committed if a log passes it without holding it: not before that log's last term, whose leader held all
+// that was, nor later, as long as `seen` is the latest term where it stands.
+constexpr bool has_outlived(const Position& log, const Position& at, Term seen) {
+  return has_passed(log, at) && seen <= log.term;
+}
+
 // A replica and the node it lives on (messages are routed by node).
 struct Member {
   ReplicaId replica;

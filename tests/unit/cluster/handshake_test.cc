@@ -352,7 +352,7 @@ TEST(Handshake, a_member_has_a_cluster) {
 
 // Version 1 began with its greeting, which stands where the opening does now.
 TEST(Handshake, another_version_is_refused_by_name_and_hears_it) {
-  for (const uint8_t version : {uint8_t{1}, uint8_t{2}, uint8_t{4}, uint8_t{7}}) {
+  for (const uint8_t version : {uint8_t{1}, uint8_t{2}, uint8_t{4}, uint8_t{8}}) {
     Link link(called(1));
     hear(link, Opening{.version = version}.encode());
     EXPECT_EQ(link.refusal(), Refusal::kVersion);
@@ -361,25 +361,25 @@ TEST(Handshake, another_version_is_refused_by_name_and_hears_it) {
     // reason.
     const std::string said = take_output(link);
     ASSERT_EQ(said.size(), Opening::kSize + FrameHeader::kSize + 3);
-    EXPECT_EQ(said.substr(0, 8), "QRTPEER\6");
+    EXPECT_EQ(said.substr(0, 8), "QRTPEER\7");
     const auto header = FrameHeader::decode(said.substr(Opening::kSize));
     ASSERT_TRUE(header.has_value());
     EXPECT_EQ(said.substr(Opening::kSize + FrameHeader::kSize), std::string("\0\1\2", 3));
   }
 }
 
-TEST(Handshake, version_6_bytes_stay_readable) {
+TEST(Handshake, version_7_bytes_stay_readable) {
   const std::string opening =
       Opening{.role = LinkRole::kCalled, .has_secret = true, .nonce = nonce('n')}.encode();
   ASSERT_EQ(opening.size(), 80u);
-  EXPECT_EQ(opening.substr(0, 16), std::string("QRTPEER\6\2\1\0\0\0\0\0\0", 16));
+  EXPECT_EQ(opening.substr(0, 16), std::string("QRTPEER\7\2\1\0\0\0\0\0\0", 16));
   EXPECT_EQ(opening.substr(16, 32), std::string(32, 'n'));
   EXPECT_EQ(opening.substr(48, 24), std::string(24, '\0'));
   const std::string greeting =
       Greeting{.partitions = 128, .cluster = {'c'}, .node = 1, .wanted_node = 2, .incarnation = 3}
           .encode();
   ASSERT_EQ(greeting.size(), 80u);
-  EXPECT_EQ(greeting.substr(0, 17), std::string("QRTPEER\6\1\0\0\0\x80\0\0\0c", 17));
+  EXPECT_EQ(greeting.substr(0, 17), std::string("QRTPEER\7\1\0\0\0\x80\0\0\0c", 17));
   EXPECT_EQ(greeting[32], 1);
   EXPECT_EQ(greeting[40], 2);
   EXPECT_EQ(greeting[48], 3);
@@ -387,9 +387,9 @@ TEST(Handshake, version_6_bytes_stay_readable) {
             "4ee1719a2b3232d78ab0985541e62fd31d769990cdee5d57a2c7cf5967952a2c");
   const Meeting meeting(caller(1), called(2));
   EXPECT_EQ(hex(meeting.left_said.substr(160)),
-            "5d66a09cfdd089b91831e72cb1c0946b05b1b1d4e37daaed755efc6d21bd3c93");
+            "806e1192d15aa5b9dec970bdea5c11789c64997b3c4c013f35efb133c6f281db");
   EXPECT_EQ(hex(meeting.right_said.substr(160)),
-            "920d715d97069a6de559513745c56c6a5e4e5f87bdb6d57d2d44b4fb8f80cd55");
+            "cc980672c9c216170b37bcf7699edaa4c10a55da690e9d1411b255f78dccdc2c");
 }
 
 }  // namespace

@@ -259,10 +259,10 @@ TEST(Link, a_flipped_bit_is_noticed) {
   }
 }
 
-TEST(Link, version_6_frames_stay_readable) {
+TEST(Link, version_7_frames_stay_readable) {
   std::string frame(FrameHeader::kSize, '\0');
   FrameHeader{.body_size = 3, .number = 1, .acknowledged = 2}.encode(frame.data(), "abc");
-  EXPECT_EQ(frame.substr(0, 4), std::string("F\6\0\0", 4));
+  EXPECT_EQ(frame.substr(0, 4), std::string("F\7\0\0", 4));
   EXPECT_EQ(frame.substr(8, 16), std::string("\3\0\0\0\1\0\0\0\0\0\2\0\0\0\0\0", 16));
 }
 

@@ -37,7 +37,7 @@ TEST(RefusalNotes, a_line_says_who_and_why_and_what_to_do) {
   event.version = 1;
   EXPECT_EQ(notes.line({}, event),
             "connection with a node refused: another version of what nodes say to each other (1 "
-            "there, 6 here) -> run the same release at all nodes");
+            "there, 7 here) -> run the same release at all nodes");
   EXPECT_EQ(
       notes.line({}, refused(Refusal::kSecretMissing)),
       "connection with a node refused: it has no masterauth -> set masterauth there as it is here");
