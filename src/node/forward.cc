@@ -148,7 +148,7 @@ void Forwarding::send_new() {
 }
 
 // Where the reply goes is the caller's to say.
-WaitingUnit& Forwarding::add(const Session& session, const ForwardedUnit& unit) {
+WaitingUnit& Forwarding::add(Session& session, const ForwardedUnit& unit) {
   // What is kept by itself never shares a message with others.
   static_assert(kMessageBytesMax <= Outgoing::kSharedMin);
   Partition& partition = partitions_[unit.partition];
@@ -168,6 +168,7 @@ WaitingUnit& Forwarding::add(const Session& session, const ForwardedUnit& unit) 
   }
   waiting.asked_us = node_.now.steady_us - unit.waited_us;
   waiting.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
+  if (may_write(unit.kind)) ++session.placeless_writes;
   if (++waiting_count_ == 1) next_look_us_ = node_.now.steady_us + kLookUs;
   if (partition.first_unsent == kNothing) partition.first_unsent = waiting.number;
   return waiting;
@@ -486,6 +487,8 @@ void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
       resume_later(node_, *session);
     }
   }
+  Session* const session = may_write(unit.kind) ? node_.sessions.find(unit.session_id) : nullptr;
+  if (session != nullptr) --session->placeless_writes;
   partition.waiting.remove(place);
   if (partition.waiting.empty()) partition.first_unsent = kNothing;
   let_go_on(partition);

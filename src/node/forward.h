@@ -136,7 +136,7 @@ class Forwarding {
     size_t missing = 0;
   };
 
-  WaitingUnit& add(const Session& session, const ForwardedUnit& unit);
+  WaitingUnit& add(Session& session, const ForwardedUnit& unit);
   void take_part(uint64_t gathering, size_t part, std::string_view reply);
   void end_watch(const WaitingUnit& unit, std::string_view keys, std::string_view reply);
   void end_selecting(uint32_t index, const WaitingUnit& unit, std::string_view reply);

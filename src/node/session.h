@@ -167,6 +167,7 @@ class Session {
   const CommandSpec* last_command = nullptr;
   std::unique_ptr<SessionExtras> extras;
   LogPlaces places;                 // in company
+  uint32_t placeless_writes = 0;    // that others were sent and have not answered: where they stand is not known yet
 
   // ---- input ----------------------------------------------------------------------------------------
   Buffer in;                              // what is not executed yet

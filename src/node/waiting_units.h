@@ -26,6 +26,7 @@ enum class UnitKind : uint8_t {
   kBlocks,   // may wait for a key; writes.  Its number is its token (origin_rows.h)
   kWatches,  // WATCH: its requests are keys (watch_message.h)
 };
+constexpr bool may_write(UnitKind kind) { return kind == UnitKind::kWrites || kind == UnitKind::kBlocks; }
 
 struct WaitingUnit {
   uint64_t number = 0;

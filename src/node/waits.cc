@@ -127,6 +127,7 @@ Sum sum_of_nothing(const NodeState& node) {
 }
 
 Sum sum_of(const NodeState& node, const Waits::Waiting& waiting) {
+  if (waiting.is_behind_writes) return {.is_known = false, .is_enough = false};
   Sum sum = sum_of_nothing(node);
   if (!waiting.places.empty()) sum.others = UINT32_MAX;
   int64_t wanted = waiting.goal.others;
@@ -196,13 +197,20 @@ void go_on(NodeState& node, Session& session) {
   resume_later(node, session);
 }
 
-}  // namespace
-
-void begin_wait(NodeState& node, Session& session, const WaitGoal& goal, int64_t timeout_ms) {
-  Waits::Waiting waiting{.goal = goal, .places = {}, .until_us = kNever};
+// As soon as they are known of all that the connection has written.
+void take_places(const NodeState& node, const Session& session, Waits::Waiting& waiting) {
+  if (!waiting.is_behind_writes || session.placeless_writes != 0) return;
+  waiting.is_behind_writes = false;
   for (const LogPlace& place : session.places.all()) waiting.places.push_back({.place = place});
   // Alone a connection's writes are not told apart: all that there are stand for them.
   if (node.company.is_alone()) waiting.places.push_back({});
+}
+
+}  // namespace
+
+void begin_wait(NodeState& node, Session& session, const WaitGoal& goal, int64_t timeout_ms) {
+  Waits::Waiting waiting{.goal = goal, .places = {}, .is_behind_writes = true, .until_us = kNever};
+  take_places(node, session, waiting);
   if (goal.kind == Kind::kCopies || node.in_transaction) {
     for (Waits::AtLeader& each : waiting.places) look_at(node, session.id, goal, each);
     const Sum sum = sum_of(node, waiting);
@@ -229,10 +237,11 @@ void look_at_waits(NodeState& node) {
   for (auto at = waits.by_session.begin(); at != waits.by_session.end();) {
     const uint64_t id = at->first;
     Waits::Waiting& waiting = (at++)->second;
+    Session& session = *node.sessions.find(id);
+    take_places(node, session, waiting);
     for (Waits::AtLeader& each : waiting.places) look_at(node, id, waiting.goal, each);
     const Sum sum = sum_of(node, waiting);
     if (sum.is_enough || sum.is_over || node.now.steady_us >= waiting.until_us) {
-      Session& session = *node.sessions.find(id);
       node.buffers.lend(session.out);
       reply_sum(session, waiting.goal, sum);
       go_on(node, session);

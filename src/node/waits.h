@@ -66,6 +66,7 @@ struct Waits {
   struct Waiting {
     WaitGoal goal;
     std::vector<AtLeader> places;
+    bool is_behind_writes = false;   // of the same connection, of which it is not known yet where they stand
     int64_t until_us = kNever;
   };
   std::map<uint64_t, Waiting> by_session;
