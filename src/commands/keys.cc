@@ -189,6 +189,14 @@ bool find_keys(const CommandSpec& spec, Args args, std::vector<KeyPosition>& key
   return true;
 }
 
+std::vector<std::string_view> names_of_keys(const CommandSpec& spec, Args args) {
+  std::vector<std::string_view> names;
+  std::vector<KeyPosition> keys;
+  if (!may_have_keys(spec) || !find_keys(spec, args, keys)) return names;
+  for (const KeyPosition& key : keys) names.push_back(args[key.index]);
+  return names;
+}
+
 namespace {
 
 struct LegacyRange {

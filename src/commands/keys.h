@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "commands/spec.h"
@@ -22,6 +23,8 @@ bool may_have_keys(const CommandSpec& spec);
 // where there is one).  False: the arguments do not fit, "numkeys" promises more keys than there are.
 // Never reads behind the arguments, whatever they say.
 bool find_keys(const CommandSpec& spec, Args args, std::vector<KeyPosition>& keys);
+// The same by name; none where the arguments do not fit.
+std::vector<std::string_view> names_of_keys(const CommandSpec& spec, Args args);
 
 // The first key's place, the last one's (relative to the end if negative) and the step, as COMMAND INFO tells
 // them; all 0 without keys.

@@ -180,7 +180,7 @@ uint64_t Company::index_of_turn(uint32_t partition) {
   return state.next_index;
 }
 
-void Company::after_write(Session& session, const Key& key) {
+void Company::after_write(Session& session, const Key& key, LevelKeys keys) {
   note_removals();
   PartitionState& state = states_[partition_];
   const uint64_t index = index_of_turn(partition_);
@@ -194,12 +194,12 @@ void Company::after_write(Session& session, const Key& key) {
   }
   if (session.driver == nullptr) session.places.note({.partition = partition_, .term = state.term, .index = index});
   if (node_.mistakes.reply_before_commit) return;
-  WriteNeeds needs = write_needs(session, partition_, key.bytes);
+  WriteNeeds needs = write_needs(session, partition_, key.bytes, keys);
   if (!needs.commit) needs = bounded(partition_, index, needs);
   await_write(session, partition_, index, needs);
 }
 
-void Company::after_read(Session& session, const Key& key) {
+void Company::after_read(Session& session, const Key& key, LevelKeys keys) {
   if (reads_copies_ && node_.durability.has_pending_alone()) await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
   // A command without keys: partition_ is that of an earlier one.
   if (reads_copies_ || !serves(partition_)) return;
@@ -209,7 +209,7 @@ void Company::after_read(Session& session, const Key& key) {
   if (key.bytes.data() != nullptr) index = std::max(state.key_writes[key.hash % kKeySlots], state.all_keys_write);
   ReadNeeds needs{.lease = true};
   if (session.has(kHasLevels) || !levels_are_plain_) [[unlikely]]
-    needs = read_needs(partition_, levels_of(session, key.bytes).read);
+    needs = read_needs(session, partition_, key.bytes, keys);
   // It was led here when it was read, which is more than READONLY asks for.
   if (session.has(kReadonlyReplica) && !session.once_levels.or_else(session.levels).read.is_set()) [[unlikely]]
     needs.lease = false;
@@ -436,7 +436,7 @@ void Company::await_partition(Session& session, uint32_t partition) {
   set_partition(partition);
   note_removals();
   const PartitionState& state = states_[partition];
-  WriteNeeds needs = write_needs(session, partition, {});
+  WriteNeeds needs = write_needs(session, partition, {}, {});
   needs.commit = true;
   if (state.last_write != 0) await_write(session, partition, state.last_write, needs);
   await_read(session, partition);
@@ -516,6 +516,7 @@ void Company::confirm_partition(uint32_t partition) {
     const bool is_trusted = node_.mistakes.read_without_lease;
     if (core != nullptr && (node_.now.steady_us < core->lease_until_us() || is_trusted)) {
       node_.streams.advance(read_stream(partition), number);
+      state.reads_wait_since_us = kNever;
     } else if (leads) {
       state.reads_wait_since_us = std::min(state.reads_wait_since_us, node_.now.steady_us);
       begin_barrier(partition, number, 0);
@@ -631,7 +632,9 @@ void Company::on_read(uint32_t partition, raft::ReadToken token, raft::ReadVerdi
     state.levels->confirm_round(voters, number, node_.now.steady_us);
   } else {
     node_.streams.advance(read_stream(partition), number);
-    state.reads_wait_since_us = number < state.reads_asked ? node_.now.steady_us : kNever;
+    // A lease may have answered later ones meanwhile.
+    const bool waits = node_.streams.position(read_stream(partition)) < state.reads_asked;
+    state.reads_wait_since_us = waits ? node_.now.steady_us : kNever;
   }
 }
 

@@ -28,6 +28,7 @@
 #include "node/mode_progress.h"
 #include "node/own_mark.h"
 #include "node/pubsub_links.h"
+#include "resp/request_parser.h"
 #include "store/key.h"
 #include "store/partition_state.h"
 #include "store/partition_sum.h"
@@ -39,6 +40,7 @@ namespace quorate {
 
 class Driver;
 class Session;
+struct Command;
 struct NodeState;
 
 // Owned by NodeState.  Calls: restore if there is a log of groups, start once; then inputs and commands in any order; at the end of a turn
@@ -80,10 +82,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // The partition of the command that runs; what it read or wrote is booked there.
   void set_partition(uint32_t partition) { partition_ = partition; }
   uint32_t partition() const { return partition_; }
-  // The command that ran has written (nullptr bytes: to several keys).  Its reply waits for that.
-  void after_write(Session& session, const Key& key);
+  // The command that ran has written (nullptr bytes: to several keys, of which `keys` may name some).  Its reply waits for that.
+  void after_write(Session& session, const Key& key, LevelKeys keys);
   // It has read.
-  void after_read(Session& session, const Key& key);
+  void after_read(Session& session, const Key& key, LevelKeys keys);
   // What is said to the session tells of all that was executed here, no matter of which keys, and of what was not found.
   void await_all(Session& session);
   // Of an entry that this node has not executed itself.
@@ -99,6 +101,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // ---- levels (company_levels.cc) ----------------------------------------------------------------------------
   // What holds for a command of this session on this key: of the request, the connection, the default.  Both are set.
   Levels levels_of(const Session& session, std::string_view key) const;
+  // For the calls that take LevelKeys, of a command that may have several.
+  std::vector<std::string_view> level_keys(const Command& row, Args args) const;
   // The settings may say something else than before.
   void level_settings_changed();
   // level_refusal() must be asked even if the session has no levels of its own.
@@ -108,7 +112,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   }
   bool levels_are_plain() const { return levels_are_plain_; }
   // Why the level of a command that would run here cannot be met, by the beats.  Nothing was done then.
-  std::optional<Error> level_refusal(const Session& session, uint32_t command_flags, std::string_view key, uint32_t partition) const;
+  std::optional<Error> level_refusal(const Session& session, uint32_t command_flags, std::string_view key, LevelKeys keys, uint32_t partition) const;
   // How many copies hold what stands at a place, the leader's own not counted; as far as this node, which must lead the partition, knows.
   struct CopiesThere {
     uint32_t others = 0;     // what is not committed has fewer than a commit needs
@@ -365,12 +369,20 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
   void await_read(Session& session, uint32_t partition) override;
   WriteNeeds write_needs(const raft::Core& core, WriteLevel level) const;
-  WriteNeeds write_needs(const Session& session, uint32_t partition, std::string_view key) const;
+  WriteNeeds write_needs(const Session& session, uint32_t partition, std::string_view key, LevelKeys keys) const;
+  // Calls f(Levels) for each of the keys, or for the one.
+  template <class F>
+  void each_levels(const Session& session, std::string_view key, LevelKeys keys, F&& f) const {
+    if (keys.empty()) return f(levels_of(session, key));
+    for (const std::string_view each : keys) f(levels_of(session, each));
+  }
+  std::optional<Error> level_refusal(const Levels& levels, uint32_t command_flags, uint32_t partition) const;
   void await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs);
   void await_copies(Session& session, uint32_t partition, uint64_t index, uint32_t count);
   // In so many zones copies of the partition's members live, if those are too few for min-zones.
   std::optional<uint32_t> too_few_zones(const raft::Core* core) const;
   ReadNeeds read_needs(uint32_t partition, ReadLevel level) const;
+  ReadNeeds read_needs(const Session& session, uint32_t partition, std::string_view key, LevelKeys keys) const;
   void await_round(Session& session, uint32_t partition, uint32_t voters);
   void begin_barrier(uint32_t partition, uint64_t number, uint32_t voters);
   void forget_reads(uint32_t partition, uint32_t voters);

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "commands/errors.h"
+#include "commands/keys.h"
+#include "node/command_index.h"
 #include "node/company.h"
 #include "node/host.h"
 #include "node/origin_rows.h"
@@ -75,6 +77,13 @@ Levels Company::levels_of(const Session& session, std::string_view key) const {
   return asked.or_else(policy == nullptr ? initial : policy->levels.or_else(initial));
 }
 
+// Only those with policies of their own are worth the search.
+std::vector<std::string_view> Company::level_keys(const Command& row, Args args) const {
+  if (row.has_one_key || node_.settings.quorum_policies.empty()) [[likely]]
+    return {};
+  return names_of_keys(*row.spec, args);
+}
+
 void Company::level_settings_changed() {
   const Levels now{.write = node_.settings.write_quorum, .read = node_.settings.read_quorum};
   levels_are_plain_ = now == kPlain && node_.settings.quorum_policies.empty();
@@ -105,10 +114,18 @@ Company::WriteNeeds Company::write_needs(const raft::Core& core, WriteLevel leve
   return {.commit = needs_commit, .zones = min_zones_ > 1, .copies = static_cast<uint8_t>(needs_copies ? wanted : 0)};
 }
 
-Company::WriteNeeds Company::write_needs(const Session& session, uint32_t partition, std::string_view key) const {
+// What the strictest of the keys wants.
+Company::WriteNeeds Company::write_needs(const Session& session, uint32_t partition, std::string_view key, LevelKeys keys) const {
   if (!session.has(kHasLevels) && levels_are_plain_) [[likely]]
     return states_[partition].default_needs;
-  return write_needs(*cluster_->partitions().core(partition), levels_of(session, key).write);
+  WriteNeeds sum{.commit = false};
+  each_levels(session, key, keys, [&](const Levels& levels) {
+    const WriteNeeds needs = write_needs(*cluster_->partitions().core(partition), levels.write);
+    sum.commit = sum.commit || needs.commit;
+    sum.zones = sum.zones || needs.zones;
+    sum.copies = std::max(sum.copies, needs.copies);
+  });
+  return sum;
 }
 
 // ---- what is refused ---------------------------------------------------------------------------------------
@@ -147,9 +164,16 @@ std::optional<uint32_t> Company::too_few_zones(const raft::Core* core) const {
   return values_of_zones(configuration, configuration.incoming, cluster_->state(), is_live).count_from(1);
 }
 
-std::optional<Error> Company::level_refusal(const Session& session, uint32_t command_flags, std::string_view key,
+std::optional<Error> Company::level_refusal(const Session& session, uint32_t command_flags, std::string_view key, LevelKeys keys,
                                             uint32_t partition) const {
-  const Levels levels = levels_of(session, key);
+  std::optional<Error> error;
+  each_levels(session, key, keys, [&](const Levels& levels) {
+    if (!error) error = level_refusal(levels, command_flags, partition);
+  });
+  return error;
+}
+
+std::optional<Error> Company::level_refusal(const Levels& levels, uint32_t command_flags, uint32_t partition) const {
   const raft::Core* const core = in_company_ ? cluster_->partitions().core(partition) : nullptr;
   const auto lacking = [&](Counted counted, uint32_t wanted) -> std::optional<uint32_t> {
     if (core != nullptr) return too_few_live(*core, counted, wanted);
@@ -280,6 +304,18 @@ Company::ReadNeeds Company::read_needs(uint32_t partition, ReadLevel level) cons
     }
   }
   return {.lease = true};
+}
+
+// What the strictest of the keys wants.
+Company::ReadNeeds Company::read_needs(const Session& session, uint32_t partition, std::string_view key, LevelKeys keys) const {
+  ReadNeeds sum{.commit = false};
+  each_levels(session, key, keys, [&](const Levels& levels) {
+    const ReadNeeds needs = read_needs(partition, levels.read);
+    sum.commit = sum.commit || needs.commit;
+    sum.lease = sum.lease || needs.lease;
+    sum.round = std::max(sum.round, needs.round);
+  });
+  return sum;
 }
 
 void Company::await_round(Session& session, uint32_t partition, uint32_t voters) {

@@ -128,7 +128,7 @@ std::optional<Error> refusal(NodeState& node, Session& session, const Command& r
   }
   // In company it goes by the partition (routing.h).
   const bool has_levels = session.has(kHasLevels) || (node.flags & kNodeHasLevels) != 0;
-  if (has_levels && node.company.is_alone()) return node.company.level_refusal(session, flags, first_key.bytes, 0);
+  if (has_levels && node.company.is_alone()) return node.company.level_refusal(session, flags, first_key.bytes, node.company.level_keys(row, args), 0);
   return std::nullopt;
 }
 
@@ -206,7 +206,7 @@ void after_write(NodeState& node, Session& session, const Command& row, Args arg
     store.effects().add(session.database, key, args);
   }
   if (node.flags & kNodeInCompany) {
-    node.company.after_write(session, row.has_one_key ? key : Key{});
+    node.company.after_write(session, row.has_one_key ? key : Key{}, node.company.level_keys(row, args));
     return;
   }
   // Without an effect in this turn there will be no record to wait for (DEBUG RELOAD).
@@ -387,7 +387,7 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
   } else if ((spec.flags & (kReadonly | kWrite)) != 0) {
     // PING, INFO and the like tell nothing of the data: they answer while the disk does not.
     if (node.flags & kNodeInCompany) {
-      node.company.after_read(session, row.has_one_key ? first_key : Key{});
+      node.company.after_read(session, row.has_one_key ? first_key : Key{}, node.company.level_keys(row, args));
     } else if (node.durability.has_pending()) {
       after_read(node, session, row, first_key);
     }

@@ -65,6 +65,8 @@ std::optional<std::vector<QuorumPolicy>> parse_policies(std::string_view text);
 std::string text_of(std::span<const QuorumPolicy> policies);
 // That of the longest prefix; null: none.  O(policies).
 const QuorumPolicy* policy_of(std::span<const QuorumPolicy> policies, std::string_view key);
+// Keys of one command, of which the strictest policy counts.
+using LevelKeys = std::span<const std::string_view>;
 
 // As people write them, in any case: "quorum", "all", "2"; "lease", "quorum", "local", "2", "bounded:100".
 std::optional<WriteLevel> parse_write_level(std::string_view text);

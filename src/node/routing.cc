@@ -185,8 +185,9 @@ std::optional<Error> memory_refusal(NodeState& node, const Session& session, con
   return check_memory(node, (flags_of(session, row) & kDenyOom) != 0, args.size(), partition);
 }
 
-Road check_level(NodeState& node, Session& session, const Command& row, const Key& first_key, uint32_t partition) {
-  const auto error = node.company.level_refusal(session, flags_of(session, row), first_key.bytes, partition);
+Road check_level(NodeState& node, Session& session, const Command& row, Args args, const Key& first_key, uint32_t partition) {
+  const std::vector<std::string_view> keys = node.company.level_keys(row, args);
+  const auto error = node.company.level_refusal(session, flags_of(session, row), first_key.bytes, keys, partition);
   return error ? refuse(node, session, *error) : Road::kHere;
 }
 
@@ -198,10 +199,7 @@ bool may_be_answered_by_copy(NodeState& node, const Session& session, const Comm
   if (row.has_one_key && first_key.bytes.data() != nullptr) {
     return is_answered_by_copy(node, session, *row.spec, {&first_key.bytes, 1}, partition);
   }
-  std::vector<KeyPosition> positions;
-  if (may_have_keys(*row.spec)) find_keys(*row.spec, args, positions);
-  std::vector<std::string_view> keys;
-  for (const KeyPosition& key : positions) keys.push_back(args[key.index]);
+  const std::vector<std::string_view> keys = names_of_keys(*row.spec, args);
   if (keys.empty() && !is_of_all_keys(*row.spec)) return false;
   const ClusterNode& cluster = node.company.cluster();
   if (cluster.state().hash_seed() != node.store.hash_seed() && row.spec->name == "scan") [[unlikely]] {
@@ -235,7 +233,7 @@ Road at_partition(NodeState& node, Session& session, Command& row, Args args, co
       if (const auto error = memory_refusal(node, session, row, args, partition)) return refuse(node, session, *error);
     }
     if (session.has(kHasLevels) || node.company.has_own_levels(partition)) [[unlikely]]
-      return check_level(node, session, row, first_key, partition);
+      return check_level(node, session, row, args, first_key, partition);
     return Road::kHere;
   }
   if (!serves && session.driver == nullptr) {

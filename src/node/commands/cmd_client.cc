@@ -216,6 +216,7 @@ Status client_unblock(NodeContext& cx) {
   }
   TRY(const int64_t id, cx.integer(2));
   Session* session = id <= 0 ? nullptr : cx.node.sessions.find(static_cast<uint64_t>(id));
+  if (session != nullptr && session->driver != nullptr) session = nullptr;   // another node's clients, who are that one's
   const bool can = session != nullptr && session->has(kBlocked) && !session->has(kClosing);
   if (can) unblock(cx.node, *session, how);
   const auto end = how == Unblocked::kByError ? WaitEnd::kAsError : WaitEnd::kAsTimeout;

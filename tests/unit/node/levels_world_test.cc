@@ -159,6 +159,75 @@ TEST(LevelsWorld, wait_counts_what_was_written_in_the_same_turn) {
   EXPECT_TRUE(node.received(client).ends_with("+OK\r\n:2\r\n")) << node.received(client);
 }
 
+uint32_t leader_of(CalmCluster& cluster, const std::string& key) {
+  uint32_t leader = 0;
+  while (!cluster.company(leader).serves(cluster.partition_of(key))) ++leader;
+  return leader;
+}
+
+// The same connection has sent all of it at once: where its writes stand is known only once others have answered.
+TEST(LevelsWorld, wait_counts_what_others_were_sent_before_it) {
+  CalmCluster cluster(3);
+  const uint32_t leader = leader_of(cluster, "k");
+  const uint32_t silent = (leader + 1) % 3;
+  cluster.world().isolate(silent);
+  cluster.pass(kSecondUs);
+  for (const uint32_t asked : {leader, (leader + 2) % 3}) {
+    for (const std::vector<std::string>& write : {std::vector<std::string>{"SET", "k", "v"}, {"MSET", "k", "v", "k1", "v", "k2", "v", "k3", "v"}}) {
+      const std::string waits = encoded({"WAIT", "1", "2000"}) + encoded({"WAIT", "2", "200"}) + encoded({"WAITAOF", "0", "2", "200"});
+      EXPECT_EQ(cluster.ask_raw(asked, encoded(write) + waits, 4), "+OK\r\n:1\r\n:1\r\n*2\r\n:0\r\n:1\r\n") << write[0];
+    }
+    // Without a reply it is waited for as well.
+    const std::string quietly = encoded({"CLIENT", "REPLY", "SKIP"}) + encoded({"SET", "k", "v"});
+    EXPECT_EQ(cluster.ask_raw(asked, quietly + encoded({"WAIT", "2", "200"}), 1), ":1\r\n");
+  }
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LevelsWorld, the_strictest_policy_of_a_commands_keys_counts) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "write-quorum", "1", "read-quorum", "local"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "quorum-policy", "{k}strict: w=quorum r=quorum"}), "+OK\r\n");
+  cluster.pass(kSecondUs / 2);
+  const uint32_t leader = leader_of(cluster, "{k}");
+  const std::string strict = "{k}strict", cheap = "{k}cheap";
+  // The first weak acknowledgement of a term has to be noted.
+  EXPECT_EQ(cluster.ask(leader, {"SET", cheap, "v"}), "+OK\r\n");
+  EXPECT_EQ(cluster.ask_at_once(leader, {"SET", cheap, "v"}), "+OK\r\n");
+  const auto waits = [&](const std::vector<std::string>& words, const std::string& answer) {
+    EXPECT_EQ(cluster.ask_at_once(leader, words), "") << words[0];
+    cluster.pass(kSecondUs / 10);
+    EXPECT_EQ(cluster.heard(leader), answer) << words[0];
+  };
+  EXPECT_EQ(cluster.ask_at_once(leader, {"MSET", cheap, "v", "{k}more", "v"}), "+OK\r\n");
+  waits({"SET", strict, "v"}, "+OK\r\n");
+  waits({"MSET", cheap, "v", strict, "v"}, "+OK\r\n");
+  waits({"MGET", cheap, strict}, "*2\r\n$1\r\nv\r\n$1\r\nv\r\n");
+  waits({"EXISTS", strict}, ":1\r\n");
+  EXPECT_EQ(cluster.ask_at_once(leader, {"EXISTS", cheap}), ":1\r\n");
+  waits({"DEL", strict}, ":1\r\n");
+  EXPECT_EQ(cluster.ask_at_once(leader, {"DEL", "{k}more"}), ":1\r\n");
+  waits({"RENAME", cheap, strict}, "+OK\r\n");
+  waits({"UNLINK", strict}, ":1\r\n");
+  waits({"LPUSH", strict, "a", "b"}, ":2\r\n");
+  waits({"LMOVE", strict, cheap, "LEFT", "LEFT"}, "$1\r\nb\r\n");
+  waits({"BLPOP", strict, "0"}, "*2\r\n$9\r\n{k}strict\r\n$1\r\na\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+TEST(LevelsWorld, what_the_strictest_policy_cannot_get_is_refused) {
+  CalmCluster cluster(3);
+  EXPECT_EQ(cluster.ask(0, {"CONFIG", "SET", "quorum-policy", "{k}strict: w=all"}), "+OK\r\n");
+  const uint32_t leader = leader_of(cluster, "{k}");
+  cluster.world().isolate((leader + 1) % 3);
+  cluster.pass(kSecondUs);
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"DEL", "{k}strict"}, {"MSET", "{k}cheap", "v", "{k}strict", "v"}}) {
+    EXPECT_EQ(cluster.ask(leader, words), "-NOREPLICAS 3 copies are asked for, 2 live; nothing was done\r\n");
+  }
+  EXPECT_EQ(cluster.ask(leader, {"MSET", "{k}cheap", "v", "{k}more", "v"}), "+OK\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 TEST(LevelsWorld, a_write_that_comes_again_does_not_wait_for_copies_that_have_it) {
   CalmCluster cluster(3);
   const uint32_t partition = cluster.partition_of("k");
