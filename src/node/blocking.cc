@@ -196,6 +196,10 @@ void postpone(NodeState& node, Session& session, const Command& row, Args args) 
   ++node.blocked_count;
 }
 
+bool pause_lasts(const NodeState& node) {
+  return (node.flags & kNodePaused) != 0 && node.now.steady_us < node.pause_until_us;
+}
+
 void start_pause(NodeState& node, PauseKind kind, int64_t until_us) {
   // A running pause is never weakened or shortened.
   if (node.pause == PauseKind::kNone || kind == PauseKind::kAll) node.pause = kind;

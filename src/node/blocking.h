@@ -37,6 +37,8 @@ void answer_waiting(NodeState& node, uint64_t session_id, const Status& outcome)
 
 // CLIENT PAUSE: the request is run once the pause ends.
 void postpone(NodeState& node, Session& session, const Command& row, Args args);
+// Once its time is over a pause holds nobody up, though who waits goes on only with the next upkeep.
+bool pause_lasts(const NodeState& node);
 void start_pause(NodeState& node, PauseKind kind, int64_t until_us);
 void end_pause(NodeState& node);
 

@@ -132,11 +132,6 @@ std::optional<Error> refusal(NodeState& node, Session& session, const Command& r
   return std::nullopt;
 }
 
-// Once its time is over a pause holds nobody up, though who waits goes on only with the next upkeep.
-bool pause_lasts(const NodeState& node) {
-  return (node.flags & kNodePaused) != 0 && node.now.steady_us < node.pause_until_us;
-}
-
 bool is_paused(const NodeState& node, const Session& session, const Command& row) {
   if (!pause_lasts(node) || session.has(kReplicaLink)) return false;
   if (node.pause == PauseKind::kAll) return true;

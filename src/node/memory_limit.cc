@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "commands/errors.h"
+#include "node/blocking.h"
 #include "node/changes.h"
 #include "node/company.h"
 #include "node/host.h"
@@ -76,6 +77,9 @@ void relieve_memory(NodeState& node) {
 
 std::optional<Error> check_memory(NodeState& node, bool grows, size_t arguments,
                                   uint32_t partition) {
+  // In a pause nothing changes, and what grows is put off.
+  if (pause_lasts(node)) [[unlikely]]
+    return std::nullopt;
   node.eviction_budget += kEvictionPerCommand + arguments * (kFreeCost + 1);
   bool is_hopeless = false;
   if (node.company.is_alone()) {

@@ -86,6 +86,19 @@ TEST(MemoryWorld, writes_are_refused_while_a_copy_is_where_memory_is_full) {
   EXPECT_EQ(cluster.wrong(), "");
 }
 
+TEST(MemoryWorld, nothing_is_evicted_while_clients_are_paused) {
+  CalmCluster cluster(with_measured_keys(3));
+  set_policy(cluster, 3, "allkeys-lru");
+  for (int number = 0; number < 30; ++number) EXPECT_EQ(cluster.ask(0, {"SET", key(number), "v"}), "+OK\r\n");
+  for (uint32_t machine = 0; machine < 3; ++machine) EXPECT_EQ(cluster.ask(machine, {"CLIENT", "PAUSE", "2000", "WRITE"}), "+OK\r\n");
+  limit(cluster, 0, 10);
+  for (int number = 0; number < 30; ++number) EXPECT_EQ(cluster.ask(0, {"GET", key(number)}), "$1\r\nv\r\n");
+  EXPECT_EQ(evicted_by(cluster, 0) + evicted_by(cluster, 1) + evicted_by(cluster, 2), 0u);
+  cluster.pass(4 * kSecondUs);
+  EXPECT_LE(keys_at(cluster, 0), 10u);
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
 TEST(MemoryWorld, leaders_evict_for_a_follower_each_its_part) {
   CalmCluster cluster(with_measured_keys(3));
   set_policy(cluster, 3, "allkeys-lru");
