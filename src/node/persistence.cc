@@ -419,8 +419,10 @@ bool may_try_rewrite(const NodeState& node) {
 
 // The log was switched on, and the snapshot that it needs has failed.
 bool log_lacks_snapshot(const NodeState& node) {
-  const bool lacks = !node.company.is_alone() && node.company.keeping() == Keeping::kAll && !node.company.log_is_whole();
-  return lacks && may_try_rewrite(node);
+  const Company& company = node.company;
+  if (!may_try_rewrite(node)) return false;
+  if (company.is_alone()) return node.durability.takes_writes() && !node.persistence.log_counts;
+  return company.keeping() == Keeping::kAll && !company.log_is_whole();
 }
 
 bool log_has_grown(NodeState& node) {

@@ -139,6 +139,34 @@ TEST(Lives, ASnapshotOfTheLogThatFailedIsNotTriedAgainAtOnce) {
   EXPECT_TRUE(world.node->node().state().persistence.facts.last_rewrite_ok);
 }
 
+// Until then nothing that is acknowledged would be found again, and nobody may join.
+TEST(Lives, TheFirstSnapshotOfALogIsTriedUntilItSucceeds) {
+  SlowDiskNode world;
+  world.ask(world.client, {"CONFIG", "SET", "appendonly", "no"});
+  world.settle();
+  world.ask(world.client, {"SET", "between", std::string(1000, 'x')});
+  world.settle();
+  // Room for the log, and not for a snapshot.
+  world.disk.set_capacity(world.disk.used() + 500);
+  world.ask(world.client, {"CONFIG", "SET", "appendonly", "yes"});
+  world.pass(kSecondUs);
+  const NodeState& state = world.node->node().state();
+  EXPECT_FALSE(state.persistence.facts.last_rewrite_ok);
+  EXPECT_FALSE(state.company.may_have_company());
+  world.disk.set_capacity(UINT64_MAX);
+  world.pass(6 * kSecondUs);
+  EXPECT_TRUE(state.persistence.facts.last_rewrite_ok);
+  EXPECT_TRUE(state.company.may_have_company());
+  EXPECT_EQ(state.persistence.facts.rewrites, 1u);
+  world.pass(20 * kSecondUs);
+  EXPECT_EQ(state.persistence.facts.rewrites, 1u) << "one is enough";
+  world.taken(world.client);
+  world.restart(0);
+  world.ask(world.client, {"STRLEN", "between"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), ":1000\r\n");
+}
+
 // Who joins has no groups yet that a snapshot of the log could be of.
 TEST(Lives, ASnapshotOfTheLogThatCannotBeginKeepsNoSaveWaiting) {
   SlowDiskNode world("join 192.0.2.1:7001\n");
