@@ -61,6 +61,7 @@ void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
 // 2. A unit that writes is run once at most.
 // 3. Numbers ascend in the order of coming, and all between the lowest that is wanted and the last are under way or were answered.
 // 4. A unit is sent to kLeadersLostMax processes at most that were lost with it: it may be what kills them.
+// Not so what waits for a key or watches one: it is asked for again until its time is up.
 class Forwarding {
  public:
   Forwarding(NodeState& node, ForwardingPeers& peers);

@@ -301,44 +301,6 @@ TEST(Forward, WhatWasGivenUpHoldsUpNobody) {
   EXPECT_EQ(world.taken(world.client), ":1\r\n");
 }
 
-TEST(Forward, WhatTwoLeadersWereLostWithIsNotRunAThirdTime) {
-  TwoNodes world;
-  world.lead(2);
-  world.forward(world.client, {"INCR", "k"});
-  for (int start = 0; start < 2; ++start) {
-    world.here.node->settle();
-    EXPECT_EQ(world.taken(world.client), "");
-    world.cut();
-    ++world.incarnations[1];
-    world.join();
-  }
-  world.settle();
-  EXPECT_TRUE(world.taken(world.client).starts_with("-UNCERTAIN several leaders "));
-  EXPECT_EQ(world.asked_there({"GET", "k"}), "$-1\r\n");
-}
-
-TEST(Forward, ABrokenConnectionIsNoLostLeader) {
-  TwoNodes world;
-  world.lead(2);
-  world.forward(world.client, {"INCR", "k"});
-  for (int time = 0; time < 5; ++time) {
-    world.cut();
-    world.join();
-  }
-  world.settle();
-  EXPECT_EQ(world.taken(world.client), ":1\r\n");
-}
-
-// Three processes one after the other are sent the same write; of none but the last anything was heard.
-void change_leaders_twice(TwoNodes& world) {
-  world.lead(2);
-  world.forward(world.client, {"INCR", "k"});
-  world.lead(1);
-  ++world.incarnations[1];
-  world.lead(2);
-  world.settle();
-}
-
 TEST(Forward, WhatIsUnderWayGoesToTheNextLeaderThoughNothingFollowsIt) {
   TwoNodes world;
   world.lead(2);
@@ -347,20 +309,6 @@ TEST(Forward, WhatIsUnderWayGoesToTheNextLeaderThoughNothingFollowsIt) {
   world.lead(1);
   world.settle();
   EXPECT_EQ(world.taken(world.client), "+OK\r\n");
-}
-
-TEST(Forward, LeadersThatHandOverAreNotLost) {
-  TwoNodes world;
-  change_leaders_twice(world);
-  EXPECT_EQ(world.taken(world.client), ":1\r\n");
-  EXPECT_EQ(world.asked_there({"GET", "k"}), "$1\r\n1\r\n");
-}
-
-TEST(Forward, LeadersThatAreSilentAreLost) {
-  TwoNodes world;
-  world.here.hears_all = false;
-  change_leaders_twice(world);
-  EXPECT_TRUE(world.taken(world.client).starts_with("-UNCERTAIN several leaders "));
 }
 
 // The write has run there without effect, so no log says so, and its answer is on its way.
