@@ -176,8 +176,8 @@ void Core::on(const in::Timeout&, Output& out) {
       return;
     }
     if (leading->transfer && now_us_ >= leading->transfer->give_up_us) {
-      out.facts.push_back("transfer takes too long -> give it up");
-      give_up_transfer();
+      end_transfer_late(out);
+      if (leader() == nullptr) return;
     }
     if (now_us_ >= leading->notice_us) send_notices(out);
     retry_appends(out);
@@ -207,8 +207,13 @@ void Core::on(const in::Receive& input, Output& out) {
   if (is_said_by_leader(message.body) && !is_of_its_epoch(message, out)) return;
   if (message.term < hard_.term) {
     if (const auto* const append = std::get_if<Append>(&message.body)) {
+      // A leader that has been elected in this very term since takes it for an answer to its own.
       tell(message.from,
-           AppendAnswer{.result = AppendResult::kMismatch, .rejected = append->prev_index}, out);
+           AppendAnswer{.result = AppendResult::kMismatch,
+                        .rejected = append->prev_index,
+                        .hint = last_index(),
+                        .hint_term = log_.last_term()},
+           out);
     }
     return;
   }

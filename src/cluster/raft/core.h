@@ -51,7 +51,7 @@ struct Options {
   int64_t slow_us = 50'000;              // ... an answer is given so much longer
   int64_t nudge_us = 50'000;             // the same, of a member that a read has met
   int64_t commit_notice_us = 5'000;      // followers hear of a commit at the latest after this
-  int64_t transfer_us = 300'000;         // then a transfer is given up
+  int64_t transfer_us = 300'000;         // then a transfer is given up; once more as long after the target was told
   // The target is told so long after the leader has stopped serving, so that what was read until
   // then is asked for (ReadBarrier) while it still leads.
   int64_t transfer_settle_us = 0;
@@ -209,6 +209,11 @@ class Core {
         kNever;  // it fell silent: this replica asks around, and still follows
     bool has_voted = false;  // as usual, in this term and life, for another one
   };
+  // What a leader has learned of those to whom it could not hand over.
+  struct FailedTransfers {
+    std::vector<std::pair<ReplicaId, int64_t>> failed_us = {};  // Progress::transfer_failed_us, where there was one
+    int64_t next_us = INT64_MIN;                                // Leader::next_transfer_us
+  };
   // Asks who would vote for it.
   struct PreCandidate {
     VoteKind kind = VoteKind::kPreVote;
@@ -227,6 +232,7 @@ class Core {
     WriteNumber own_vote = {};  // counts once it is written
     Term transfer_mark = {};
     RecoveryEpoch epoch = {};   // of a recovery: the latest of those who have agreed
+    FailedTransfers failed = {};  // of a leader that stands itself: what it goes on with if it is elected
   };
   struct Transfer {
     Member to;
@@ -336,6 +342,8 @@ class Core {
   bool may_stand() const;
   bool may_count_itself() const;
   bool can_be_elected() const;
+  // It may lead, of this replica's own.  One that drains may as well, but does not begin to.
+  bool is_fit_to_lead() const;
   bool insists() const;
   void schedule_campaign(int64_t delay_us);
   int64_t back_off_us();
@@ -413,7 +421,11 @@ class Core {
   // transfer.cc, receive_timeout_now.cc
   void on(const in::TransferLeadership& input, Output& out);
   void begin_transfer(Member to, Output& out);
+  void end_transfer_late(Output& out);
   void give_up_transfer();
+  bool could_be_elected_without(ReplicaId replica) const;
+  void hand_over_to_itself(Output& out);
+  void remember(const FailedTransfers& failed);
   bool owes_read(const PendingRead& read, bool is_patient) const;
   void continue_transfer(Output& out);
   void receive(const Message& message, const TimeoutNow&, Output& out);

@@ -72,8 +72,10 @@ bool Core::may_count_itself() const {
   return keeps_mode() || everyone().voters().size() == 1 || mistakes_.bare_copies_lead;
 }
 
-bool Core::can_be_elected() const {
-  return may_stand() && may_count_itself() && configuration().is_voter(options_.self.replica) &&
+bool Core::can_be_elected() const { return may_stand() && is_fit_to_lead(); }
+
+bool Core::is_fit_to_lead() const {
+  return may_count_itself() && configuration().is_voter(options_.self.replica) &&
          (hard_.standing == Standing::kFull || mistakes_.vote_while_recovering);
 }
 
@@ -147,9 +149,12 @@ void Core::start_pre_vote(VoteKind kind, Output& out) {
 }
 
 void Core::start_vote(VoteKind kind, Term transfer_mark, Output& out) {
-  CHECK(kind == VoteKind::kRecoveryVote || can_be_elected());  // I10
+  // I10.  One that drains goes on leading where nobody has taken over.
+  CHECK(kind == VoteKind::kRecoveryVote || can_be_elected() ||
+        (leader() != nullptr && is_fit_to_lead()));
   out.facts.push_back("enough voters would agree -> stand for term " +
                       std::to_string(hard_.term.value + 1));
+  step_down(out);
   hard_.term = next(hard_.term);
   hard_.voted_for = options_.self.replica;
   hard_changed_ = true;
@@ -184,6 +189,7 @@ void Core::become_leader(Output& out) {
   Takeover takeover = candidate.transfer_mark.none() ? Takeover::kElection : Takeover::kTransfer;
   const bool is_recovery = candidate.kind == VoteKind::kRecoveryVote;
   const bool is_without_others = is_recovery && voters_are_given_up();
+  const FailedTransfers failed = candidate.failed;
   Configuration left = is_recovery ? everyone() : configuration();
   // What the group promises begins again from what this node keeps; the driver raises it.
   const bool promises_too_much = !keeps_mode() && !mistakes_.bare_copies_lead;
@@ -208,6 +214,7 @@ void Core::become_leader(Output& out) {
   role_ = Leader{.progress = {}, .no_op = next(last_index()), .takeover = takeover};
   campaign_ = {};
   rebuild_progress();
+  remember(failed);
   // After an all-present restart it may know a configuration that its log does not hold: nobody
   // knows a newer one, so it is said again where everybody gets it.
   const bool is_only_remembered = remembers_;

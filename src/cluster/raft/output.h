@@ -52,7 +52,7 @@ enum class Serving : uint8_t {
               // read
   kYes,
   kSuspended,    // leader without a quorum that confirms it: executes nothing, keeps its term
-  kHandingOver,  // leader, on its way out: executes nothing until the transfer ends or is given up
+  kHandingOver,  // leader, on its way out: executes nothing until the transfer ends or is given up (or it stands itself)
 };
 
 // How a leader got there.  After kElection weak acknowledgements of the old leader may be lost.

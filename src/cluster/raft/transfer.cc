@@ -1,6 +1,7 @@
-// Handing leadership over (REPLICATION.md 6): the leader stops serving and answers what it was asked
-// before; then the lease is dropped for the rest of the term, and the target stands at once with the
-// mark of this term.
+// Handing leadership over (REPLICATION.md 6): the leader stops serving and answers what it was
+// asked before; then the lease is dropped for the rest of the term, and the target stands at once
+// with the mark of this term.  If it does not stand in time, or not that anybody hears of it, the
+// leader hands over to itself.
 #include <algorithm>
 
 #include "cluster/raft/core.h"
@@ -60,6 +61,53 @@ void Core::begin_transfer(Member to, Output& out) {
   continue_transfer(out);
 }
 
+// The target was told and may stand yet, at any time.  What this leader executed until then would
+// be lost with the leadership, so it executes nothing and stands for that very term: one of the two
+// is elected, and either log holds all that anybody was told.
+void Core::end_transfer_late(Output& out) {
+  const Transfer transfer = *leader()->transfer;
+  const bool stands =
+      transfer.told && !leader()->suspended && could_be_elected_without(transfer.to.replica);
+  out.facts.push_back(std::string("transfer takes too long -> ") +
+                      (stands ? "give it up, and stand for the term that the target was told" : "give it up"));
+  give_up_transfer();
+  if (stands) hand_over_to_itself(out);
+}
+
+// Are there enough to vote for it, all of which hold the whole log?  Who is recovering holds it
+// last.  The leader's own copy counts likewise: on a disk that takes nothing its vote would not be
+// written either.
+bool Core::could_be_elected_without(ReplicaId replica) const {
+  if (!is_fit_to_lead() || electors_are_given_up()) return false;
+  Round electors = vote_round(VoteKind::kVote);
+  for (const Progress& member : progress()) {
+    const bool votes =
+        !member.is_silent && member.match() >= last_index() && member.member().replica != replica;
+    if (votes) electors.add(member.member().replica);
+  }
+  return electors.verdict() == Verdict::kWon;
+}
+
+// The target was told when nobody waited for this leader any more, and nothing was executed since.
+void Core::hand_over_to_itself(Output& out) {
+  CHECK(leader()->lease_dropped || mistakes_.timeout_now_under_lease);
+  CHECK(commit_ == last_index());
+  FailedTransfers failed{.next_us = leader()->next_transfer_us};
+  for (const Progress& member : progress()) {
+    if (member.transfer_failed_us != INT64_MIN)
+      failed.failed_us.emplace_back(member.member().replica, member.transfer_failed_us);
+  }
+  start_vote(VoteKind::kVote, hard_.term, out);
+  std::get<Candidate>(role_).failed = std::move(failed);
+}
+
+void Core::remember(const FailedTransfers& failed) {
+  leader()->next_transfer_us = failed.next_us;
+  for (const auto& [replica, failed_us] : failed.failed_us) {
+    if (Progress* const member = find(replica)) member->transfer_failed_us = failed_us;
+  }
+}
+
 // Serves again, by read rounds if the target was told.  One that must hand over tries somebody else after a while.
 void Core::give_up_transfer() {
   Leader& leading = *leader();
@@ -109,6 +157,7 @@ void Core::continue_transfer(Output& out) {
   // For the rest of the term: the message may arrive late, after the transfer was given up.
   if (!mistakes_.timeout_now_under_lease) leading->lease_dropped = true;
   leading->transfer->told = true;
+  leading->transfer->give_up_us = now_us_ + options_.transfer_us;
   tell(leading->transfer->to, TimeoutNow(), out);
 }
 

@@ -75,8 +75,9 @@ TEST(DeposedWorld, who_waits_and_hangs_up_takes_nothing_at_the_next_leader) {
   EXPECT_EQ(cluster.ask(next, {"LLEN", key}), ":1\r\n");
 }
 
-// It has no lease any more in this term, but nobody has taken its place.
-TEST(DeposedWorld, a_leader_whose_transfer_was_given_up_runs_commands_at_once) {
+// Who was told to stand could do so yet: the leader stands for that very term itself, and executes
+// nothing before it is elected.
+TEST(DeposedWorld, a_leader_whose_transfer_is_not_taken_leads_the_next_term) {
   CalmCluster cluster(3);
   const std::string key = "key";
   const uint32_t leader = leader_of(cluster, key);
@@ -88,9 +89,38 @@ TEST(DeposedWorld, a_leader_whose_transfer_was_given_up_runs_commands_at_once) {
   cluster.world().isolate((leader + 1) % 3);
   ASSERT_TRUE(groups.hand_over(cluster.company(leader).wall_now(), group_of_partition(partition), std::vector<raft::NodeId>{{target}}));
   cluster.node(leader).end_turn();
+  cluster.pass(100'000);
+  ASSERT_EQ(core.role_state().serving, raft::Serving::kHandingOver);
+  EXPECT_EQ(cluster.ask(leader, {"INCR", key}, 0), "");
+  EXPECT_EQ(core.last_index(), core.commit_index());
   cluster.pass(2'000'000);
+  EXPECT_EQ(cluster.heard(leader), ":1\r\n");
   cluster.world().heal();
   cluster.pass(5'000'000);
+  ASSERT_EQ(core.term(), raft::next(term));
+  EXPECT_EQ(core.role_state().takeover, raft::Takeover::kTransfer);
+  ASSERT_TRUE(cluster.company(leader).serves(partition));
+  EXPECT_GT(core.lease_until_us(), cluster.node(leader).now().steady_us);
+  EXPECT_EQ(cluster.ask(leader, {"GET", key}), "$1\r\n1\r\n");
+  EXPECT_EQ(cluster.wrong(), "");
+}
+
+// It has no lease any more in this term, but nobody has taken its place.
+TEST(DeposedWorld, a_leader_whose_transfer_is_refused_runs_commands_at_once) {
+  CalmCluster cluster(3);
+  const std::string key = "key";
+  const uint32_t leader = leader_of(cluster, key);
+  const uint32_t partition = cluster.partition_of(key);
+  const raft::GroupId group = group_of_partition(partition);
+  Groups& groups = cluster.company(leader).cluster().groups();
+  const raft::Core& core = *groups.find(group);
+  const raft::Term term = core.term();
+  Company& other = cluster.company((leader + 1) % 3);
+  other.cluster().groups().step(other.wall_now(), group, raft::in::Draining{});
+  ASSERT_TRUE(groups.hand_over(cluster.company(leader).wall_now(), group,
+                               std::vector<raft::NodeId>{{other.cluster().own().id}}));
+  cluster.node(leader).end_turn();
+  cluster.pass(2'000'000);
   ASSERT_EQ(core.term(), term);
   ASSERT_TRUE(cluster.company(leader).serves(partition));
   EXPECT_EQ(core.lease_until_us(), INT64_MIN);
