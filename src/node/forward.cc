@@ -136,7 +136,9 @@ void Forwarding::forward(Session& session, const ForwardedUnit& unit) {
 void Forwarding::note_new(uint32_t index, Session& session) {
   Partition& partition = partitions_[index];
   if (!std::exchange(partition.has_new, true)) new_.push_back(index);
-  if (partition.waiting.count() >= kWaitingMax || partition.waiting.bytes() >= kWaitingBytesMax) stop(partition, session);
+  const WaitingUnits& waiting = partition.waiting;
+  if (waiting.bounded_count() >= kWaitingMax || waiting.bounded_bytes() >= kWaitingBytesMax)
+    stop(partition, session);
 }
 
 void Forwarding::send_new() {
@@ -154,10 +156,10 @@ WaitingUnit& Forwarding::add(Session& session, const ForwardedUnit& unit) {
   Partition& partition = partitions_[unit.partition];
   // What was made in scratch() is given away.
   const bool is_given = unit.requests.size() >= Outgoing::kSharedMin && unit.requests.data() == scratch_.data();
-  WaitingUnit& waiting =
-      is_given ? partition.waiting.add(SharedBytes(std::move(scratch_), 0)) : partition.waiting.add(unit.requests);
+  WaitingUnit& waiting = is_given
+                             ? partition.waiting.add(unit.kind, SharedBytes(std::move(scratch_), 0))
+                             : partition.waiting.add(unit.kind, unit.requests);
   waiting.session_id = session.id;
-  waiting.kind = unit.kind;
   waiting.flags = flags_of(session, unit.kind);
   waiting.levels = levels_at_leader(session.once_levels.or_else(session.levels));
   waiting.database = static_cast<uint32_t>(session.database);
@@ -217,8 +219,9 @@ void Forwarding::take_part(uint64_t id, size_t part, std::string_view reply) {
 }
 
 bool Forwarding::is_waiting(uint32_t partition, const Session& session) const {
+  // While a command of its own blocks it sends nothing.
   const WaitingUnits& waiting = partitions_[partition].waiting;
-  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
+  for (size_t place = waiting.first_bounded(); place < waiting.end(); ++place) {
     const WaitingUnit& unit = waiting.at(place);
     if (!unit.is_over && unit.session_id == session.id) return true;
   }
@@ -277,7 +280,9 @@ void Forwarding::stop(Partition& partition, Session& session) {
 void Forwarding::let_go_on(Partition& partition) {
   if (partition.stopped.empty()) [[likely]]
     return;
-  if (partition.waiting.count() > kWaitingMax / 2 || partition.waiting.bytes() > kWaitingBytesMax / 2) return;
+  const WaitingUnits& waiting = partition.waiting;
+  if (waiting.bounded_count() > kWaitingMax / 2 || waiting.bounded_bytes() > kWaitingBytesMax / 2)
+    return;
   for (const uint64_t id : std::exchange(partition.stopped, {})) {
     Session* const session = node_.sessions.find(id);
     if (session == nullptr) continue;
@@ -336,21 +341,16 @@ void Forwarding::note_order(Partition& partition) {
 }
 
 uint64_t Forwarding::lowest_wanted(const Partition& partition) {
-  const WaitingUnits& waiting = partition.waiting;
-  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
-    const WaitingUnit& unit = waiting.at(place);
-    if (!unit.is_over && unit.kind == ForwardedUnit::Kind::kWrites && unit.write_number != 0) return unit.write_number;
-  }
-  return partition.last_write_number + 1;
+  // Those that have a number stand before those that were never sent.
+  const size_t place = partition.waiting.first(ForwardedUnit::Kind::kWrites);
+  const uint64_t number =
+      place == partition.waiting.end() ? 0 : partition.waiting.at(place).write_number;
+  return number == 0 ? partition.last_write_number + 1 : number;
 }
 
 uint64_t Forwarding::lowest_token(const Partition& partition) {
-  const WaitingUnits& waiting = partition.waiting;
-  for (size_t place = waiting.begin(); place < waiting.end(); ++place) {
-    const WaitingUnit& unit = waiting.at(place);
-    if (!unit.is_over && unit.kind == ForwardedUnit::Kind::kBlocks) return unit.number;
-  }
-  return 0;
+  const size_t place = partition.waiting.first(ForwardedUnit::Kind::kBlocks);
+  return place == partition.waiting.end() ? 0 : partition.waiting.at(place).number;
 }
 
 // In order, up to the first that cannot be sent.

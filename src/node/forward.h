@@ -106,7 +106,8 @@ class Forwarding {
 
  private:
   static constexpr uint64_t kNothing = UINT64_MAX;
-  // Of one partition; a session that goes beyond is not read from until half of them are answered.
+  // Of one partition, without those that block: of these a session has one at most, and waits for it.
+  // A session that goes beyond is not read from until half of them are answered.
   static constexpr size_t kWaitingMax = 4096;
   static constexpr size_t kWaitingBytesMax = 16 * 1024 * 1024;
   // Between two looks at what waits: for a leader, for too long.

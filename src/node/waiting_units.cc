@@ -8,35 +8,42 @@
 
 namespace quorate {
 
-WaitingUnit& WaitingUnits::add_unit(size_t size) {
+WaitingUnit& WaitingUnits::add_unit(UnitKind kind, size_t size) {
   constexpr size_t kOverMin = 64;
   constexpr size_t kGoneBytesMin = 4096;
   if (units_.size() - count_ > count_ + kOverMin) forget_units();
   if (bytes_.size() - live_requests_ > live_requests_ + kGoneBytesMin) forget_bytes();
   WaitingUnit& unit = units_.emplace_back();
   unit.number = ++last_number_;
+  unit.kind = kind;
   unit.requests_at = bytes_.size();
   unit.requests_size = size;
-  live_bytes_ += size;
   ++count_;
+  if (kind != UnitKind::kBlocks) {
+    ++bounded_count_;
+    bounded_bytes_ += size;
+  }
+  uint64_t& first = first_[static_cast<size_t>(kind)];
+  if (first == kNone) first = unit.number;
   return unit;
 }
 
-WaitingUnit& WaitingUnits::add(std::string_view requests) {
-  WaitingUnit& unit = add_unit(requests.size());
+WaitingUnit& WaitingUnits::add(UnitKind kind, std::string_view requests) {
+  WaitingUnit& unit = add_unit(kind, requests.size());
   bytes_.append(requests);
   live_requests_ += requests.size();
   return unit;
 }
 
-WaitingUnit& WaitingUnits::add(SharedBytes requests) {
-  WaitingUnit& unit = add_unit(requests.size());
+WaitingUnit& WaitingUnits::add(UnitKind kind, SharedBytes requests) {
+  WaitingUnit& unit = add_unit(kind, requests.size());
   unit.large = std::move(requests);
   return unit;
 }
 
 void WaitingUnits::set_watched(WaitingUnit& unit, std::string_view watched) {
-  live_bytes_ += watched.size() - unit.watched.size();
+  CHECK(unit.kind != UnitKind::kBlocks);
+  bounded_bytes_ += watched.size() - unit.watched.size();
   unit.watched = watched;
 }
 
@@ -46,13 +53,22 @@ void WaitingUnits::remove(size_t place) {
   unit.is_over = true;
   if (unit.large.empty()) live_requests_ -= unit.requests_size;
   unit.large = SharedBytes();
-  live_bytes_ -= unit.requests_size + unit.watched.size();
+  if (unit.kind != UnitKind::kBlocks) {
+    --bounded_count_;
+    bounded_bytes_ -= unit.requests_size + unit.watched.size();
+  }
   if (!unit.watched.empty()) unit.watched = std::string();
+  if (uint64_t& first = first_[static_cast<size_t>(unit.kind)]; first == unit.number) {
+    size_t next = place + 1;
+    while (next < units_.size() && (units_[next].is_over || units_[next].kind != unit.kind)) ++next;
+    first = next < units_.size() ? units_[next].number : kNone;
+  }
   if (--count_ != 0) {
     while (units_[front_].is_over) ++front_;
     return;
   }
-  CHECK(live_bytes_ == 0);
+  CHECK(bounded_count_ == 0);
+  CHECK(bounded_bytes_ == 0);
   front_ = 0;
   units_.clear();
   if (units_.capacity() > kUnitsKept) units_.shrink_to_fit();
@@ -91,6 +107,14 @@ size_t WaitingUnits::find(uint64_t number) const {
   const size_t place = place_of(number);
   const bool is_there = place < units_.size() && units_[place].number == number && !units_[place].is_over;
   return is_there ? place : units_.size();
+}
+
+size_t WaitingUnits::first_bounded() const {
+  uint64_t number = kNone;
+  for (const UnitKind kind : {UnitKind::kReads, UnitKind::kWrites, UnitKind::kWatches}) {
+    number = std::min(number, first_[static_cast<size_t>(kind)]);
+  }
+  return place_or_end(number);
 }
 
 std::string_view WaitingUnits::requests(size_t place, size_t count) const {

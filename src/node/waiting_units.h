@@ -2,6 +2,7 @@
 // bytes of their requests.  Not for what becomes of them: forward.h.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,7 @@ enum class UnitKind : uint8_t {
   kBlocks,   // may wait for a key; writes.  Its number is its token (origin_rows.h)
   kWatches,  // WATCH: its requests are keys (watch_message.h)
 };
+constexpr size_t kUnitKinds = 4;
 constexpr bool may_write(UnitKind kind) { return kind == UnitKind::kWrites || kind == UnitKind::kBlocks; }
 
 struct WaitingUnit {
@@ -61,19 +63,22 @@ struct WaitingUnit {
 
 // Numbers ascend by one, from 1 on, and are never used again.
 // Places do not change until the next add(), so that who walks over them, from begin() to end(), may remove any; some are over already.
-// Invariant: the requests of units whose numbers follow one another stand one behind the other in memory; but large ones by themselves.
+// One that blocks may stand there for ever, and its session sends nothing behind it: so it does not count in what bounds sessions.
+// Invariants: 1. The requests of units whose numbers follow one another stand one behind the other in memory; but large ones by themselves.
+// 2. The first of a kind is found without a look at the others: those that block do not slow down what comes behind them.
 class WaitingUnits {
  public:
-  WaitingUnit& add(std::string_view requests);
+  WaitingUnit& add(UnitKind kind, std::string_view requests);
   // For one that is too large to be copied once more.
-  WaitingUnit& add(SharedBytes requests);
+  WaitingUnit& add(UnitKind kind, SharedBytes requests);
   // Views of its requests end here.
   void remove(size_t place);
 
   bool empty() const { return count_ == 0; }
-  size_t count() const { return count_; }
-  // Of requests, and of what is watched.
-  size_t bytes() const { return live_bytes_; }
+  // Without those that block.
+  size_t bounded_count() const { return bounded_count_; }
+  // Of their requests, and of what is watched.
+  size_t bounded_bytes() const { return bounded_bytes_; }
   uint64_t last_number() const { return last_number_; }
 
   size_t begin() const { return front_; }
@@ -84,6 +89,10 @@ class WaitingUnits {
   size_t place_of(uint64_t number) const;
   // end(): it is over.
   size_t find(uint64_t number) const;
+  // Of the first that is not over; end(): there is none.
+  size_t first(UnitKind kind) const { return place_or_end(first_[static_cast<size_t>(kind)]); }
+  // The same of those that do not block.
+  size_t first_bounded() const;
   // Of so many units from that place on.  Requires: none is over; one that is large is asked for alone.
   std::string_view requests(size_t place, size_t count = 1) const;
   void set_watched(WaitingUnit& unit, std::string_view watched);
@@ -93,16 +102,24 @@ class WaitingUnits {
   static constexpr size_t kUnitsKept = 512;
   static constexpr size_t kBytesKept = 64 * 1024;
 
-  WaitingUnit& add_unit(size_t size);
+  static constexpr uint64_t kNone = UINT64_MAX;
+
+  WaitingUnit& add_unit(UnitKind kind, size_t size);
+  size_t place_or_end(uint64_t number) const {
+    return number == kNone ? units_.size() : place_of(number);
+  }
   void forget_units();
   void forget_bytes();
 
   std::vector<WaitingUnit> units_;
   size_t front_ = 0;       // those before it are over
   size_t count_ = 0;       // that are not over
+  size_t bounded_count_ = 0;
+  size_t bounded_bytes_ = 0;
+  // By kind: the number of the first that is not over, or kNone.  Each goes forwards only.
+  std::array<uint64_t, kUnitKinds> first_{kNone, kNone, kNone, kNone};
   Buffer bytes_;
   size_t live_requests_ = 0;   // of bytes_, requests of units that are not over
-  size_t live_bytes_ = 0;
   uint64_t last_number_ = 0;
 };
 
