@@ -51,12 +51,13 @@ void LinkSessions::take(NodeId from, const ForwardCommand& command) {
 
 // Null: it has been answered.
 LinkSessions::Link* LinkSessions::link_of_wait(NodeId from, uint32_t partition, uint64_t number) {
-  for (auto at = links_.lower_bound(Key{.origin = from, .partition = partition}); at != links_.end(); ++at) {
-    const Key& key = at->first;
-    if (key.origin != from || key.partition != partition) break;
-    if (key.only_command == number) return at->second.get();
-  }
-  return nullptr;
+  const auto found =
+      links_.lower_bound(Key{.origin = from, .partition = partition, .only_command = number});
+  if (found == links_.end()) return nullptr;
+  const Key& key = found->first;
+  return key.origin == from && key.partition == partition && key.only_command == number
+             ? found->second.get()
+             : nullptr;
 }
 
 void LinkSessions::unblock_wait(NodeId from, const ForwardCancel& cancel) {
@@ -113,11 +114,11 @@ void LinkSessions::count_no_more(Link& link) {
 LinkSessions::Key LinkSessions::key_of(NodeId from, const ForwardCommand& command) {
   return {.origin = from,
           .partition = command.partition,
+          .only_command = command.may_block() ? command.number : 0,
           .database = command.database,
           .flags = static_cast<uint8_t>(command.flags & kSessionFlags),
           .write_level = number_of(command.levels.write),
-          .read_level = number_of(command.levels.read),
-          .only_command = command.may_block() ? command.number : 0};
+          .read_level = number_of(command.levels.read)};
 }
 
 // For one more session that several commands may use.  The idle ones end if there is none.
@@ -126,7 +127,9 @@ bool LinkSessions::has_room(const LaneKey& key, Lane& lane) {
     return true;
   for (auto at = links_.lower_bound(Key{.origin = key.first, .partition = key.second}); at != links_.end(); ++at) {
     Link& link = *at->second;
-    if (link.key.origin != key.first || link.key.partition != key.second) break;
+    if (link.key.origin != key.first || link.key.partition != key.second ||
+        link.key.only_command != 0)
+      break;
     if (!link.is_shared || !link.asked.empty()) continue;
     end(link);
   }

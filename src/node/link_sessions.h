@@ -59,14 +59,16 @@ class LinkSessions final : private SessionDriver {
   // Replies that leave in one message, unless it is a single one.
   static constexpr size_t kMessageBytesMax = 256 * 1024;
 
+  // In this order: the shared ones of a lane stand together, and the one of a command that may
+  // block is found by its number.
   struct Key {
     NodeId origin = 0;
     uint32_t partition = 0;
+    uint64_t only_command = 0;  // the number of the one that may block; else 0
     uint32_t database = 0;
     uint8_t flags = 0;
     uint64_t write_level = 0;   // as numbers
     uint64_t read_level = 0;
-    uint64_t only_command = 0;  // the number of the one that may block; else 0
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   // Units of one command whose answers have not left.
