@@ -302,13 +302,13 @@ void Forwarding::begin_attempt(Partition& partition, NodeId target) {
 void Forwarding::take_back(Partition& partition, WaitingUnit& unit, TakenBack why) {
   if (why != TakenBack::kNotRun) unit.may_have_run = true;
   const bool may_block = unit.kind == ForwardedUnit::Kind::kBlocks;
-  // It has not waited for a leader until now.
-  if (may_block) unit.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
+  // It has not waited for a leader until now; but at one that refuses it has waited for no key.
+  if (may_block && why != TakenBack::kNotRun)
+    unit.deadline_us = node_.now.steady_us + node_.settings.request_timeout_ms * 1000;
   // What waits for a key is not what kills a leader, and neither is WATCH: it runs no command, and
   // may be asked for as long as there is time.
   const bool may_kill = !may_block && unit.kind != ForwardedUnit::Kind::kWatches;
-  if (why == TakenBack::kLost && may_kill)
-    unit.lost_with.emplace_back(unit.sent_to, unit.incarnation);
+  if (why == TakenBack::kLost && may_kill) unit.lost_with.emplace_back(unit.sent_to, unit.incarnation);
   if (may_block && unit.was_at != 0 && !placement::contains(unit.left_at, unit.was_at)) unit.left_at.push_back(unit.was_at);
   unit.was_at = std::exchange(unit.sent_to, 0);
   partition.first_unsent = std::min(partition.first_unsent, unit.number);

@@ -57,7 +57,8 @@ void forward_parts(NodeState& node, Session& session, Gathering&& gathering);
 // that the attempt sends behind it; they are sent again, in order, under the next attempt.  So are all whose leader is lost, or is another:
 // writes have numbers, by which a leader knows what has been run (origin_rows.h).
 // What the sessions of a turn add is sent at its end: neighbours that ask for the same go in one message, and are answered in one.
-// Invariants: 1. Every unit is answered, by request-timeout-ms at the latest (one that blocks: when its node or its client goes).
+// Invariants: 1. Every unit is answered, by request-timeout-ms at the latest (one that blocks: so long after it has come, or was taken
+// back from where it may have waited, unless it waits).
 // 2. A unit that writes is run once at most.
 // 3. Numbers ascend in the order of coming, and all between the lowest that is wanted and the last are under way or were answered.
 // 4. A unit is sent to kLeadersLostMax processes at most that were lost with it: it may be what kills them.

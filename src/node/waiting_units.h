@@ -54,7 +54,7 @@ struct WaitingUnit {
   uint64_t send_order = 0;    // grows with every sending
   // Processes that it was under way to, and that have said nothing of it since.
   std::vector<std::pair<NodeId, uint64_t>> lost_with = {};
-  int64_t deadline_us = 0;    // kBlocks: from the last time on that it was taken back
+  int64_t deadline_us = 0;    // kBlocks: from when it was taken back from where it may have waited
   int64_t asked_us = 0;
   size_t requests_at = 0;     // in the bytes of all
   size_t requests_size = 0;

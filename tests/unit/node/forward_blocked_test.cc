@@ -12,6 +12,16 @@ namespace {
 
 using Kind = UnitKind;
 
+// Until something has been said, in steps of 10 ms.
+std::string heard_within(TwoNodes& world, int connection, int64_t us) {
+  std::string said = world.taken(connection);
+  for (int64_t passed_us = 0; said.empty() && passed_us < us; passed_us += 10'000) {
+    world.pass(10'000);
+    said = world.taken(connection);
+  }
+  return said;
+}
+
 TEST(ForwardBlocked, HoweverManyWaitForAKeyTheOthersAreReadFrom) {
   TwoNodes world;
   world.lead(2);
@@ -55,6 +65,52 @@ TEST(ForwardBlocked, BesidesThemASessionWithMuchUnderWayIsNotReadFrom) {
   world.settle();
   EXPECT_EQ(world.taken(world.other), "+OK\r\n+OK\r\n");
   EXPECT_FALSE(world.session(world.other)->has(kStopsInput));
+}
+
+TEST(ForwardBlocked, WhoIsRefusedEachTimeIsToldSoInTime) {
+  TwoNodes world;
+  world.lead(2);
+  world.there.is_serving = false;
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.pass(4'900'000);
+  EXPECT_EQ(world.taken(world.client), "");
+  EXPECT_TRUE(heard_within(world, world.client, 1'000'000).starts_with("-TRYAGAIN "));
+  EXPECT_EQ(world.here.forwarding().waiting_count(), 0u);
+  EXPECT_EQ(world.here.state().blocked_count, 0u);
+}
+
+// It may have been served by a leader that nobody followed any more.
+TEST(ForwardBlocked, WhoHasWaitedAndIsRefusedEachTimeFromThenOnIsToldSoInTime) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.pass(20'000'000);
+  EXPECT_EQ(world.taken(world.client), "");
+  world.there.is_serving = false;
+  world.there.forwarding().on_stop_serving(0);
+  world.settle();
+  EXPECT_EQ(heard_within(world, world.client, 4'900'000), "");
+  EXPECT_TRUE(heard_within(world, world.client, 1'000'000).starts_with("-UNCERTAIN "));
+  EXPECT_EQ(world.here.state().blocked_count, 0u);
+}
+
+// The time begins anew with each leader at which it waits.
+TEST(ForwardBlocked, WhoFindsALeaderInTimeGoesOnWaiting) {
+  TwoNodes world;
+  world.lead(2);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  for (int time = 0; time < 3; ++time) {
+    world.pass(20'000'000);
+    world.there.is_serving = false;
+    world.there.forwarding().on_stop_serving(0);
+    world.settle();
+    EXPECT_EQ(heard_within(world, world.client, 4'500'000), "");
+    world.lead(2);
+    world.settle();
+  }
+  world.forward(world.other, {"RPUSH", "list", "e"});
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\ne\r\n");
 }
 
 }  // namespace

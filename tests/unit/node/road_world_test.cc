@@ -110,5 +110,19 @@ TEST(RoadWorld, who_waits_for_a_key_is_unblocked_wherever_that_is_led) {
   }
 }
 
+TEST(RoadWorld, who_would_wait_for_a_key_of_a_leader_without_a_quorum_is_told_so_in_time) {
+  CalmCluster cluster(3);
+  const uint32_t partition = cluster.partition_of("list");
+  uint32_t leader = 0;
+  while (!cluster.company(leader).serves(partition)) ++leader;
+  cluster.world().isolate(leader);
+  cluster.pass(2 * kSecondUs);
+  ASSERT_FALSE(cluster.company(leader).serves(partition));
+  const std::string answer = cluster.ask(leader, {"BLPOP", "list", "0.1"}, 6 * kSecondUs);
+  EXPECT_TRUE(answer.starts_with("-TRYAGAIN ") || answer.starts_with("-CLUSTERDOWN ")) << answer;
+  // It reads on.
+  EXPECT_EQ(cluster.ask(leader, {"ECHO", "a"}), "$1\r\na\r\n");
+}
+
 }  // namespace
 }  // namespace quorate::sim
