@@ -512,7 +512,7 @@ Error too_much_unwritten(uint64_t limit) {
 }
 Error read_was_overtaken(uint32_t partition) {
   return made({"TRYAGAIN the leader of partition ", std::to_string(partition),
-               " was lost, and a write sent behind this read has been run; the read was not"});
+               " was lost, and a command sent behind this read may have been run; the read was not"});
 }
 Error forwarded_request_too_large() { return fixed("ERR the request is too large to be sent to another node"); }
 Error request_above_limit(uint64_t limit) {

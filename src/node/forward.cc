@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "cluster/link/link.h"
@@ -324,14 +325,23 @@ void Forwarding::take_all_back(Partition& partition, NodeId node) {
   }
 }
 
-void Forwarding::note_order(Partition& partition) {
+void Forwarding::note_order(uint32_t index) {
+  Partition& partition = partitions_[index];
   if (!std::exchange(partition.has_taken_back, false)) return;
   WaitingUnits& waiting = partition.waiting;
   std::map<uint64_t, uint64_t> writes;  // by session: the first behind
+  std::set<uint64_t> served;            // sessions that may have been given what they wait for
   for (size_t place = waiting.end(); place > waiting.begin(); --place) {
     WaitingUnit& unit = waiting.at(place - 1);
     if (unit.is_over) continue;
-    if (unit.kind == ForwardedUnit::Kind::kReads) {
+    if (unit.kind == ForwardedUnit::Kind::kBlocks) {
+      if (unit.may_have_run || unit.sent_to != 0) served.insert(unit.session_id);
+    } else if (unit.kind == ForwardedUnit::Kind::kReads) {
+      // It has no number that would tell the next leader.
+      if (unit.sent_to == 0 && served.contains(unit.session_id)) {
+        finish(index, place - 1, errors::read_was_overtaken(index));
+        continue;
+      }
       const auto behind = writes.find(unit.session_id);
       unit.write_number = behind == writes.end() ? 0 : behind->second;
     } else if (unit.write_number != 0) {
@@ -364,7 +374,7 @@ void Forwarding::send_unsent(uint32_t index) {
     begin_attempt(partition, leader);
   }
   if (partition.first_unsent == kNothing || leader == 0 || node_.now.steady_us < partition.not_before_us) return;
-  note_order(partition);
+  note_order(index);
   const uint64_t incarnation = peers_.incarnation_of(leader);
   size_t place = waiting.place_of(partition.first_unsent);
   while (place < waiting.end()) {

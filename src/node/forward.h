@@ -158,8 +158,8 @@ class Forwarding {
   void take_back(Partition& partition, WaitingUnit& unit, TakenBack why);
   // All that are under way to the node (0: to any).
   void take_all_back(Partition& partition, NodeId node);
-  // What only reads must not be overtaken by a write that its session sent behind it.
-  static void note_order(Partition& partition);
+  // What only reads must not be overtaken by a write that its session sent behind it, nor by what waits for a key there.
+  void note_order(uint32_t index);
   static uint64_t lowest_wanted(const Partition& partition);
   static uint64_t lowest_token(const Partition& partition);
   // A command that may block is answered, or its client gone: whoever has it need not know of it any more.

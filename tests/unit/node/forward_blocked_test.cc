@@ -113,5 +113,41 @@ TEST(ForwardBlocked, WhoFindsALeaderInTimeGoesOnWaiting) {
   EXPECT_EQ(world.taken(world.client), "*2\r\n$4\r\nlist\r\n$1\r\ne\r\n");
 }
 
+// The leader that was lost may have served it, and the next one would show the read what is left.
+TEST(ForwardBlocked, AReadInFrontOfWhatMayHaveBeenServedIsNotRunAgain) {
+  TwoNodes world;
+  world.lead(2);
+  EXPECT_EQ(world.asked_there({"RPUSH", "list", "a", "b"}), ":2\r\n");
+  world.add(world.client, {"LLEN", "list"}, Kind::kReads);
+  world.add(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.forward(world.other, {"LLEN", "list"}, Kind::kReads);
+  while (!world.there.incoming.empty()) TwoNodes::deliver(world.there, 1);
+  world.there.forwarding().run();
+  world.there.node->settle();
+  world.cut();
+  world.join();
+  world.settle();
+  world.pass(20'000);
+  const std::string replies = world.taken(world.client);
+  EXPECT_TRUE(replies.starts_with("-TRYAGAIN ")) << replies;
+  EXPECT_TRUE(replies.ends_with("\r\n*2\r\n$4\r\nlist\r\n$1\r\na\r\n")) << replies;
+  EXPECT_EQ(world.taken(world.other), ":1\r\n");
+}
+
+// Refused together, they are sent again together.
+TEST(ForwardBlocked, AReadInFrontOfWhatWasNotRunIsRun) {
+  TwoNodes world;
+  EXPECT_EQ(world.asked_there({"RPUSH", "list", "a", "b"}), ":2\r\n");
+  world.lead(2);
+  world.there.is_serving = false;
+  world.add(world.client, {"LLEN", "list"}, Kind::kReads);
+  world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), "");
+  world.lead(2);
+  world.settle();
+  EXPECT_EQ(world.taken(world.client), ":2\r\n*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+}
+
 }  // namespace
 }  // namespace quorate
