@@ -156,6 +156,7 @@ void Company::enter_company() {
   cluster_->set_on_message([this](NodeId from, uint64_t kind, std::string_view bytes) { return on_message(from, kind, bytes); });
   cluster_->set_on_link([this](NodeId node, PeerLane lane, ClusterNode::LinkChange change) { on_link(node, lane, change); });
   for (uint32_t partition = 0; partition < states_.size(); ++partition) node_.store.set_led(partition, Led::kNo);
+  company_begins(node_);
 }
 
 void Company::on_link(NodeId node, PeerLane lane, ClusterNode::LinkChange change) {

@@ -435,4 +435,18 @@ void partition_is_left(NodeState& node, uint32_t partition) {
   }
 }
 
+// A node alone lets a command wait that moves from one partition to another, which is not done in company.  One that is about to join held
+// nothing, and will not hear of what others do with the keys.
+void company_begins(NodeState& node) {
+  const bool is_let_in = !node.company.exclusion();
+  std::vector<Session*> stranded;
+  node.sessions.for_each([&](Session& session) {
+    if (!session.has(kBlocked)) return;
+    const StoredCommand& command = session.extras->blocked->command;
+    const bool may_go_on = is_let_in && partition_of_keys(node, *command.spec, command.views()).kind == KeysPartition::Kind::kOne;
+    if (!may_go_on) stranded.push_back(&session);
+  });
+  for (Session* session : stranded) unblock_if_waiting(node, *session, Unblocked::kByMove);
+}
+
 }  // namespace quorate

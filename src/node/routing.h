@@ -35,4 +35,7 @@ bool is_redirected(const NodeState& node, const Session& session);
 // This node serves the partition no longer: who waits for its keys here is told.
 void partition_is_left(NodeState& node, uint32_t partition);
 
+// This node is alone no longer: who began to wait for keys when it was, and cannot go on so, is told.
+void company_begins(NodeState& node);
+
 }  // namespace quorate
