@@ -129,13 +129,11 @@ void unblock(NodeState& node, Session& session, Unblocked how) {
     ++row.failed;
     const bool is_moved = how == Unblocked::kByMove;
     reply_error(node, session, error_line(is_moved ? errors::unblocked_by_move() : errors::unblocked()));
-  } else if (blocked.request.on_timeout == BlockRequest::OnTimeout::kNull) {
-    reply.null();
   } else {
-    reply.null_array();
+    blocked.request.on_timeout == BlockRequest::OnTimeout::kNull ? reply.null() : reply.null_array();
+    // What it did not find may be in a write that is not durable yet.  In company all keys are of one partition.
+    await_all_writes(node, session, node.store.partition_of(key_slot(blocked.keys.front())));
   }
-  // What it did not find may be in a write that is not durable yet.
-  await_all_writes(node, session);
   count_call(node, row, blocked.command.views(), session, 0);
   go_on(node, session);
 }

@@ -175,7 +175,6 @@ uint64_t Company::index_of_turn(uint32_t partition) {
   if (!state.is_touched) {
     state.is_touched = true;
     state.next_index = raft::next(cluster_->partitions().core(partition)->last_index()).value;
-    state.writes_wait_since_us = std::min(state.writes_wait_since_us, node_.now.steady_us);
     touched_.push_back(partition);
   }
   return state.next_index;
@@ -214,7 +213,7 @@ void Company::after_read(Session& session, const Key& key, LevelKeys keys) {
   // It was led here when it was read, which is more than READONLY asks for.
   if (session.has(kReadonlyReplica) && !session.once_levels.or_else(session.levels).read.is_set()) [[unlikely]]
     needs.lease = false;
-  if (index != 0 && needs.commit && !node_.mistakes.read_before_commit) await(node_, session, committed(partition_, index));
+  if (index != 0 && needs.commit && !node_.mistakes.read_before_commit) await_commit(session, partition_, index);
   if (node_.durability.has_pending_alone()) [[unlikely]]
     await(node_, session, {kLogStream, node_.durability.needed_by(Key{})});
   if (needs.round != 0) [[unlikely]]
@@ -223,13 +222,22 @@ void Company::after_read(Session& session, const Key& key, LevelKeys keys) {
 }
 
 void Company::await_all(Session& session) {
+  for (uint32_t partition = 0; partition < states_.size(); ++partition) await_all_of(session, partition);
+}
+
+void Company::await_all_of(Session& session, uint32_t partition) {
   note_removals();
-  for (uint32_t partition = 0; partition < states_.size(); ++partition) {
-    PartitionState& state = states_[partition];
-    if (!state.serves) continue;
-    if (state.last_write != 0) await(node_, session, committed(partition, state.last_write));
-    await_read(session, partition);
-  }
+  if (!serves(partition)) return;
+  await_commit(session, partition, states_[partition].last_write);
+  await_read(session, partition);
+}
+
+void Company::await_commit(Session& session, uint32_t partition, uint64_t index) {
+  PartitionState& state = states_[partition];
+  if (index <= state.commit_seen) return;
+  state.commit_wanted = std::max(state.commit_wanted, index);
+  state.writes_wait_since_us = std::min(state.writes_wait_since_us, node_.now.steady_us);
+  await(node_, session, committed(partition, index));
 }
 
 // The leadership must be confirmed for this moment.
@@ -244,7 +252,7 @@ void Company::await_read(Session& session, uint32_t partition) {
 
 void Company::after_time(Session& session) {
   if (reads_copies_ || !serves(partition_)) return;
-  await(node_, session, committed(partition_, index_of_turn(partition_)));
+  await_commit(session, partition_, index_of_turn(partition_));
 }
 
 // What the store has taken away by itself is a write of this turn.
@@ -569,7 +577,7 @@ void Company::tell_notes() {
 
 void Company::clear(uint32_t partition) {
   // What was executed here and is not committed may be lost with it.
-  lose_the_rest(commit_stream(partition), of_lost_leader);
+  lose_commits(partition, states_[partition].commit_seen + 1, of_lost_leader);
   lose_copies(partition);
   states_[partition].freshness = Freshness();
   states_[partition].stamp_ms = 0;
@@ -582,14 +590,14 @@ void Company::on_commit(uint32_t partition, raft::Index commit) {
   PartitionState& state = states_[partition];
   if (commit.value < state.commit_seen) [[unlikely]] {
     // The log has begun again: what waits for the former one will not come.
-    lose_the_rest(commit_stream(partition), of_lost_leader);
+    lose_commits(partition, state.commit_seen + 1, of_lost_leader);
     state.commit_base = node_.streams.position(commit_stream(partition));
   }
   state.commit_seen = commit.value;
   node_.streams.advance(commit_stream(partition), state.commit_base + commit.value);
   state.unacknowledged.commit(commit.value);
   count_uncommitted(partition);
-  state.writes_wait_since_us = commit.value < state.last_write ? node_.now.steady_us : kNever;
+  state.writes_wait_since_us = commit.value < state.commit_wanted ? node_.now.steady_us : kNever;
 }
 
 void Company::end_overdue() {
@@ -600,8 +608,7 @@ void Company::end_overdue() {
   for (uint32_t partition = 0; partition < states_.size(); ++partition) {
     PartitionState& state = states_[partition];
     if (state.writes_wait_since_us <= since_us) {
-      state.writes_wait_since_us = kNever;
-      lose_the_rest(commit_stream(partition), [&](uint64_t position) { return uncertain_of(partition, position - state.commit_base); });
+      lose_commits(partition, state.commit_seen + 1, [&](uint64_t position) { return uncertain_of(partition, position - state.commit_base); });
     }
     if (state.reads_wait_since_us <= since_us) {
       state.reads_wait_since_us = kNever;
@@ -651,6 +658,13 @@ void Company::lose_reads(uint32_t partition) {
   streams->lose_rounds();
 }
 
+void Company::lose_commits(uint32_t partition, uint64_t from, const std::function<Error(uint64_t position)>& why) {
+  PartitionState& state = states_[partition];
+  state.commit_wanted = std::min(state.commit_wanted, from - 1);
+  if (state.commit_wanted <= state.commit_seen) state.writes_wait_since_us = kNever;
+  lose_from(node_, committed(partition, from), why);
+}
+
 void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why) {
   lose_from(node_, {stream, node_.streams.position(stream) + 1}, why);
 }
@@ -660,7 +674,7 @@ void Company::lose_the_rest(StreamId stream, const std::function<Error(uint64_t 
 void Company::on_lost(uint32_t partition, std::span<const raft::Entry> entries) {
   note_loss(partition, entries);
   if (node_.mistakes.lost_replies_leave) return;
-  lose_from(node_, committed(partition, entries.front().index.value), of_lost_leader);
+  lose_commits(partition, entries.front().index.value, of_lost_leader);
 }
 
 }  // namespace quorate

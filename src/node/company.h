@@ -88,6 +88,8 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void after_read(Session& session, const Key& key, LevelKeys keys);
   // What is said to the session tells of all that was executed here, no matter of which keys, and of what was not found.
   void await_all(Session& session);
+  // The same of one partition.
+  void await_all_of(Session& session, uint32_t partition);
   // Of an entry that this node has not executed itself.
   Status apply_rows(uint32_t partition, std::string_view rows);
   // What the partition's log says of commands that were forwarded.
@@ -274,6 +276,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
     // a recovery epoch or with nothing, commits the indexes once more that the one before it has committed.
     uint64_t commit_base = 0;
     uint64_t commit_seen = 0;          // on_commit() has said last
+    uint64_t commit_wanted = 0;        // the last index that a reply waits for; not beyond commit_seen: none does
     uint64_t last_write = 0;
     uint64_t all_keys_write = 0;       // of several keys
     uint64_t restart_told_term = 0;    // in which it began to lead after all its copies had been restarted
@@ -365,6 +368,10 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   void serve_who_is_ready();
   void lose_reads(uint32_t partition);
   void lose_copies(uint32_t partition);
+  // What was said waits for this entry to be committed, but not longer than request-timeout-ms.
+  void await_commit(Session& session, uint32_t partition, uint64_t index);
+  // Whoever waits for an entry from this one on waits in vain.
+  void lose_commits(uint32_t partition, uint64_t from, const std::function<Error(uint64_t position)>& why);
   // Whoever waits for more than the stream has reached waits in vain.
   void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
   void await_read(Session& session, uint32_t partition) override;

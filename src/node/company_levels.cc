@@ -201,7 +201,7 @@ LevelStreams& Company::level_streams(uint32_t partition) {
 }
 
 void Company::await_write(Session& session, uint32_t partition, uint64_t index, WriteNeeds needs) {
-  if (needs.commit) await(node_, session, committed(partition, index));
+  if (needs.commit) await_commit(session, partition, index);
   if (needs.noted > loss_file_.durable()) {
     noted_wait_since_us_ = std::min(noted_wait_since_us_, node_.now.steady_us);
     await(node_, session, {losses_stream_, needs.noted});

@@ -404,4 +404,9 @@ void await_all_writes(NodeState& node, Session& session) {
   await(node, session, {kLogStream, node.durability.needed_by(Key{})});
 }
 
+void await_all_writes(NodeState& node, Session& session, uint32_t partition) {
+  if (node.flags & kNodeInCompany) return node.company.await_all_of(session, partition);
+  await_all_writes(node, session);
+}
+
 }  // namespace quorate

@@ -58,7 +58,8 @@ CallResult call(NodeState& node, Session& session, Command& row, Args args, cons
 // Replies and counts an error.
 void reply_error(NodeState& node, Session& session, std::string_view line);
 
-// What the session is told next speaks of writes that may not be durable yet, no matter of which keys.
+// What the session is told next speaks of writes that may not be durable yet, no matter of which keys; or of which in one partition.
 void await_all_writes(NodeState& node, Session& session);
+void await_all_writes(NodeState& node, Session& session, uint32_t partition);
 
 }  // namespace quorate

@@ -104,10 +104,11 @@ Status run_transaction(NodeContext& cx) {
     return errors::exec_abort();
   }
   SessionExtras& more = session.more();
-  if (session.has(kWatchBroken) || a_watched_key_changed(node, session)) {
+  const bool is_broken = session.has(kWatchBroken);
+  if (is_broken || a_watched_key_changed(node, session)) {
     discard_transaction(node, session);
-    // It tells of somebody's write.
-    await_all_writes(node, session);
+    // It tells of somebody's write.  In company a broken watch need not: it also breaks when another node comes to lead the keys.
+    if (!is_broken || node.company.is_alone()) await_all_writes(node, session, node.company.partition());
     cx.reply.null_array();
     return done();
   }

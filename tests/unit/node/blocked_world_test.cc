@@ -1,4 +1,4 @@
-// Clients that began to wait for keys while their node was alone.
+// Clients that began to wait for keys while their node was alone, and replies that wait for a partition in which nothing is stored any more.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -112,6 +112,62 @@ TEST(FormerlyAloneNode, who_waits_for_a_key_is_unblocked_when_the_node_is_told_t
   EXPECT_EQ(world.taken(world.client), kMoved);
   world.ask(world.client, {"PING"});
   EXPECT_EQ(world.taken(world.client), "+PONG\r\n");
+}
+
+// Three nodes: two of them take no more into their logs than there is now, and go on to say that they are there.
+class NothingStored : public testing::Test {
+ protected:
+  NothingStored() : cluster_(3) {
+    EXPECT_EQ(cluster_.ask(0, {"CONFIG", "SET", "appendfsync", "always"}, 5 * kSecondUs), "+OK\r\n");
+    cluster_.pass(kSecondUs);
+    stuck_ = key_led(0);
+    well_ = key_led(0, cluster_.partition_of(stuck_));
+  }
+  // Of another partition than `but`.
+  std::string key_led(uint32_t machine, uint32_t but = UINT32_MAX) {
+    for (int number = 0;; ++number) {
+      std::string name = "s" + std::to_string(number);
+      const uint32_t partition = cluster_.partition_of(name);
+      if (partition != but && cluster_.company(machine).serves(partition)) return name;
+    }
+  }
+  void get_stuck() {
+    for (const uint32_t machine : {1u, 2u}) cluster_.world().stall_disk(machine, 60 * kSecondUs);
+    EXPECT_TRUE(cluster_.ask(0, {"SET", stuck_, "v"}, 7 * kSecondUs).starts_with("-UNCERTAIN"));
+  }
+  bool still_leads() { return cluster_.company(0).serves(cluster_.partition_of(stuck_)) && cluster_.company(0).serves(cluster_.partition_of(well_)); }
+  CalmCluster cluster_;
+  std::string stuck_;
+  std::string well_;
+};
+
+TEST_F(NothingStored, reads_of_what_is_not_committed_are_answered_once_their_time_is_over) {
+  get_stuck();
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_TRUE(cluster_.ask(0, {"GET", stuck_}, 7 * kSecondUs).starts_with("-UNCERTAIN"));
+    EXPECT_TRUE(cluster_.ask(0, {"MGET", stuck_, stuck_}, 7 * kSecondUs).starts_with("-UNCERTAIN"));
+  }
+  ASSERT_TRUE(still_leads());
+  EXPECT_EQ(cluster_.wrong(), "");
+}
+
+TEST_F(NothingStored, who_has_waited_in_vain_waits_for_no_other_partition) {
+  get_stuck();
+  EXPECT_EQ(cluster_.ask(0, {"BLPOP", well_, "0.1"}), "*-1\r\n");
+  EXPECT_EQ(cluster_.ask(1, {"BLPOP", well_, "0.1"}), "*-1\r\n");
+  ASSERT_TRUE(still_leads());
+}
+
+TEST_F(NothingStored, an_aborted_transaction_waits_for_no_other_partition) {
+  for (const uint32_t machine : {0u, 1u}) EXPECT_EQ(cluster_.ask(machine, {"WATCH", well_}), "+OK\r\n");
+  EXPECT_EQ(cluster_.ask(2, {"SET", well_, "v"}), "+OK\r\n");
+  get_stuck();
+  for (const uint32_t machine : {0u, 1u}) {
+    EXPECT_EQ(cluster_.ask(machine, {"MULTI"}), "+OK\r\n");
+    EXPECT_EQ(cluster_.ask(machine, {"GET", well_}), "+QUEUED\r\n");
+    EXPECT_EQ(cluster_.ask(machine, {"EXEC"}), "*-1\r\n") << machine;
+  }
+  ASSERT_TRUE(still_leads());
 }
 
 }  // namespace
