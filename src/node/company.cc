@@ -157,6 +157,11 @@ void Company::enter_company() {
   cluster_->set_on_link([this](NodeId node, PeerLane lane, ClusterNode::LinkChange change) { on_link(node, lane, change); });
   for (uint32_t partition = 0; partition < states_.size(); ++partition) node_.store.set_led(partition, Led::kNo);
   company_begins(node_);
+  if (!has_data()) return;
+  // Any of it may be what one of these connections has written.
+  node_.sessions.for_each([&](Session& session) {
+    for (uint32_t partition = 0; partition < states_.size(); ++partition) session.places.note(founding_place(partition));
+  });
 }
 
 void Company::on_link(NodeId node, PeerLane lane, ClusterNode::LinkChange change) {

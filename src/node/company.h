@@ -375,6 +375,7 @@ class Company final : private PartitionData, private ForwardingPeers, private Pu
   // Whoever waits for more than the stream has reached waits in vain.
   void lose_the_rest(StreamId stream, const std::function<Error(uint64_t position)>& why);
   void await_read(Session& session, uint32_t partition) override;
+  bool has_written(const raft::Core& core, const LogPlace& place) const;
   WriteNeeds write_needs(const raft::Core& core, WriteLevel level) const;
   WriteNeeds write_needs(const Session& session, uint32_t partition, std::string_view key, LevelKeys keys) const;
   // Calls f(Levels) for each of the keys, or for the one.

@@ -362,11 +362,17 @@ uint64_t Company::copies_told(uint32_t partition, uint32_t count) const {
   return streams == nullptr || !streams->uses_copies(count) ? 0 : streams->copies_told(count);
 }
 
+// Who holds anything of a partition holds what it began with; unless that was lost with those that were given up.
+bool Company::has_written(const raft::Core& core, const LogPlace& place) const {
+  const bool is_as_founded = core.epoch().none() && cluster_->state().plan()[place.partition].first_replica == 0;
+  return (is_founding_place(place) && is_as_founded) || has_place(core.log(), place);
+}
+
 std::optional<Company::CopiesThere> Company::copies_there(const LogPlace& place) const {
   const raft::Core* const core = cluster_->partitions().core(place.partition);
   if (core == nullptr || core->role() != raft::RoleName::kLeader) return std::nullopt;
   const raft::Index index{place.index};
-  if (!has_place(core->log(), place)) {
+  if (!has_written(*core, place)) {
     // Once an entry of a newer leadership is committed, nobody's log will hold what this one's does not.
     const bool is_settled = core->term().value > place.term && core->role_state().serving == raft::Serving::kYes;
     return CopiesThere{.is_gone = is_settled};
@@ -393,7 +399,7 @@ std::optional<Company::CopiesThere> Company::copies_there(const LogPlace& place)
 
 bool Company::has_stored(const LogPlace& place) const {
   const raft::Core* const core = cluster_->partitions().core(place.partition);
-  return core != nullptr && has_place(core->log(), place) && core->stored_index() >= raft::Index{place.index};
+  return core != nullptr && has_written(*core, place) && core->stored_index() >= raft::Index{place.index};
 }
 
 // Learners count while there is one voter.

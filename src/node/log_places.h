@@ -15,6 +15,10 @@ struct LogPlace {
   uint64_t index = 0;
 };
 
+// Where all stands that a node wrote before it had company: in the states that its partitions began with (raft::bootstrap).
+constexpr LogPlace founding_place(uint32_t partition) { return {.partition = partition, .term = 1, .index = 1}; }
+constexpr bool is_founding_place(const LogPlace& place) { return place.term == 1 && place.index == 1; }
+
 // Of one connection: its furthest place in each partition.  Invariant: sorted by partition, each once.
 class LogPlaces {
  public:

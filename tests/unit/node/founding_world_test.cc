@@ -60,6 +60,38 @@ TEST(FoundingWorld, a_founding_that_is_not_stored_is_forgotten_with_what_it_bega
   EXPECT_EQ(world.wrong(), "");
 }
 
+TEST(FoundingWorld, what_was_written_before_it_has_as_many_copies_as_there_are) {
+  ClusterSwarm swarm = calm_cluster(2);
+  swarm.boot_after_us = 2 * kSecondUs;
+  ClusterWorld world({.seed = 1}, swarm);
+  const auto pass = [&](int64_t us) { world.run(world.now_us() + us); };
+  pass(kSecondUs);
+  SimNode& founder = *world.node(0);
+  const int client = founder.connect();
+  const auto ask = [&](const std::vector<std::string>& words, int64_t within_us) {
+    founder.send(client, encoded(words));
+    founder.end_turn();
+    pass(within_us);
+    while (founder.is_sending(client)) founder.drain_socket(client);
+    return std::exchange(founder.received(client), {});
+  };
+  for (int key = 0; key < 64; ++key) EXPECT_EQ(ask({"SET", "k" + std::to_string(key), "v"}, kSecondUs / 100), "+OK\r\n");
+  EXPECT_EQ(ask({"WAIT", "1", "10"}, kSecondUs / 50), ":0\r\n");
+  for (int step = 0; step < 4000 && !company(world, 0).cluster().state().is_founded(); ++step) pass(kSecondUs / 1000);
+  ASSERT_TRUE(company(world, 0).cluster().state().is_founded());
+  // The other one is gone before it can have anything.
+  world.isolate(1);
+  EXPECT_EQ(ask({"WAIT", "1", "50"}, kSecondUs / 10), ":0\r\n");
+  EXPECT_EQ(ask({"WAITAOF", "0", "1", "50"}, kSecondUs / 10), "*2\r\n:1\r\n:0\r\n");
+  world.heal();
+  for (int step = 0; step < 400 && !(step > 0 && world.is_settled()); ++step) pass(kSecondUs / 20);
+  EXPECT_EQ(world.describe_unsettled(), "");
+  pass(3 * kSecondUs);
+  EXPECT_EQ(ask({"WAIT", "1", "1000"}, 2 * kSecondUs), ":1\r\n");
+  EXPECT_EQ(ask({"WAITAOF", "1", "1", "2000"}, 3 * kSecondUs), "*2\r\n:1\r\n:1\r\n");
+  EXPECT_EQ(world.wrong(), "");
+}
+
 TEST(FoundingWorld, a_founding_that_counts_is_the_only_one) {
   const ClusterId one{'1'};
   const ClusterId other{'2'};
