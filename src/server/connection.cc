@@ -172,8 +172,10 @@ size_t Connection::send(std::string_view bytes) {
   pending->connection = this;
   pending->size = bytes.size() - sent;
   pending->request.data = pending.get();
-  const uv_buf_t tail =
-      uv_buf_init(const_cast<char*>(bytes.data()) + sent, static_cast<unsigned>(pending->size));
+  // uv_buf_init() takes no more than 4 GiB.
+  uv_buf_t tail;
+  tail.base = const_cast<char*>(bytes.data()) + sent;
+  tail.len = pending->size;
   if (uv_write(&pending->request, stream(), &tail, 1, on_written) != 0) {
     fail();
     return bytes.size();

@@ -128,7 +128,9 @@ class PeerSockets::Socket {
     write->request.data = write.get();
     std::vector<uv_buf_t> places;
     for (const std::string_view piece : write->bytes.pieces(sent)) {
-      places.push_back(uv_buf_init(const_cast<char*>(piece.data()), static_cast<unsigned>(piece.size())));
+      uv_buf_t& place = places.emplace_back();   // uv_buf_init() takes no more than 4 GiB
+      place.base = const_cast<char*>(piece.data());
+      place.len = piece.size();
     }
     // An error is that of the connection, which reading reports.
     if (uv_write(&write->request, stream(), places.data(), static_cast<unsigned>(places.size()), on_written) != 0) return;
