@@ -157,11 +157,12 @@ void Company::enter_company() {
   cluster_->set_on_link([this](NodeId node, PeerLane lane, ClusterNode::LinkChange change) { on_link(node, lane, change); });
   for (uint32_t partition = 0; partition < states_.size(); ++partition) node_.store.set_led(partition, Led::kNo);
   company_begins(node_);
-  if (!has_data()) return;
-  // Any of it may be what one of these connections has written.
-  node_.sessions.for_each([&](Session& session) {
-    for (uint32_t partition = 0; partition < states_.size(); ++partition) session.places.note(founding_place(partition));
-  });
+  if (has_data()) {
+    // Any of it may be what one of these connections has written.
+    node_.sessions.for_each([&](Session& session) {
+      for (uint32_t partition = 0; partition < states_.size(); ++partition) session.places.note(founding_place(partition));
+    });
+  }
 }
 
 void Company::on_link(NodeId node, PeerLane lane, ClusterNode::LinkChange change) {
@@ -596,6 +597,7 @@ void Company::on_commit(uint32_t partition, raft::Index commit) {
   if (commit.value < state.commit_seen) [[unlikely]] {
     // The log has begun again: what waits for the former one will not come.
     lose_commits(partition, state.commit_seen + 1, of_lost_leader);
+    state.commit_wanted = 0;
     state.commit_base = node_.streams.position(commit_stream(partition));
   }
   state.commit_seen = commit.value;

@@ -500,8 +500,10 @@ void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
       resume_later(node_, *session);
     }
   }
-  Session* const session = may_write(unit.kind) ? node_.sessions.find(unit.session_id) : nullptr;
-  if (session != nullptr) --session->placeless_writes;
+  if (Session* const writer = may_write(unit.kind) ? node_.sessions.find(unit.session_id) : nullptr) {
+    CHECK(writer->placeless_writes != 0);
+    --writer->placeless_writes;
+  }
   partition.waiting.remove(place);
   if (partition.waiting.empty()) partition.first_unsent = kNothing;
   let_go_on(partition);

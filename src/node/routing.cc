@@ -435,8 +435,8 @@ void partition_is_left(NodeState& node, uint32_t partition) {
   }
 }
 
-// A node alone lets a command wait that moves from one partition to another, which is not done in company.  One that is about to join held
-// nothing, and will not hear of what others do with the keys.
+// Alone a command may wait for keys of several partitions, in company not.  And a node that is about to join leads nothing: it will not hear
+// of what others do with the keys.
 void company_begins(NodeState& node) {
   const bool is_let_in = !node.company.exclusion();
   std::vector<Session*> stranded;

@@ -107,7 +107,8 @@ Status run_transaction(NodeContext& cx) {
   const bool is_broken = session.has(kWatchBroken);
   if (is_broken || a_watched_key_changed(node, session)) {
     discard_transaction(node, session);
-    // It tells of somebody's write.  In company a broken watch need not: it also breaks when another node comes to lead the keys.
+    // Null tells of somebody's write.  In company a broken watch tells of none (it also breaks when another node comes to lead the keys), and
+    // company.partition() would not be that of its keys.
     if (!is_broken || node.company.is_alone()) await_all_writes(node, session, node.company.partition());
     cx.reply.null_array();
     return done();

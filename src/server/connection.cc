@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "server/uv_bytes.h"
 #include "server/uv_driver.h"
 #include "util/check.h"
 
@@ -172,10 +173,7 @@ size_t Connection::send(std::string_view bytes) {
   pending->connection = this;
   pending->size = bytes.size() - sent;
   pending->request.data = pending.get();
-  // uv_buf_init() takes no more than 4 GiB.
-  uv_buf_t tail;
-  tail.base = const_cast<char*>(bytes.data()) + sent;
-  tail.len = pending->size;
+  const uv_buf_t tail = uv_bytes(bytes.substr(sent));
   if (uv_write(&pending->request, stream(), &tail, 1, on_written) != 0) {
     fail();
     return bytes.size();

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/uv_bytes.h"
 #include "util/check.h"
 
 namespace quorate {
@@ -128,9 +129,7 @@ class PeerSockets::Socket {
     write->request.data = write.get();
     std::vector<uv_buf_t> places;
     for (const std::string_view piece : write->bytes.pieces(sent)) {
-      uv_buf_t& place = places.emplace_back();   // uv_buf_init() takes no more than 4 GiB
-      place.base = const_cast<char*>(piece.data());
-      place.len = piece.size();
+      places.push_back(uv_bytes(piece));
     }
     // An error is that of the connection, which reading reports.
     if (uv_write(&write->request, stream(), places.data(), static_cast<unsigned>(places.size()), on_written) != 0) return;

@@ -27,8 +27,8 @@ class ClusterKept {
   void lose_for_good(const std::vector<uint64_t>& nodes);
 
   void begin(raft::Durability mode);
-  // One that would be left, and up to where its log would be there.  That one has left its log for another, which every voter has chosen since
-  // (an all-present restart), is not against it while that log is there: until it has the state of it.
+  // A replica that would be left, and up to where its log would be there.  One that has archived its log for another, which every voter has
+  // chosen (an all-present restart), counts for what that log holds until its state has come.
   void count(const raft::Core& core, raft::Index reach);
   // Grows whenever note() may have more to note of a replica that has not changed since.
   uint64_t generation() const { return generation_; }

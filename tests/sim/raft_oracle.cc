@@ -49,7 +49,8 @@ void Oracle::note_leader(const raft::Core& core) {
   Group& group = groups_.at(core.options().group);
   ++leader_count_;
   // Who was given up may have led in the very term in which those that are left elect: nobody of them knew of it.
-  if (core.role_state().takeover == raft::Takeover::kUnsafeRecovery) group.leaders.clear();
+  if (core.role_state().takeover == raft::Takeover::kUnsafeRecovery)
+    group.leaders.erase(group.leaders.lower_bound(core.term()), group.leaders.end());
   const auto [at, fresh] = group.leaders.emplace(core.term(), core.options().self.replica);
   if (!fresh && at->second != core.options().self.replica) {
     fail(text_of("I1: a second leader of one term", core, core.last_index()));

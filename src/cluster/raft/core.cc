@@ -177,7 +177,7 @@ void Core::on(const in::Timeout&, Output& out) {
     }
     if (leading->transfer && now_us_ >= leading->transfer->give_up_us) {
       end_transfer_late(out);
-      if (leader() == nullptr) return;
+      if (leader() == nullptr) return;  // it stands itself
     }
     if (now_us_ >= leading->notice_us) send_notices(out);
     retry_appends(out);
@@ -207,7 +207,8 @@ void Core::on(const in::Receive& input, Output& out) {
   if (is_said_by_leader(message.body) && !is_of_its_epoch(message, out)) return;
   if (message.term < hard_.term) {
     if (const auto* const append = std::get_if<Append>(&message.body)) {
-      // A leader that has been elected in this very term since takes it for an answer to its own.
+      // A leader that has been elected in this very term since takes this for an answer to an append of its own: without a hint it would read
+      // that nothing is here.
       tell(message.from,
            AppendAnswer{.result = AppendResult::kMismatch,
                         .rejected = append->prev_index,

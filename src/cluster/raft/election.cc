@@ -149,12 +149,9 @@ void Core::start_pre_vote(VoteKind kind, Output& out) {
 }
 
 void Core::start_vote(VoteKind kind, Term transfer_mark, Output& out) {
-  // I10.  One that drains goes on leading where nobody has taken over.
-  CHECK(kind == VoteKind::kRecoveryVote || can_be_elected() ||
-        (leader() != nullptr && is_fit_to_lead()));
+  CHECK(kind == VoteKind::kRecoveryVote || is_fit_to_lead());  // I10
   out.facts.push_back("enough voters would agree -> stand for term " +
                       std::to_string(hard_.term.value + 1));
-  step_down(out);
   hard_.term = next(hard_.term);
   hard_.voted_for = options_.self.replica;
   hard_changed_ = true;

@@ -1,7 +1,6 @@
 // Handing leadership over (REPLICATION.md 6): the leader stops serving and answers what it was
 // asked before; then the lease is dropped for the rest of the term, and the target stands at once
-// with the mark of this term.  If it does not stand in time, or not that anybody hears of it, the
-// leader hands over to itself.
+// with the mark of this term.  If nothing is heard of it in time the leader hands over to itself.
 #include <algorithm>
 
 #include "cluster/raft/core.h"
@@ -97,7 +96,9 @@ void Core::hand_over_to_itself(Output& out) {
     if (member.transfer_failed_us != INT64_MIN)
       failed.failed_us.emplace_back(member.member().replica, member.transfer_failed_us);
   }
-  start_vote(VoteKind::kVote, hard_.term, out);
+  const Term mark = hard_.term;
+  step_down(out);   // reads that wanted more voters than are heard are lost with it
+  start_vote(VoteKind::kVote, mark, out);
   std::get<Candidate>(role_).failed = std::move(failed);
 }
 
@@ -108,7 +109,8 @@ void Core::remember(const FailedTransfers& failed) {
   }
 }
 
-// Serves again, by read rounds if the target was told.  One that must hand over tries somebody else after a while.
+// No transfer is under way any more.  Who goes on leading serves again, by read rounds if the target was told; one that must hand over tries
+// somebody else after a while.
 void Core::give_up_transfer() {
   Leader& leading = *leader();
   if (Progress* const target = find(leading.transfer->to.replica)) target->transfer_failed_us = now_us_;

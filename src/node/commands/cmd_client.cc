@@ -215,15 +215,15 @@ Status client_unblock(NodeContext& cx) {
     }
   }
   TRY(const int64_t id, cx.integer(2));
-  Session* session = id <= 0 ? nullptr : cx.node.sessions.find(static_cast<uint64_t>(id));
-  if (session != nullptr && session->driver != nullptr) session = nullptr;   // another node's clients, who are that one's
-  const bool can = session != nullptr && session->has(kBlocked) && !session->has(kClosing);
+  Session* const session = id <= 0 ? nullptr : cx.node.sessions.find(static_cast<uint64_t>(id));
+  // Not a link's: its client is another node's.
+  const bool is_own = session != nullptr && session->driver == nullptr && !session->has(kClosing);
+  const bool can = is_own && session->has(kBlocked);
   if (can) unblock(cx.node, *session, how);
   const auto end = how == Unblocked::kByError ? WaitEnd::kAsError : WaitEnd::kAsTimeout;
-  const bool has_waited = session != nullptr && !session->has(kClosing) && end_wait(cx.node, *session, end);
+  const bool has_waited = is_own && end_wait(cx.node, *session, end);
   const auto elsewhere = how == Unblocked::kByError ? CancelReason::kAsError : CancelReason::kAsTimeout;
-  const bool waits_elsewhere = session != nullptr && !session->has(kClosing) && cx.node.forwarding != nullptr &&
-                               cx.node.forwarding->unblock(*session, elsewhere);
+  const bool waits_elsewhere = is_own && cx.node.forwarding != nullptr && cx.node.forwarding->unblock(*session, elsewhere);
   cx.reply.integer(can || has_waited || waits_elsewhere ? 1 : 0);
   return done();
 }
