@@ -90,7 +90,8 @@ bool Partitions::waits_for_given_up(uint32_t partition, const ClusterState& stat
 
 // Too few voters are left, or too few of them may vote (the core finds out), and the members have given up the others.  Those that are left
 // may go on by themselves, unless there is a newer configuration, by which others are the members: so everybody is asked, and asked again
-// until somebody leads.  A replica that has stopped says nothing in an election, and may hold the most: it is waited for.
+// until somebody leads.  One that its log has outlived does not count: whoever leads must hold the most, though not all that was committed
+// with those that were given up.  A replica that has stopped says nothing in an election, and may hold the most: it is waited for.
 void Partitions::go_on_without(Instant now, uint32_t partition, const ClusterState& state, Peers& peers) {
   const raft::GroupId group = group_of_partition(partition);
   Replica& replica = replicas_[partition];

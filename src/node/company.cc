@@ -162,6 +162,10 @@ void Company::enter_company() {
     node_.sessions.for_each([&](Session& session) {
       for (uint32_t partition = 0; partition < states_.size(); ++partition) session.places.note(founding_place(partition));
     });
+    for (auto& [session, waiting] : node_.waits.by_session) {
+      waiting.places.clear();
+      waiting.is_behind_writes = true;
+    }
   }
 }
 

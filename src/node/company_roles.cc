@@ -102,7 +102,7 @@ void Company::tell_restarts_together() {
   }
   if (restarts.partitions == 0) return;
   node_.host.log(LogLevel::kWarning,
-                 "all copies of " + std::to_string(restarts.partitions) + " partitions had been restarted and may have forgotten -> they go on with what "
+                 "too few copies of " + std::to_string(restarts.partitions) + " partitions are certain to remember all -> they go on with what "
                  "the fullest copy holds; what was acknowledged beyond that is lost" +
                      (restarts.empty == 0 ? std::string() : ", and " + std::to_string(restarts.empty) + " of them begin with nothing"));
 }
