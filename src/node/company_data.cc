@@ -49,7 +49,12 @@ Result<StateParts> parts_of(std::string_view state) {
 
 Status Company::restore(GroupRecovery& recovery, raft::StartKind start) {
   TRY(restored_, restored_cluster(recovery, node_.store.partition_count()));
-  if (!restored_) return done();
+  if (!restored_) {
+    // It was let in, and ended before it had anything of the cluster: whatever is added to that log now counts from a snapshot on.
+    whole_from_ = recovery.is_bare() ? 1 : 0;
+    node_.persistence.rewrite_wanted = node_.persistence.rewrite_wanted || whole_from_ != 0;
+    return done();
+  }
   rows_ = std::make_unique<OriginRows[]>(node_.store.partition_count());
   const bool stays_bare = recovery.is_bare() && wanted_mode() == raft::Durability::kMemory;
   keeping_ = stays_bare ? Keeping::kBare : Keeping::kAll;

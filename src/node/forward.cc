@@ -338,7 +338,7 @@ void Forwarding::note_order(uint32_t index) {
       if (unit.may_have_run || unit.sent_to != 0) served.insert(unit.session_id);
     } else if (unit.kind == ForwardedUnit::Kind::kReads) {
       // It has no number that would tell the next leader.
-      if (unit.sent_to == 0 && served.contains(unit.session_id)) {
+      if (unit.sent_to == 0 && (unit.is_overtaken || served.contains(unit.session_id))) {
         finish(index, place - 1, errors::read_was_overtaken(index));
         continue;
       }
@@ -347,6 +347,19 @@ void Forwarding::note_order(uint32_t index) {
     } else if (unit.write_number != 0) {
       writes[unit.session_id] = unit.write_number;
     }
+  }
+}
+
+// Answers overtake one another where levels differ, or leaders are lost.  What reads in front of what is answered now may go on where it is, but
+// nowhere else: it would be shown what came behind it.
+void Forwarding::note_overtaken(Partition& partition, size_t place) {
+  WaitingUnits& waiting = partition.waiting;
+  const uint64_t session_id = waiting.at(place).session_id;
+  for (size_t before = waiting.first(ForwardedUnit::Kind::kReads); before < place; ++before) {
+    WaitingUnit& unit = waiting.at(before);
+    if (unit.is_over || unit.kind != ForwardedUnit::Kind::kReads || unit.session_id != session_id) continue;
+    unit.is_overtaken = true;
+    partition.has_taken_back = true;   // note_order() is to look at it
   }
 }
 
@@ -503,6 +516,7 @@ void Forwarding::finish(uint32_t index, size_t place, std::string_view reply) {
   if (Session* const writer = may_write(unit.kind) ? node_.sessions.find(unit.session_id) : nullptr) {
     CHECK(writer->placeless_writes != 0);
     --writer->placeless_writes;
+    note_overtaken(partition, place);
   }
   partition.waiting.remove(place);
   if (partition.waiting.empty()) partition.first_unsent = kNothing;

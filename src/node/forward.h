@@ -159,6 +159,7 @@ class Forwarding {
   // All that are under way to the node (0: to any).
   void take_all_back(Partition& partition, NodeId node);
   // What only reads must not be overtaken by a write that its session sent behind it, nor by what waits for a key there.
+  void note_overtaken(Partition& partition, size_t place);
   void note_order(uint32_t index);
   static uint64_t lowest_wanted(const Partition& partition);
   static uint64_t lowest_token(const Partition& partition);

@@ -40,6 +40,7 @@ struct WaitingUnit {
   uint8_t flags = 0;
   bool is_over = false;       // it was removed
   bool may_have_run = false;  // before it was taken back
+  bool is_overtaken = false;  // kReads: something that may write, and that its session sent behind it, was answered
   Levels levels = {};
   uint32_t database = 0;
   uint32_t request_count = 1;

@@ -134,6 +134,32 @@ TEST(ForwardBlocked, AReadInFrontOfWhatMayHaveBeenServedIsNotRunAgain) {
   EXPECT_EQ(world.taken(world.other), ":1\r\n");
 }
 
+// ... nor if that has been answered already, as what goes by another level, or by no line of its own, may be before it.
+TEST(ForwardBlocked, AReadInFrontOfWhatWasAnsweredIsNotRunAgain) {
+  for (const bool blocks : {true, false}) {
+    TwoNodes world;
+    world.lead(2);
+    EXPECT_EQ(world.asked_there({"RPUSH", "list", "a", "b"}), ":2\r\n");
+    world.forward(world.client, {"LLEN", "list"}, Kind::kReads);
+    ASSERT_EQ(world.there.incoming.size(), 1u);
+    world.there.incoming.clear();   // it is late
+    if (blocks) {
+      world.forward(world.client, {"BLPOP", "list", "0"}, Kind::kBlocks);
+    } else {
+      world.forward(world.client, {"LPOP", "list"}, Kind::kWrites);
+    }
+    world.settle();
+    EXPECT_EQ(world.taken(world.client), "");
+    world.cut();
+    world.join();
+    world.settle();
+    world.pass(20'000);
+    const std::string replies = world.taken(world.client);
+    EXPECT_TRUE(replies.starts_with("-TRYAGAIN ")) << replies;
+    EXPECT_TRUE(replies.ends_with(blocks ? "\r\n*2\r\n$4\r\nlist\r\n$1\r\na\r\n" : "\r\n$1\r\na\r\n")) << replies;
+  }
+}
+
 // Refused together, they are sent again together.
 TEST(ForwardBlocked, AReadInFrontOfWhatWasNotRunIsRun) {
   TwoNodes world;
