@@ -1,6 +1,7 @@
 // A cluster begins with what its founder holds: whole nodes (tests/sim/cluster_world.h), and the founder ends before its founding is stored.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,6 +91,48 @@ TEST(FoundingWorld, what_was_written_before_it_has_as_many_copies_as_there_are) 
   EXPECT_EQ(ask({"WAIT", "1", "1000"}, 2 * kSecondUs), ":1\r\n");
   EXPECT_EQ(ask({"WAITAOF", "1", "1", "2000"}, 3 * kSecondUs), "*2\r\n:1\r\n:1\r\n");
   EXPECT_EQ(world.wrong(), "");
+}
+
+// Its log begins as one of which nothing counts (mode `memory`), and it has nothing of the cluster yet when it ends.
+TEST(FoundingWorld, who_ends_as_soon_as_it_is_let_in_remembers_what_it_acknowledges_afterwards) {
+  for (int64_t after_us = 0; after_us <= 2000; after_us += 250) {
+    ClusterSwarm swarm = calm_cluster(3);
+    ClusterWorld world({.seed = 1}, swarm);
+    const auto pass = [&](int64_t us) { world.run(world.now_us() + us); };
+    const auto ask = [&](const std::vector<std::string>& words) {
+      SimNode& founder = *world.node(0);
+      const int client = founder.connect();
+      founder.send(client, encoded(words));
+      founder.end_turn();
+      pass(kSecondUs / 2);
+      while (founder.is_sending(client)) founder.drain_socket(client);
+      return std::exchange(founder.received(client), {});
+    };
+    // The third comes when the mode is memory.
+    while (world.node(2) == nullptr) pass(100);
+    world.kill_now(2, 5 * kSecondUs);
+    pass(3 * kSecondUs);
+    EXPECT_EQ(ask({"CONFIG", "SET", "appendonly", "no"}), "+OK\r\n");
+    const auto is_let_in = [&] { return world.node(2) != nullptr && company(world, 2).cluster().state().is_founded(); };
+    for (int step = 0; step < 100'000 && !is_let_in(); ++step) pass(100);
+    ASSERT_TRUE(is_let_in());
+    pass(after_us);
+    world.kill_now(2, 3 * kSecondUs);
+    EXPECT_EQ(ask({"CONFIG", "SET", "appendonly", "yes"}), "+OK\r\n");
+    for (int step = 0; step < 400 && !(world.node(2) != nullptr && world.is_settled()); ++step) pass(kSecondUs / 20);
+    EXPECT_EQ(world.describe_unsettled(), "");
+    EXPECT_EQ(ask({"SET", "k", "v"}), "+OK\r\n");
+    pass(2 * kSecondUs);
+    world.kill_now(2, kSecondUs / 10);
+    pass(kSecondUs / 2);
+    company(world, 2).cluster().groups().for_each([&](raft::GroupId group, const raft::Core& core) {
+      EXPECT_GT(core.log().base().index.value, 0u) << group.value << " after " << after_us;
+    });
+    const auto& lines = world.node(2)->log_lines();
+    const bool has_forgotten = std::any_of(lines.begin(), lines.end(), [](const std::string& line) { return line.find("may have forgotten") != std::string::npos; });
+    EXPECT_FALSE(has_forgotten) << after_us;
+    EXPECT_EQ(world.wrong(), "");
+  }
 }
 
 TEST(FoundingWorld, a_founding_that_counts_is_the_only_one) {
