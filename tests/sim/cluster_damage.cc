@@ -180,12 +180,18 @@ bool ClusterWorld::judge_damaged_start(uint32_t number, uint64_t former, const S
     if (!is_another && !may_stay) oracle_.fail("n" + std::to_string(number + 1) + " goes on with a damaged log");
     return true;
   }
-  log(number, "does not start: " + std::string(recovered.error().detail()));
+  does_not_start(number, recovered.error().detail());
+  return false;
+}
+
+void ClusterWorld::does_not_start(uint32_t number, std::string_view why) {
+  Machine& machine = *machines_[number];
+  log(number, "does not start: " + std::string(why));
   machine.node.reset();
   // What can be read does not say that the others can do without it, but an operator knows that.
   if (!operator_.is_idle()) {
     push_start(number, now_us_ + kAgainUs);
-    return false;
+    return;
   }
   ++disks_lost_;
   machine.down_us = INT64_MAX / 4;
@@ -193,7 +199,6 @@ bool ClusterWorld::judge_damaged_start(uint32_t number, uint64_t former, const S
   machine.damage = Machine::Damage::kNone;
   machine.is_lost = true;
   operator_.begin(number, ClusterOperator::Wish::kReplaceLost);
-  return false;
 }
 
 }  // namespace quorate::sim

@@ -142,6 +142,7 @@ void ClusterWorld::start_node(uint32_t number) {
                        .carrier = &machine.carrier,
                        .on_log = [this, number](std::string_view line) { on_line(number, line); }});
   const Status recovered = machine.node->recover();
+  const bool may_lack_syncs = machine.damage == Machine::Damage::kOfSyncs;
   if (machine.damage != Machine::Damage::kNone && !judge_damaged_start(number, machine.node_id, recovered)) return;
   if (!recovered.ok()) {
     machine.node.reset();
@@ -150,6 +151,12 @@ void ClusterWorld::start_node(uint32_t number) {
   }
   check_losses(number);
   machine.node->start();
+  if (may_lack_syncs && machine.node->has_ended()) {
+    // Of its log may be left what it wrote when it was alone, with which it does not join.
+    machine.damage = Machine::Damage::kOfSyncs;
+    does_not_start(number, machine.node->log_lines().back());
+    return;
+  }
   const uint64_t former = std::exchange(machine.node_id, machine.node->node().state().identity.id);
   if (former != 0 && former != machine.node_id) machine.former_ids.push_back(former);
   machine.node_name = node_name(machine.node_id);

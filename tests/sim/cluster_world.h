@@ -428,6 +428,8 @@ class ClusterWorld final : private NetworkHost,
   void lose_lies(uint32_t machine, int64_t until_us);
   bool others_have_all_of(uint32_t machine) const;
   bool judge_damaged_start(uint32_t machine, uint64_t former, const Status& recovered);
+  // An operator looks at it.
+  void does_not_start(uint32_t number, std::string_view why);
   void end(uint32_t machine, int64_t down_us);
   // Such an end may take what the machine has acknowledged: by the mode, or since it does not keep yet what has been decided without it.
   bool forgets(uint32_t machine, SimDisk::Loss end) const;
