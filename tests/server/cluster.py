@@ -74,6 +74,11 @@ def cluster_info(node):
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
+def status_text(node):
+    with connected(node) as client:
+        return repr(answer(client, "QUORUM", "STATUS"))
+
+
 def wait_whole(nodes, count, seconds=20):
     """Until each of the nodes knows `count` nodes, a leader of every partition and as many copies as there shall be."""
     for node in nodes:
@@ -81,7 +86,12 @@ def wait_whole(nodes, count, seconds=20):
             info = cluster_info(node)
             return (info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == count and
                     info["cluster_under_replicated_partitions"] == "0" and info["cluster_leaderless_partitions"] == "0")
-        wait_until(whole, "port %d to see %d nodes and all copies: %s" % (node.port, count, cluster_info(node)), seconds)
+
+
+        def lacks(node=node):
+            seen = "".join("\nport %d: %s\n%s" % (each.port, cluster_info(each), status_text(each)) for each in nodes)
+            return "port %d to see %d nodes and all copies:%s" % (node.port, count, seen)
+        wait_until(whole, lacks, seconds)
 
 
 def write(node, keys, value):

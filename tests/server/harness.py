@@ -26,13 +26,14 @@ class Skip(Exception):
 
 
 def wait_until(condition, what, seconds=WAIT_S):
+    """`what` is said if it is in vain; a function, of what is there then."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.01)
-    raise AssertionError("waited %d s for %s" % (seconds, what))
+    raise AssertionError("waited %d s for %s" % (seconds, what() if callable(what) else what))
 
 
 def encode(*words):
