@@ -359,7 +359,8 @@ void Forwarding::note_overtaken(Partition& partition, size_t place) {
     WaitingUnit& unit = waiting.at(before);
     if (unit.is_over || unit.kind != ForwardedUnit::Kind::kReads || unit.session_id != session_id) continue;
     unit.is_overtaken = true;
-    partition.has_taken_back = true;   // note_order() is to look at it
+    // note_order() may have looked at it already.  What is under way it looks at when that is taken back.
+    if (unit.sent_to == 0) partition.has_taken_back = true;
   }
 }
 
